@@ -1,0 +1,37 @@
+"""The `emgait` command: one sub-command a module, imported only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module with configure(parser) and run(args) -> exit status, one line of help)
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one sub-command; returns its exit status (0 done, 1 failed, 2 wrong use)."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(prog="emgait", description="Recognise people by the way they walk, from a LiDAR and a camera.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = next((word for word in argv if not word.startswith("-")), None)
+    for name, (module, summary) in COMMANDS.items():
+        sub = commands.add_parser(name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name == chosen:
+            command = import_module(module)
+            sub.epilog = command.__doc__
+            command.configure(sub)
+    args = parser.parse_args(argv)
+    try:
+        return int(import_module(COMMANDS[args.command][0]).run(args))
+    except KeyboardInterrupt:
+        return 130
+    except (OSError, ValueError) as error:  # what a user can mend: say it in a sentence, not a traceback
+        print(f"emgait {args.command}: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""The data that flows through the pipeline: plain arrays in frozen dataclasses, no ROS, no behaviour.
+
+sensor frame -> detections -> pedestrians (one sample each) -> identities
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+UInt8 = NDArray[np.uint8]
+Int64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class CameraModel:
+    """A calibrated camera and where it sits.
+
+    Attributes:
+        width, height: image size the calibration is for, px.
+        K: (3, 3) float64 intrinsic matrix, px.
+        distortion: coefficients in ROS order (CameraInfo.d), empty for a rectified image.
+        distortion_model: "plumb_bob", "rational_polynomial" or "equidistant" (CameraInfo.distortion_model).
+        T_camera_lidar: (4, 4) float64, maps LiDAR coordinates (m) to the camera's optical frame (z forward, m).
+    """
+
+    width: int
+    height: int
+    K: Float64
+    distortion: Float64
+    distortion_model: str
+    T_camera_lidar: Float64
+
+
+@dataclass(frozen=True)
+class SensorFrame:
+    """One LiDAR cloud and, when there is one, the image nearest to it in time.
+
+    Attributes:
+        stamp_ns: corrected stamp of the cloud, ns.
+        points: (N, 3) float32, m, LiDAR frame, z up, finite.
+        image: (H, W, 3) uint8 RGB, or None (LiDAR only).
+        image_dt_s: image stamp minus cloud stamp, s; 0 without an image.
+        camera: calibration of the image, or None: then no crop can be cut.
+        T_fixed_lidar: (4, 4) float64 pose of the LiDAR in a frame that does not move, or None: it stands still.
+    """
+
+    stamp_ns: int
+    points: Float32
+    image: UInt8 | None = None
+    image_dt_s: float = 0.0
+    camera: CameraModel | None = None
+    T_fixed_lidar: Float64 | None = None
+
+
+@dataclass(frozen=True)
+class Detections:
+    """People found in one cloud, as a struct of arrays over D detections (LiDAR frame, m).
+
+    Attributes:
+        center: (D, 3) float32, centre of the upright box.
+        size: (D, 3) float32, extents along x, y, z; the box stands on the ground.
+        score: (D,) float32 in 0..1.
+        point_index: (M,) int64, indices into the cloud, grouped by detection.
+        splits: (D + 1,) int64: detection i owns point_index[splits[i]:splits[i + 1]].
+    """
+
+    center: Float32
+    size: Float32
+    score: Float32
+    point_index: Int64
+    splits: Int64
+
+    def __len__(self) -> int:
+        return len(self.center)
+
+    @property
+    def point_count(self) -> Int64:
+        """(D,) int64 returns on each detection."""
+        return np.diff(self.splits)
+
+    def members(self, detection: int) -> Int64:
+        """Indices into the cloud of one detection's returns."""
+        return self.point_index[self.splits[detection] : self.splits[detection + 1]]
+
+
+@dataclass(frozen=True)
+class Pedestrian:
+    """One tracked pedestrian in one frame: a sample. Fields as in ``emgait_msgs/msg/Pedestrian``.
+
+    Attributes:
+        track_id: number of the track, unique within its tracker run.
+        center: (3,) float64, m, LiDAR frame; center[2] - size[2] / 2 is the ground under the feet.
+        size: (3,) float64, m.
+        velocity: (3,) float64, m/s, along the LiDAR frame's axes.
+        moving: the track walks.
+        range_m: horizontal distance from the LiDAR.
+        score: detector's trust, 0..1.
+        point_count: LiDAR returns before resampling; 0 when the track coasts.
+        points: (P, 3) float32, m, LiDAR frame, resampled to a fixed P; None when there are none.
+        crop: (H, W, 3) uint8 RGB; None without an image.
+        crop_native_height_px: height of the box in the camera image, px.
+        image_dt_s: image stamp minus LiDAR stamp, s.
+    """
+
+    track_id: int
+    center: Float64
+    size: Float64
+    velocity: Float64
+    moving: bool
+    range_m: float
+    score: float
+    point_count: int
+    points: Float32 | None = None
+    crop: UInt8 | None = None
+    crop_native_height_px: float = 0.0
+    image_dt_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class PedestrianFrame:
+    """All pedestrians in view at one LiDAR frame; ``tracker_id`` names the tracker run."""
+
+    stamp_ns: int
+    frame_id: str
+    tracker_id: str
+    pedestrians: tuple[Pedestrian, ...]
+
+
+class Status(IntEnum):
+    """What is known of a track (values of ``emgait_msgs/msg/Identity``)."""
+
+    PENDING = 0
+    UNKNOWN = 1
+    KNOWN = 2
+
+
+class Modality(IntFlag):
+    """Which sensors a window rests on (bits of ``emgait_msgs/msg/Identity``)."""
+
+    NONE = 0
+    IMAGE = 1
+    POINTS = 2
+    BOTH = 3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An enrolled identity a probe was compared with; ``distance`` is the mean over parts of L2."""
+
+    name: str
+    distance: float
+
+
+@dataclass(frozen=True)
+class IdentityResult:
+    """Who one tracked pedestrian is. Fields as in ``emgait_msgs/msg/Identity``; distances NaN when not compared."""
+
+    track_id: int
+    tracker_id: str
+    status: Status
+    name: str
+    distance: float
+    threshold: float
+    margin: float
+    samples: int
+    samples_needed: int
+    modalities: Modality
+    center: Float64
+    size: Float64
+    range_m: float
+    candidates: tuple[Candidate, ...]
+    reason: str
