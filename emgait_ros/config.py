@@ -57,7 +57,7 @@ class DetectorConfig:
     max_height_m: float = option(2.2, "Nobody is taller; poles, walls and trees are.", unit="m", low=1, high=3)
     max_width_m: float = option(1.3, "Largest horizontal extent: a long stride seen from the side with swinging arms.", unit="m", low=0.3, high=3)
     min_points: int = option(8, "Fewer returns say nothing about a gait; a person at 50 m has 15-25.", low=3, high=1000)
-    min_score: float = option(0.3, "Detections the shape model trusts less are dropped.", low=0, high=1)
+    min_score: float = option(0.35, "Detections the shape model trusts less are dropped.", low=0, high=1)
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class TrackerConfig:
     gate_m: float = option(0.9, "A pedestrian moves at most 0.25 m in 0.1 s; the rest is cluster noise at 50 m.", unit="m", low=0.1, high=5)
     confirm_hits: int = option(4, "Detections before a track is believed: 0.4 s at 10 Hz.", low=1, high=50)
     max_coast_s: float = option(1.2, "How long a hidden pedestrian is followed blindly.", unit="s", low=0.1, high=10)
+    relink_s: float = option(2.0, "A pedestrian who reappears where a lost track must be by then gets its number back.", unit="s", low=0, high=30)
     acceleration_m_s2: float = option(1.5, "Process noise of the constant-velocity model: people stop and turn.", unit="m/s^2", low=0.1, high=10)
     position_noise_m: float = option(0.08, "Measurement noise of a box centre; grows with range.", unit="m", low=0.01, high=1)
     walking_speed_m_s: float = option(0.35, "Slower than this is standing: no gait to see, and poles never walk.", unit="m/s", low=0, high=2)
@@ -93,6 +94,8 @@ class WindowConfig:
     min_points: int = option(8, "Samples with fewer LiDAR returns are left out.", low=1, high=1000)
     min_crop_height_px: float = option(16.0, "Crops smaller than this in the camera image are not used.", unit="px", low=1, high=1000)
     require_moving: bool = option(True, "Only walking people show a gait.")
+    keep_s: float = option(3.0, "A track that left the view can still be enrolled for this long.", unit="s", low=0, high=60)
+    max_tracks: int = option(200, "Windows kept at most; the longest unseen go first.", low=1, high=10000)
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,8 @@ class DecisionConfig:
     agree_windows: int = option(3, "Windows in a row that must agree before a name is given or changed.", low=1, high=100)
     candidates: int = option(3, "Nearest identities listed with each result.", low=1, high=100)
     templates_per_identity: int = option(3, "A person's distance is the mean of this many of their nearest templates.", low=1, high=50)
+    hysteresis: float = option(1.1, "A name once given is kept up to this many times the threshold: no flicker at the limit.", low=1, high=2)
+    one_sensor_factor: float = option(0.85, "Threshold factor for windows of LiDAR or camera alone: it is calibrated on both.", low=0.1, high=1)
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,8 @@ class EngineConfig:
     bundle: str = option("", "Folder of a model bundle; empty: the one shipped with the package.")
     backend: str = option("auto", "Inference backend; auto takes the best available and says which.", choices=("auto", "onnxruntime", "tensorrt", "torch"))
     threads: int = option(1, "CPU threads of the inference backend: the sensors need the other cores.", low=1, high=64)
+    precision: str = option("fp32", "Precision of TensorRT engines; the other backends run FP32.", choices=("fp32", "fp16"))
+    max_batch: int = option(16, "Pedestrians per run of the network; more are split. Bounds memory and the TensorRT profile.", low=1, high=256)
 
 
 @dataclass(frozen=True)
@@ -185,6 +192,7 @@ class RecognizerTopicsConfig:
     """Topics and QoS of the gait_recognizer node."""
 
     pedestrians: str = option("/pedestrian_tracker/pedestrians", "emgait_msgs/PedestrianArray, from our tracker or yours.")
+    reliability: str = option("reliable", "QoS reliability of that subscription; best_effort for a publisher that offers no more.", choices=("best_effort", "reliable"))
     depth: int = option(10, "Queue depth of that subscription: the worker drains it, latest wins after that.", low=1, high=100)
     output_depth: int = option(5, "Queue depth of what the node publishes.", low=1, high=100)
 
@@ -194,6 +202,7 @@ class RecognizerNodeConfig(RecognitionConfig):
     """All parameters of the gait_recognizer node."""
 
     topics: RecognizerTopicsConfig = field(default_factory=RecognizerTopicsConfig)
+    autostart: bool = option(True, "Configure and activate by itself; false where a lifecycle manager does that.")
 
 
 def options_of(config: Any, prefix: str = "") -> dict[str, tuple[Any, dict[str, Any]]]:

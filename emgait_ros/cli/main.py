@@ -8,6 +8,15 @@ from importlib import import_module
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module with configure(parser) and run(args) -> exit status, one line of help)
+    "demo": ("emgait_ros.cli.demo", "people walk past a LiDAR and a camera, are enrolled and recognised, on live nodes"),
+    "simulate": ("emgait_ros.cli.simulate", "write a bag of simulated people walking past a LiDAR and a camera"),
+    "up": ("emgait_ros.cli.up", "start both nodes where there is no ROS launch"),
+    "play": ("emgait_ros.cli.play", "play a bag to the live nodes"),
+    "evaluate": ("emgait_ros.cli.evaluate", "run the pipeline on recordings, without ROS, and say who was recognised"),
+    "gallery": ("emgait_ros.cli.gallery", "list, rename, remove and check who is enrolled"),
+    "kitti-bag": ("emgait_ros.cli.kitti_bag", "turn real frames of the KITTI data set into bags"),
+    "export": ("emgait_ros.cli.export", "turn a model bundle into FP16 ONNX graphs or TensorRT engines"),
+    "doctor": ("emgait_ros.cli.doctor", "say what is wrong with this installation or the live system, and what to do"),
 }
 
 

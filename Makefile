@@ -1,0 +1,31 @@
+# Everything starts here: each target sets up what it needs (scripts/setup.sh) and does nothing twice.
+ROS_DISTRO ?= jazzy
+VENV := $(if $(filter kilted,$(ROS_DISTRO)),.venv-kilted,.venv)
+PYTHON := $(VENV)/bin/python
+PYTEST_ARGS ?=
+
+.PHONY: help setup demo test lint format clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+setup:  ## make the environment (run time only, no torch)
+	@ROS_DISTRO=$(ROS_DISTRO) scripts/setup.sh runtime
+
+demo: setup  ## people walk past a LiDAR and a camera, are enrolled, and recognised on live ROS 2 nodes
+	@$(PYTHON) -m emgait_ros demo --out out/demo
+
+test:  ## the whole test suite (ROS_DISTRO=kilted: the tests that touch ROS, on Kilted)
+	@ROS_DISTRO=$(ROS_DISTRO) scripts/setup.sh dev
+	@$(PYTHON) -m pytest $(if $(filter kilted,$(ROS_DISTRO)),-m ros,) $(PYTEST_ARGS)
+
+lint:  ## ruff, mypy and codespell
+	@scripts/setup.sh dev
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/codespell
+
+format:  ## let ruff format the code
+	@scripts/setup.sh dev
+	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
+
+clean:  ## remove everything that was built or written here
+	rm -rf .venv .venv-kilted build install log out

@@ -1,0 +1,149 @@
+"""The whole product in a minute, on real ROS 2: simulated people walk past a simulated LiDAR and camera, real nodes
+track them over DDS, the enrol service is called for each of them, and on their second walk, in other clothes and at other
+ranges, they are to be recognised. A stranger among them is to stay unknown.
+
+  emgait demo                         writes out/demo/: summary.json, recognised.webm, strip.png, the bag and nodes.log
+  emgait demo --out /tmp/x --seed 3   other people
+
+The exit status is 0 only if every enrolled walker was recognised on the second walk, nobody was named wrongly, and the
+stranger was called unknown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from emgait_ros.evaluation.demo_film import write_film
+from emgait_ros.evaluation.demo_report import judge, summary, table
+from emgait_ros.simulation.recording import Recording, record
+from emgait_ros.simulation.scene import SCENES
+from emgait_ros.transport import use_shipped_profile
+
+SETTLE_S = 2.0  # after the last message: answers still on their way
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/demo"), help="folder to write to, emptied first (default out/demo)"
+    )
+    parser.add_argument("--seed", type=int, default=7, help="who the people are (default 7)")
+    parser.add_argument("--bundle", type=Path, help="model bundle; default: the shipped one")
+    parser.add_argument(
+        "--rate", type=float, default=1.0, help="speed of playing; below 1 on a slow machine (default 1)"
+    )
+    parser.add_argument("--keep-bag", action="store_true", help="do not delete the bag (2 to 4 GB) at the end")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Simulate, play, enrol, judge; 0 when everything was decided rightly."""
+    began = time.monotonic()
+    console = Console()
+    out: Path = args.out
+    _empty(out)
+    _isolate(os.environ)
+    recording = _simulate(args.seed, out / "walk", console)
+    simulated = time.monotonic()
+    notes = _play_live(recording, args, console)
+    played = time.monotonic()
+    with console.status("drawing the film"):
+        pictures = write_film(recording.path, notes.sightings, recording.walks, out)
+    verdicts = [judge(walk, notes.sightings) for walk in recording.walks if walk.is_probe]
+    seconds = {"simulate": simulated - began, "live": played - simulated, "film": time.monotonic() - played}
+    result = summary(verdicts, notes.enrollments, {"seed": args.seed, "seconds": seconds, "simulated": True})
+    (out / "summary.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
+    if not args.keep_bag:
+        shutil.rmtree(recording.path)
+    console.print(table(verdicts, notes.enrollments))
+    for enrollment in notes.enrollments:
+        if not enrollment.success:
+            console.print(f"enrolling {enrollment.name}: {enrollment.message}", style="yellow")
+    console.print(f"written: {', '.join(str(path) for path in [out / 'summary.json', *pictures])}", highlight=False)
+    console.print("simulated people, simulated sensors; real ROS 2 nodes, messages and services", style="dim")
+    return 0 if result["passed"] else 1
+
+
+def _empty(out: Path) -> None:
+    """Make the output folder, without what an earlier demo left there; nothing else is touched."""
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(out / "walk", ignore_errors=True)
+    leftover = (
+        "walk.params.yaml",
+        "summary.json",
+        "recognised.webm",
+        "strip.png",
+        "nodes.log",
+        "gallery.db",
+        "gallery.db-wal",
+        "gallery.db-shm",
+    )
+    for name in leftover:
+        (out / name).unlink(missing_ok=True)
+
+
+def _isolate(environ: os._Environ[str]) -> None:
+    """A DDS domain of the demo's own on this machine alone, and the shipped transport profile."""
+    environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 101)))
+    environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    use_shipped_profile(environ)
+
+
+def _simulate(seed: int, path: Path, console: Console) -> Recording:
+    scene = SCENES["demo"](seed)
+    columns = (TextColumn("simulating the street"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=scene.duration_s)
+        return record(scene, path, on_progress=lambda done_s: progress.update(task, completed=done_s))
+
+
+def _play_live(recording: Recording, args: argparse.Namespace, console: Console):  # type: ignore[no-untyped-def]
+    """Start the nodes, play the bag to them, enrol and listen; returns the observer's notes."""
+    from emgait_ros.nodes.demo_observer import observe
+
+    player: list[subprocess.Popen[bytes]] = []
+    ended_at: list[float] = []
+    log = args.out / "nodes.log"
+    up = ["up", "--params", str(recording.params), "--gallery", str(args.out / "gallery.db"), "--use-sim-time"]
+    up += ["--bundle", str(args.bundle)] if args.bundle else []
+
+    def play() -> None:
+        words = ["play", str(recording.path), "--clock", "--rate", str(args.rate)]
+        player.append(subprocess.Popen([sys.executable, "-m", "emgait_ros", *words]))
+
+    def finished() -> bool:
+        if player[0].poll() is not None and not ended_at:
+            ended_at.append(time.monotonic())
+        return bool(ended_at) and time.monotonic() - ended_at[0] > SETTLE_S
+
+    console.print(f"starting the nodes (their output: {log})", highlight=False)
+    with _running([sys.executable, "-m", "emgait_ros", *up], log) as nodes:
+        notes = observe(recording.walks, play, finished, lambda: nodes.poll() is None)
+    if player[0].returncode != 0:
+        raise ValueError(f"playing {recording.path} ended with status {player[0].returncode}")
+    return notes
+
+
+@contextmanager
+def _running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is stopped with SIGINT at the end, its output in a file."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=30)

@@ -1,0 +1,99 @@
+"""Plays any rosbag2 (sqlite3 or mcap) to the live nodes, without a ROS installation.
+
+  emgait play out/demo/walk.bag                      at recorded pace, all topics
+  emgait play walk.bag --rate 0.5 --loop             half as fast, over and over, until Ctrl-C
+  emgait play walk.bag --clock                       also /clock, for nodes with use_sim_time
+  emgait play walk.bag --topics /lidar/points        only some topics
+  emgait play walk.bag --start 12                    from 12 s on (/tf_static is sent all the same)
+  emgait play walk.bag -- --ros-args -r /lidar/points:=/points
+
+Playing waits until somebody subscribes (--wait, --no-wait). Messages go out as they were recorded, byte for byte.
+Topics whose message type is not installed here are named and left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from emgait_ros.datasets.rosbag import BagMessage, Rosbag
+from emgait_ros.transport import use_shipped_profile
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("bag", type=Path, help="folder of the bag, or a .mcap or .db3 file")
+    parser.add_argument("--rate", type=float, default=1.0, help="speed: 2 is twice as fast as recorded (default 1)")
+    parser.add_argument("--loop", action="store_true", help="start over at the end, until Ctrl-C")
+    parser.add_argument("--clock", action="store_true", help="publish the recorded time on /clock")
+    parser.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="only these topics")
+    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="begin this many seconds into the bag")
+    parser.add_argument(
+        "--wait", type=float, default=10.0, metavar="S", help="wait at most this long for a subscriber (default 10)"
+    )
+    parser.add_argument("--no-wait", action="store_true", help="begin at once")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was played to this file")
+    parser.add_argument(
+        "ros_args", nargs="*", metavar="-- --ros-args ...", help="arguments for ROS, such as remappings"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Play the bag; ends with 0, also when stopped by Ctrl-C."""
+    use_shipped_profile()
+    try:
+        from emgait_ros.nodes.bag_player import PlayOptions, play_bag
+    except ImportError as error:
+        raise ValueError(
+            f"ROS 2 for Python is not here ({error}): run `make setup`, or source your ROS installation (source /opt/ros/jazzy/setup.bash)"
+        ) from error
+    options = PlayOptions(
+        rate=args.rate,
+        loop=args.loop,
+        clock=args.clock,
+        topics=tuple(args.topics),
+        start_s=args.start,
+        wait_s=0.0 if args.no_wait else args.wait,
+    )
+    console = Console(stderr=True)
+    with Rosbag(args.bag) as bag:
+        if args.start >= max(bag.duration_s, 1e-9):
+            raise ValueError(f"--start is {args.start:g} s, but {args.bag} lasts {bag.duration_s:.1f} s")
+        with _progress(console) as progress:
+            task = progress.add_task("waiting for subscribers", total=bag.duration_s)
+
+            def on_start(player: Any) -> None:
+                for name, why in player.report.skipped.items():
+                    console.print(f"not played: {name}: {why}", highlight=False)
+
+            def on_message(message: BagMessage) -> None:
+                done_s = (message.log_time_ns - bag.start_ns) * 1e-9
+                progress.update(task, completed=done_s, description=f"playing {done_s:5.1f} s")
+
+            report = play_bag(bag, options, on_start, on_message, args.ros_args)
+    if report.waited:
+        console.print(report.waited, highlight=False)
+    slow = (
+        f"; up to {report.latest_s:.2f} s late: this machine cannot keep the pace, try --rate"
+        if report.latest_s > 0.2
+        else ""
+    )
+    print(
+        f"played {sum(report.published.values())} messages on {len(report.published)} topics in {report.seconds:.1f} s{slow}",
+        file=sys.stderr,
+    )
+    if args.json:
+        args.json.write_text(json.dumps(vars(report), indent=2), encoding="utf-8")
+    return 0
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console, transient=True
+    )

@@ -1,0 +1,50 @@
+"""Train EMGaitNet by a recipe and write a bundle.
+
+    emgait train config/training/emgait-sim.yaml              the shipped weights, from nothing but the simulator
+    emgait train config/training/emgait-sim.yaml --resume     go on where a run was stopped or killed
+    emgait train my.yaml --until clip                         only the first stages: data, clip, network, bundle
+
+The run's folder (runs/<name>) gets the simulated walks, CLIP, checkpoint.safetensors and log.jsonl (a line a step);
+the finished bundle goes to models/<name>, with its threshold calibrated on people that were not trained on and its
+model card. Ctrl-C ends the current step, writes a checkpoint and stops. The keys of a recipe are explained in
+emgait_ros/training/config.py; a recipe may leave out what it does not change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="recipe (YAML)")
+    parser.add_argument("--resume", action="store_true", help="go on from the run folder's checkpoint")
+    parser.add_argument("--until", choices=("data", "clip", "network", "bundle"), default="bundle", help="last stage to do (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures of the finished bundle to this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; exit status 0 when all wanted stages are done, 130 when it was stopped."""
+    try:
+        from emgait_ros.training.config import load_training_config
+        from emgait_ros.training.loop import Interrupted
+        from emgait_ros.training.run import Run
+    except ModuleNotFoundError as error:
+        raise ValueError(f"training needs the package '{error.name}', which is not installed: install requirements/dev.txt") from error
+    config = load_training_config(args.config)
+    command = f"emgait train {args.config}"
+    try:
+        bundle = Run(config, args.resume, command).all_stages(args.until)
+    except Interrupted as stopped:
+        print(f"emgait train: {stopped}", file=sys.stderr)
+        return 130
+    if bundle is None:
+        print(f"{args.until}: done, in {config.run_folder}")
+        return 0
+    print(f"{bundle.folder}: threshold {bundle.threshold:.3f}, figures in {bundle.folder / 'MODEL_CARD.md'}")
+    if args.json:
+        args.json.write_text(json.dumps(bundle.manifest["training"]["measured"], indent=2) + "\n", encoding="utf-8")
+    return 0

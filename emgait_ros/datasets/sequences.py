@@ -1,0 +1,113 @@
+"""Sequences of samples packed into arrays: what training and evaluation read, whatever data set they came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgait_ros.samples import Float32, Int64, UInt8
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One pedestrian followed for T frames.
+
+    Attributes:
+        identity: who; equal numbers are the same person.
+        walk: which walk (day) of that person; clothing is the same within one.
+        view_deg: heading against the direction to the sensor: 0 comes towards it, 180 goes away.
+        range_m: mean horizontal distance.
+        condition: "normal" or what was special: "bag", "clothing", "night", "occlusion".
+        crops: (T, H, W, 3) uint8 RGB.
+        points: (T, N, 3) float32 m, normalised as the set's preprocessing says.
+        point_count: (T,) LiDAR returns before resampling.
+        has_image, has_points: (T,) bool.
+    """
+
+    identity: int
+    walk: int
+    view_deg: float
+    range_m: float
+    condition: str
+    crops: UInt8
+    points: Float32
+    point_count: Int64
+    has_image: NDArray[np.bool_]
+    has_points: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.point_count)
+
+
+@dataclass(frozen=True)
+class SequenceSet:
+    """S sequences with F frames in all; sequence s owns frames start[s] to start[s + 1].
+
+    Attributes:
+        identity, walk: (S,) int64. view_deg, range_m: (S,) float32. condition: (S,) str. As in :class:`Sequence`.
+        start: (S + 1,) int64.
+        crops, points, point_count, has_image, has_points: as in :class:`Sequence`, (F, ...).
+    """
+
+    identity: Int64
+    walk: Int64
+    view_deg: Float32
+    range_m: Float32
+    condition: NDArray[np.str_]
+    start: Int64
+    crops: UInt8
+    points: Float32
+    point_count: Int64
+    has_image: NDArray[np.bool_]
+    has_points: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.identity)
+
+    def __getitem__(self, sequence: int) -> Sequence:
+        if not -len(self) <= sequence < len(self):
+            raise IndexError(f"sequence {sequence} of a set of {len(self)}")
+        number = sequence % len(self)
+        rows = slice(int(self.start[number]), int(self.start[number + 1]))
+        return Sequence(
+            int(self.identity[number]),
+            int(self.walk[number]),
+            float(self.view_deg[number]),
+            float(self.range_m[number]),
+            str(self.condition[number]),
+            *(getattr(self, name)[rows] for name in FRAME_FIELDS),
+        )
+
+    @property
+    def frames(self) -> int:
+        """F."""
+        return len(self.point_count)
+
+    @property
+    def lengths(self) -> Int64:
+        """(S,) frames of each sequence."""
+        return np.diff(self.start)
+
+    @property
+    def setting(self) -> Int64:
+        """(S,) code of view (45 degree sectors) and range (10 m steps)."""
+        sector = np.round(self.view_deg / 45.0).astype(np.int64) % 8
+        return sector * 100 + np.round(self.range_m / 10.0).astype(np.int64)
+
+    def select(self, chosen: NDArray[Any]) -> SequenceSet:
+        """Some of the sequences, by a boolean mask or by numbers, in that order."""
+        numbers = np.flatnonzero(chosen) if np.asarray(chosen).dtype == bool else np.asarray(chosen, np.int64)
+        lengths = self.lengths[numbers]
+        rows = np.concatenate([np.arange(self.start[n], self.start[n + 1]) for n in numbers] or [np.zeros(0, np.int64)])
+        return SequenceSet(
+            **{name: getattr(self, name)[numbers] for name in SEQUENCE_FIELDS},
+            start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            **{name: getattr(self, name)[rows] for name in FRAME_FIELDS},
+        )
+
+
+SEQUENCE_FIELDS = ("identity", "walk", "view_deg", "range_m", "condition")
+FRAME_FIELDS = ("crops", "points", "point_count", "has_image", "has_points")

@@ -1,0 +1,177 @@
+"""Judges what the messages of a running system hold, and whether cloud, image and calibration fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from emgait_ros.config import DetectorConfig, PairingConfig
+from emgait_ros.conversions import camera_from_info, cloud_to_points, compressed_to_rgb, image_to_rgb
+from emgait_ros.doctor.findings import Finding, fail, ok, warn
+from emgait_ros.doctor.observations import CAMERA_INFO, IMAGE, LiveSystem, TopicSeen
+from emgait_ros.perception.camera import project
+from emgait_ros.samples import CameraModel, Float32, UInt8
+
+PAIRED_WELL, PAIRED_BADLY = 0.9, 0.5
+IN_IMAGE = 0.005  # share of a cloud that a forward camera sees at the very least
+
+
+def judge_cloud(seen: TopicSeen, detector: DetectorConfig) -> tuple[list[Finding], Float32 | None]:
+    """Fields, points and frame of the newest cloud; its points too when they can be read."""
+    message, found = seen.last, []
+    subject, frame = f"{seen.topic} content", message.header.frame_id
+    names = ", ".join(f.name for f in message.fields)
+    try:
+        points = cloud_to_points(message)
+    except ValueError as error:
+        return [
+            fail(
+                subject,
+                str(error),
+                "nobody can be seen: the cloud needs x, y, z as floats (look at the driver's settings)",
+            )
+        ], None
+    if not frame:
+        found.append(fail(subject, "frame_id is empty", "let the driver fill header.frame_id: transforms need it"))
+    if "optical" in frame:
+        found.append(
+            warn(
+                subject,
+                f"frame '{frame}' is a camera frame, z forward",
+                "the LiDAR's z axis must point up: transform the cloud first",
+            )
+        )
+    total = int(message.width) * int(message.height)
+    ranges = np.hypot(points[:, 0], points[:, 1])
+    used = int(((ranges >= detector.min_range_m) & (ranges <= detector.max_range_m)).sum())
+    text = f"{total} points ({names}), {len(points)} finite, {used} within {detector.min_range_m:g} to {detector.max_range_m:g} m, frame '{frame}'"
+    figures = {"points": total, "finite": len(points), "in_range": used, "frame_id": frame}
+    if used == 0:
+        found.append(
+            fail(
+                subject,
+                text,
+                "nobody can be seen: is something in front of the LiDAR? Are its units metres?",
+                **figures,
+            )
+        )
+    else:
+        found.append(ok(subject, text, **figures))
+    return found, points
+
+
+def judge_image(seen: TopicSeen, compressed: bool) -> tuple[list[Finding], UInt8 | None]:
+    """Encoding and size of the newest image; its pixels too when they can be read."""
+    message, subject = seen.last, f"{seen.topic} content"
+    try:
+        pixels = compressed_to_rgb(message) if compressed else image_to_rgb(message)
+    except ValueError as error:
+        return [
+            fail(
+                subject,
+                str(error),
+                "the image cannot be used: set the driver to rgb8 or bgr8, or compressed to JPEG or PNG",
+            )
+        ], None
+    kind = message.format if compressed else message.encoding
+    text = f"{pixels.shape[1]} x {pixels.shape[0]}, {kind}, frame '{message.header.frame_id}'"
+    if float(pixels[::8, ::8].std()) < 2.0:
+        return [
+            warn(subject, f"{text}: the picture is all of one colour", "is the lens covered, the exposure far off?")
+        ], pixels
+    return [ok(subject, text, width=pixels.shape[1], height=pixels.shape[0], encoding=kind)], pixels
+
+
+def judge_pairing(cloud: TopicSeen, image: TopicSeen, config: PairingConfig) -> Iterator[Finding]:
+    """How many clouds have an image near enough in time, and which offset would mend it."""
+    clouds = np.unique([s for s in cloud.stamps_ns if s > 0]) * 1e-9 + config.cloud_offset_s
+    images = np.unique([s for s in image.stamps_ns if s > 0]) * 1e-9 + config.image_offset_s
+    if len(clouds) == 0 or len(images) < 2:
+        return
+    nearest = np.clip(np.searchsorted(images, clouds), 1, len(images) - 1)
+    before, after = images[nearest - 1] - clouds, images[nearest] - clouds
+    dt = np.where(np.abs(before) <= np.abs(after), before, after)
+    # Clouds before the first and after the last image seen have had no fair chance.
+    fair = (clouds >= images[0] - config.max_dt_s) & (clouds <= images[-1] + config.max_dt_s)
+    paired = float((np.abs(dt[fair]) <= config.max_dt_s).mean()) if fair.any() else 0.0
+    text = f"{paired * 100:.0f} % of clouds have an image within {config.max_dt_s * 1e3:.0f} ms"
+    if fair.any():
+        text += f" (|dt| median {np.median(np.abs(dt[fair])) * 1e3:.0f} ms)"
+        apart = float(np.median(dt[fair]))
+    else:  # the two clocks do not overlap at all: how far each stamp lies behind its arrival tells the difference
+        apart = float(np.median(_ages(cloud)) - np.median(_ages(image)))
+        text += f": their stamps lie {abs(apart):.2f} s apart"
+    fix = f"set pairing.image_offset_s to {config.image_offset_s - apart:.3f} if that is constant; better: synchronise the sensors' clocks"
+    if paired < PAIRED_BADLY:
+        yield fail(
+            "pairing", text, f"{fix}; a camera slower than the LiDAR needs a larger pairing.max_dt_s", paired=paired
+        )
+    elif paired < PAIRED_WELL:
+        yield warn("pairing", text, f"{fix}; or raise pairing.max_dt_s (now {config.max_dt_s:g} s)", paired=paired)
+    else:
+        yield ok("pairing", text, paired=paired)
+
+
+def judge_calibration(system: LiveSystem, points: Float32 | None, pixels: UInt8 | None) -> Iterator[Finding]:
+    """CameraInfo against image and extrinsics: does the cloud fall into the picture?"""
+    subject, info = "calibration", system.topics[CAMERA_INFO]
+    if system.T_camera_lidar is None:
+        yield fail(
+            subject,
+            system.extrinsics_problem,
+            "set camera.T_camera_lidar (16 numbers, row-major), or publish the transform on /tf_static",
+        )
+    if info.last is None or pixels is None:
+        return
+    image_frame, info_frame = system.topics[IMAGE].last.header.frame_id, info.last.header.frame_id
+    if image_frame != info_frame:
+        yield warn(
+            subject,
+            f"the image's frame is '{image_frame}', its CameraInfo's '{info_frame}'",
+            "are they of the same camera?",
+        )
+    extrinsics = np.eye(4) if system.T_camera_lidar is None else system.T_camera_lidar
+    try:
+        camera = camera_from_info(info.last, extrinsics, pixels.shape)
+    except ValueError as error:
+        yield fail(
+            subject, f"{info.topic}: {error}", "no crops can be cut: publish the CameraInfo of this image at this size"
+        )
+        return
+    if system.T_camera_lidar is None or points is None or len(points) == 0:
+        return
+    yield judge_projection(camera, points, system.extrinsics_from)
+
+
+def judge_projection(camera: CameraModel, points: Float32, extrinsics_from: str) -> Finding:
+    """The share of a cloud that falls into the image, and whether the inverse transform would do better."""
+    share = share_in_image(camera, points)
+    inverse = share_in_image(
+        replace(camera, T_camera_lidar=np.asarray(np.linalg.inv(camera.T_camera_lidar), np.float64)), points
+    )
+    text = f"{share * 100:.1f} % of the cloud falls into the image (extrinsics from {extrinsics_from})"
+    if share >= IN_IMAGE:
+        return ok("calibration", text, share_in_image=share)
+    hint = (
+        f"its inverse gives {inverse * 100:.1f} %: it seems to map camera to LiDAR"
+        if inverse >= IN_IMAGE
+        else "look at its axes"
+    )
+    fix = f"the matrix must map LiDAR points (z up) into the optical frame (z forward, x right, y down): {hint}"
+    return fail("calibration", text, fix, share_in_image=share, share_of_inverse=inverse)
+
+
+def share_in_image(camera: CameraModel, points: Float32) -> float:
+    """Which part of the points projects into the image, 0..1."""
+    pixel, valid = project(points, camera)
+    inside = valid & (pixel >= 0).all(1) & (pixel < (camera.width, camera.height)).all(1)
+    return float(inside.mean())
+
+
+def _ages(seen: TopicSeen) -> Sequence[float]:
+    """How far each stamp lies behind the clock on arrival, s; one zero when nothing came."""
+    return [(now - stamp) * 1e-9 for now, stamp in zip(seen.clock_ns, seen.stamps_ns, strict=True) if stamp > 0] or [
+        0.0
+    ]

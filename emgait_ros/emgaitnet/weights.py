@@ -1,0 +1,44 @@
+"""Weights in and out of safetensors files; nothing is ever pickled."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from emgait_ros.emgaitnet.config import EMGaitNetConfig
+from emgait_ros.emgaitnet.model import EMGaitNet
+from emgait_ros.inference.bundle import Bundle
+
+
+def save_weights(network: EMGaitNet, path: Path, classifier: bool = True) -> None:
+    """Write a network's weights; ``classifier=False`` leaves out the BNNeck, which inference does not need."""
+    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    save_file({name: value for name, value in state.items() if classifier or not name.startswith("neck.")}, str(path))
+    path.chmod(0o644)  # safetensors makes files of mode 0600; a bundle is read by other users too
+
+
+def load_weights(network: EMGaitNet, path: Path) -> None:
+    """Read weights into a network of the same configuration.
+
+    Raises:
+        ValueError: the file is damaged or of another configuration.
+    """
+    try:
+        network.load_state_dict(load_file(str(path)))
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(f"{path} does not hold the weights of this network: {error}") from error
+
+
+def load_network(bundle: Bundle) -> EMGaitNet:
+    """A bundle's network, without classifier and in evaluation mode: for the torch backend, fine-tuning and export.
+
+    Raises:
+        ValueError: configuration and weights of the bundle do not fit.
+    """
+    config = dataclasses.replace(EMGaitNetConfig.from_dict(bundle.network), classes=0)
+    network = EMGaitNet(config, load_pretrained=False)
+    load_weights(network, bundle.weights_path)
+    return network.eval()

@@ -1,0 +1,55 @@
+"""Trivial ways to tell people apart, to be shown beside every figure: if one of them does well, the test is too easy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgait_ros.datasets.sequences import Sequence, SequenceSet
+from emgait_ros.samples import Float32, Float64
+
+
+def body_height(sequence: Sequence) -> Float64:
+    """(1,) highest return above the ground, the median over the frames, m."""
+    return np.array([np.median(_clouds(sequence)[:, :, 2].max(axis=1))])
+
+
+def cloud_extents(sequence: Sequence) -> Float64:
+    """(6,) median and spread over the frames of the extents of the cloud, m."""
+    extents = np.ptp(_clouds(sequence), axis=1)
+    return np.concatenate([np.median(extents, axis=0), extents.std(axis=0)])
+
+
+def point_count(sequence: Sequence) -> Float64:
+    """(1,) mean number of returns, logarithmic."""
+    return np.log1p([sequence.point_count.mean()])
+
+
+def crop_colour(sequence: Sequence) -> Float64:
+    """(9,) mean colour of head, trunk and legs in the middle of the crop."""
+    crops = sequence.crops[sequence.has_image] if sequence.has_image.any() else sequence.crops
+    height, width = crops.shape[1:3]
+    middle = crops[:, :, width // 3 : 2 * width // 3].astype(np.float64)
+    rows = [0, int(0.25 * height), int(0.55 * height), height]
+    return np.concatenate([middle[:, a:b].mean(axis=(0, 1, 2)) for a, b in zip(rows[:-1], rows[1:], strict=True)])
+
+
+BASELINES: dict[str, Callable[[Sequence], Float64]] = {
+    "body height": body_height,
+    "cloud extents": cloud_extents,
+    "number of points": point_count,
+    "mean crop colour": crop_colour,
+}
+
+
+def baseline_distance(data: SequenceSet, measure: Callable[[Sequence], Float64]) -> Callable[[NDArray[np.bool_], NDArray[np.bool_]], Float32]:
+    """Distances of standardised measurements, for ``protocols.cross_distance``."""
+    values = np.stack([measure(data[number]) for number in range(len(data))])
+    values = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)
+    return lambda probes, gallery: np.linalg.norm(values[probes][:, None] - values[gallery][None], axis=2).astype(np.float32)
+
+
+def _clouds(sequence: Sequence) -> Float32:
+    return sequence.points[sequence.has_points] if sequence.has_points.any() else sequence.points

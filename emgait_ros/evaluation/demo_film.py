@@ -1,0 +1,157 @@
+"""The film and the picture strip of the demo: recorded images with the live nodes' answers drawn on them. No ROS."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from emgait_ros.datasets.bag import BagRecording
+from emgait_ros.evaluation.demo_report import Sighting
+from emgait_ros.perception.camera import box_rectangles
+from emgait_ros.samples import CameraModel, Status, UInt8
+from emgait_ros.simulation.recording import RecordedWalk
+
+COLORS = {Status.PENDING: (150, 150, 150), Status.UNKNOWN: (250, 170, 40), Status.KNOWN: (60, 220, 80)}  # RGB
+SAME_FRAME_NS = 20_000_000
+FILM_WIDTH = 960
+PANEL_SIZE = (260, 360)  # width, height of one picture of the strip, px
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of the strip."""
+
+    caption: str
+    picture: UInt8
+
+
+def draw_sightings(image: UInt8, camera: CameraModel, sightings: Sequence[Sighting]) -> UInt8:
+    """(H, W, 3) RGB copy with a box, a name and a range for each sighting; colours by status."""
+    picture = image.copy()
+    if not sightings:
+        return picture
+    centers, sizes = np.array([s.center for s in sightings]), np.array([s.size for s in sightings])
+    rectangles, visible = box_rectangles(centers, sizes, camera)
+    for sighting, rectangle, shown in zip(sightings, rectangles.round().astype(int).tolist(), visible, strict=True):
+        if shown:
+            left, top, right, bottom = rectangle
+            color = COLORS[Status(sighting.status)]
+            cv2.rectangle(picture, (left, top), (right, bottom), color, 2)
+            _write(picture, f"{label(sighting)}  {sighting.range_m:.0f} m", (left, max(top - 8, 16)), color)
+    return picture
+
+
+def label(sighting: Sighting) -> str:
+    """What is written at a box: the name, "unknown", or how far the window has filled."""
+    if sighting.status == Status.KNOWN:
+        return sighting.name
+    return "unknown" if sighting.status == Status.UNKNOWN else "..."
+
+
+def write_film(bag: Path, sightings: Sequence[Sighting], walks: Sequence[RecordedWalk], out: Path) -> list[Path]:
+    """Write ``recognised.webm`` and ``strip.png`` into ``out``; returns what was written.
+
+    Raises:
+        OSError: the film cannot be written there. ValueError: the bag cannot be read.
+    """
+    by_stamp: dict[int, list[Sighting]] = defaultdict(list)
+    for sighting in sightings:
+        by_stamp[sighting.stamp_ns].append(sighting)
+    stamps = np.array(sorted(by_stamp), dtype=np.int64)
+    moments = {id(walk): _best_moment(walk, sightings) for walk in walks}
+    panels: dict[int, Panel] = {}
+    film_path, strip_path = out / "recognised.webm", out / "strip.png"
+    film: cv2.VideoWriter | None = None
+    with BagRecording(bag) as recording:
+        for frame in recording.sensor_frames():
+            if frame.image is None or frame.camera is None:
+                continue
+            near = _nearest(stamps, frame.stamp_ns)
+            seen = by_stamp[near] if near is not None else []
+            picture = draw_sightings(frame.image, frame.camera, seen)
+            height = round(picture.shape[0] * FILM_WIDTH / picture.shape[1])
+            if film is None:
+                film = cv2.VideoWriter(str(film_path), cv2.VideoWriter.fourcc(*"VP80"), 10.0, (FILM_WIDTH, height))
+                if not film.isOpened():
+                    raise OSError(f"{film_path} cannot be written: is the folder writable?")
+            film.write(cv2.cvtColor(cv2.resize(picture, (FILM_WIDTH, height)), cv2.COLOR_RGB2BGR))
+            for walk in walks:
+                moment = moments[id(walk)]
+                if moment is not None and moment.stamp_ns == near:
+                    panels[id(walk)] = Panel(_caption(walk), _panel(picture, frame.camera, moment))
+    if film is not None:
+        film.release()
+    strip = [panels[id(walk)] for walk in walks if id(walk) in panels]
+    if not strip:
+        return [film_path]
+    cv2.imwrite(str(strip_path), cv2.cvtColor(_strip(strip), cv2.COLOR_RGB2BGR))
+    return [film_path, strip_path]
+
+
+def _best_moment(walk: RecordedWalk, sightings: Sequence[Sighting]) -> Sighting | None:
+    """The sighting to show of a walk: the middle one of those with the highest status."""
+    seen = [s for s in sightings if s.walker == walk.identity and walk.begin_ns <= s.stamp_ns <= walk.end_ns]
+    order = (Status.KNOWN, Status.UNKNOWN, Status.PENDING) if walk.is_probe else (Status.PENDING, Status.UNKNOWN)
+    for status in order:
+        of_status = [s for s in seen if s.status == status]
+        if of_status:
+            return of_status[len(of_status) // 2]
+    return None
+
+
+def _caption(walk: RecordedWalk) -> str:
+    if not walk.name:
+        return "a stranger"
+    return f"{walk.name}, {'second' if walk.is_probe else 'first'} walk"
+
+
+def _nearest(stamps: np.ndarray, stamp_ns: int) -> int | None:
+    if len(stamps) == 0:
+        return None
+    nearest = int(stamps[np.argmin(np.abs(stamps - stamp_ns))])
+    return nearest if abs(nearest - stamp_ns) <= SAME_FRAME_NS else None
+
+
+def _panel(picture: UInt8, camera: CameraModel, moment: Sighting) -> UInt8:
+    """The part of a picture around one box, scaled to the size of a panel."""
+    rectangle, _ = box_rectangles(np.array([moment.center]), np.array([moment.size]), camera)
+    left, top, right, bottom = rectangle[0]
+    width, height = PANEL_SIZE
+    tall = max((bottom - top) * 1.9, 90.0)
+    wide = tall * width / height
+    middle = np.array([(left + right) / 2, (top + bottom) / 2 - tall * 0.06])
+    source = np.array(
+        [
+            [middle[0] - wide / 2, middle[1] - tall / 2],
+            [middle[0] + wide / 2, middle[1] - tall / 2],
+            [middle[0] - wide / 2, middle[1] + tall / 2],
+        ]
+    )
+    target = np.array([[0, 0], [width, 0], [0, height]], dtype=np.float32)
+    warp = cv2.getAffineTransform(source.astype(np.float32), target)
+    return np.asarray(
+        cv2.warpAffine(picture, warp, PANEL_SIZE, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8
+    )
+
+
+def _strip(panels: Sequence[Panel]) -> UInt8:
+    width, height = PANEL_SIZE
+    gap, foot = 6, 34
+    strip = np.full((height + foot, len(panels) * (width + gap) - gap, 3), 255, np.uint8)
+    for index, panel in enumerate(panels):
+        left = index * (width + gap)
+        strip[:height, left : left + width] = panel.picture
+        cv2.putText(
+            strip, panel.caption, (left + 4, height + 22), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (20, 20, 20), 1, cv2.LINE_AA
+        )
+    return strip
+
+
+def _write(picture: UInt8, text: str, place: tuple[int, int], color: tuple[int, int, int]) -> None:
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6, (0, 0, 0), 4, cv2.LINE_AA)
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6, color, 1, cv2.LINE_AA)

@@ -1,0 +1,219 @@
+"""The gallery's SQLite file: its layout, and how a file comes to be, is recognised and brought up to date.
+
+A file is ours when its application id says so; its ``user_version`` counts the steps of :data:`STEPS` it has been
+through. A new layout is a new step at the end, never a change of an old one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+from pathlib import Path
+
+APPLICATION_ID = 0x454D4741  # "EMGA"
+BUSY_TIMEOUT_S = 2.0
+_SQLITE_MAGIC = b"SQLite format 3\x00"
+_log = logging.getLogger(__name__)
+
+STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE identities (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            name TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 64),
+            enrolled_ns INTEGER NOT NULL
+        ) STRICT""",
+        """CREATE TABLE templates (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            identity_id INTEGER NOT NULL REFERENCES identities (id) ON DELETE CASCADE,
+            fingerprint TEXT NOT NULL,
+            parts INTEGER NOT NULL,
+            dimensions INTEGER NOT NULL,
+            embedding BLOB NOT NULL CHECK (length(embedding) = parts * dimensions * 4),
+            checksum INTEGER NOT NULL,
+            samples INTEGER NOT NULL,
+            modalities INTEGER NOT NULL,
+            median_range_m REAL NOT NULL,
+            created_ns INTEGER NOT NULL
+        ) STRICT""",
+        "CREATE INDEX templates_by_identity ON templates (identity_id)",
+        "CREATE INDEX templates_by_fingerprint ON templates (fingerprint)",
+        """CREATE TABLE audit (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            at_ns INTEGER NOT NULL,
+            action TEXT NOT NULL CHECK (action IN ('enroll', 'remove', 'rename', 'merge')),
+            identity_id INTEGER NOT NULL,
+            other_identity_id INTEGER,
+            name TEXT NOT NULL,
+            detail TEXT NOT NULL
+        ) STRICT""",
+        "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append only'); END",
+        "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append only'); END",
+    ),
+)
+
+
+class GalleryError(ValueError):
+    """The gallery cannot be used as asked; the message is a full sentence that names the file."""
+
+
+def say(path: Path, error: BaseException) -> GalleryError:
+    """A SQLite or operating-system error as a sentence that names the file and what to do."""
+    text = str(error)
+    lowered = text.lower()
+    if "locked" in lowered or "busy" in lowered:
+        return GalleryError(
+            f"gallery {path} is being changed by another process ({text}): nothing was changed, try again"
+        )
+    if "readonly" in lowered or "read-only" in lowered or isinstance(error, PermissionError):
+        return GalleryError(
+            f"gallery {path} cannot be written ({text}): check the disk and the file's owner, or set gallery.path"
+        )
+    if "full" in lowered or "no space" in lowered:
+        return GalleryError(
+            f"gallery {path}: the disk is full ({text}): nothing was changed, free some space and try again"
+        )
+    if "unable to open" in lowered:
+        return GalleryError(
+            f"gallery {path} cannot be opened for writing ({text}): check that its folder can be written by this user"
+        )
+    if "malformed" in lowered or "not a database" in lowered or "corrupt" in lowered:
+        return GalleryError(
+            f"gallery {path} is damaged ({text}): it was left as it is; move it away or put a backup in its place"
+        )
+    return GalleryError(f"gallery {path}: {text}")
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection to a gallery file: created when there is none, brought up to the newest layout when older.
+
+    Raises:
+        GalleryError: not a gallery, damaged, from a newer version, read-only or locked. The file is left as it is.
+    """
+    try:
+        if not path.exists():
+            _create(path)
+        _recognise(path)
+        connection = _open(path)
+        try:
+            _adopt(path, connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+    except (sqlite3.Error, OSError) as error:
+        raise say(path, error) from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"file:{_uri_path(path)}?mode=rw",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _uri_path(path: Path) -> str:
+    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _create(path: Path) -> None:
+    """Build a gallery beside its place and link it there complete: a kill leaves a whole file or none."""
+    for suffix in ("-wal", "-journal"):
+        if Path(f"{path}{suffix}").exists():
+            raise GalleryError(
+                f"gallery {path} is missing but {path}{suffix} is there: put the gallery back, or move that file away"
+            )
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.parent / f".{path.name}.{os.getpid()}.new"
+    fresh.unlink(missing_ok=True)
+    try:
+        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        with contextlib.closing(_open(fresh)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            _upgrade(connection, 0)
+        with contextlib.suppress(FileExistsError):  # another process was faster: its gallery is the one
+            os.link(fresh, path)
+        _sync_folder(path.parent)
+    finally:
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{fresh}{suffix}").unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _recognise(path: Path) -> None:
+    """Refuse what is no gallery before SQLite touches it, and close the file to everybody else."""
+    if not path.is_file():
+        raise GalleryError(f"gallery {path} is not a file: set gallery.path to a file")
+    if not os.access(path, os.R_OK | os.W_OK):  # SQLite would open it read-only and fail at the first enrolment
+        raise PermissionError("not readable and writable for this user")
+    with path.open("rb") as stream:
+        header = stream.read(72)
+    if not header:
+        raise GalleryError(
+            f"gallery {path} is empty (0 bytes): put a backup in its place, or delete it to start a new gallery"
+        )
+    if len(header) < 72 or not header.startswith(_SQLITE_MAGIC):
+        raise GalleryError(
+            f"gallery {path} is not an SQLite file: it was left as it is; set gallery.path to another file"
+        )
+    if path.stat().st_mode & 0o077:
+        try:
+            path.chmod(0o600)
+            _log.warning("gallery %s could be read by others: its mode is 0600 now", path)
+        except OSError as error:
+            raise GalleryError(
+                f"gallery {path} can be read by others and its mode cannot be changed ({error}): chmod 600 it"
+            ) from error
+
+
+def _adopt(path: Path, connection: sqlite3.Connection) -> None:
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    if application != APPLICATION_ID:
+        raise GalleryError(
+            f"{path} is an SQLite file of another program (application id {application}): it was left as it is; set gallery.path"
+        )
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(STEPS):
+        raise GalleryError(
+            f"gallery {path} has layout {version}, this version knows up to {len(STEPS)}: update emgait_ros"
+        )
+    problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if problem != "ok":
+        raise GalleryError(
+            f"gallery {path} is damaged ({problem}): it was left as it is; move it away or put a backup in its place"
+        )
+    connection.execute("PRAGMA journal_mode = WAL")
+    if version < len(STEPS):
+        _upgrade(connection, version)
+
+
+def _upgrade(connection: sqlite3.Connection, version: int) -> None:
+    """Apply the missing steps in one transaction: all of them or none."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = max(version, connection.execute("PRAGMA user_version").fetchone()[0])
+        for step in STEPS[version:]:
+            for statement in step:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(STEPS)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise

@@ -1,0 +1,196 @@
+"""Model bundles: a folder that says what it holds, and is refused when it does not hold that.
+
+    manifest.json          format, files with SHA-256 and size, graphs, preprocessing, window, decision, training
+    config.json            sizes and switches of the network
+    weights.safetensors    for fine-tuning and for the torch backend
+    frame_encoder.onnx     runs once per pedestrian and frame
+    sequence_head.onnx     runs on the features of a window
+    MODEL_CARD.md          what it was trained on and what was measured
+
+Nothing in a bundle is pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emgait_ros.inference.engine import TensorSpec
+from emgait_ros.inference.preprocessing import Preprocessing
+
+FORMAT = 1
+DEFAULT_BUNDLE = "emgait-sim"
+FRAME_ENCODER, SEQUENCE_HEAD = "frame_encoder", "sequence_head"
+REQUIRED_FILES = ("config.json", "weights.safetensors", f"{FRAME_ENCODER}.onnx", f"{SEQUENCE_HEAD}.onnx")
+
+
+@dataclass(frozen=True)
+class GraphInfo:
+    """One ONNX graph of a bundle: its file, its hash and its tensors."""
+
+    path: Path
+    sha256: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified model bundle.
+
+    Attributes:
+        folder: where it lies.
+        manifest: manifest.json as read.
+        network: config.json as read (``EMGaitNetConfig.from_dict`` takes it).
+        preprocessing: what the network takes.
+        graphs: by name, "frame_encoder" and "sequence_head".
+        min_frames, max_frames: window lengths T the head takes.
+        threshold: calibrated largest accepted distance, None when the bundle was not calibrated.
+        min_margin: calibrated smallest lead over the second identity, None likewise.
+        fingerprint: hex SHA-256 over graphs, preprocessing and window; embeddings of different fingerprints
+            must never be compared.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    network: dict[str, Any]
+    preprocessing: Preprocessing
+    graphs: dict[str, GraphInfo]
+    min_frames: int
+    max_frames: int
+    threshold: float | None
+    min_margin: float | None
+    fingerprint: str
+
+    @property
+    def name(self) -> str:
+        """The bundle's own name."""
+        return str(self.manifest["name"])
+
+    @property
+    def weights_path(self) -> Path:
+        """The safetensors file."""
+        return self.folder / "weights.safetensors"
+
+    @property
+    def embedding_shape(self) -> tuple[int, int]:
+        """(parts, d) of an embedding."""
+        parts, width = self.graphs[SEQUENCE_HEAD].outputs[0].shape[1:]
+        return int(parts), int(width)
+
+
+def default_bundle_path() -> Path:
+    """Folder of the bundle shipped with the package: in a checkout or where colcon installed it."""
+    checkout = Path(__file__).resolve().parents[2] / "models"
+    prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
+    places = [checkout, *(Path(prefix) / "share" / "emgait_ros" / "models" for prefix in prefixes if prefix)]
+    found = (place / DEFAULT_BUNDLE for place in places if (place / DEFAULT_BUNDLE / "manifest.json").is_file())
+    return next(found, checkout / DEFAULT_BUNDLE)
+
+
+def load_bundle(path: str | Path = "") -> Bundle:
+    """Read and verify a bundle.
+
+    Args:
+        path: its folder; empty for the one shipped with the package.
+
+    Raises:
+        FileNotFoundError: no bundle there, or a file of it is missing.
+        ValueError: a damaged, foreign or newer bundle; the sentence names the file.
+    """
+    folder = Path(path).expanduser() if str(path) else default_bundle_path()
+    file = folder / "manifest.json"
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{folder} is not a model bundle: it has no manifest.json. `emgait train` and `emgait export` write bundles"
+        )
+    manifest = _read_json(file)
+    if manifest.get("format") != FORMAT:
+        raise ValueError(
+            f"{file} has format {manifest.get('format')!r}: this version of emgait_ros reads format {FORMAT}"
+        )
+    try:
+        _verify_files(folder, manifest["files"])
+        graphs = {name: _graph(folder, manifest, name) for name in (FRAME_ENCODER, SEQUENCE_HEAD)}
+        preprocessing = Preprocessing.from_dict(manifest["preprocessing"])
+        window = manifest["window"]
+        low, high = int(window["min_frames"]), int(window["max_frames"])
+        decision = manifest["decision"]
+        threshold, min_margin = (
+            None if decision[key] is None else float(decision[key]) for key in ("threshold", "min_margin")
+        )
+        network = _read_json(folder / "config.json")
+        fingerprint = fingerprint_of(manifest)
+        str(manifest["name"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{file} is damaged: the entry {error} is missing or of another type. Fetch or export the bundle again"
+        ) from error
+    if not 1 <= low <= high:
+        raise ValueError(f"{file} is damaged: window is {low} to {high} frames")
+    _check_fits(file, graphs, preprocessing)
+    return Bundle(folder, manifest, network, preprocessing, graphs, low, high, threshold, min_margin, fingerprint)
+
+
+def fingerprint_of(manifest: dict[str, Any]) -> str:
+    """Hex SHA-256 of all that decides an embedding: both graphs, the preprocessing and the window lengths."""
+    decisive = {
+        "graphs": {name: manifest["files"][f"{name}.onnx"]["sha256"] for name in (FRAME_ENCODER, SEQUENCE_HEAD)},
+        "preprocessing": manifest["preprocessing"],
+        "window": manifest["window"],
+    }
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def file_entry(path: Path) -> dict[str, Any]:
+    """A file's entry in the manifest: its SHA-256 and its size in bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return {"sha256": digest.hexdigest(), "bytes": path.stat().st_size}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: it is not JSON ({error}). Fetch or export the bundle again") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is damaged: expected a JSON object. Fetch or export the bundle again")
+    return values
+
+
+def _verify_files(folder: Path, files: dict[str, dict[str, Any]]) -> None:
+    for name in REQUIRED_FILES:
+        path, expected = folder / name, files[name]
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing: the bundle is incomplete. Fetch or export it again")
+        if path.stat().st_size != expected["bytes"]:
+            raise ValueError(
+                f"{path} has {path.stat().st_size} bytes, the manifest says {expected['bytes']}: it is truncated or belongs to another bundle"
+            )
+        if file_entry(path)["sha256"] != expected["sha256"]:
+            raise ValueError(
+                f"{path} does not have the SHA-256 in the manifest: it is damaged or belongs to another bundle. Fetch or export it again"
+            )
+
+
+def _graph(folder: Path, manifest: dict[str, Any], name: str) -> GraphInfo:
+    entry = manifest["graphs"][name]
+    inputs, outputs = (tuple(TensorSpec.from_dict(spec) for spec in entry[side]) for side in ("inputs", "outputs"))
+    return GraphInfo(folder / f"{name}.onnx", manifest["files"][f"{name}.onnx"]["sha256"], inputs, outputs)
+
+
+def _check_fits(file: Path, graphs: dict[str, GraphInfo], preprocessing: Preprocessing) -> None:
+    expected = {"crops": (3, preprocessing.crop_height, preprocessing.crop_width), "points": (preprocessing.points, 3)}
+    for spec in graphs[FRAME_ENCODER].inputs:
+        if spec.name in expected and spec.shape[1:] != expected[spec.name]:
+            raise ValueError(
+                f"{file} contradicts itself: the frame encoder takes {spec}, the preprocessing makes {expected[spec.name]}"
+            )

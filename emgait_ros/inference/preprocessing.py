@@ -1,0 +1,187 @@
+"""From pedestrians to the tensors the network takes; live inference and training call the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from emgait_ros.samples import Pedestrian
+
+POINTS_FRAMES = ("sensor", "ray", "heading")
+STANDING_M_S = 0.1  # slower than this a velocity has no direction
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a bundle wants its input.
+
+    Attributes:
+        crop_height, crop_width: RGB crop, px.
+        points: LiDAR points per sample.
+        points_frame: axes of the points around the pedestrian: "sensor" (those of the LiDAR), "ray" (+x points
+            horizontally from the LiDAR to the pedestrian) or "heading" (+x is where the pedestrian walks).
+    """
+
+    crop_height: int = 128
+    crop_width: int = 64
+    points: int = 128
+    points_frame: str = "ray"
+
+    def __post_init__(self) -> None:
+        if self.points_frame not in POINTS_FRAMES:
+            raise ValueError(f"points_frame is '{self.points_frame}': allowed are {', '.join(POINTS_FRAMES)}")
+        for name in ("crop_height", "crop_width", "points"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"preprocessing.{name} is {value!r}: expected a whole number above 0")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for the manifest."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
+        """The inverse of :meth:`to_dict`; raises ValueError for unknown or missing fields."""
+        expected = set(cls.__dataclass_fields__)
+        if not isinstance(values, dict) or set(values) != expected:
+            raise ValueError(f"preprocessing has fields {sorted(values)}: expected {sorted(expected)}")
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class FrameBatch:
+    """B samples as the frame encoder takes them.
+
+    Attributes:
+        crops: (B, 3, H, W) float32 RGB in 0..1; zeros where there is none.
+        points: (B, N, 3) float32 m, around the pedestrian; zeros where there are none.
+        has_image, has_points: (B,) bool.
+    """
+
+    crops: NDArray[np.float32]
+    points: NDArray[np.float32]
+    has_image: NDArray[np.bool_]
+    has_points: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.has_image)
+
+    def feeds(self, start: int = 0, stop: int | None = None) -> dict[str, NDArray[Any]]:
+        """Inputs of the frame encoder by name, for samples ``start`` to ``stop``."""
+        return {name: getattr(self, name)[start:stop] for name in ("crops", "points", "has_image", "has_points")}
+
+
+def prepare(pedestrians: Sequence[Pedestrian], preprocessing: Preprocessing) -> FrameBatch:
+    """Tensors of a batch of samples; a missing or unusable modality is flagged, never an error.
+
+    Args:
+        pedestrians: B samples, of any crop size and number of points.
+        preprocessing: what the bundle asks for.
+    """
+    crops, has_image = _crops(pedestrians, preprocessing)
+    points, has_points = _points(pedestrians, preprocessing)
+    return FrameBatch(crops, points, has_image, has_points)
+
+
+def _crops(
+    pedestrians: Sequence[Pedestrian], preprocessing: Preprocessing
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    height, width = preprocessing.crop_height, preprocessing.crop_width
+    images = np.zeros((len(pedestrians), height, width, 3), np.uint8)
+    has_image = np.zeros(len(pedestrians), bool)
+    for row, pedestrian in enumerate(pedestrians):
+        crop = pedestrian.crop
+        if crop is None or crop.size == 0:
+            continue
+        if crop.ndim != 3 or crop.shape[2] != 3 or crop.dtype != np.uint8:
+            raise ValueError(
+                f"the crop of track {pedestrian.track_id} is {crop.shape} {crop.dtype}: expected (height, width, 3) uint8 RGB"
+            )
+        if crop.shape[:2] != (height, width):
+            shrinking = crop.shape[0] > height
+            images[row] = cv2.resize(
+                crop, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+            )
+        else:
+            images[row] = crop
+        has_image[row] = True
+    return scale_crops(images), has_image
+
+
+def scale_crops(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(..., H, W, 3) uint8 -> (..., 3, H, W) float32 in 0..1."""
+    return np.ascontiguousarray(np.moveaxis(images, -1, -3)).astype(np.float32) * np.float32(1 / 255)
+
+
+def _points(
+    pedestrians: Sequence[Pedestrian], preprocessing: Preprocessing
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    count = preprocessing.points
+    clouds = np.zeros((len(pedestrians), count, 3), np.float32)
+    has_points = np.zeros(len(pedestrians), bool)
+    for row, pedestrian in enumerate(pedestrians):
+        cloud = pedestrian.points
+        if cloud is None or cloud.size == 0:
+            continue
+        if cloud.ndim != 2 or cloud.shape[1] != 3:
+            raise ValueError(
+                f"the points of track {pedestrian.track_id} have shape {cloud.shape}: expected (points, 3)"
+            )
+        cloud = resample(cloud, count)
+        if len(cloud) and np.isfinite(pedestrian.center).all() and np.isfinite(pedestrian.size).all():
+            clouds[row] = cloud
+            has_points[row] = True
+    if not has_points.any():
+        return clouds, has_points
+    center, size, velocity = (
+        np.array([getattr(pedestrian, name) for pedestrian in pedestrians], np.float64).reshape(-1, 3)[has_points]
+        for name in ("center", "size", "velocity")
+    )
+    clouds[has_points] = normalise_points(clouds[has_points], center, size, velocity, preprocessing.points_frame)
+    return clouds, has_points
+
+
+def resample(cloud: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Exactly ``count`` of a cloud's finite points (P, 3), evenly picked or repeated; (0, 3) when none is finite."""
+    if not np.isfinite(cloud.sum()):
+        cloud = cloud[np.isfinite(cloud).all(axis=1)]
+    if len(cloud) in (0, count):
+        return cloud
+    return cloud[np.arange(count) * len(cloud) // count]
+
+
+def normalise_points(
+    points: NDArray[np.float32],
+    center: NDArray[np.float64],
+    size: NDArray[np.float64],
+    velocity: NDArray[np.float64],
+    points_frame: str,
+) -> NDArray[np.float32]:
+    """Move clouds to the pedestrian's feet and turn them about z; metres are kept, height is part of a gait.
+
+    Args:
+        points: (B, N, 3) float32 m, LiDAR frame.
+        center, size: (B, 3) m, box of the pedestrian in the LiDAR frame.
+        velocity: (B, 3) m/s; used by "heading" only. Who stands is turned as by "ray".
+        points_frame: "sensor", "ray" or "heading" (see :class:`Preprocessing`).
+
+    Returns:
+        (B, N, 3) float32: x and y relative to the mean of the points, z above the ground.
+    """
+    origin = points.mean(axis=1, dtype=np.float64)  # (B, 3)
+    origin[:, 2] = center[:, 2] - size[:, 2] / 2
+    local = points - origin[:, None].astype(np.float32)
+    if points_frame == "sensor":
+        return local
+    angle = np.arctan2(center[:, 1], center[:, 0])
+    if points_frame == "heading":
+        walking = np.nan_to_num(np.hypot(velocity[:, 0], velocity[:, 1])) >= STANDING_M_S
+        angle = np.where(walking, np.arctan2(velocity[:, 1], velocity[:, 0]), angle)
+    cos, sin = (f(angle).astype(np.float32)[:, None] for f in (np.cos, np.sin))
+    x, y = local[..., 0], local[..., 1]
+    return np.stack([cos * x + sin * y, cos * y - sin * x, local[..., 2]], axis=-1)

@@ -1,0 +1,240 @@
+"""Publishes a recorded bag over ROS at its own pace: the serialized bytes as they were, nothing is decoded."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import rclpy
+from builtin_interfaces.msg import Time
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from rosgraph_msgs.msg import Clock
+
+from emgait_ros.datasets.rosbag import BagMessage, Rosbag
+from emgait_ros.nodes.spinning import StopSignals
+
+CLOCK_PERIOD_S = 0.01
+SETTLE_S = 0.5
+
+
+@dataclass(frozen=True)
+class PlayOptions:
+    """How a bag is played.
+
+    Attributes:
+        rate: 2 is twice as fast as recorded.
+        loop: start over at the end, until stopped.
+        clock: publish the log time on /clock, for nodes with use_sim_time.
+        topics: only these; empty: all.
+        start_s: begin this far into the bag; latched topics (/tf_static) are sent all the same.
+        wait_s: wait at most this long for subscribers before playing; 0: do not wait.
+        wait_for: topics that must all have a subscriber; empty: any topic will do.
+    """
+
+    rate: float = 1.0
+    loop: bool = False
+    clock: bool = False
+    topics: tuple[str, ...] = ()
+    start_s: float = 0.0
+    wait_s: float = 10.0
+    wait_for: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate <= 1000:
+            raise ValueError(f"the rate is {self.rate}: expected a number above 0, at most 1000")
+        if self.start_s < 0 or self.wait_s < 0:
+            raise ValueError(f"start is {self.start_s} s and wait {self.wait_s} s: expected 0 or more")
+
+
+@dataclass
+class PlayReport:
+    """What was played.
+
+    Attributes:
+        published: messages per topic.
+        skipped: topic -> why it was not played.
+        rounds: times the bag was played to its end.
+        seconds: wall-clock time spent playing.
+        latest_s: most that a message was sent after its time; large when the machine cannot keep the pace.
+        waited: sentence about waiting for subscribers, empty when all were there.
+    """
+
+    published: Counter[str] = field(default_factory=Counter)
+    skipped: dict[str, str] = field(default_factory=dict)
+    rounds: int = 0
+    seconds: float = 0.0
+    latest_s: float = 0.0
+    waited: str = ""
+
+
+class BagPlayer(Node):
+    """Publishers for the topics of a bag: reliable (so that any subscription matches), latched ones transient local.
+
+    Args:
+        bag: opened bag; stays open as long as the player plays.
+        options: what to play and how.
+        stop: when set, playing ends at once.
+
+    Raises:
+        ValueError: a topic that was asked for is not in the bag, or nothing of it can be published.
+    """
+
+    def __init__(self, bag: Rosbag, options: PlayOptions, stop: threading.Event | None = None) -> None:
+        super().__init__("bag_player")
+        self.report = PlayReport()
+        self._bag, self._options = bag, options
+        self._stop = stop or threading.Event()
+        self._senders: dict[str, Publisher] = {}
+        for name in (*options.topics, *options.wait_for):
+            if name not in bag.topics:
+                raise ValueError(f"{bag.path} has no topic {name}: it has {', '.join(sorted(bag.topics))}")
+        for topic in bag.topics.values():
+            if not options.topics or topic.name in options.topics:
+                self._advertise(topic.name, topic.type)
+        if not self._senders:
+            reasons = "; ".join(f"{name}: {why}" for name, why in self.report.skipped.items())
+            raise ValueError(f"nothing of {bag.path} can be played: {reasons}")
+        self._clock_publisher = self.create_publisher(Clock, "/clock", 10) if options.clock else None
+        self._clock_due_s = 0.0
+
+    def _advertise(self, name: str, type_name: str) -> None:
+        try:
+            message_class = _message_class(type_name)
+        except (ImportError, AttributeError, ValueError):
+            self.report.skipped[name] = f"the message type {type_name} is not installed"
+            return
+        latched = name in self._bag.latched_topics
+        durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+        profile = QoSProfile(
+            depth=100 if latched else 10, reliability=ReliabilityPolicy.RELIABLE, durability=durability
+        )
+        self._senders[name] = self.create_publisher(message_class, name, profile)
+
+    def wait_for_subscribers(self) -> None:
+        """Wait until the topics asked for (or any) have a subscriber and no more come."""
+        wanted = [n for n in self._options.wait_for if n in self._senders]
+        deadline = time.monotonic() + self._options.wait_s
+        settled, before = time.monotonic() + SETTLE_S, -1
+        while time.monotonic() < deadline and self._runs():
+            counts = {name: p.get_subscription_count() for name, p in self._senders.items()}
+            ready = all(counts[name] for name in wanted) if wanted else any(counts.values())
+            if not ready or sum(counts.values()) != before:
+                settled, before = time.monotonic() + SETTLE_S, sum(counts.values())
+            elif time.monotonic() >= settled:
+                return
+            time.sleep(0.02)
+        if not self._runs():
+            return
+        missing = wanted or ["any of its topics"]
+        self.report.waited = (
+            f"nobody subscribed to {', '.join(missing)} within {self._options.wait_s:g} s: played all the same"
+        )
+
+    def play(self, on_message: Callable[[BagMessage], None] | None = None) -> PlayReport:
+        """Play to the end (or for ever with ``loop``) and wait until reliable subscribers have everything.
+
+        Args:
+            on_message: called for each message sent, e.g. to show progress.
+        """
+        if self._options.wait_s > 0:
+            self.wait_for_subscribers()
+        began_s = time.monotonic()
+        while self._runs():
+            self._play_once(on_message)
+            self.report.seconds = time.monotonic() - began_s
+            if not self._options.loop:
+                break
+        for sender in self._senders.values():
+            if self._runs():
+                sender.wait_for_all_acked(Duration(seconds=2))
+        return self.report
+
+    def _play_once(self, on_message: Callable[[BagMessage], None] | None) -> None:
+        if self._options.start_s > 0:
+            self._send_latched()
+        origin_ns = self._bag.start_ns + round(self._options.start_s * 1e9)
+        origin_s = time.monotonic()
+        for message in self._bag.messages(list(self._senders), self._options.start_s):
+            due_s = origin_s + (message.log_time_ns - origin_ns) * 1e-9 / self._options.rate
+            self._sleep_until(due_s, message.log_time_ns)
+            if not self._runs():
+                return
+            self.report.latest_s = max(self.report.latest_s, time.monotonic() - due_s)
+            self._send(message)
+            if on_message is not None:
+                on_message(message)
+        self.report.rounds += 1
+
+    def _runs(self) -> bool:
+        return not self._stop.is_set() and rclpy.ok()
+
+    def _send_latched(self) -> None:
+        latched = [name for name in self._senders if name in self._bag.latched_topics]
+        before_ns = self._bag.start_ns + round(self._options.start_s * 1e9)
+        for message in self._bag.messages(latched) if latched else ():
+            if message.log_time_ns < before_ns:
+                self._send(message)
+
+    def _send(self, message: BagMessage) -> None:
+        self._senders[message.topic].publish(bytes(message.raw))
+        self.report.published[message.topic] += 1
+
+    def _sleep_until(self, due_s: float, log_time_ns: int) -> None:
+        """Sleep in short steps: /clock ticks on, and a stop is noticed."""
+        while self._runs():
+            left_s = due_s - time.monotonic()
+            self._tick(log_time_ns - round(max(left_s, 0.0) * self._options.rate * 1e9))
+            if left_s <= 0:
+                return
+            time.sleep(min(left_s, CLOCK_PERIOD_S if self._clock_publisher else 0.05))
+
+    def _tick(self, time_ns: int) -> None:
+        if self._clock_publisher is None or time.monotonic() < self._clock_due_s:
+            return
+        self._clock_due_s = time.monotonic() + CLOCK_PERIOD_S
+        self._clock_publisher.publish(Clock(clock=Time(sec=time_ns // 10**9, nanosec=time_ns % 10**9)))
+
+
+def play_bag(
+    bag: Rosbag,
+    options: PlayOptions,
+    on_start: Callable[[BagPlayer], None] | None = None,
+    on_message: Callable[[BagMessage], None] | None = None,
+    ros_args: Sequence[str] = (),
+) -> PlayReport:
+    """Play a bag in this process: starts rclpy and ends it again; SIGINT and SIGTERM end it early, without an error.
+
+    Args:
+        on_start: called with the player before it waits for subscribers.
+        on_message: called for each message sent.
+        ros_args: ROS arguments such as ``--ros-args -r /lidar/points:=/points``.
+
+    Raises:
+        ValueError: as :class:`BagPlayer`, or the bag is damaged further on.
+    """
+    stop = StopSignals()
+    rclpy.init(args=list(ros_args), signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        player = BagPlayer(bag, options, stop.asked)
+        if on_start is not None:
+            on_start(player)
+        report = player.play(on_message)
+        player.destroy_node()
+        return report
+    finally:
+        rclpy.try_shutdown()
+
+
+def _message_class(type_name: str) -> Any:
+    """The Python class of "package/msg/Name"."""
+    package, kind, name = type_name.split("/")
+    return getattr(import_module(f"{package}.{kind}"), name)

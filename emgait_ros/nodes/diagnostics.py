@@ -1,0 +1,304 @@
+"""What the nodes say about themselves on /diagnostics, and why a topic is silent."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+
+from emgait_ros.nodes.qos import mismatch
+from emgait_ros.nodes.worker import WorkerReport
+from emgait_ros.transport import PROFILE_VARIABLES, SMALL_SEGMENT_BYTES, shipped_profile
+
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+PERIOD_S = 1.0
+SILENT_S = 2.0
+LOG_AGAIN_S = 60.0
+SHOWN_S = 10.0
+MAX_KINDS = 50
+RATE_WINDOW_S = 5.0
+STUCK_S = 10.0
+MANY_DROPPED = 0.2
+
+
+@dataclass
+class Problem:
+    """One kind of trouble: its newest sentence, how often it came, and when last (monotonic s)."""
+
+    sentence: str
+    level: bytes
+    count: int
+    last_s: float
+    logged_s: float
+
+
+class ProblemLog:
+    """Names each kind of trouble in the log once (again after a minute, with the count) and keeps it for /diagnostics.
+
+    Two sentences that differ only in numbers are of one kind. Safe to call from any thread.
+
+    Args:
+        node: whose log it goes to.
+        clock_s: monotonic clock, s.
+    """
+
+    def __init__(self, node: Node, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._logger, self._clock_s = node.get_logger(), clock_s
+        self._lock = threading.Lock()
+        self._problems: dict[str, Problem] = {}
+
+    def report(self, sentence: str, level: bytes = WARN) -> None:
+        """Count a problem; log it unless its kind was logged within the last minute."""
+        kind, now_s = _kind(sentence), self._clock_s()
+        with self._lock:
+            problem = self._problems.get(kind)
+            if problem is None:
+                if len(self._problems) >= MAX_KINDS:
+                    del self._problems[min(self._problems, key=lambda k: self._problems[k].last_s)]
+                problem = self._problems[kind] = Problem(sentence, level, 0, now_s, -LOG_AGAIN_S + now_s)
+            problem.sentence, problem.level, problem.last_s = sentence, level, now_s
+            problem.count += 1
+            if now_s - problem.logged_s < LOG_AGAIN_S:
+                return
+            problem.logged_s, count = now_s, problem.count
+        again = f" ({count} times so far)" if count > 1 else ""
+        _log(self._logger, level, sentence + again)
+
+    def names(self, sentence: str) -> bool:
+        """Whether this kind of sentence has been reported."""
+        with self._lock:
+            return _kind(sentence) in self._problems
+
+    def recent(self) -> list[Problem]:
+        """Copies of the kinds seen within the last 10 s, newest first."""
+        now_s = self._clock_s()
+        with self._lock:
+            shown = [Problem(**vars(p)) for p in self._problems.values() if now_s - p.last_s <= SHOWN_S]
+        return sorted(shown, key=lambda p: -p.last_s)
+
+    def status(self, name: str) -> DiagnosticStatus:
+        """The recent problems as one diagnostic status."""
+        recent = self.recent()
+        if not recent:
+            return status(name, OK, "no bad input")
+        return status(
+            name,
+            max(p.level for p in recent),
+            "; ".join(p.sentence for p in recent[:5]),
+            {f"{i + 1} ({p.count} times)": p.sentence for i, p in enumerate(recent)},
+        )
+
+
+class TopicWatch:
+    """Counts what arrives on a subscription and explains it when nothing does.
+
+    Args:
+        node: the subscribing node.
+        topic: as given by the user.
+        type_name: "sensor_msgs/msg/PointCloud2".
+        qos: what the subscription requests.
+        parameter: the parameter that names the topic, for the advice.
+        advice: more to say when nothing is published there or with another type.
+    """
+
+    def __init__(
+        self, node: Node, topic: str, type_name: str, qos: QoSProfile, parameter: str, advice: str = ""
+    ) -> None:
+        self.topic, self._node = topic, node
+        self._type_name, self._qos, self._parameter, self._advice = type_name, qos, parameter, advice
+        self._arrivals: deque[float] = deque(maxlen=1000)
+        self._since_s = time.monotonic()
+        self.count = 0
+
+    def tick(self) -> None:
+        """A message has arrived."""
+        self._arrivals.append(time.monotonic())
+        self.count += 1
+
+    @property
+    def rate_hz(self) -> float:
+        """Messages a second over the last 5 s."""
+        now_s = time.monotonic()
+        recent = [t for t in list(self._arrivals) if now_s - t <= RATE_WINDOW_S]
+        return (len(recent) - 1) / max(now_s - recent[0], 1e-3) if len(recent) > 1 else 0.0
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last message, or since the subscription began."""
+        return time.monotonic() - (self._arrivals[-1] if self._arrivals else self._since_s)
+
+    def why_silent(self) -> str:
+        """Empty when messages come (or it is too early to say), else the reason in a sentence."""
+        if self.silent_s < SILENT_S:
+            return ""
+        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        if not publishers:
+            return self._nobody()
+        right = [p for p in publishers if p.topic_type == self._type_name]
+        if not right:
+            types = ", ".join(sorted({p.topic_type for p in publishers}))
+            return f"{self.topic} carries {types}, but {self._type_name} is expected: {self._advice or f'set {self._parameter}'}"
+        refused = [mismatch(p.qos_profile, self._qos) for p in right]
+        names = ", ".join(sorted({f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in right}))
+        if all(refused):
+            return (
+                f"QoS mismatch on {self.topic} (publisher {names}): {refused[0]}; "
+                "set topics.reliability to what is offered, or change the publisher"
+            )
+        if self.count:
+            return (
+                f"nothing on {self.topic} for {self.silent_s:.0f} s, after {self.count} messages: {names} still offers it but "
+                "has stopped sending, or its machine or network is overloaded"
+            )
+        return (
+            f"nothing arrives on {self.topic} for {self.silent_s:.0f} s although {names} publishes it and the QoS fits: either it "
+            f"sends nothing, or its messages are lost: best-effort messages over {SMALL_SEGMENT_BYTES / 1e6:.1f} MB need a larger Fast "
+            f"DDS segment in the publisher's process: start it with {' and '.join(PROFILE_VARIABLES)} set to {_profile()}"
+        )
+
+    def status(self, name: str, level_when_silent: bytes = ERROR) -> DiagnosticStatus:
+        """Rate and age of the topic, or why it is silent, as a diagnostic status."""
+        reason = self.why_silent()
+        values = {
+            "topic": self.topic,
+            "type": self._type_name,
+            "received": self.count,
+            "rate_hz": f"{self.rate_hz:.2f}",
+            "since_last_s": f"{self.silent_s:.2f}",
+        }
+        if reason:
+            return status(name, level_when_silent, reason, values)
+        if not self._arrivals:
+            return status(name, OK, f"waiting for {self.topic}", values)
+        rate_hz = self.rate_hz
+        return status(name, OK, f"{rate_hz:.1f} Hz on {self.topic}" if rate_hz else f"messages on {self.topic}", values)
+
+    def _nobody(self) -> str:
+        others = [topic for topic, types in self._node.get_topic_names_and_types() if self._type_name in types]
+        own = self._node.get_fully_qualified_name() + "/"
+        others = [t for t in others if self._node.count_publishers(t) and not t.startswith(own)]
+        found = (
+            f"published with this type: {', '.join(sorted(others)[:5])}"
+            if others
+            else "no other topic has this type either"
+        )
+        return (
+            f"nobody publishes {self.topic} ({self._type_name}): start its driver or set {self._parameter} "
+            f"({found}; ROS_DOMAIN_ID and discovery range must be the same everywhere)"
+        )
+
+
+class DiagnosticsPublisher:
+    """Publishes the statuses that ``collect`` returns once a second, on the wall clock even when time is simulated.
+
+    Args:
+        node: the node that speaks.
+        collect: gives the statuses; an exception of it becomes a status itself.
+        problems: what it has logged is not logged again when it shows in a status.
+    """
+
+    def __init__(self, node: Node, collect: Callable[[], Iterable[DiagnosticStatus]], problems: ProblemLog) -> None:
+        self._node, self._collect, self._problems = node, collect, problems
+        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._last: dict[str, tuple[bytes, str]] = {}
+        self._timer = node.create_timer(PERIOD_S, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def publish(self) -> None:
+        """Collect and publish now."""
+        prefix = self._node.get_fully_qualified_name().lstrip("/")
+        try:
+            statuses = list(self._collect())
+        except Exception as error:  # a node must not die of looking at itself
+            statuses = [status("diagnostics", ERROR, f"cannot collect diagnostics: {type(error).__name__}: {error}")]
+        message = DiagnosticArray()
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        for item in statuses:
+            self._log_change(item)
+            item.name = f"{prefix}: {item.name}"
+            item.hardware_id = "emgait_ros"
+        message.status = statuses
+        self._publisher.publish(message)
+
+    def _log_change(self, item: DiagnosticStatus) -> None:
+        """Log a status when it turns bad or good again, not each second: numbers in the sentence do not count."""
+        state = (item.level, _kind(item.message))
+        before = self._last.get(item.name, (OK, ""))
+        self._last[item.name] = state
+        if state == before or item.name == "bad input" or self._problems.names(item.message):
+            return
+        if item.level != OK:
+            _log(self._node.get_logger(), item.level, item.message)
+        elif before[0] != OK:
+            self._node.get_logger().info(f"{item.name} is well again: {item.message}")
+
+
+def status(name: str, level: bytes, message: str, values: dict[str, Any] | None = None) -> DiagnosticStatus:
+    """A DiagnosticStatus; the publisher puts the node's name in front of ``name``."""
+    pairs = [KeyValue(key=key, value=str(value)) for key, value in (values or {}).items()]
+    return DiagnosticStatus(name=name, level=level, message=message, values=pairs)
+
+
+def worker_status(report: WorkerReport, what: str) -> DiagnosticStatus:
+    """How a worker keeps up; ``what`` names its jobs ("cloud")."""
+    values = {
+        "submitted": report.submitted,
+        "done": report.done,
+        "failed": report.failed,
+        "dropped": report.dropped,
+        "waiting": report.waiting,
+        "mean_ms": f"{report.mean_s * 1e3:.1f}",
+        "max_ms": f"{report.max_s * 1e3:.1f}",
+    }
+    if report.busy_s > STUCK_S:
+        return status("worker", ERROR, f"one {what} has been in work for {report.busy_s:.0f} s: the node hangs", values)
+    if report.failed:
+        return status("worker", WARN, f"{report.failed} {what}s failed, the last with {report.last_error}", values)
+    share = report.dropped / max(report.submitted, 1)
+    if report.submitted >= 20 and share > MANY_DROPPED:
+        sentence = f"{report.dropped} of {report.submitted} {what}s were dropped: one takes {report.mean_s * 1e3:.0f} ms, more than there is time for"
+        return status("worker", WARN, sentence, values)
+    return status(
+        "worker",
+        OK,
+        f"{report.mean_s * 1e3:.0f} ms a {what}, {report.dropped} dropped" if report.done else f"no {what} yet",
+        values,
+    )
+
+
+def time_status(node: Node) -> DiagnosticStatus | None:
+    """Whether simulated time runs; None when the wall clock is used."""
+    if not node.get_parameter("use_sim_time").value:
+        return None
+    if node.get_clock().now().nanoseconds == 0:
+        return status(
+            "time", ERROR, "use_sim_time is on but nothing has come on /clock: play the bag with --clock or turn it off"
+        )
+    return status("time", OK, "simulated time from /clock")
+
+
+def _kind(sentence: str) -> str:
+    """The sentence without its numbers."""
+    return re.sub(r"[-+]?\d[\d.e+-]*", "#", sentence)[:300]
+
+
+def _log(logger: Any, level: bytes, text: str) -> None:
+    if level == ERROR:  # two calls: rclpy refuses another severity from the same line
+        logger.error(text)
+    else:
+        logger.warning(text)
+
+
+def _profile() -> str:
+    try:
+        return str(shipped_profile())
+    except FileNotFoundError:
+        return "a profile with a larger shared-memory segment"

@@ -1,0 +1,285 @@
+"""The gait_recognizer node: tracked pedestrians in, names out. A lifecycle node.
+
+Subscribes to emgait_msgs/PedestrianArray while active, and publishes ``~/identities`` (emgait_msgs/IdentityArray),
+``~/markers`` (visualization_msgs/MarkerArray) and /diagnostics. Services: ``~/enroll``, ``~/list``, ``~/remove``,
+``~/rename``; they answer in every state.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from visualization_msgs.msg import MarkerArray
+
+from emgait_msgs.msg import IdentityArray, PedestrianArray
+from emgait_ros.config import RecognizerNodeConfig
+from emgait_ros.gallery.store import Gallery
+from emgait_ros.inference.bundle import load_bundle
+from emgait_ros.inference.encoder import GaitEncoder
+from emgait_ros.nodes.diagnostics import (
+    ERROR,
+    OK,
+    WARN,
+    DiagnosticsPublisher,
+    ProblemLog,
+    TopicWatch,
+    status,
+    time_status,
+    worker_status,
+)
+from emgait_ros.nodes.gallery_services import GalleryServices
+from emgait_ros.nodes.markers import markers_of
+from emgait_ros.nodes.messages import identities_to_message, message_to_frame
+from emgait_ros.nodes.parameters import NodeParameters
+from emgait_ros.nodes.qos import output_qos, sensor_qos
+from emgait_ros.nodes.spinning import run_node
+from emgait_ros.nodes.worker import Worker
+from emgait_ros.recognition import GaitRecognizer
+from emgait_ros.samples import IdentityResult
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+AT_CONFIGURE = ("engine.", "gallery.")
+SHOWN_TRACKS = 20
+
+
+class GaitRecognizerNode(LifecycleNode):
+    """See the module. ``arguments`` go to ``rclpy.node.Node`` (parameter_overrides, context ...).
+
+    Attributes:
+        exit_status: non-zero once the process shall end because the node, left to itself, could not start.
+
+    Raises:
+        ValueError: a parameter given at start is not allowed.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__("gait_recognizer", **arguments)
+        self.exit_status = 0
+        self._problems = ProblemLog(self)
+        self._options = NodeParameters(
+            self,
+            RecognizerNodeConfig(),
+            read_only=("topics.", "autostart"),
+            accept=self._accept,
+            changed=self._change,
+        )
+        config = self._options.config
+        self._encoder: GaitEncoder | None = None
+        self._recognizer: GaitRecognizer | None = None
+        self._worker: Worker[PedestrianArray] | None = None
+        self._watch: TopicWatch | None = None
+        self._subscription: Any = None
+        self._failure = ""
+        self._last_results: list[IdentityResult] = []
+        qos = output_qos(config.topics.output_depth)
+        self._identities = self.create_lifecycle_publisher(IdentityArray, "~/identities", qos)
+        self._markers = self.create_lifecycle_publisher(MarkerArray, "~/markers", qos)
+        self._gallery_services = GalleryServices(self, lambda: self._recognizer, lambda: self._worker is not None)
+        self._diagnostics = DiagnosticsPublisher(self, self._statuses, self._problems)
+        if config.autostart:
+            self._start_timer = self.create_timer(0.01, self._start, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def close(self) -> None:
+        """Stop the worker and let go of the gallery; called before the node is destroyed."""
+        self._stop()
+        self._release()
+
+    def _start(self) -> None:
+        """Configure and activate without a lifecycle manager; a failure ends the process."""
+        self._start_timer.cancel()
+        if self.trigger_configure() == SUCCESS and self.trigger_activate() == SUCCESS:
+            return
+        self.get_logger().fatal(f"gait_recognizer cannot start: {self._failure or 'see the log above'}")
+        self.exit_status = 1
+
+    # Life cycle.
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the bundle and open the gallery; both are left as they were when either is damaged."""
+        config = self._options.config
+        try:
+            self._encoder = GaitEncoder(load_bundle(config.engine.bundle), config.engine)
+            self._recognizer = GaitRecognizer(config, self._encoder, Gallery(config.gallery.path))
+        except Exception as error:  # backends raise classes of their own
+            known = isinstance(error, (ValueError, OSError))
+            self._failure = str(error) if known else f"{type(error).__name__}: {error}"
+            self.get_logger().error(f"cannot configure: {self._failure}")
+            self._release()
+            return FAILURE
+        self._failure = ""
+        self.get_logger().info(
+            f"model '{self._encoder.bundle.name}' ({self._encoder.fingerprint[:12]}) on {self._encoder.description}; "
+            f"{self._recognizer.identities} identities in {self._recognizer.gallery.path}"
+        )
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start listening and recognising."""
+        topics = self._options.config.topics
+        qos = sensor_qos(topics.reliability, topics.depth)
+        self._worker = Worker(self._process, "gait_recognizer", topics.depth, self._on_worker_error)
+        self._watch = TopicWatch(self, topics.pedestrians, "emgait_msgs/msg/PedestrianArray", qos, "topics.pedestrians")
+        self._subscription = self.create_subscription(PedestrianArray, topics.pedestrians, self._on_pedestrians, qos)
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening; what was seen so far is forgotten, because time passes unseen."""
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of the model and the gallery."""
+        self._release()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release everything, whatever the state."""
+        self.close()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release everything, so that configuring again starts afresh."""
+        self.close()
+        return super().on_error(state)
+
+    def _stop(self) -> None:
+        if self._subscription is not None:
+            self.destroy_subscription(self._subscription)
+            self._subscription = self._watch = None
+        if self._worker is not None:
+            if not self._worker.close():
+                self.get_logger().error("the worker did not end within 10 s")
+            self._worker = None
+        if self._recognizer is not None:
+            self._recognizer.forget_tracks()
+        self._last_results = []
+
+    def _release(self) -> None:
+        recognizer, self._recognizer, self._encoder = self._recognizer, None, None
+        if recognizer is not None:
+            recognizer.gallery.close()
+
+    # Work.
+
+    def _on_pedestrians(self, message: PedestrianArray) -> None:
+        if self._worker is None or self._watch is None:
+            return
+        self._watch.tick()
+        self._worker.submit(message)
+
+    def _process(self, message: PedestrianArray) -> None:
+        recognizer, topic = self._recognizer, self._options.config.topics.pedestrians
+        if recognizer is None:
+            return
+        try:
+            frame, problems = message_to_frame(message)
+        except ValueError as error:
+            self._problems.report(f"{topic}: {error}; the message is left out", ERROR)
+            return
+        for problem in problems:
+            self._problems.report(f"{topic}: {problem}")
+        results = recognizer.process(frame)
+        self._last_results = results
+        self._identities.publish(identities_to_message(results, message.header, recognizer.fingerprint))
+        if self._markers.get_subscription_count():
+            self._markers.publish(markers_of(results, message.header))
+
+    def _on_worker_error(self, error: Exception) -> None:
+        self._problems.report(f"a frame was not recognised: {type(error).__name__}: {error}", ERROR)
+        self.get_logger().debug(traceback.format_exc())
+
+    # Parameters that change while the node runs.
+
+    def _accept(self, config: RecognizerNodeConfig, names: set[str]) -> None:
+        fixed = sorted(name for name in names if name.startswith(AT_CONFIGURE))
+        if fixed and self._recognizer is not None:
+            raise ValueError(
+                f"parameter '{fixed[0]}' takes effect when the node is configured: deactivate it and clean it up first "
+                "(ros2 lifecycle set), or restart it"
+            )
+
+    def _change(self, config: RecognizerNodeConfig, names: set[str]) -> None:
+        if self._recognizer is None or self._encoder is None:
+            return
+        try:
+            self._recognizer = GaitRecognizer(config, self._encoder, self._recognizer.gallery)
+        except ValueError as error:
+            self._problems.report(f"{', '.join(sorted(names))} did not take effect: {error}", ERROR)
+            return
+        self.get_logger().info(f"{', '.join(sorted(names))} changed: windows start over")
+
+    # Diagnostics.
+
+    def _statuses(self) -> Iterator[DiagnosticStatus]:
+        yield self._state_status()
+        if self._watch is not None:
+            yield self._watch.status("pedestrians")
+        if self._worker is not None:
+            yield worker_status(self._worker.report(), "frame")
+        recognizer, encoder = self._recognizer, self._encoder
+        if recognizer is not None and encoder is not None:
+            yield _model_status(recognizer, encoder)
+            yield _gallery_status(recognizer)
+            yield _tracks_status(recognizer, self._last_results)
+        yield self._problems.status("bad input")
+        simulated = time_status(self)
+        if simulated is not None:
+            yield simulated
+
+    def _state_status(self) -> DiagnosticStatus:
+        if self._failure:
+            return status("state", ERROR, f"not configured: {self._failure}")
+        if self._recognizer is None:
+            return status("state", WARN, "unconfigured: configure and activate it (ros2 lifecycle set)")
+        if self._worker is None:
+            return status("state", WARN, "inactive: activate it (ros2 lifecycle set)")
+        return status("state", OK, "active")
+
+
+def _model_status(recognizer: GaitRecognizer, encoder: GaitEncoder) -> DiagnosticStatus:
+    values = {
+        "name": encoder.bundle.name,
+        "folder": encoder.bundle.folder,
+        "fingerprint": encoder.fingerprint,
+        "backend": encoder.description,
+        "threshold": f"{recognizer.threshold:.4f}",
+    }
+    if not recognizer.threshold:
+        return status(
+            "model",
+            WARN,
+            "the bundle has no calibrated threshold and decision.threshold is 0: everybody stays unknown",
+            values,
+        )
+    return status("model", OK, f"{encoder.bundle.name} on {encoder.description}", values)
+
+
+def _gallery_status(recognizer: GaitRecognizer) -> DiagnosticStatus:
+    values = {"path": recognizer.gallery.path, "identities": recognizer.identities}
+    note = recognizer.gallery_note
+    return status("gallery", WARN if note else OK, note or f"{recognizer.identities} identities", values)
+
+
+def _tracks_status(recognizer: GaitRecognizer, results: list[IdentityResult]) -> DiagnosticStatus:
+    """Samples of each track in view, what was left out and why, and how long each stage takes."""
+    values: dict[str, Any] = {"tracks kept": recognizer.tracks}
+    for result in results[:SHOWN_TRACKS]:
+        values[f"track {result.track_id}"] = f"{result.status.name} {result.name}: {result.reason}".replace(" :", ":")
+    values |= recognizer.counters
+    values |= {f"{stage}_ms": f"{seconds * 1e3:.1f}" for stage, seconds in recognizer.timings.items()}
+    return status("tracks", OK, f"{len(results)} in view", values)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node until it is asked to stop."""
+    sys.exit(run_node(GaitRecognizerNode, args))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""Watches a running system for a few seconds without taking part in it: the ROS half of `emgait doctor --live`."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.srv import GetState
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.serialization import deserialize_message
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+
+from emgait_msgs.msg import IdentityArray, PedestrianArray
+from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig
+from emgait_ros.doctor.observations import CAMERA_INFO, CLOUD, IDENTITIES, IMAGE, PEDESTRIANS, LiveSystem, TopicSeen
+from emgait_ros.nodes.calibration import checked_extrinsics
+from emgait_ros.nodes.diagnostics import OK, WARN, TopicWatch
+from emgait_ros.nodes.qos import described, mismatch, sensor_qos
+from emgait_ros.nodes.transforms import Transforms
+from emgait_ros.transport import use_shipped_profile
+
+DEPTH = 10  # to judge the sender, not how fast this process reads
+OUR_NODES = ("pedestrian_tracker", "gait_recognizer")
+HARDWARE_ID = "emgait_ros"
+STATE_WAIT_S = 2.0
+MIN_SECONDS = 3.0  # discovery takes a second, and a topic counts as silent after two
+
+
+def watch(
+    tracker: TrackerNodeConfig,
+    recognizer: RecognizerNodeConfig,
+    seconds: float,
+    on_second: Callable[[float], None] = lambda elapsed: None,
+) -> LiveSystem:
+    """Subscribe to everything the system uses, for some seconds, and return what was seen.
+
+    Args:
+        tracker, recognizer: topics, QoS and extrinsics as the nodes have them.
+        seconds: how long.
+        on_second: called now and then with the seconds gone by.
+
+    Raises:
+        ValueError: the time is too short, or the configured extrinsics are no rigid transform.
+    """
+    if not MIN_SECONDS <= seconds <= 3600:
+        raise ValueError(f"--live is {seconds:g} s: expected {MIN_SECONDS:g} to 3600")
+    extrinsics = checked_extrinsics(tracker.camera.T_camera_lidar)
+    use_shipped_profile()
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    probe = GraphProbe(tracker, recognizer, context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(probe)
+    try:
+        start = time.monotonic()
+        while (elapsed := time.monotonic() - start) < seconds:
+            executor.spin_once(timeout_sec=0.1)
+            on_second(elapsed)
+        system = probe.seen(seconds)
+        system.T_camera_lidar = extrinsics
+        system.extrinsics_from = "camera.T_camera_lidar"
+        if extrinsics is None:
+            probe.look_up_extrinsics(system)
+        system.recognizer_states = probe.recognizer_states(executor, system.nodes)
+        return system
+    finally:
+        executor.shutdown()
+        probe.destroy_node()
+        rclpy.shutdown(context=context)
+
+
+class GraphProbe(Node):
+    """Subscribes as the nodes do, but keeps only stamps, sizes and the newest message of each topic."""
+
+    def __init__(self, tracker: TrackerNodeConfig, recognizer: RecognizerNodeConfig, **arguments: Any) -> None:
+        super().__init__("emgait_doctor", start_parameter_services=False, enable_rosout=False, **arguments)
+        self._seen: dict[str, TopicSeen] = {}
+        self._watches: dict[str, TopicWatch] = {}
+        self._raw: dict[str, bytes] = {}
+        self._types: dict[str, type] = {}
+        self._qos: dict[str, QoSProfile] = {}
+        self._simulated_ns: int | None = None
+        self._complaints: dict[str, tuple[bytes, str]] = {}
+        self._transforms = Transforms(self)
+        topics = tracker.topics
+        self._watch(CLOUD, PointCloud2, topics.cloud, topics.reliability)
+        if topics.image:
+            self._watch(IMAGE, CompressedImage if topics.image_compressed else Image, topics.image, topics.reliability)
+            self._watch(CAMERA_INFO, CameraInfo, topics.camera_info, topics.reliability)
+        self._watch(PEDESTRIANS, PedestrianArray, recognizer.topics.pedestrians, "reliable")
+        self._watch(IDENTITIES, IdentityArray, "/gait_recognizer/identities", "reliable")
+        self.create_subscription(Clock, "/clock", self._on_clock, sensor_qos("best_effort", 1))
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+
+    def _watch(self, role: str, message_type: type, topic: str, reliability: str) -> None:
+        qos = sensor_qos(reliability, DEPTH)
+        module = message_type.__module__.split(".")[0]
+        parameter = "" if role == IDENTITIES else f"topics.{role}"
+        self._watches[role] = TopicWatch(self, topic, f"{module}/msg/{message_type.__name__}", qos, parameter)
+        self._types[role], self._qos[role] = message_type, qos
+        self._seen[role] = TopicSeen(role, topic, parameter)
+        self.create_subscription(message_type, topic, partial(self._on_message, role), qos, raw=True)
+
+    def _on_message(self, role: str, raw: bytes) -> None:
+        self._watches[role].tick()
+        seen = self._seen[role]
+        seen.arrivals_s.append(time.monotonic())
+        seen.stamps_ns.append(_stamp_ns(raw))
+        seen.clock_ns.append(self.get_clock().now().nanoseconds if self._simulated_ns is None else self._simulated_ns)
+        seen.sizes.append(len(raw))
+        self._raw[role] = raw
+
+    def _on_clock(self, message: Clock) -> None:
+        self._simulated_ns = message.clock.sec * 1_000_000_000 + message.clock.nanosec
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.hardware_id == HARDWARE_ID:
+                self._complaints[status.name] = (status.level, status.message)
+
+    def seen(self, seconds: float) -> LiveSystem:
+        """Everything so far, with the publishers as the graph has them now."""
+        for role, seen in self._seen.items():
+            watch_ = self._watches[role]
+            seen.silent_s = watch_.silent_s
+            seen.why_silent = watch_.why_silent()
+            if role in self._raw:
+                seen.last = deserialize_message(self._raw[role], self._types[role])
+            publishers = self.get_publishers_info_by_topic(seen.topic)
+            seen.publishers = tuple(sorted(f"{_name(p)} ({described(p.qos_profile)})" for p in publishers))
+            refused = [(p, mismatch(p.qos_profile, self._qos[role])) for p in publishers]
+            seen.refused = tuple(f"{_name(p)}: {sentence}" for p, sentence in refused if sentence)
+        names = [f"{namespace.rstrip('/')}/{name}" for name, namespace in self.get_node_names_and_namespaces()]
+        return LiveSystem(
+            seconds=seconds,
+            topics=self._seen,
+            nodes=tuple(sorted(name for name in names if name.rsplit("/", 1)[-1] in OUR_NODES)),
+            simulated_time=self._simulated_ns is not None,
+            complaints=tuple(
+                (1 if level == WARN else 2, name, sentence)
+                for name, (level, sentence) in sorted(self._complaints.items())
+                if level != OK
+            ),
+        )
+
+    def look_up_extrinsics(self, system: LiveSystem) -> None:
+        """Fill the extrinsics of a system from TF, or why there are none."""
+        cloud, image = system.topics[CLOUD].last, system.topics.get(IMAGE)
+        if image is None:
+            return
+        system.extrinsics_from = "TF"
+        if not self._transforms.available:
+            system.extrinsics_problem = (
+                "no extrinsics: camera.T_camera_lidar is empty, and tf2_ros is not installed here to read TF"
+            )
+        elif cloud is None or image.last is None:
+            system.extrinsics_problem = "TF cannot be asked for extrinsics before a cloud and an image have come"
+        else:
+            try:
+                system.T_camera_lidar = self._transforms.matrix(image.last.header.frame_id, cloud.header.frame_id)
+            except ValueError as error:
+                system.extrinsics_problem = f"no extrinsics: camera.T_camera_lidar is empty and there is {error}"
+
+    def recognizer_states(self, executor: SingleThreadedExecutor, nodes: tuple[str, ...]) -> dict[str, str]:
+        """Life-cycle state of each gait_recognizer; one that does not answer is called "not answering"."""
+        states = {}
+        for node in {name for name in nodes if name.endswith("/gait_recognizer")}:
+            client = self.create_client(GetState, f"{node}/get_state")
+            future = client.call_async(GetState.Request()) if client.wait_for_service(STATE_WAIT_S) else None
+            if future is not None:
+                executor.spin_until_future_complete(future, STATE_WAIT_S)
+            answer = future.result() if future is not None and future.done() else None
+            states[node] = answer.current_state.label if answer is not None else "not answering"
+            self.destroy_client(client)
+        return states
+
+
+def _name(publisher: Any) -> str:
+    return f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
+
+
+def _stamp_ns(raw: bytes) -> int:
+    """header.stamp of a serialized message that begins with a std_msgs/Header, without decoding the rest."""
+    order = "<" if raw[1] & 1 else ">"  # second byte of the CDR encapsulation
+    seconds, nanoseconds = struct.unpack_from(f"{order}iI", raw, 4)
+    return int(seconds) * 1_000_000_000 + int(nanoseconds)

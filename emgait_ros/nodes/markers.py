@@ -1,0 +1,72 @@
+"""RViz markers of the identities: a box around each pedestrian and a text over it."""
+
+from __future__ import annotations
+
+import math
+
+from geometry_msgs.msg import Point, Pose, Vector3
+from rclpy.duration import Duration
+from std_msgs.msg import ColorRGBA, Header
+from visualization_msgs.msg import Marker, MarkerArray
+
+from emgait_ros.samples import IdentityResult, Status
+
+LIFETIME = Duration(seconds=1.0).to_msg()  # what is not renewed vanishes, also when this node dies
+TEXT_HEIGHT_M = 0.35
+COLORS = {
+    Status.KNOWN: (0.2, 0.85, 0.3),
+    Status.UNKNOWN: (1.0, 0.55, 0.1),
+    Status.PENDING: (0.65, 0.65, 0.7),
+}
+
+
+def markers_of(results: list[IdentityResult], header: Header) -> MarkerArray:
+    """All markers of one frame; the first deletes those of the frame before."""
+    markers = [Marker(header=header, action=Marker.DELETEALL)]
+    for result in results:
+        markers += [_box(result, header), _text(result, header)]
+    return MarkerArray(markers=markers)
+
+
+def label_of(result: IdentityResult) -> str:
+    """The text over a pedestrian: the name or what is missing, then the range."""
+    if result.status == Status.KNOWN:
+        first = f"{result.name} ({result.distance:.2f})"
+    elif result.status == Status.UNKNOWN:
+        first = "unknown" if math.isnan(result.distance) else f"unknown ({result.distance:.2f})"
+    else:
+        first = f"{result.samples}/{result.samples_needed}"
+    return f"{first}\n{result.range_m:.0f} m"
+
+
+def _box(result: IdentityResult, header: Header) -> Marker:
+    marker = _marker(result, header, "box", Marker.CUBE, 0.35)
+    marker.pose.position = _place(result, 0.0)
+    marker.scale = Vector3(x=float(result.size[0]), y=float(result.size[1]), z=float(result.size[2]))
+    return marker
+
+
+def _text(result: IdentityResult, header: Header) -> Marker:
+    marker = _marker(result, header, "name", Marker.TEXT_VIEW_FACING, 1.0)
+    marker.pose.position = _place(result, float(result.size[2]) / 2 + 1.2 * TEXT_HEIGHT_M)
+    marker.scale.z = TEXT_HEIGHT_M
+    marker.text = label_of(result)
+    return marker
+
+
+def _marker(result: IdentityResult, header: Header, namespace: str, kind: int, opacity: float) -> Marker:
+    red, green, blue = COLORS[Status(result.status)]
+    return Marker(
+        header=header,
+        ns=f"{result.tracker_id}/{namespace}",
+        id=int(result.track_id) & 0x7FFFFFFF,  # marker ids are signed
+        type=kind,
+        action=Marker.ADD,
+        pose=Pose(),
+        color=ColorRGBA(r=red, g=green, b=blue, a=opacity),
+        lifetime=LIFETIME,
+    )
+
+
+def _place(result: IdentityResult, above_m: float) -> Point:
+    return Point(x=float(result.center[0]), y=float(result.center[1]), z=float(result.center[2]) + above_m)

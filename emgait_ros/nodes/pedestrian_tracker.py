@@ -1,0 +1,344 @@
+"""The pedestrian_tracker node: clouds and images in, tracked pedestrians with their samples out.
+
+Subscribes to a PointCloud2, an Image or CompressedImage and its CameraInfo, and publishes ``~/pedestrians``
+(emgait_msgs/PedestrianArray) for every cloud, ``~/overlay`` (sensor_msgs/Image) when asked, and /diagnostics.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import message_filters
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+
+from emgait_msgs.msg import PedestrianArray
+from emgait_ros.config import TrackerNodeConfig
+from emgait_ros.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb, stamp_ns
+from emgait_ros.nodes.calibration import Calibration, checked_extrinsics
+from emgait_ros.nodes.diagnostics import (
+    ERROR,
+    OK,
+    WARN,
+    DiagnosticsPublisher,
+    ProblemLog,
+    TopicWatch,
+    status,
+    time_status,
+    worker_status,
+)
+from emgait_ros.nodes.messages import byte_array, frame_to_message
+from emgait_ros.nodes.parameters import NodeParameters
+from emgait_ros.nodes.qos import output_qos, sensor_qos
+from emgait_ros.nodes.spinning import run_node
+from emgait_ros.nodes.transforms import Transforms
+from emgait_ros.nodes.worker import Worker
+from emgait_ros.pairing import Pair, StampPairer
+from emgait_ros.perception.overlay import draw_overlay
+from emgait_ros.samples import CameraModel, PedestrianFrame, SensorFrame, UInt8
+from emgait_ros.sensing import PedestrianSensing
+
+IMAGE_DEPTH = 5  # several images come for each cloud: one being taken must not push out the next
+POLL_S = 0.01
+SENSING_OPTIONS = ("detector.", "tracker.", "sample.")
+
+
+@dataclass
+class FrameTimes:
+    """How the last frame went, for /diagnostics. Times in s."""
+
+    convert_s: float = 0.0
+    sense_s: float = 0.0
+    publish_s: float = 0.0
+    points: int = 0
+    pedestrians: int = 0
+    with_crop: int = 0
+    stages_ms: dict[str, float] = field(default_factory=dict)
+
+
+class PedestrianTracker(Node):
+    """See the module. ``arguments`` go to ``rclpy.node.Node`` (parameter_overrides, context ...).
+
+    Raises:
+        ValueError: a parameter given at start is not allowed.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__("pedestrian_tracker", **arguments)
+        self._problems = ProblemLog(self)
+        self._options = NodeParameters(
+            self,
+            TrackerNodeConfig(),
+            read_only=("topics.",),
+            accept=self._accept,
+            changed=self._change,
+        )
+        config = self._options.config
+        self._transforms = Transforms(self)
+        self._calibration = Calibration(self._transforms, config.topics.camera_info)
+        self._calibration.configure(config.camera.T_camera_lidar)
+        self._sensing = PedestrianSensing(config)
+        self._sensing_lock = threading.Lock()
+        self._pairer = StampPairer(config.pairing, config.topics.cloud, config.topics.image)
+        self._epoch = 0
+        self._times = FrameTimes()
+        self._camera_state = ""
+        self._overlay_at_s = 0.0
+        self._worker: Worker[Pair] = Worker(self._process, "pedestrian_tracker", on_error=self._on_worker_error)
+        self._publish_to(config.topics.output_depth)
+        self._subscribe_to(config)
+        self._last_cloud_ns = 0
+        self._poll_timer = self.create_timer(POLL_S, self._poll_waiting, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._poll_timer.cancel()
+        self._diagnostics = DiagnosticsPublisher(self, self._statuses, self._problems)
+        self.get_logger().info(
+            f"clouds from {config.topics.cloud}, images from {config.topics.image or 'nowhere (LiDAR only)'}, "
+            f"extrinsics from {self._calibration.source or 'nowhere'}"
+        )
+
+    def close(self) -> None:
+        """Stop the worker; called before the node is destroyed."""
+        self._worker.close()
+
+    def _publish_to(self, depth: int) -> None:
+        self._pedestrians = self.create_publisher(PedestrianArray, "~/pedestrians", output_qos(depth))
+        self._overlay = self.create_publisher(Image, "~/overlay", output_qos(1))
+
+    def _subscribe_to(self, config: TrackerNodeConfig) -> None:
+        topics = config.topics
+        cloud_qos = sensor_qos(topics.reliability, topics.depth)
+        image_qos = sensor_qos(topics.reliability, max(topics.depth, IMAGE_DEPTH))
+        self._cloud_watch = TopicWatch(self, topics.cloud, "sensor_msgs/msg/PointCloud2", cloud_qos, "topics.cloud")
+        self._cloud_input = message_filters.Subscriber(self, PointCloud2, topics.cloud, qos_profile=cloud_qos)
+        self._cloud_input.registerCallback(self._on_cloud)
+        self._image_watch = self._info_watch = None
+        if not topics.image:
+            return
+        image_type, type_name = (Image, "sensor_msgs/msg/Image")
+        if topics.image_compressed:
+            image_type, type_name = (CompressedImage, "sensor_msgs/msg/CompressedImage")
+        other = "false" if topics.image_compressed else "true"
+        advice = f"set topics.image_compressed to {other} or topics.image to another topic"
+        self._image_watch = TopicWatch(self, topics.image, type_name, image_qos, "topics.image", advice)
+        self._image_input = message_filters.Subscriber(self, image_type, topics.image, qos_profile=image_qos)
+        self._image_input.registerCallback(self._on_image)
+        info_qos = sensor_qos(topics.reliability, 1)
+        self._info_watch = TopicWatch(
+            self, topics.camera_info, "sensor_msgs/msg/CameraInfo", info_qos, "topics.camera_info"
+        )
+        self._info_input = message_filters.Subscriber(self, CameraInfo, topics.camera_info, qos_profile=info_qos)
+        self._info_input.registerCallback(self._on_camera_info)
+
+    # Callbacks: they only note and hand on.
+
+    def _on_cloud(self, message: PointCloud2) -> None:
+        self._cloud_watch.tick()
+        self._last_cloud_ns = self._now_ns()
+        self._report(self._pairer.add_cloud(stamp_ns(message.header), message, self._last_cloud_ns))
+        self._poll()
+        # A cloud that waits for an image that never comes must be let go without another message.
+        self._poll_timer.reset()
+
+    def _on_image(self, message: Any) -> None:
+        if self._image_watch is not None:
+            self._image_watch.tick()
+        self._report(self._pairer.add_image(stamp_ns(message.header), message, self._now_ns()))
+        self._poll()
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        if self._info_watch is not None:
+            self._info_watch.tick()
+        self._calibration.info = message
+
+    def _poll(self) -> None:
+        for pair in self._pairer.poll(self._now_ns()):
+            self._worker.submit(pair)
+
+    def _poll_waiting(self) -> None:
+        self._poll()
+        if self._now_ns() - self._last_cloud_ns > self._options.config.pairing.image_wait_s * 1e9:
+            self._poll_timer.cancel()
+
+    def _now_ns(self) -> int:
+        """Time that runs at the pace of the data: simulated time where it runs, else a monotonic clock."""
+        if self.get_parameter("use_sim_time").value:
+            now_ns = self.get_clock().now().nanoseconds
+            if now_ns:
+                return now_ns
+        return time.monotonic_ns()
+
+    def _report(self, sentence: str) -> None:
+        if sentence:
+            self._problems.report(sentence)
+
+    # Work: in the worker's thread.
+
+    def _process(self, pair: Pair) -> None:
+        config, cloud = self._options.config, pair.cloud
+        started = time.perf_counter()
+        try:
+            points = cloud_to_points(cloud)
+        except ValueError as error:
+            self._problems.report(f"{config.topics.cloud}: {error}; the cloud is left out", ERROR)
+            return
+        if len(points) == 0:
+            self._problems.report(f"{config.topics.cloud}: the cloud has no finite points: nobody can be seen")
+        image, camera = self._image_of(pair)
+        T_fixed_lidar = None
+        if config.frames.fixed:
+            try:
+                T_fixed_lidar = self._transforms.matrix(
+                    config.frames.fixed, cloud.header.frame_id, stamp_ns(cloud.header)
+                )
+            except ValueError as error:
+                self._problems.report(f"{error}; clouds are left out until it comes (parameter frames.fixed)", ERROR)
+                return
+        converted = time.perf_counter()
+        frame = SensorFrame(pair.cloud_stamp_ns, points, image, pair.image_dt_s, camera, T_fixed_lidar)
+        with self._sensing_lock:
+            if pair.epoch != self._epoch:
+                self.get_logger().warning("time jumped backwards: tracks start over")
+                self._sensing.reset()
+                self._epoch = pair.epoch
+            result = self._sensing.process(frame, cloud.header.frame_id)
+        sensed = time.perf_counter()
+        self._pedestrians.publish(frame_to_message(result, cloud.header))
+        self._publish_overlay(frame, result, pair.image)
+        self._times = FrameTimes(
+            convert_s=converted - started,
+            sense_s=sensed - converted,
+            stages_ms=dict(self._sensing.timings),
+            publish_s=time.perf_counter() - sensed,
+            points=len(points),
+            pedestrians=len(result.pedestrians),
+            with_crop=sum(p.crop is not None for p in result.pedestrians),
+        )
+
+    def _image_of(self, pair: Pair) -> tuple[UInt8 | None, CameraModel | None]:
+        """Pixels and camera of a pair; both None when either is not usable: then the cloud goes on alone."""
+        message = pair.image
+        if message is None:
+            return None, None
+        topics = self._options.config.topics
+        try:
+            image = compressed_to_rgb(message) if topics.image_compressed else image_to_rgb(message)
+        except ValueError as error:
+            self._problems.report(f"{topics.image}: {error}; the cloud goes on without it")
+            return None, None
+        try:
+            camera = self._calibration.camera(image.shape, message.header.frame_id, pair.cloud.header.frame_id)
+        except ValueError as error:
+            self._camera_state = str(error)
+            self._problems.report(str(error))
+            return None, None
+        self._camera_state = ""
+        return image, camera
+
+    def _publish_overlay(self, frame: SensorFrame, result: PedestrianFrame, image: Any) -> None:
+        options = self._options.config.camera
+        if not options.overlay or frame.image is None or frame.camera is None:
+            return
+        now_s = time.monotonic()
+        if now_s - self._overlay_at_s < 1.0 / options.overlay_rate_hz or not self._overlay.get_subscription_count():
+            return
+        self._overlay_at_s = now_s
+        picture = draw_overlay(
+            frame.image, frame.camera, result.pedestrians, cloud=frame.points, image_dt_s=frame.image_dt_s
+        )
+        message = Image(header=image.header, height=picture.shape[0], width=picture.shape[1])
+        message.encoding, message.step = "rgb8", picture.shape[1] * 3
+        message.data = byte_array(picture)
+        self._overlay.publish(message)
+
+    def _on_worker_error(self, error: Exception) -> None:
+        self._problems.report(f"a frame was lost: {type(error).__name__}: {error}", ERROR)
+        self.get_logger().debug(traceback.format_exc())
+
+    # Parameters that change while the node runs.
+
+    def _accept(self, config: TrackerNodeConfig, names: set[str]) -> None:
+        checked_extrinsics(config.camera.T_camera_lidar)
+
+    def _change(self, config: TrackerNodeConfig, names: set[str]) -> None:
+        self._calibration.configure(config.camera.T_camera_lidar)
+        if any(name.startswith("pairing.") for name in names):
+            self._pairer = StampPairer(config.pairing, config.topics.cloud, config.topics.image)
+        if any(name.startswith(SENSING_OPTIONS) for name in names):
+            with self._sensing_lock:
+                self._sensing = PedestrianSensing(config)
+            self.get_logger().info(f"{', '.join(sorted(names))} changed: tracks start over")
+
+    # Diagnostics.
+
+    def _statuses(self) -> Iterator[DiagnosticStatus]:
+        yield self._cloud_watch.status("cloud")
+        if self._image_watch is not None and self._info_watch is not None:
+            yield self._image_watch.status("image", WARN)
+            yield self._info_watch.status("camera_info", WARN)
+            yield self._camera_status()
+        yield self._pairing_status()
+        yield worker_status(self._worker.report(), "cloud")
+        yield self._frame_status()
+        yield self._problems.status("bad input")
+        simulated = time_status(self)
+        if simulated is not None:
+            yield simulated
+
+    def _camera_status(self) -> DiagnosticStatus:
+        problem = self._calibration.problem() or self._camera_state
+        if problem:
+            return status("calibration", WARN, problem)
+        return status("calibration", OK, f"extrinsics from {self._calibration.source}")
+
+    def _pairing_status(self) -> DiagnosticStatus:
+        health = self._pairer.health(self._now_ns())
+        values = {
+            "paired": health.paired,
+            "unpaired": health.unpaired,
+            "dt_last_ms": f"{health.last_dt_s * 1e3:.1f}",
+            "dt_p50_ms": f"{health.p50_dt_s * 1e3:.1f}",
+            "dt_p95_ms": f"{health.p95_dt_s * 1e3:.1f}",
+            "cloud_rate_hz": f"{health.cloud_rate_hz:.2f}",
+            "image_rate_hz": f"{health.image_rate_hz:.2f}",
+            "lidar_only": health.camera_silent,
+            "time_jumps": health.time_jumps,
+        }
+        for sensor, counts in (("cloud", health.cloud), ("image", health.image)):
+            values |= {f"{sensor}_{name}": count for name, count in vars(counts).items()}
+        if not self._cloud_watch.count:
+            return status("pairing", OK, "waiting for clouds", values)
+        # Zero stamps are named as bad input while they come, and stay counted here.
+        problems = [p for p in health.problems if "stamp of zero" not in p]
+        if problems:
+            return status("pairing", WARN, "; ".join(problems), values)
+        return status(
+            "pairing", OK, f"|dt| {health.p50_dt_s * 1e3:.0f} ms (median)" if health.paired else "no pairs yet", values
+        )
+
+    def _frame_status(self) -> DiagnosticStatus:
+        times = self._times
+        values: dict[str, Any] = {
+            "points": times.points,
+            "convert_ms": f"{times.convert_s * 1e3:.1f}",
+            "sense_ms": f"{times.sense_s * 1e3:.1f}",
+            "publish_ms": f"{times.publish_s * 1e3:.1f}",
+        }
+        values |= {f"{stage}_ms": f"{ms:.1f}" for stage, ms in times.stages_ms.items()}
+        return status("pedestrians", OK, f"{times.pedestrians} in view, {times.with_crop} with a crop", values)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node until it is asked to stop."""
+    sys.exit(run_node(PedestrianTracker, args))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""The life of a node's process: start, spin until asked to stop, release everything, exit with a status."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from types import FrameType
+from typing import Protocol, TypeVar
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from emgait_ros.transport import use_shipped_profile
+
+STOP_CHECK_S = 0.2  # rcl_wait does not return on a signal, so this bounds how late one is seen
+
+
+class Closable(Protocol):
+    """A node that has threads or files to release."""
+
+    exit_status: int
+
+    def close(self) -> None:
+        """Release them; called once, before the node is destroyed."""
+
+
+NodeType = TypeVar("NodeType", bound=Node)
+
+
+class StopSignals:
+    """Turns SIGINT and SIGTERM into a flag.
+
+    rclpy's own handlers shut the context down at once, in the middle of whatever runs, which on Jazzy surfaces as
+    KeyboardInterrupt, ExternalShutdownException or RCLError at a random place. A flag leaves the order to us.
+    """
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked.set()
+
+
+def run_node(create: Callable[[], NodeType], args: list[str] | None = None) -> int:
+    """Create a node and spin it until SIGINT, SIGTERM or a shutdown of the context; returns the exit status.
+
+    The node may have ``close()`` (releases its threads and files) and ``exit_status`` (non-zero makes the process
+    stop, with that status). An error while it starts is printed as one sentence and gives status 1.
+    """
+    logging.basicConfig(level=logging.INFO, format="[%(levelname)s] [%(name)s]: %(message)s")
+    use_shipped_profile()
+    stop = StopSignals()
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = create()
+    except (ValueError, OSError) as error:
+        print(f"cannot start: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 1
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        while not stop.asked.is_set() and rclpy.ok() and not getattr(node, "exit_status", 0):
+            _spin_once(executor, node)
+    except ExternalShutdownException:
+        pass
+    finally:
+        close = getattr(node, "close", None)
+        if close is not None:
+            close()
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return int(getattr(node, "exit_status", 0))
+
+
+def _spin_once(executor: SingleThreadedExecutor, node: Node) -> None:
+    """One callback. What it raises is logged: rclpy itself raises on a wrong life cycle request, and nobody may stop the node."""
+    try:
+        executor.spin_once(timeout_sec=STOP_CHECK_S)
+    except ExternalShutdownException:
+        raise
+    except Exception:
+        if rclpy.ok():
+            node.get_logger().error(f"a callback failed, the node goes on: {traceback.format_exc()}")

@@ -1,0 +1,165 @@
+"""One thread that does the heavy work, so that subscription callbacks return at once. No ROS."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Job = TypeVar("Job")
+
+DURATIONS_KEPT = 100
+
+
+@dataclass(frozen=True)
+class WorkerReport:
+    """A snapshot of a worker's counters.
+
+    Attributes:
+        submitted, done, failed, dropped: jobs so far; dropped ones were pushed out by newer ones.
+        waiting: jobs in the queue now.
+        mean_s, max_s: duration of the last 100 jobs, s; NaN before the first.
+        busy_s: how long the current job has been running, s; 0 when idle.
+        last_error: of the last failed job, empty when none failed.
+    """
+
+    submitted: int
+    done: int
+    failed: int
+    dropped: int
+    waiting: int
+    mean_s: float
+    max_s: float
+    busy_s: float
+    last_error: str
+
+
+class Worker(Generic[Job]):
+    """Runs ``work(job)`` for each submitted job, in order, in one thread.
+
+    At most ``depth`` jobs wait; a newer job pushes out the oldest one (depth 1: latest wins). An exception of a job
+    is caught, counted and handed to ``on_error``; the thread goes on with the next job.
+
+    Args:
+        work: what to do with a job.
+        name: name of the thread.
+        depth: how many jobs may wait.
+        on_error: told of every exception, in the worker's thread.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Job], None],
+        name: str,
+        depth: int = 1,
+        on_error: Callable[[Exception], None] | None = None,
+    ) -> None:
+        if depth < 1:
+            raise ValueError(f"worker '{name}' was given depth {depth}: at least one job must be able to wait")
+        self._work, self._depth, self._on_error = work, depth, on_error
+        self._changed = threading.Condition()
+        self._jobs: deque[Job] = deque()
+        self._closing = False
+        self._submitted = self._done = self._failed = self._dropped = 0
+        self._started_at: float | None = None
+        self._durations_s: deque[float] = deque(maxlen=DURATIONS_KEPT)
+        self._last_error = ""
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job) -> int:
+        """Queue a job; returns how many older ones it pushed out. After :meth:`close` jobs are dropped."""
+        with self._changed:
+            self._submitted += 1
+            if self._closing:
+                self._dropped += 1
+                return 0
+            pushed_out = 0
+            while len(self._jobs) >= self._depth:
+                self._jobs.popleft()
+                pushed_out += 1
+            self._dropped += pushed_out
+            self._jobs.append(job)
+            self._changed.notify_all()
+            return pushed_out
+
+    def clear(self) -> int:
+        """Drop what waits (the current job goes on); returns how many jobs that were."""
+        with self._changed:
+            count = len(self._jobs)
+            self._jobs.clear()
+            self._dropped += count
+            return count
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Wait until nothing waits or runs; False when that took longer."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._jobs and self._started_at is None, timeout_s)
+
+    def close(self, timeout_s: float = 10.0) -> bool:
+        """Drop what waits, let the current job end and join the thread; False when it did not end in time."""
+        with self._changed:
+            self._closing = True
+            self._dropped += len(self._jobs)
+            self._jobs.clear()
+            self._changed.notify_all()
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def report(self) -> WorkerReport:
+        """Counters and timings now."""
+        with self._changed:
+            durations = list(self._durations_s)
+            started_at = self._started_at
+            return WorkerReport(
+                submitted=self._submitted,
+                done=self._done,
+                failed=self._failed,
+                dropped=self._dropped,
+                waiting=len(self._jobs),
+                mean_s=sum(durations) / len(durations) if durations else float("nan"),
+                max_s=max(durations, default=float("nan")),
+                busy_s=0.0 if started_at is None else time.monotonic() - started_at,
+                last_error=self._last_error,
+            )
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._jobs or self._closing)
+                if self._closing:
+                    return
+                job = self._jobs.popleft()
+                started_at = self._started_at = time.monotonic()
+            error = self._attempt(job)
+            del job  # a cloud and an image need not stay in memory until the next pair comes
+            with self._changed:
+                self._durations_s.append(time.monotonic() - started_at)
+                self._started_at = None
+                if error:
+                    self._failed += 1
+                    self._last_error = error
+                else:
+                    self._done += 1
+                self._changed.notify_all()
+
+    def _attempt(self, job: Job) -> str:
+        try:
+            self._work(job)
+            return ""
+        except Exception as error:
+            self._tell(error)
+            return f"{type(error).__name__}: {error}"
+
+    def _tell(self, error: Exception) -> None:
+        if self._on_error is None:
+            return
+        try:
+            self._on_error(error)
+        except Exception as second:  # a broken reporter must not end the thread either
+            with self._changed:
+                self._last_error = f"{type(second).__name__} while reporting an error: {second}"

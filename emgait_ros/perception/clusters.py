@@ -1,0 +1,223 @@
+"""Where people may stand: peaks in a bird's-eye map of upper-body returns.
+
+The map's cells are 0.1 m and its smoothing follows range (the columns of a spinning LiDAR are 0.17 m apart at
+50 m), so one rule serves all ranges and the 360 degree seam does not exist. Peaks part people walking shoulder
+to shoulder, and a person from the car in front, where connected components merge them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from emgait_ros.samples import Float32, Int64
+
+CELL_M = 0.1
+BODY_LOW_M = 0.07  # lower returns are ground
+BODY_HIGH_M = 2.15
+TALL_LOW_M, TALL_HIGH_M = 2.2, 2.8  # returns here make a cell part of a wall, pole or tree
+TALL_NEIGHBOUR_M = 1.8  # so do cells beside it that reach this high
+UPPER_LOW_M, UPPER_FULL_M = 0.7, 1.4  # weight of a return in the map: 0 at the hips, 1 at the chest
+MIN_WEIGHT = 2.0  # of a peak: two returns from the chest
+PEAK_DISTANCE_M = 0.35  # closer peaks are one person's shoulders or arms
+
+
+@dataclass(frozen=True)
+class BodyMap:
+    """Returns between the ground and 2.15 m, sorted by the cell of a bird's-eye map they fall in.
+
+    Attributes:
+        index: (M,) int64 index into the cloud.
+        position: (M, 3) float32 x, y (m, LiDAR frame) and height over the ground (m).
+        cell: (C, 2) int32 column and row of the occupied cells.
+        start: (C + 1,) int64: cell c owns ``index[start[c]:start[c + 1]]``.
+        tall: (C,) bool: part of something taller than a person.
+        top: (C,) float32 highest return over the ground, m.
+        top_z: (C,) float32 the same in the LiDAR frame, m.
+        weight: (C,) float32 smoothed upper-body returns; 0 where tall.
+        slot: (S, S) int32 from column and row to the cell's number, -1 where empty.
+        origin: coordinate of the corner of column 0 and row 0, m.
+    """
+
+    index: Int64
+    position: Float32
+    cell: NDArray[np.int32]
+    start: Int64
+    tall: NDArray[np.bool_]
+    top: Float32
+    top_z: Float32
+    weight: Float32
+    slot: NDArray[np.int32]
+    origin: np.float32
+
+
+class BirdView:
+    """Builds bird's-eye maps; keeps the large buffer from cloud to cloud.
+
+    Args:
+        max_range_m: half the side of the map.
+    """
+
+    def __init__(self, max_range_m: float) -> None:
+        half = int(np.ceil(max_range_m / CELL_M)) + 1
+        self._slot = np.full((2 * half, 2 * half), -1, np.int32)
+        self._origin = np.float32(-half * CELL_M)
+        self._kernels = np.stack([_gaussian(max(0.15, 0.004 * r), 3) for r in (0.0, 45.0, 60.0)])
+        self._in_use = np.zeros((0, 2), np.int32)
+
+    def build(self, points: Float32, heights: Float32) -> BodyMap:
+        """Sort the returns of one cloud into the map; a map is valid until the next one is built.
+
+        Args:
+            points: (N, 3) float32, m, LiDAR frame, within ``max_range_m`` where ``heights`` is below 2.8 m.
+            heights: (N,) float32, m over the ground; far larger for points to leave out.
+        """
+        self._slot[self._in_use[:, 0], self._in_use[:, 1]] = -1
+        index, slot_of, cell, tall, top, top_z = _occupy(points, heights, self._slot, self._origin)
+        self._in_use = cell
+        _grow_tall(cell, tall, top, self._slot)
+        start, index, position = _sort_by_cell(points, heights, index, slot_of, len(cell))
+        weight = _smooth(position, start, cell, tall, self._slot, self._kernels, self._origin)
+        return BodyMap(index, position, cell, start, tall, top, top_z, weight, self._slot, self._origin)
+
+
+def peaks(body: BodyMap) -> Float32:
+    """Local maxima of the map's weight: (K, 2) float32 x, y, m, nearest to the sensor first."""
+    found = _local_maxima(body.weight, body.cell, body.slot, int(round(PEAK_DISTANCE_M / CELL_M)))
+    center = (body.cell[found] + np.float32(0.5)) * np.float32(CELL_M) + body.origin
+    return center[np.argsort((center**2).sum(1), kind="stable")].astype(np.float32)
+
+
+def _gaussian(sigma_m: float, reach: int) -> Float32:
+    offset = np.arange(-reach, reach + 1) * CELL_M
+    return np.exp(-(offset[:, None] ** 2 + offset[None, :] ** 2) / (2 * sigma_m**2)).astype(np.float32)
+
+
+@njit(cache=True, error_model="numpy")
+def _occupy(points, heights, slot, origin):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Number the cells with returns; per cell: part of something tall, highest return over ground and in z."""
+    low, high = np.float32(BODY_LOW_M), np.float32(TALL_HIGH_M)
+    count = 0
+    for i in range(len(heights)):
+        if low < heights[i] < high:
+            count += 1
+    index = np.empty(count, np.int64)
+    slot_of = np.empty(count, np.int32)
+    cell = np.empty((count, 2), np.int32)
+    tall = np.zeros(count, np.bool_)
+    top = np.zeros(count, np.float32)
+    top_z = np.zeros(count, np.float32)
+    used, kept = 0, 0
+    scale = np.float32(1.0 / CELL_M)
+    for i in range(len(heights)):
+        h = heights[i]
+        if not (low < h < high):
+            continue
+        column = int((points[i, 0] - origin) * scale)
+        row = int((points[i, 1] - origin) * scale)
+        s = slot[column, row]
+        if s < 0:
+            s = used
+            slot[column, row] = s
+            cell[s, 0], cell[s, 1] = column, row
+            used += 1
+        if h > top[s]:
+            top[s], top_z[s] = h, points[i, 2]
+        if h > np.float32(TALL_LOW_M):
+            tall[s] = True
+        elif h < np.float32(BODY_HIGH_M):
+            index[kept] = i
+            slot_of[kept] = s
+            kept += 1
+    return index[:kept], slot_of[:kept], cell[:used].copy(), tall[:used].copy(), top[:used].copy(), top_z[:used].copy()
+
+
+@njit(cache=True, error_model="numpy")
+def _grow_tall(cell, tall, top, slot):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Cells beside a tall one that reach nearly as high belong to it: a ring may just miss the 2.2 m."""
+    seeds = tall.copy()
+    for c in range(len(cell)):
+        if seeds[c] or top[c] < np.float32(TALL_NEIGHBOUR_M):
+            continue
+        for dc in range(-1, 2):
+            for dr in range(-1, 2):
+                column, row = cell[c, 0] + dc, cell[c, 1] + dr
+                if 0 <= column < slot.shape[0] and 0 <= row < slot.shape[1]:
+                    other = slot[column, row]
+                    if other >= 0 and seeds[other]:
+                        tall[c] = True
+
+
+@njit(cache=True, error_model="numpy")
+def _sort_by_cell(points, heights, index, slot_of, cells):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Counting sort: (cells + 1,) starts, sorted indices into the cloud and their x, y, height."""
+    start = np.zeros(cells + 1, np.int64)
+    for s in slot_of:
+        start[s + 1] += 1
+    for s in range(cells):
+        start[s + 1] += start[s]
+    fill = start[:-1].copy()
+    order = np.empty(len(index), np.int64)
+    position = np.empty((len(index), 3), np.float32)
+    for m in range(len(index)):
+        s, i = slot_of[m], index[m]
+        at = fill[s]
+        fill[s] += 1
+        order[at] = i
+        position[at, 0], position[at, 1], position[at, 2] = points[i, 0], points[i, 1], heights[i]
+    return start, order, position
+
+
+@njit(cache=True, error_model="numpy")
+def _smooth(position, start, cell, tall, slot, kernels, origin):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """(C,) float32 upper-body weight of the cells after smoothing; 0 for cells of tall things."""
+    count = len(cell)
+    out = np.zeros(count, np.float32)
+    side = kernels.shape[1]
+    reach = side // 2
+    for c in range(count):
+        if tall[c]:
+            continue
+        w = np.float32(0.0)
+        for i in range(start[c], start[c + 1]):
+            part = (position[i, 2] - np.float32(UPPER_LOW_M)) / np.float32(UPPER_FULL_M - UPPER_LOW_M)
+            w += min(max(part, np.float32(0.0)), np.float32(1.0))
+        if w == np.float32(0.0):
+            continue
+        column, row = cell[c, 0], cell[c, 1]
+        x, y = column * CELL_M + origin, row * CELL_M + origin
+        squared = x * x + y * y
+        kernel = kernels[0] if squared < 1600.0 else (kernels[1] if squared < 2500.0 else kernels[2])
+        for cc in range(max(column - reach, 0), min(column + reach + 1, slot.shape[0])):
+            for rr in range(max(row - reach, 0), min(row + reach + 1, slot.shape[1])):
+                other = slot[cc, rr]
+                if other >= 0 and not tall[other]:
+                    out[other] += w * kernel[cc - column + reach, rr - row + reach]
+    return out
+
+
+@njit(cache=True, error_model="numpy")
+def _local_maxima(weight, cell, slot, reach):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Cells whose weight is the largest within ``reach`` cells."""
+    found = np.empty(len(cell), np.int64)
+    count = 0
+    for c in range(len(cell)):
+        if weight[c] < np.float32(MIN_WEIGHT):
+            continue
+        column, row = cell[c, 0], cell[c, 1]
+        largest = True
+        for cc in range(max(column - reach, 0), min(column + reach + 1, slot.shape[0])):
+            for rr in range(max(row - reach, 0), min(row + reach + 1, slot.shape[1])):
+                other = slot[cc, rr]
+                if other >= 0 and (weight[other] > weight[c] or (weight[other] == weight[c] and other < c)):
+                    largest = False
+                    break
+            if not largest:
+                break
+        if largest:
+            found[count] = c
+            count += 1
+    return found[:count]

@@ -1,0 +1,66 @@
+"""What is cut out for one pedestrian: an RGB crop of the image and a fixed number of points."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from emgait_ros.config import SampleConfig
+from emgait_ros.samples import Float32, Float64, UInt8
+
+LEAST_VISIBLE = 0.35  # part of the crop that must lie inside the image
+
+
+def cut_crop(image: UInt8, rectangle: Float64, config: SampleConfig) -> UInt8 | None:
+    """The pedestrian in the image, whole body, aspect kept.
+
+    The cut is as high as the projected box plus margins and its width follows from the crop's shape, so that the
+    scale does not jump with the length of the stride. Beyond the image's border it is black.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        rectangle: (4,) left, top, right, bottom of the projected box, px.
+        config: size of the crop and margin.
+
+    Returns:
+        (crop_height_px, crop_width_px, 3) uint8, contiguous; None when too little of it lies inside the image.
+    """
+    left, top, right, bottom = rectangle
+    height = (bottom - top) * (1 + 2 * config.crop_margin)
+    width = height * config.crop_width_px / config.crop_height_px
+    if not (2 <= height < 20000):
+        return None
+    x0, y0 = round((left + right - width) / 2), round((top + bottom - height) / 2)
+    x1, y1 = x0 + max(round(width), 1), y0 + max(round(height), 1)
+    inside_x0, inside_x1 = max(x0, 0), min(x1, image.shape[1])
+    inside_y0, inside_y1 = max(y0, 0), min(y1, image.shape[0])
+    visible = max(inside_x1 - inside_x0, 0) * max(inside_y1 - inside_y0, 0)
+    if visible < LEAST_VISIBLE * (x1 - x0) * (y1 - y0):
+        return None
+    part = image[inside_y0:inside_y1, inside_x0:inside_x1]
+    if part.shape[:2] != (y1 - y0, x1 - x0):
+        borders = (inside_y0 - y0, y1 - inside_y1, inside_x0 - x0, x1 - inside_x1)
+        part = cv2.copyMakeBorder(part, *borders, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+    shrinks = y1 - y0 > config.crop_height_px
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(part, (config.crop_width_px, config.crop_height_px), interpolation=interpolation))
+
+
+def resample(points: Float32, count: int, stamp_ns: int, track_id: int) -> Float32 | None:
+    """A fixed number of points: drawn without repetition when there are enough, else all and some of them again.
+
+    Args:
+        points: (N, 3) float32 m.
+        count: how many to return.
+        stamp_ns, track_id: seed, so that a replay gives the same samples.
+
+    Returns:
+        (count, 3) float32, or None when there are no points.
+    """
+    if len(points) == 0:
+        return None
+    random = np.random.default_rng((stamp_ns & (2**63 - 1), track_id))
+    if len(points) >= count:
+        return points[random.choice(len(points), count, replace=False)]
+    again = random.integers(0, len(points), count - len(points))
+    return points[np.concatenate([np.arange(len(points)), again])]

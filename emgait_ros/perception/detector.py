@@ -1,0 +1,169 @@
+"""People in a cloud: the protocol a detector follows, and the geometric one that ships."""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+import numpy as np
+
+from emgait_ros.config import DetectorConfig
+from emgait_ros.perception.clusters import BirdView, BodyMap, peaks
+from emgait_ros.perception.ground import GroundEstimator, GroundSurface
+from emgait_ros.perception.shapes import Candidates, gaps, hidden_below, measure, members
+from emgait_ros.samples import Detections, Float32, Float64
+
+log = logging.getLogger(__name__)
+
+MAX_CANDIDATES = 400  # shapes looked at in one cloud: bounds the time; the nearest go first
+BODY_DEPTH_M = 0.1  # the trunk's middle lies this far behind the surface that returns the beams
+RING_SPACING = 0.0075  # vertical distance of beams over range: 0.43 degrees, a 64-beam sensor
+COLUMN_SPACING = 0.004  # horizontal distance of neighbouring returns over range: 0.23 degrees
+MIN_DISTANCE_M = 0.4  # two people never stand closer
+
+
+class Detector(Protocol):
+    """Finds people in clouds. Give ``PedestrianSensing`` your own: anything with this method will do."""
+
+    def detect(self, points: Float32) -> Detections:
+        """People in one cloud: points (N, 3) float32, m, LiDAR frame, z up, finite. Must not raise on any cloud."""
+        ...
+
+
+class GeometricDetector:
+    """Ground, bird's-eye peaks, shape: no learned model, one core, deterministic.
+
+    Args:
+        config: ranges, gates and the least score.
+
+    Attributes:
+        ground: ground surface of the last cloud; None before the first.
+        left_out: candidates of the last cloud that were not looked at because there were too many.
+    """
+
+    def __init__(self, config: DetectorConfig | None = None) -> None:
+        self.config = config or DetectorConfig()
+        self._ground = GroundEstimator(self.config.min_range_m, self.config.max_range_m, self.config.sensor_height_m)
+        self._view = BirdView(self.config.max_range_m)
+        self.ground: GroundSurface | None = None
+        self.left_out = 0
+
+    def detect(self, points: Float32) -> Detections:
+        """People in one cloud (see ``Detector``), best score first among equals, nearest first."""
+        points = np.ascontiguousarray(points[:, :3], np.float32)
+        self.ground, heights = self._ground.estimate(points)
+        body = self._view.build(points, heights)
+        found = peaks(body)
+        self.left_out = max(0, len(found) - MAX_CANDIDATES)
+        if self.left_out:
+            log.debug("%d candidates beyond %.0f m left out", self.left_out, float(np.hypot(*found[MAX_CANDIDATES])))
+        found = found[:MAX_CANDIDATES]
+        candidates = measure(body, found, self.config.min_points)
+        shape = candidates.shape
+        if len(shape) == 0:
+            return no_detections()
+        floor = self.ground.height_at(shape["x"], shape["y"])
+        hidden, freest = hidden_below(body, shape["x"], shape["y"])
+        ceiling = self.ground.highest_slope * shape["range"]
+        below_view = np.minimum(self.ground.lowest_slope, 0.0) * shape["range"]
+        expected = self.ground.expected_returns(
+            np.clip(shape["slice_width"], 0.2, 0.7), shape["range"], floor + shape["bottom"], floor + shape["top"]
+        )
+        alone = shape_score(shape, np.maximum(hidden, below_view) - floor, freest - floor, ceiling - floor, expected, self.config)
+        score = _with_company(alone, candidates, body, found)
+        chosen = _apart(shape, score, self.config.min_score)
+        index, splits = members(body, found, candidates.owner, candidates.peak[chosen])
+        return _boxes(shape[chosen], floor[chosen], score[chosen], index, splits)
+
+
+def no_detections() -> Detections:
+    """Nobody in view."""
+    nothing = np.zeros((0, 3), np.float32)
+    return Detections(nothing, nothing, np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros(1, np.int64))
+
+
+def ramp(value: np.ndarray, zero: float | np.ndarray, one: float | np.ndarray) -> np.ndarray:
+    """0 at and beyond ``zero``, 1 at and beyond ``one``, linear between; either may be the larger."""
+    return np.clip((value - zero) / (one - zero), 0.0, 1.0)
+
+
+def shape_score(
+    shape: np.ndarray,
+    hidden: np.ndarray,
+    freest: np.ndarray,
+    ceiling: np.ndarray,
+    expected: np.ndarray,
+    config: DetectorConfig,
+) -> Float64:
+    """How much each shape looks like a person who stands alone, 0..1.
+
+    Args:
+        shape: (K,) measures of dtype ``shapes.SHAPE``.
+        hidden, freest: (K,) height over the ground, m, below which nearer things hide the place; typical, at best.
+        ceiling: (K,) height over the ground of the sensor's highest beam there, m.
+        expected: (K,) returns a solid thing of that size would give.
+        config: the gates.
+    """
+    top, bottom, distance = shape["top"].astype(np.float64), shape["bottom"], shape["range"]
+    beam = RING_SPACING * distance
+    tall = ramp(top, config.min_height_m + 0.1, config.min_height_m + 0.5) * ramp(top, config.max_height_m, 1.95)
+    seen = ramp(top - bottom, 0.25, 0.6)
+    stands = ramp(bottom - np.maximum(hidden, 0.1) - beam, 0.7, 0.3)
+    head = ramp(shape["head_width"], 0.9, 0.66)
+    thick = ramp(np.maximum(shape["slice_width"], 0.5 * shape["trunk_width"]), 0.08, 0.18)
+    narrow = ramp(shape["trunk_width"], config.max_width_m, 0.9) * ramp(shape["length"], config.max_width_m, 1.1)
+    no_bicycle = ramp(shape["low_length"], 1.55, 1.2)
+    surface = ramp(shape["depth_spread"], 0.25, 0.17)
+    filled = ramp(shape["slices"] / ((top - bottom) / np.maximum(0.2, 1.3 * beam) + 1e-6), 0.3, 0.7)
+    solid = ramp(shape["count"] / np.maximum(expected, 1e-6), 0.15, 0.4)
+    through = np.where(freest > top - 0.1, 0.4, np.where(hidden > top - 0.1, 0.7, 1.0))  # leaves, a fence, a gap
+    cut = np.where(np.abs(ceiling - top) < 0.1 + beam, 0.5, 1.0)  # may go on above the highest beam
+    return tall * seen * stands * head * thick * narrow * no_bicycle * surface * filled * solid * through * cut
+
+
+def _with_company(alone: Float64, candidates: Candidates, body: BodyMap, found: Float32) -> Float64:
+    """Score with what stands close by: another person does not count against a person, anything else does.
+
+    Two shapes without a gap between their heads are one thing, not two people.
+    """
+    shape, score = candidates.shape, alone.copy()
+    of_peak = np.zeros(len(found))
+    of_peak[candidates.peak] = alone
+    first = candidates.peak[candidates.beside]
+    maybe = np.flatnonzero((of_peak[first] > 0.1) & (of_peak[candidates.other] > 0.1))
+    apart = np.zeros(len(first))
+    free = gaps(
+        body.position, body.start, body.tall, body.top, body.slot, body.origin,
+        found, candidates.owner, first[maybe], candidates.other[maybe],
+    )  # fmt: skip
+    narrow = COLUMN_SPACING * shape["range"][candidates.beside[maybe]]
+    apart[maybe] = ramp(free, np.maximum(0.06, narrow), np.maximum(0.12, 1.5 * narrow))
+    for _ in range(3):
+        of_peak[candidates.peak] = score
+        strange = candidates.crowd * (1.0 - ramp(of_peak[candidates.other], 0.1, 0.4) * apart)
+        foreign = np.bincount(candidates.beside, strange, minlength=len(score))
+        company = (shape["clutter"] + foreign + 0.5 * shape["attached"] + 0.1 * shape["structure"]) / np.maximum(shape["count"], 1)
+        score = alone * ramp(company, 0.7, 0.1)
+    return score
+
+
+def _apart(shape: np.ndarray, score: Float64, min_score: float) -> np.ndarray:
+    """Indices of accepted shapes, nearest first, without the weaker one of two that overlap."""
+    good = np.flatnonzero(score >= min_score)
+    if len(good) > 1:
+        x, y = shape["x"][good], shape["y"][good]
+        close = np.hypot(x[:, None] - x[None, :], y[:, None] - y[None, :]) < MIN_DISTANCE_M
+        rank = score[good] * shape["count"][good]
+        beaten = close & ((rank[None, :] > rank[:, None]) | ((rank[None, :] == rank[:, None]) & np.tri(len(good), k=-1, dtype=bool)))
+        good = good[~beaten.any(1)]
+    return good[np.argsort(shape["range"][good], kind="stable")]
+
+
+def _boxes(shape: np.ndarray, floor: Float64, score: Float64, index: np.ndarray, splits: np.ndarray) -> Detections:
+    """Upright boxes from the ground to the top of the head around the chosen shapes."""
+    outwards = (shape["range"] + BODY_DEPTH_M) / np.maximum(shape["range"], 0.1)
+    height = shape["top"].astype(np.float64) + 0.03
+    center = np.stack([shape["x"] * outwards, shape["y"] * outwards, floor + height / 2], axis=1)
+    width = [2 * np.clip(shape[half] + 0.02, 0.25, 0.65) for half in ("half_x", "half_y")]
+    size = np.stack([*width, height], axis=1)
+    return Detections(center.astype(np.float32), size.astype(np.float32), score.astype(np.float32), index, splits)

@@ -1,0 +1,333 @@
+"""Who is walking there: windows of samples, their embeddings, the gallery and the decision, joined in one object.
+
+Each sample is encoded once, when it arrives; a window's embedding is made anew from its samples' features with every new
+sample (the network's per-frame part is by far the larger). All pedestrians of a frame go through the network in one batch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from emgait_ros.config import RecognitionConfig, WindowConfig
+from emgait_ros.gallery.decision import Decider, Decision, nearest_candidates
+from emgait_ros.gallery.matcher import Matcher, Matches
+from emgait_ros.gallery.names import normalised_name
+from emgait_ros.gallery.store import Gallery, GalleryError
+from emgait_ros.inference.bundle import Bundle
+from emgait_ros.inference.encoder import GaitEncoder
+from emgait_ros.inference.preprocessing import prepare
+from emgait_ros.samples import Float32, IdentityResult, Modality, Pedestrian, PedestrianFrame, Status
+from emgait_ros.windows import TrackWindow, TrackWindows, WindowSample
+
+
+@dataclass(frozen=True)
+class EnrollmentResult:
+    """What became of an enrolment; fields as in ``emgait_msgs/srv/EnrollIdentity``. ``track_id`` is -1 when there was none."""
+
+    success: bool
+    message: str
+    track_id: int = -1
+    samples: int = 0
+    templates: int = 0
+
+
+class GaitRecognizer:
+    """Pedestrians in, identities out. ``process`` and ``enroll`` may be called from different threads.
+
+    Changes of the gallery by anybody (this object, the node's services, ``emgait gallery`` in another process) are
+    noticed at the next frame.
+
+    Args:
+        config: window and decision options; the others are used by whoever makes ``encoder`` and ``gallery``.
+        encoder: the network of one bundle.
+        gallery: who is enrolled.
+
+    Raises:
+        GalleryError (a ValueError): the gallery cannot be read.
+        ValueError: the bundle does not take windows as long as the options ask for.
+
+    Attributes:
+        gallery: as given.
+        timings: seconds of the last ``process`` call by stage: windows, encode, embed, match, decide. Replaced, never
+            changed, so that another thread may read it; likewise ``counters``.
+        counters: totals of frames, samples encoded, embeddings made, and "left out: <reason>" of samples not used.
+    """
+
+    def __init__(self, config: RecognitionConfig, encoder: GaitEncoder, gallery: Gallery) -> None:
+        self.gallery = gallery
+        self.timings: dict[str, float] = {}
+        self.counters: dict[str, int] = {}
+        self._decision = config.decision
+        self._encoder = encoder
+        self._bundle = encoder.bundle
+        self._decider = Decider(config.decision, self._bundle.threshold, self._bundle.min_margin)
+        self._matcher = Matcher(config.decision.templates_per_identity)
+        self._window = window_for(config.window, self._bundle)
+        self._windows = TrackWindows(self._window)
+        self._counts: Counter[str] = Counter()
+        self._stages: dict[str, float] = {}
+        self._lock = threading.RLock()
+        self._change = -1
+        self._empty_reason = ""
+        self._gallery_problem = ""
+        self._follow_gallery()
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model in use: templates of other models are never compared."""
+        return self._encoder.fingerprint
+
+    @property
+    def threshold(self) -> float:
+        """Distance below which a name is given to a window of both sensors; 0: there is none, everybody stays unknown."""
+        return self._decider.threshold
+
+    @property
+    def identities(self) -> int:
+        """How many identities can be recognised with this model."""
+        return self._matcher.identities
+
+    @property
+    def tracks(self) -> int:
+        """How many tracks are kept."""
+        return len(self._windows)
+
+    @property
+    def gallery_note(self) -> str:
+        """Why nobody, or not everybody, of the gallery can be recognised; empty when all can."""
+        if self._gallery_problem:
+            return self._gallery_problem
+        others = self.gallery.other_models(self.fingerprint)
+        if not others:
+            return "" if len(self._matcher) else self._empty_reason
+        models = ", ".join(f"{count} of model {fingerprint[:12]}" for fingerprint, count in sorted(others.items()))
+        return f"the gallery holds templates this model ({self.fingerprint[:12]}) cannot be compared with: {models}; enrol those people again"
+
+    def forget_tracks(self) -> None:
+        """Drop all windows and what was decided; the gallery stays."""
+        with self._lock:
+            self._windows.clear()
+
+    def process(self, frame: PedestrianFrame) -> list[IdentityResult]:
+        """Who the pedestrians of one frame are, in their order.
+
+        Raises:
+            ValueError: the encoder refuses its input. A gallery that cannot be read any more is no error here: the
+            identities known so far are used, and ``gallery_note`` says why.
+        """
+        with self._lock:
+            self._stages = {}
+            with self._timed("windows"):
+                new = self._windows.observe(frame)
+            with self._timed("encode"):
+                self._encode(new)
+            windows = self._windows_of(frame)
+            with self._timed("embed"):
+                self._embed([window for window, _ in new])
+            ready = [window for window in windows if window.embedding is not None]
+            with self._timed("match"):
+                self._try_to_follow_gallery()
+                matches, modalities = self._match(ready)
+            with self._timed("decide"):
+                decisions = self._decide(ready, matches, modalities)
+            self._counts["frames"] += 1
+            self.timings = self._stages
+            self.counters = {
+                **self._counts,
+                **{f"left out: {why}": count for why, count in self._windows.left_out.items()},
+            }
+            return [self._result(frame, pedestrian, decisions) for pedestrian in frame.pedestrians]
+
+    def enroll(self, name: str, track_id: int = -1) -> EnrollmentResult:
+        """Add the walk in a track's window to a person; one who is not there yet is created.
+
+        Several templates are stored: the embedding of the whole window and, when it is long enough, those of its equal
+        consecutive pieces of at least ``window.min_samples``, so that young windows of a later walk find their like.
+
+        Args:
+            name: 1 to 64 characters.
+            track_id: as seen in the frames; -1: the only pedestrian in view. Tracks that left the view are kept for
+                ``window.keep_s``.
+
+        Returns:
+            Never raises for what a caller can mend: ``success`` is False and ``message`` says what to do.
+        """
+        with self._lock:
+            try:
+                clean = normalised_name(name)
+                window = self._windows.to_enroll(track_id)
+                embeddings, counts = self._template_embeddings(window)
+                modalities = window.modalities(self._samples_to_count)
+                note = self._resembles(clean, embeddings[:1], modalities)
+                templates = self.gallery.enroll(
+                    clean,
+                    embeddings,
+                    self.fingerprint,
+                    samples=counts,
+                    modalities=modalities,
+                    median_range_m=float(np.median([sample.range_m for sample in window.samples])),
+                )
+                self._follow_gallery()
+            except (ValueError, OSError) as error:
+                return EnrollmentResult(False, str(error), track_id)
+            sensors = {Modality.IMAGE: ", from the camera alone", Modality.POINTS: ", from the LiDAR alone"}.get(
+                modalities, ""
+            )
+            message = f"enrolled '{clean}' from track {window.track_id}: {counts[0]} samples{sensors}, {templates} templates now{note}"
+            return EnrollmentResult(True, message, window.track_id, counts[0], templates)
+
+    @property
+    def _samples_to_count(self) -> int:
+        """Samples of a sensor from which on a window counts as having it: half of the shortest window."""
+        return max(1, self._window.min_samples // 2)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._stages[stage] = time.perf_counter() - start
+
+    def _windows_of(self, frame: PedestrianFrame) -> list[TrackWindow]:
+        found = {
+            pedestrian.track_id: self._windows.get(frame.tracker_id, pedestrian.track_id)
+            for pedestrian in frame.pedestrians
+        }
+        return [window for window in found.values() if window is not None]
+
+    def _encode(self, new: list[tuple[TrackWindow, Pedestrian]]) -> None:
+        if not new:
+            return
+        pedestrians = [pedestrian for _, pedestrian in new]
+        features = self._encoder.encode_frames(prepare(pedestrians, self._bundle.preprocessing))
+        for index, (window, pedestrian) in enumerate(new):
+            modalities = Modality.POINTS if pedestrian.crop is None else Modality.BOTH
+            window.samples.append(WindowSample(features[index], modalities, pedestrian.range_m))
+        self._counts["samples encoded"] += len(new)
+
+    def _embed(self, windows: list[TrackWindow]) -> None:
+        ready = [window for window in windows if len(window.samples) >= self._window.min_samples]
+        if not ready:
+            return
+        embeddings = self._encoder.embed([[sample.features for sample in window.samples] for window in ready])
+        for window, embedding in zip(ready, embeddings, strict=True):
+            window.embedding, window.fresh = embedding, True
+        self._counts["embeddings"] += len(ready)
+
+    def _match(self, ready: list[TrackWindow]) -> tuple[Matches, list[Modality]]:
+        modalities = [window.modalities(self._samples_to_count) for window in ready]
+        return self._matcher.search(_stacked([window.embedding for window in ready]), modalities), modalities
+
+    def _decide(self, ready: list[TrackWindow], matches: Matches, modalities: list[Modality]) -> dict[int, Decision]:
+        states, fresh = [window.state for window in ready], [window.fresh for window in ready]
+        decisions = self._decider.decide(states, matches, modalities, fresh, self._empty_reason)
+        return {window.track_id: decision for window, decision in zip(ready, decisions, strict=True)}
+
+    def _try_to_follow_gallery(self) -> None:
+        try:
+            self._follow_gallery()
+            self._gallery_problem = ""
+        except GalleryError as error:
+            self._gallery_problem = f"changes of the gallery are not seen: {error}"
+
+    def _follow_gallery(self) -> None:
+        """Bring the matcher up to the gallery's newest change, touching only identities that changed."""
+        change = self.gallery.last_change()
+        if change == self._change:
+            return
+        touched = None if self._change < 0 else self.gallery.changed_since(self._change)
+        found = self.gallery.templates_for(self.fingerprint, touched)
+        if touched is None:
+            self._matcher = Matcher(self._decision.templates_per_identity)
+            touched = set(found.names)
+        for identity in touched:
+            self._matcher.remove(identity)
+        order = np.argsort(found.identity_id, kind="stable")
+        people, starts = np.unique(found.identity_id[order], return_index=True)
+        for identity, rows in zip(people.tolist(), np.split(order, starts[1:]), strict=False):
+            self._matcher.replace(identity, found.names[identity], found.embedding[rows], found.modalities[rows])
+        self._change = change
+        self._empty_reason = "the gallery is empty: call the enroll service"
+        if not len(self._matcher) and (others := self.gallery.other_models(self.fingerprint)):
+            total = sum(others.values())
+            self._empty_reason = f"the gallery's {total} templates are of another model than {self.fingerprint[:12]}: enrol those people again"
+
+    def _template_embeddings(self, window: TrackWindow) -> tuple[Float32, list[int]]:
+        features = [sample.features for sample in window.samples]
+        pieces = len(features) // self._window.min_samples
+        bounds = np.linspace(0, len(features), pieces + 1).astype(int)
+        parts = [features[start:end] for start, end in itertools.pairwise(bounds)] if pieces > 1 else []
+        windows = [features, *parts]
+        return self._encoder.embed(windows), [len(part) for part in windows]
+
+    def _resembles(self, name: str, probe: Float32, modalities: Modality) -> str:
+        """A warning when the walk to be enrolled is accepted as somebody else's."""
+        matches = self._matcher.search(probe, [modalities])
+        if not len(matches.identity_id):
+            return ""
+        nearest = nearest_candidates(matches.distance[0], matches.names, 1)[0]
+        if nearest.name == name or not nearest.distance < self._decider.limit(modalities):
+            return ""
+        return f"; note: this walk is like that of '{nearest.name}' ({nearest.distance:.2f}): rename one onto the other if they are one person"
+
+    def _result(self, frame: PedestrianFrame, pedestrian: Pedestrian, decisions: dict[int, Decision]) -> IdentityResult:
+        window = self._windows.get(frame.tracker_id, pedestrian.track_id)
+        decision = decisions.get(pedestrian.track_id)
+        needed = self._window.min_samples
+        samples = len(window.samples) if window is not None else 0
+        nan = float("nan")
+        if decision is None:
+            why = window.why_left_out() if window is not None else ": more tracks than window.max_tracks"
+            reason = f"{samples} of {needed} samples{why}"
+            decision = Decision(Status.PENDING, "", nan, self._decider.limit(Modality.BOTH), nan, (), reason)
+        return IdentityResult(
+            track_id=pedestrian.track_id,
+            tracker_id=frame.tracker_id,
+            status=decision.status,
+            name=decision.name,
+            distance=decision.distance,
+            threshold=decision.threshold,
+            margin=decision.margin,
+            samples=samples,
+            samples_needed=needed,
+            modalities=window.modalities(min(self._samples_to_count, max(1, samples)))
+            if window is not None
+            else Modality.NONE,
+            center=pedestrian.center,
+            size=pedestrian.size,
+            range_m=pedestrian.range_m,
+            candidates=decision.candidates,
+            reason=decision.reason,
+        )
+
+
+def window_for(window: WindowConfig, bundle: Bundle) -> WindowConfig:
+    """The window options within what a bundle takes.
+
+    Raises:
+        ValueError: no window length satisfies both; the sentence names the options.
+    """
+    if window.min_samples > window.max_samples:
+        raise ValueError(
+            f"window.min_samples is {window.min_samples}: it cannot be more than window.max_samples, {window.max_samples}"
+        )
+    low, high = max(window.min_samples, bundle.min_frames), min(window.max_samples, bundle.max_frames)
+    if low > high:
+        raise ValueError(
+            f"window.min_samples to max_samples is {window.min_samples} to {window.max_samples}, "
+            f"but the bundle in {bundle.folder} takes windows of {bundle.min_frames} to {bundle.max_frames} samples"
+        )
+    return dataclasses.replace(window, min_samples=low, max_samples=high)
+
+
+def _stacked(embeddings: list[Float32 | None]) -> Float32:
+    present = [embedding for embedding in embeddings if embedding is not None]
+    return np.stack(present) if present else np.zeros((0, 0, 0), np.float32)

@@ -1,0 +1,72 @@
+"""The model card of a bundle: what it was trained on, how, and what was measured, from the run's own records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emgait_ros.emgaitnet.model import EMGaitNet
+from emgait_ros.training.config import TrainingConfig
+from emgait_ros.training.evaluate import DecisionLimits
+
+
+def model_card(config: TrainingConfig, network: EMGaitNet, training: dict[str, Any], limits: DecisionLimits) -> str:
+    """Markdown."""
+    model, train, seconds = config.model, config.train, training["seconds"]
+    learnt = sum(parameter.numel() for parameter in network.trainable_parameters())
+    whole = sum(parameter.numel() for parameter in network.parameters())
+    facts = limits.facts
+    return f"""# {config.name}
+
+EMGaitNet (arXiv 2603.14189), width {model.width}, {model.parts} parts, {model.points} points, {learnt:,} trained of {whole:,} parameters.
+
+**Trained on simulated people only.** No real person, walk, LiDAR cloud or image was used for these weights, so every figure
+below says how well simulated people are told apart. How well real people are is not known.
+
+## Training
+
+- Command: `{training["command"]}`
+- People: {train.identities} simulated identities (numbers {train.first_identity} to {train.first_identity + train.identities - 1} of population {config.population}), {train.walks} walks each with clothes drawn
+  anew, {train.sequences} views and ranges a walk, {train.ranges_m[0]:g} to {train.ranges_m[1]:g} m, {train.frames} frames a sequence; conditions normal, bag, coat, night, occlusion.
+- Steps: {config.optimisation.steps} of {config.optimisation.identities} x {config.optimisation.sequences} sequences x {config.optimisation.frames} frames, Adam {config.optimisation.learning_rate:g}, {config.optimisation.precision}, seed {config.seed}.
+- CLIP: {_clip_line(config)}
+- Time, s: {", ".join(f"{stage} {value:g}" for stage, value in seconds.items())}; machine: {training["machine"]}.
+
+## Measured on {training["measured"]["EMGaitNet"]["identities"]} simulated identities never trained on
+
+Gallery: walk 0 at 10 m. Probes: another walk (other clothes, another day) at 20 to 50 m, compared with every gallery view but
+their own. Rank-1 in percent with 95 % interval over identities.
+
+{_table(training["measured"])}
+
+DIR at a false-accept rate of 1 % (half of the identities enrolled, the others strangers): {_share(training["measured"]["EMGaitNet"]["DIR at FAR 1 %"])}.
+
+## Decision
+
+Threshold {limits.threshold:.3f}, smallest margin {limits.min_margin:.3f}: false-accept rate {facts["false_accept_rate"]:.0%} for galleries of {facts["gallery_size"]} people, from
+{facts["stranger_tracks"]} walks of {facts["people"]} other simulated people in {facts["galleries"]} drawn galleries; windows of {", ".join(map(str, facts["windows"]))} samples, templates as
+enrolment makes them. Of enrolled people's walks {facts["true_accept_rate"]:.0%} are recognised ({facts["true_accept_interval95"][0]:.0%} to {facts["true_accept_interval95"][1]:.0%}). Larger galleries need a stricter threshold.
+
+Licence of the weights: Apache-2.0.
+"""
+
+
+def _clip_line(config: TrainingConfig) -> str:
+    clip = config.model.clip
+    if not config.model.use_semi:
+        return "none"
+    if not config.clip.steps:
+        return f"{clip.architecture or 'own'}, weights '{clip.pretrained or 'random'}', frozen."
+    return f"a small one, pretrained for {config.clip.steps} steps of {config.clip.batch} simulated pictures with captions (build, clothes, parts, view), then frozen."
+
+
+def _table(measured: dict[str, Any]) -> str:
+    columns = [name for name in measured["EMGaitNet"]["rank1"] if not name.startswith("view")]
+    lines = ["| | " + " | ".join(columns) + " | mAP | mINP | EER |", "|---" * (len(columns) + 4) + "|"]
+    for name, figures in measured.items():
+        cells = [f"{v[0]:.1f} ({v[1]:.0f}-{v[2]:.0f})" for v in (figures["rank1"][column] for column in columns)]
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {figures['mAP']} | {figures['mINP']} | {figures['EER']} |")
+    return "\n".join(lines)
+
+
+def _share(counts: list[int]) -> str:
+    return f"{100 * counts[0] / max(counts[1], 1):.1f} % of {counts[1]} probes"

@@ -1,0 +1,105 @@
+"""Checkpoints: one safetensors file, written whole or not at all; nothing is pickled.
+
+Tensors: ``model.*`` (without frozen CLIP, which has its own file), ``first.*`` and ``second.*`` (Adam's moments by
+parameter name) and ``generator`` (torch's). The header's metadata carries the step and the recipe as JSON. Batches and
+augmentation are functions of (seed, step), the learning rate of the step: there is no other state.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Adam
+
+FORMAT = "emgait-checkpoint-1"
+MAY_DIFFER = ("runs", "bundles", "threads", "dataset")  # where it runs, not what is learnt
+
+
+def save_checkpoint(path: Path, network: nn.Module, optimiser: Adam, step: int, recipe: dict[str, Any]) -> None:
+    """Write a checkpoint of the state after ``step`` steps; an older one is replaced only once the new one is complete.
+
+    Raises:
+        OSError: it could not be written (a full disk, no permission); the older one is untouched.
+    """
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    tensors: dict[str, Tensor] = {
+        f"model.{name}": value.detach().contiguous() for name, value in learnt_state(network).items()
+    }
+    for parameter, state in optimiser.state.items():
+        tensors[f"first.{names[id(parameter)]}"] = state["exp_avg"]
+        tensors[f"second.{names[id(parameter)]}"] = state["exp_avg_sq"]
+    tensors["generator"] = torch.get_rng_state()
+    header = {"format": FORMAT, "step": str(step), "recipe": json.dumps(recipe)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    try:
+        save_file(tensors, str(unfinished), metadata=header)
+        os.replace(unfinished, path)
+    except (OSError, SafetensorError) as error:
+        unfinished.unlink(missing_ok=True)
+        raise OSError(f"the checkpoint {path} could not be written ({error}): is the disk full? The one before it is kept") from error
+
+
+def load_checkpoint(path: Path, network: nn.Module, optimiser: Adam, recipe: dict[str, Any]) -> int:
+    """Restore network, optimiser and generator; returns how many steps were done.
+
+    Raises:
+        FileNotFoundError: no checkpoint there.
+        ValueError: damaged, not a checkpoint, or of another recipe.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {path} to resume from: start without --resume")
+    header, tensors = _read(path)
+    _check_recipe(path, json.loads(header["recipe"]), json.loads(json.dumps(recipe)))
+    step = int(header["step"])
+    own = learnt_state(network)
+    found = {name[len("model.") :]: value for name, value in tensors.items() if name.startswith("model.")}
+    if set(own) != set(found):
+        raise ValueError(f"{path} does not hold the weights of this network: {sorted(set(own) ^ set(found))[:3]} differ")
+    network.load_state_dict(found, strict=False)
+    for name, parameter in network.named_parameters():
+        if f"first.{name}" in tensors:
+            optimiser.state[parameter] = {
+                "step": torch.tensor(float(step)),
+                "exp_avg": tensors[f"first.{name}"].to(parameter.device),
+                "exp_avg_sq": tensors[f"second.{name}"].to(parameter.device),
+            }
+    torch.set_rng_state(tensors["generator"])
+    return step
+
+
+def learnt_state(network: nn.Module) -> dict[str, Tensor]:
+    """The state dict without CLIP's frozen towers (and without whatever else never changes)."""
+    frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    fixed = ("frame.semantics.image.", "frame.semantics.text.", "frame.semantics.features")
+    return {name: value for name, value in network.state_dict().items() if name not in frozen and not name.startswith(fixed)}
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            if header.get("format") != FORMAT:
+                raise ValueError(f"{path} is no checkpoint of emgait train: its format is {header.get('format')!r}, expected '{FORMAT}'")
+            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it and start again") from error
+
+
+def _check_recipe(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raise ValueError naming the first key in which two recipes differ."""
+    for key in sorted(set(saved) | set(wanted)):
+        one, other = saved.get(key), wanted.get(key)
+        if key in MAY_DIFFER or one == other:
+            continue
+        if isinstance(one, dict) and isinstance(other, dict):
+            inner = next(k for k in sorted(set(one) | set(other)) if one.get(k) != other.get(k))
+            key, one, other = f"{key}.{inner}", one.get(inner), other.get(inner)
+        raise ValueError(f"{path} is of another recipe: {key} was {one!r} and is now {other!r}; undo that or start without --resume")

@@ -1,0 +1,272 @@
+"""The recipe of a training run, read from YAML; the files in ``config/training/`` are examples."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from emgait_ros.emgaitnet.config import EMGaitNetConfig
+from emgait_ros.inference.preprocessing import POINTS_FRAMES, Preprocessing
+
+
+@dataclass(frozen=True)
+class PeopleConfig:
+    """One simulated set: who walks where.
+
+    Attributes:
+        first_identity, identities: identity numbers first_identity .. first_identity + identities - 1; a number always
+            gives the same person. Below 100 lie the people of the demo and of the tests: never train on them.
+        walks: walks (days) per identity; clothing and the day's gait are drawn anew for each.
+        sequences: sequences per walk, each at another view and range.
+        frames: frames per sequence at 10 Hz.
+        ranges_m: nearest and farthest range, m.
+    """
+
+    first_identity: int = 1000
+    identities: int = 200
+    walks: int = 4
+    sequences: int = 2
+    frames: int = 25
+    ranges_m: tuple[float, float] = (8.0, 50.0)
+
+    def __post_init__(self) -> None:
+        if min(self.identities, self.walks, self.sequences, self.frames) < 1 or self.first_identity < 0:
+            raise ValueError("people need at least one identity, walk, sequence and frame, and a first_identity of 0 or more")
+        if len(self.ranges_m) != 2 or not 1.0 <= self.ranges_m[0] <= self.ranges_m[1]:
+            raise ValueError(f"ranges_m is {self.ranges_m}: expected nearest and farthest, at least 1 m")
+
+
+@dataclass(frozen=True)
+class ClipTrainingConfig:
+    """Contrastive pretraining of the small CLIP on simulated pictures with captions; 0 steps: none, weights come with the model.
+
+    Attributes:
+        steps, batch: batches of picture-caption pairs.
+        learning_rate: peak of AdamW, cosine decay to nothing.
+    """
+
+    steps: int = 0
+    batch: int = 96
+    learning_rate: float = 1e-3
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How training input is varied; shares are probabilities, spreads standard deviations.
+
+    Attributes:
+        mirror: share of sequences mirrored, crop and points together.
+        grayscale: share of sequences without colour.
+        colour: gain and offset of each colour channel.
+        shift, scale: of the crop, as a part of its size.
+        erase: share of sequences with a rectangle of the crop painted over.
+        yaw_deg, offset_m: of the points about the vertical and along the ground; heights move by half of it.
+        noise_m: of every point.
+        thin: share of sequences whose clouds lose points, down to ``thin_to``, as if farther away.
+        drop_image, drop_points: share of sequences without that modality; a tenth of it for single frames.
+        clip_noise: of CLIP's features, as a part of their own spread: they are computed from crops that were not varied.
+    """
+
+    mirror: float = 0.5
+    grayscale: float = 0.4
+    colour: float = 0.25
+    shift: float = 0.04
+    scale: float = 0.06
+    erase: float = 0.15
+    yaw_deg: float = 6.0
+    offset_m: float = 0.03
+    noise_m: float = 0.01
+    thin: float = 0.5
+    thin_to: float = 0.2
+    drop_image: float = 0.1
+    drop_points: float = 0.1
+    clip_noise: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name in ("mirror", "grayscale", "erase", "thin", "thin_to", "drop_image", "drop_points"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"augment.{name} is {getattr(self, name)}: expected a share between 0 and 1")
+        if self.drop_image + self.drop_points > 1:
+            raise ValueError("augment.drop_image and drop_points add up to more than 1: a sequence keeps at least one modality")
+
+
+@dataclass(frozen=True)
+class OptimisationConfig:
+    """The steps of training.
+
+    Attributes:
+        steps: how many.
+        identities, sequences, frames: P x K x T of a step (paper: T = 10).
+        learning_rate, weight_decay: of Adam (the paper gives 5e-4 for the latter and nothing for the former).
+        warmup_steps: the learning rate rises linearly over these.
+        milestones: steps at which it falls to a tenth (paper: 15,000 and 30,000).
+        gamma: what it is multiplied with there.
+        triplet_weight, cross_entropy_weight: of the losses (paper: 1.0 and 2.0).
+        margin, mining: of the triplet loss; "all" or "hard".
+        label_smoothing: of the cross-entropy.
+        max_grad_norm: gradients are clipped to this norm.
+        precision: "fp32" or "bf16" (autocast; twice as fast on CPUs with AVX-512 BF16).
+        checkpoint_every: steps between checkpoints; an interrupted run also writes one.
+    """
+
+    steps: int = 1000
+    identities: int = 8
+    sequences: int = 4
+    frames: int = 10
+    learning_rate: float = 1e-3
+    weight_decay: float = 5e-4
+    warmup_steps: int = 50
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
+    triplet_weight: float = 1.0
+    cross_entropy_weight: float = 2.0
+    margin: float = 0.2
+    mining: str = "all"
+    label_smoothing: float = 0.1
+    max_grad_norm: float = 5.0
+    precision: str = "bf16"
+    checkpoint_every: int = 10
+
+    def __post_init__(self) -> None:
+        if self.mining not in ("all", "hard"):
+            raise ValueError(f"optimisation.mining is '{self.mining}': expected 'all' or 'hard'")
+        if self.precision not in ("fp32", "bf16"):
+            raise ValueError(f"optimisation.precision is '{self.precision}': expected 'fp32' or 'bf16'")
+        if min(self.steps, self.frames, self.checkpoint_every) < 1:
+            raise ValueError("optimisation.steps, frames and checkpoint_every must be at least 1")
+
+
+@dataclass(frozen=True)
+class CalibrationConfig:
+    """How the acceptance threshold is found, on identities that were not trained on.
+
+    Attributes:
+        false_accept_rate: share of strangers' walks that may be given a name.
+        gallery_size: identities enrolled in each drawn gallery.
+        galleries: how many galleries are drawn.
+    """
+
+    false_accept_rate: float = 0.01
+    gallery_size: int = 4
+    galleries: int = 40
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One run of ``emgait train``.
+
+    Attributes:
+        name: of the bundle.
+        runs: folder for data, checkpoints and logs of this run.
+        bundles: folder the finished bundle is written into.
+        seed: of everything drawn in training.
+        population: seed of the simulated people.
+        threads: CPU threads.
+        dataset: folder of a simulated set to train on; empty: generated from ``train`` into the run folder.
+        points_frame: axes of the points (``inference.preprocessing.Preprocessing``).
+        train, calibrate, test: who walks in the three sets; no identity may be in two of them.
+    """
+
+    name: str
+    runs: str = "runs"
+    bundles: str = "models"
+    seed: int = 1
+    population: int = 0
+    threads: int = 2
+    dataset: str = ""
+    points_frame: str = "heading"
+    train: PeopleConfig = field(default_factory=PeopleConfig)
+    calibrate: PeopleConfig = field(default_factory=lambda: PeopleConfig(first_identity=100_000, identities=60))
+    test: PeopleConfig = field(default_factory=lambda: PeopleConfig(first_identity=200_000, identities=60))
+    model: EMGaitNetConfig = field(default_factory=EMGaitNetConfig)
+    clip: ClipTrainingConfig = field(default_factory=ClipTrainingConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+
+    def __post_init__(self) -> None:
+        if not self.name or Path(self.name).name != self.name:
+            raise ValueError(f"name is '{self.name}': expected a plain folder name, it becomes the bundle's")
+        if self.points_frame not in POINTS_FRAMES:
+            raise ValueError(f"points_frame is '{self.points_frame}': expected {', '.join(POINTS_FRAMES)}")
+        if self.augment.mirror and self.points_frame == "sensor":
+            raise ValueError("augment.mirror needs points_frame 'ray' or 'heading': in the sensor's axes points cannot be mirrored with the crop")
+        sets = {"train": self.train, "calibrate": self.calibrate, "test": self.test}
+        for (one, a), (other, b) in ((x, y) for x in sets.items() for y in sets.items() if x[0] < y[0]):
+            if a.first_identity < b.first_identity + b.identities and b.first_identity < a.first_identity + a.identities:
+                raise ValueError(f"the identities of {one} and {other} overlap: results on people trained on mean nothing")
+
+    @property
+    def run_folder(self) -> Path:
+        """Where data, checkpoints and logs of this run lie."""
+        return Path(self.runs) / self.name
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the bundle's input is prepared."""
+        return Preprocessing(self.model.crop_height, self.model.crop_width, self.model.points, self.points_frame)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for checkpoints and the manifest."""
+        return dataclasses.asdict(self)
+
+
+def load_training_config(path: str | Path) -> TrainingConfig:
+    """Read a recipe.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not YAML, an unknown key, a value of another type or out of range; the sentence names file and key.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} is missing: give the YAML file of a recipe, such as config/training/emgait-sim.yaml") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} holds {type(values).__name__}: expected keys and values of a training recipe")
+    try:
+        config: TrainingConfig = build(TrainingConfig, values, "")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return config
+
+
+def build(kind: type, values: dict[str, Any], prefix: str) -> Any:
+    """A dataclass from a mapping, nested dataclasses too; every mistake is a ValueError naming the key."""
+    fields = {item.name: item for item in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ValueError(f"unknown key '{prefix}{unknown[0]}': known are {', '.join(sorted(prefix + name for name in fields))}")
+    if kind is TrainingConfig and "name" not in values:
+        raise ValueError("the key 'name' is missing: it names the run and the bundle")
+    defaults = kind() if kind is not TrainingConfig else TrainingConfig(name=str(values["name"]))
+    made: dict[str, Any] = {}
+    for name, value in values.items():
+        current = getattr(defaults, name)
+        if dataclasses.is_dataclass(current):
+            if not isinstance(value, dict):
+                raise ValueError(f"'{prefix}{name}' is {value!r}: expected keys and values")
+            made[name] = build(type(current), value, f"{prefix}{name}.")
+        else:
+            made[name] = _converted(prefix + name, value, current)
+    return dataclasses.replace(defaults, **made)
+
+
+def _converted(name: str, value: Any, current: Any) -> Any:
+    """``value`` as the type of the default; whole numbers pass as floats."""
+    if isinstance(current, tuple):
+        if not isinstance(value, list) or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in value):
+            raise ValueError(f"'{name}' is {value!r}: expected a list of numbers")
+        return tuple(value)
+    if isinstance(current, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, type(current)) or isinstance(value, bool) != isinstance(current, bool):
+        raise ValueError(f"'{name}' is {value!r}: expected {type(current).__name__}")
+    return value

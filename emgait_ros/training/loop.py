@@ -1,0 +1,218 @@
+"""The training loop: batches, losses, Adam, checkpoints, a progress bar."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.optim import Adam
+
+from emgait_ros.datasets.sequences import SequenceSet
+from emgait_ros.emgaitnet.model import EMGaitNet
+from emgait_ros.samples import Float32, Int64
+from emgait_ros.training.attention import PlainAttention
+from emgait_ros.training.augment import Batch, augment
+from emgait_ros.training.checkpoint import load_checkpoint, save_checkpoint
+from emgait_ros.training.config import OptimisationConfig, TrainingConfig
+from emgait_ros.training.losses import LossTerms, gait_loss
+from emgait_ros.training.sampler import IdentitySampler, draw_frames
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was asked to stop; the checkpoint holds every finished step."""
+
+
+class Trainer:
+    """One run: a network, a data set, a recipe, and the folder its checkpoints lie in.
+
+    Args:
+        config: the recipe.
+        data: sequences of the training identities.
+        network: with as many classes as the data has identities; CLIP frozen.
+        folder: gets ``checkpoint.safetensors`` and ``log.jsonl``.
+        clip_features: (F, E) CLIP image embedding of every frame of ``data``, or None to compute them as needed.
+
+    Raises:
+        ValueError: the network's classes are not the data's identities, or the data is too small for a step.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        data: SequenceSet,
+        network: EMGaitNet,
+        folder: Path,
+        clip_features: Float32 | None = None,
+    ) -> None:
+        self.config, self.data, self.network, self.folder = config, data, network, folder
+        self.clip_features = clip_features
+        self.names, self.label = np.unique(data.identity, return_inverse=True)
+        if network.config.classes != len(self.names):
+            raise ValueError(f"the network has {network.config.classes} classes, the data {len(self.names)} identities: set model.classes to that")
+        recipe = config.optimisation
+        self.sampler = IdentitySampler(
+            data.identity, data.walk, data.setting, recipe.identities, recipe.sequences, config.seed
+        )
+        self.optimiser = Adam(
+            network.trainable_parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        self.step = 0
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the state of the run is kept."""
+        return self.folder / "checkpoint.safetensors"
+
+    def resume(self) -> None:
+        """Go on from the checkpoint (errors: see ``load_checkpoint``)."""
+        self.step = load_checkpoint(self.checkpoint, self.network, self.optimiser, self.config.to_dict())
+
+    def run(self, until: int | None = None) -> list[dict[str, float]]:
+        """Train up to step ``until`` (default: the recipe's); returns what was logged.
+
+        Raises:
+            Interrupted: SIGINT or SIGTERM came; a checkpoint was written first.
+            OSError: a checkpoint could not be written.
+            FloatingPointError: the loss is not finite.
+        """
+        recipe = self.config.optimisation
+        until = recipe.steps if until is None else min(until, recipe.steps)
+        log: list[dict[str, float]] = []
+        self.network.train()
+        with _stop_requests() as stop, _progress() as progress:
+            bar = progress.add_task("training", total=recipe.steps, completed=self.step, figures="")
+            while self.step < until:
+                entry = self.train_step()
+                log.append(entry)
+                progress.update(bar, completed=self.step, figures=f"loss {entry['loss']:.3f}, triplets {entry['active']:.0%}")
+                if stop or self.step == until or self.step % recipe.checkpoint_every == 0:
+                    self._keep(log)
+                if stop:
+                    raise Interrupted(f"stopped after step {self.step}: go on with --resume")
+        return log
+
+    def train_step(self) -> dict[str, float]:
+        """One step of the optimiser; everything random in it follows from (seed, step)."""
+        began = time.perf_counter()
+        recipe = self.config.optimisation
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(recipe, self.step)
+        batch, labels = self.batch(self.step)
+        terms = self._losses(batch, labels)
+        if not math.isfinite(terms.total.item()):
+            raise FloatingPointError(f"the loss is {terms.total.item()} at step {self.step}: lower optimisation.learning_rate")
+        self.optimiser.zero_grad(set_to_none=True)
+        terms.total.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.trainable_parameters(), recipe.max_grad_norm)
+        self.optimiser.step()
+        self.step += 1
+        return {
+            "step": self.step,
+            "loss": terms.total.item(),
+            "triplet": terms.triplet.item(),
+            "cross_entropy": terms.cross_entropy.item(),
+            "active": terms.active.item(),
+            "seconds": time.perf_counter() - began,
+        }
+
+    def batch(self, step: int) -> tuple[Batch, Tensor]:
+        """Augmented input of one step and its (B,) labels."""
+        chosen = self.sampler.step(step)
+        rng = np.random.default_rng((self.config.seed, 3, step))
+        frames = np.stack([self._frames(sequence, rng) for sequence in chosen])  # (B, T)
+        generator = torch.Generator().manual_seed(int(np.random.default_rng((self.config.seed, 4, step)).integers(2**62)))
+        plain = collate(self.data, frames, self.clip_features)
+        return augment(plain, self.config.augment, generator), torch.from_numpy(self.label[chosen])
+
+    def _frames(self, sequence: int, rng: np.random.Generator) -> Int64:
+        start, end = self.data.start[sequence], self.data.start[sequence + 1]
+        return start + draw_frames(int(end - start), self.config.optimisation.frames, rng)
+
+    def _losses(self, batch: Batch, labels: Tensor) -> LossTerms:
+        recipe = self.config.optimisation
+        frame_mask = torch.ones_like(batch.has_image)
+        with PlainAttention(), autocast(recipe.precision):
+            output = self.network(
+                batch.crops, batch.points, batch.has_image, batch.has_points, frame_mask, batch.clip_features
+            )
+        return gait_loss(
+            output.embedding,
+            output.logits,
+            labels,
+            margin=recipe.margin,
+            mining=recipe.mining,
+            smoothing=recipe.label_smoothing,
+            triplet_weight=recipe.triplet_weight,
+            cross_entropy_weight=recipe.cross_entropy_weight,
+        )
+
+    def _keep(self, log: list[dict[str, float]]) -> None:
+        save_checkpoint(self.checkpoint, self.network, self.optimiser, self.step, self.config.to_dict())
+        fresh = [entry for entry in log if entry["step"] > self.step - self.config.optimisation.checkpoint_every]
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps({k: round(v, 5) for k, v in entry.items()}) + "\n" for entry in fresh)
+
+
+def learning_rate(recipe: OptimisationConfig, step: int) -> float:
+    """Linear warm-up, then a tenth (``gamma``) at each milestone (MultiStepLR)."""
+    warm = min(1.0, (step + 1) / recipe.warmup_steps) if recipe.warmup_steps else 1.0
+    return recipe.learning_rate * warm * recipe.gamma ** sum(step >= milestone for milestone in recipe.milestones)
+
+
+def collate(data: SequenceSet, frames: Int64, clip_features: Float32 | None = None) -> Batch:
+    """Frames (B, T) of a set as a batch, not augmented."""
+    crops = torch.from_numpy(data.crops[frames]).permute(0, 1, 4, 2, 3).float() / 255  # (B, T, 3, H, W)
+    return Batch(
+        crops=crops,
+        points=torch.from_numpy(data.points[frames]),
+        point_count=torch.from_numpy(data.point_count[frames]).long(),
+        has_image=torch.from_numpy(data.has_image[frames]),
+        has_points=torch.from_numpy(data.has_points[frames]),
+        clip_features=None if clip_features is None else torch.from_numpy(clip_features[frames]),
+    )
+
+
+def autocast(precision: str) -> Any:
+    """The context a forward pass runs in."""
+    return torch.autocast("cpu", dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
+
+
+@contextmanager
+def _stop_requests() -> Iterator[list[int]]:
+    """A list that SIGINT and SIGTERM are noted in, so that the current step ends and is kept."""
+    seen: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+
+    try:
+        previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: signals are somebody else's business
+        yield seen
+        return
+    try:
+        yield seen
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

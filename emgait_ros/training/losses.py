@@ -1,0 +1,94 @@
+"""Triplet loss per part and cross-entropy on BNNeck logits (paper: 1.0 x triplet + 2.0 x cross-entropy).
+
+Distances are Euclidean, one per part: every horizontal part learns to tell people apart on its own, and matching
+takes the mean over parts.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class LossTerms(NamedTuple):
+    """One step's losses, all scalars: ``total`` is what is minimised; ``active`` the share of triplets that still cost."""
+
+    total: Tensor
+    triplet: Tensor
+    cross_entropy: Tensor
+    active: Tensor
+
+
+def part_distances(embedding: Tensor) -> Tensor:
+    """(B, P, d) -> (P, B, B) Euclidean distances between sequences, part by part; differentiable at zero."""
+    x = embedding.transpose(0, 1)  # (P, B, d)
+    squared = x.square().sum(-1)  # (P, B)
+    product = x @ x.transpose(1, 2)
+    distance = squared[:, :, None] + squared[:, None, :] - 2 * product
+    return distance.clamp_min(1e-12).sqrt()
+
+
+def triplet_loss(embedding: Tensor, labels: Tensor, margin: float, mining: str = "all") -> tuple[Tensor, Tensor]:
+    """Hinge of ``margin`` + d(anchor, positive) - d(anchor, negative), averaged over the triplets that cost, then over parts.
+
+    Args:
+        embedding: (B, P, d) float32.
+        labels: (B,) int64 identities; every identity needs two sequences and there must be two identities.
+        margin: m, in the units of the embedding.
+        mining: "all": every triplet of the batch; "hard": the farthest positive and nearest negative of each anchor.
+
+    Returns:
+        The loss and the share of triplets that cost, both scalar.
+
+    Raises:
+        ValueError: the batch holds no triplet, or ``mining`` is unknown.
+    """
+    same = labels[:, None] == labels[None, :]
+    positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    if not (bool(positive.any()) and bool((~same).any())):
+        raise ValueError(f"a batch of {len(labels)} sequences holds no triplet: it needs two identities and two sequences of one")
+    distance = part_distances(embedding)
+    if mining == "hard":
+        farthest = distance.masked_fill(~positive, 0.0).amax(-1)  # (P, B)
+        nearest = distance.masked_fill(same, torch.inf).amin(-1)
+        hinge = F.relu(margin + farthest - nearest)[:, positive.any(-1)]
+    elif mining == "all":
+        gap = margin + distance[:, :, :, None] - distance[:, :, None, :]  # (P, anchor, positive, negative)
+        hinge = F.relu(gap[:, positive[:, :, None] & ~same[:, None, :]])  # (P, triplets)
+    else:
+        raise ValueError(f"triplet mining is '{mining}': expected 'all' or 'hard'")
+    costing = (hinge > 0).sum(-1)
+    return (hinge.sum(-1) / costing.clamp_min(1)).mean(), costing.float().mean() / hinge.shape[-1]
+
+
+def part_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """Cross-entropy of (B, P, classes) logits, each part classifying on its own, with label smoothing."""
+    parts = logits.shape[1]
+    return F.cross_entropy(logits.flatten(0, 1), labels.repeat_interleave(parts), label_smoothing=smoothing)
+
+
+def gait_loss(
+    embedding: Tensor,
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    margin: float = 0.2,
+    mining: str = "all",
+    smoothing: float = 0.1,
+    triplet_weight: float = 1.0,
+    cross_entropy_weight: float = 2.0,
+) -> LossTerms:
+    """The weighted sum of both losses (paper, section on training).
+
+    Args:
+        embedding: (B, P, d) before BNNeck.
+        logits: (B, P, classes) after it.
+        labels: (B,) int64 class numbers.
+    """
+    triplet, active = triplet_loss(embedding.float(), labels, margin, mining)
+    cross_entropy = part_cross_entropy(logits.float(), labels, smoothing)
+    total = triplet_weight * triplet + cross_entropy_weight * cross_entropy
+    return LossTerms(total, triplet.detach(), cross_entropy.detach(), active)

@@ -1,0 +1,193 @@
+"""All stages of ``emgait train``: people walk, CLIP, the network, threshold, test, bundle.
+
+Each stage leaves its result in the run folder and is not done again when the run goes on with ``--resume``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from emgait_ros.datasets.sequences import SequenceSet
+from emgait_ros.datasets.simulated import PlannedWalk, generate, load_simulated, plan_protocol, plan_training
+from emgait_ros.emgaitnet.config import EMGaitNetConfig
+from emgait_ros.emgaitnet.export import write_bundle
+from emgait_ros.emgaitnet.model import EMGaitNet
+from emgait_ros.evaluation.baselines import BASELINES, baseline_distance
+from emgait_ros.evaluation.protocols import CrossDistance, by_embedding, cross_distance, open_set
+from emgait_ros.inference.bundle import Bundle
+from emgait_ros.samples import Float32
+from emgait_ros.training.card import model_card
+from emgait_ros.training.clip_pretraining import clip_features, pretrain_clip
+from emgait_ros.training.config import PeopleConfig, TrainingConfig
+from emgait_ros.training.evaluate import calibrate, embed, whole_sequences
+from emgait_ros.training.loop import Trainer
+
+STAGES = ("data", "clip", "network", "bundle")
+
+
+class Run:
+    """One run of a recipe in its folder.
+
+    Args:
+        config: the recipe.
+        resume: go on with what the folder holds.
+        command: as typed, for the model card.
+
+    Raises:
+        ValueError: the folder holds an earlier run and ``resume`` is off.
+    """
+
+    def __init__(self, config: TrainingConfig, resume: bool = False, command: str = "") -> None:
+        self.config, self.folder, self.command = config, config.run_folder, command
+        self._seconds = self.folder / "seconds.json"
+        if (self.folder / "checkpoint.safetensors").is_file() and not resume:
+            raise ValueError(f"{self.folder} holds an earlier run: go on with --resume, or remove the folder")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        torch.set_num_threads(config.threads)
+        torch.manual_seed(config.seed)
+
+    def all_stages(self, last: str = STAGES[-1]) -> Bundle | None:
+        """Everything up to stage ``last``; the bundle when that is the last one."""
+        wanted = STAGES[: STAGES.index(last) + 1]
+        self._timed("data", lambda: self.people("train"))
+        if "clip" in wanted and self.config.clip.steps and not self.clip_path.is_file():
+            self._timed("clip", self.train_clip)
+        if "network" in wanted:
+            self._timed("network", self.train_network)
+        return self.write_bundle() if "bundle" in wanted else None
+
+    @property
+    def clip_path(self) -> Path:
+        """Weights of the CLIP this run pretrained."""
+        return self.folder / "clip.safetensors"
+
+    def people(self, which: str) -> Path:
+        """Folder of the walks of "train", "calibrate" or "test", generated when it is not there yet."""
+        if which == "train" and self.config.dataset:
+            return Path(self.config.dataset)
+        folder = self.folder / "data" / which
+        generate(self._plan(which), folder, self.config.population, self.config.preprocessing, self.config.threads)
+        return folder
+
+    def _plan(self, which: str) -> list[PlannedWalk]:
+        people: PeopleConfig = getattr(self.config, which)
+        first, count, frames = people.first_identity, people.identities, people.frames
+        if which == "test":
+            return plan_protocol(first, count, frames, seed=self.config.seed)
+        plan = plan_training(first, count, people.walks, people.sequences, frames, people.ranges_m, self.config.seed)
+        if which == "train":
+            return plan
+        return [dataclasses.replace(walk, condition="normal") for walk in plan]
+
+    def load(self, which: str, shrunk: bool) -> SequenceSet:
+        """A set in memory; ``shrunk``: crops at the size the gait branch sees."""
+        model = self.config.model
+        size = (model.image_height, model.image_width) if shrunk else None
+        return load_simulated(self.people(which), self.config.preprocessing, size)
+
+    def train_clip(self) -> None:
+        """Pretrain the small CLIP."""
+        result = pretrain_clip(self.config, self.load("train", shrunk=False), self.clip_path)
+        (self.folder / "clip.json").write_text(json.dumps(result._asdict()), encoding="utf-8")
+
+    def network_config(self, classes: int) -> EMGaitNetConfig:
+        """The recipe's network with this run's CLIP and ``classes`` identities."""
+        model = dataclasses.replace(self.config.model, classes=classes)
+        if self.config.clip.steps:
+            model = dataclasses.replace(model, clip=dataclasses.replace(model.clip, pretrained=str(self.clip_path)))
+        return model
+
+    def train_network(self) -> EMGaitNet:
+        """Train from the last checkpoint, or from the start; returns the network."""
+        data = self.load("train", shrunk=True)
+        network = EMGaitNet(self.network_config(len(np.unique(data.identity))))
+        trainer = Trainer(self.config, data, network, self.folder, self._clip_features(network))
+        if trainer.checkpoint.is_file():
+            trainer.resume()
+        trainer.run()
+        return network
+
+    def _clip_features(self, network: EMGaitNet) -> Float32 | None:
+        """CLIP's view of every training frame, computed once and kept on disk."""
+        if not (self.config.model.use_sga and self.config.model.use_semi):
+            return None
+        path = self.folder / "clip_features.npy"
+        if not path.is_file():
+            features = clip_features(network, self.load("train", shrunk=False))
+            unfinished = path.with_suffix(".unfinished.npy")
+            np.save(unfinished, features)
+            os.replace(unfinished, path)
+        return np.asarray(np.load(path, allow_pickle=False), np.float32)
+
+    def write_bundle(self) -> Bundle:
+        """Calibrate, test, describe and export the trained network."""
+        network = self.train_network()
+        precision = self.config.optimisation.precision
+        limits = calibrate(network, self.load("calibrate", shrunk=False), self.config.calibration, precision)
+        measured = self.test(network)
+        training = {
+            "command": self.command,
+            "recipe": self.config.to_dict(),
+            "seconds": self._recorded(),
+            "machine": f"{platform.processor() or platform.machine()}, {self.config.threads} threads, torch {torch.__version__}",
+            "measured": measured,
+        }
+        return write_bundle(
+            network,
+            Path(self.config.bundles),
+            self.config.name,
+            self.config.preprocessing,
+            threshold=limits.threshold,
+            min_margin=limits.min_margin,
+            calibration=limits.facts,
+            training=training,
+            card=model_card(self.config, network, training, limits),
+        )
+
+    def test(self, network: EMGaitNet) -> dict[str, Any]:
+        """Figures on people, bodies and motion unseen in training, trivial baselines beside them."""
+        data = self.load("test", shrunk=False)
+        ours = by_embedding(embed(network, data, whole_sequences(data), self.config.optimisation.precision))
+        measured = {"EMGaitNet": _summary(cross_distance(data, ours))}
+        share = open_set(data, ours)
+        measured["EMGaitNet"]["DIR at FAR 1 %"] = [share.hits, share.trials]
+        for name, measure in BASELINES.items():
+            measured[name] = _summary(cross_distance(data, baseline_distance(data, measure)))
+        (self.folder / "measured.json").write_text(json.dumps(measured, indent=2), encoding="utf-8")
+        return measured
+
+    def _timed(self, stage: str, work: Callable[[], Any]) -> None:
+        """Do a stage and add its wall time to what was recorded (a resumed stage adds up)."""
+        began = time.monotonic()
+        try:
+            work()
+        finally:
+            seconds = self._recorded()
+            seconds[stage] = round(seconds.get(stage, 0.0) + time.monotonic() - began, 1)
+            self._seconds.write_text(json.dumps(seconds), encoding="utf-8")
+
+    def _recorded(self) -> dict[str, float]:
+        return json.loads(self._seconds.read_text(encoding="utf-8")) if self._seconds.is_file() else {}
+
+
+def _summary(result: CrossDistance) -> dict[str, Any]:
+    """Plain types, percent."""
+    return {
+        "rank1": {name: [round(100 * v, 1) for v in (f.value, f.low, f.high)] for name, f in result.rank1.items()},
+        "mAP": round(100 * result.mean_average_precision, 1),
+        "mINP": round(100 * result.mean_inverse_negative_penalty, 1),
+        "EER": round(100 * result.equal_error_rate, 1),
+        "TAR at FAR 1 %": round(100 * result.true_accept_rate.value, 1),
+        "identities": result.identities,
+        "probes": result.probes,
+    }

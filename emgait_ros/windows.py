@@ -1,0 +1,234 @@
+"""Which samples of which track make a window: what is kept, what is left out and why, when a window starts anew."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from emgait_ros.config import WindowConfig
+from emgait_ros.gallery.decision import TrackState
+from emgait_ros.samples import Float32, Modality, Pedestrian, PedestrianFrame, UInt8
+
+_LISTED = 10  # tracks named in a message at most
+
+
+@dataclass(frozen=True)
+class WindowSample:
+    """One encoded sample: its per-frame features (as the encoder gave them) and what is known of it."""
+
+    features: Any
+    modalities: Modality
+    range_m: float
+
+
+@dataclass
+class TrackWindow:
+    """The newest samples of one track and what was made of them.
+
+    Attributes:
+        tracker_id, track_id: whose.
+        samples: oldest first, at most ``max_samples``.
+        seen_ns: stamp of the last frame the track was in.
+        observed_ns: stamp of the last frame with LiDAR returns on it; 0 before the first.
+        last_left_out: why the last sample was left out; empty when it was not.
+        embedding: (parts, d) float32 of the samples now; None until there are enough.
+        fresh: the embedding is of this frame.
+        state: what its windows have settled about who it is.
+    """
+
+    tracker_id: str
+    track_id: int
+    samples: deque[WindowSample]
+    seen_ns: int = 0
+    observed_ns: int = 0
+    last_left_out: str = ""
+    embedding: Float32 | None = None
+    fresh: bool = False
+    state: TrackState = field(default_factory=TrackState)
+
+    def modalities(self, needed: int) -> Modality:
+        """Sensors with at least ``needed`` samples in the window."""
+        found = Modality.NONE
+        for sensor in (Modality.IMAGE, Modality.POINTS):
+            if self.samples and sum(sensor in sample.modalities for sample in self.samples) >= needed:
+                found |= sensor
+        return found
+
+    def why_left_out(self) -> str:
+        """Why the last sample was left out, as an addition to a sentence; empty when it was not."""
+        return f" ({self.last_left_out})" if self.last_left_out else ""
+
+    def clear(self) -> None:
+        """Start anew: what follows may be somebody else."""
+        self.samples.clear()
+        self.last_left_out = ""
+        self.embedding, self.fresh = None, False
+        self.state.reset()
+
+
+class TrackWindows:
+    """The windows of all tracks, of any number of trackers.
+
+    Args:
+        config: which samples count and how many are kept.
+    """
+
+    def __init__(self, config: WindowConfig) -> None:
+        self._config = config
+        self._windows: dict[tuple[str, int], TrackWindow] = {}
+        self._newest_ns: dict[str, int] = {}
+        self.left_out: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def clear(self) -> None:
+        """Forget all tracks; the counters stay."""
+        self._windows.clear()
+        self._newest_ns.clear()
+
+    def observe(self, frame: PedestrianFrame) -> list[tuple[TrackWindow, Pedestrian]]:
+        """Note who is in view; returns the samples worth encoding, with the window each belongs to.
+
+        A stamp before the tracker's last one (a bag starts over) forgets that tracker's tracks; the same stamp again
+        brings no new samples.
+        """
+        newest = self._newest_ns.get(frame.tracker_id)
+        if newest is not None and frame.stamp_ns < newest:
+            self._windows = {key: window for key, window in self._windows.items() if key[0] != frame.tracker_id}
+            self.left_out["time ran backwards"] += 1
+        repeated = newest == frame.stamp_ns
+        self._newest_ns[frame.tracker_id] = frame.stamp_ns
+        self._drop_gone(frame.stamp_ns)
+        usable: dict[int, tuple[TrackWindow, Pedestrian]] = {}
+        for pedestrian in frame.pedestrians:
+            window = self._window_of(frame, pedestrian)
+            reason, sample = "its frame came twice", None
+            if not repeated and pedestrian.track_id not in usable:
+                reason, sample = self._usable_part(pedestrian)
+            if sample is not None:
+                usable[pedestrian.track_id] = (window, sample)
+            else:
+                self.left_out[reason] += 1
+            window.last_left_out = reason
+        self._drop_oldest()
+        return list(usable.values())
+
+    def get(self, tracker_id: str, track_id: int) -> TrackWindow | None:
+        """The window of one track, if it is kept."""
+        return self._windows.get((tracker_id, track_id))
+
+    def in_view(self) -> list[TrackWindow]:
+        """Tracks in the newest frame of their tracker, by track number."""
+        found = [
+            window for window in self._windows.values() if window.seen_ns == self._newest_ns.get(window.tracker_id)
+        ]
+        return sorted(found, key=lambda window: (window.track_id, window.tracker_id))
+
+    def kept(self) -> list[TrackWindow]:
+        """All tracks kept, those that left the view not long ago included, by track number."""
+        return sorted(self._windows.values(), key=lambda window: (window.track_id, window.tracker_id))
+
+    def to_enroll(self, track_id: int) -> TrackWindow:
+        """The window meant by ``track_id`` (-1: the only pedestrian in view), long enough for an embedding.
+
+        Raises:
+            ValueError: unknown, ambiguous or too short; the sentence lists who is in view or says what to do.
+        """
+        in_view = self.in_view()
+        if track_id < 0:
+            if not in_view:
+                raise ValueError("no pedestrian is in view: let one person walk past the sensors and call again")
+            if len(in_view) > 1:
+                raise ValueError(
+                    f"{len(in_view)} pedestrians are in view, give the track_id of one of them: {self._listed(in_view)}"
+                )
+            window = in_view[0]
+        else:
+            chosen = [window for window in self.kept() if window.track_id == track_id]
+            chosen = [window for window in chosen if window in in_view] or chosen
+            if not chosen:
+                listed = f"in view are {self._listed(in_view)}" if in_view else "no pedestrian is in view"
+                raise ValueError(f"track {track_id} is unknown: {listed}")
+            if len(chosen) > 1:
+                trackers = ", ".join(f"'{window.tracker_id}'" for window in chosen)
+                raise ValueError(
+                    f"track {track_id} exists at the trackers {trackers}: enrol while only one of them sees the person"
+                )
+            window = chosen[0]
+        needed = self._config.min_samples
+        if len(window.samples) < needed:
+            raise ValueError(
+                f"track {window.track_id} has {len(window.samples)} of {needed} samples{window.why_left_out()}: let the person walk on and call again"
+            )
+        return window
+
+    def _listed(self, windows: list[TrackWindow]) -> str:
+        needed = self._config.min_samples
+        texts = [
+            f"{window.track_id} ({min(len(window.samples), needed)} of {needed} samples)"
+            for window in windows[:_LISTED]
+        ]
+        return ", ".join(texts) + (f" and {len(windows) - _LISTED} more" if len(windows) > _LISTED else "")
+
+    def _window_of(self, frame: PedestrianFrame, pedestrian: Pedestrian) -> TrackWindow:
+        key = (frame.tracker_id, pedestrian.track_id)
+        window = self._windows.get(key)
+        if window is None:
+            samples: deque[WindowSample] = deque(maxlen=self._config.max_samples)
+            window = self._windows[key] = TrackWindow(*key, samples, observed_ns=frame.stamp_ns)
+        window.seen_ns = frame.stamp_ns
+        if pedestrian.points is not None:
+            if frame.stamp_ns - window.observed_ns > self._config.max_gap_s * 1e9:
+                window.clear()
+                self.left_out["window cleared by a gap"] += 1
+            window.observed_ns = frame.stamp_ns
+        window.fresh = False
+        return window
+
+    def _usable_part(self, pedestrian: Pedestrian) -> tuple[str, Pedestrian | None]:
+        """Why a sample is left out, or the sample, its crop taken away when that is too small to show anything."""
+        config = self._config
+        if pedestrian.points is None or len(pedestrian.points) == 0:
+            return "no LiDAR returns", None
+        if _broken(pedestrian):
+            return "broken points", None
+        if config.require_moving and not pedestrian.moving:
+            return "standing still", None
+        if pedestrian.point_count < config.min_points:
+            return f"fewer than {config.min_points} LiDAR returns", None
+        if pedestrian.crop is not None and not self._crop_usable(pedestrian, pedestrian.crop):
+            self.left_out["crop not used"] += 1
+            pedestrian = dataclasses.replace(pedestrian, crop=None)
+        return "", pedestrian
+
+    def _crop_usable(self, pedestrian: Pedestrian, crop: UInt8) -> bool:
+        if crop.ndim != 3 or crop.shape[2] != 3 or crop.size == 0 or crop.dtype != np.uint8:
+            return False
+        return pedestrian.crop_native_height_px >= self._config.min_crop_height_px
+
+    def _drop_gone(self, now_ns: int) -> None:
+        keep_ns = max(self._config.keep_s, self._config.max_gap_s) * 1e9
+        self._windows = {
+            key: window for key, window in self._windows.items() if abs(now_ns - window.seen_ns) <= keep_ns
+        }
+        self._newest_ns = {key: stamp for key, stamp in self._newest_ns.items() if abs(now_ns - stamp) <= keep_ns}
+
+    def _drop_oldest(self) -> None:
+        excess = len(self._windows) - self._config.max_tracks
+        if excess > 0:
+            oldest = sorted(self._windows, key=lambda key: self._windows[key].seen_ns)[:excess]
+            self.left_out["more tracks than window.max_tracks"] += excess
+            for key in oldest:
+                del self._windows[key]
+
+
+def _broken(pedestrian: Pedestrian) -> bool:
+    points = pedestrian.points
+    if points is None or points.ndim != 2 or points.shape[1] != 3:
+        return True
+    return not all(np.isfinite(values).all() for values in (points, pedestrian.center, pedestrian.size))

@@ -1,0 +1,138 @@
+"""`emgait gallery`."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from emgait_ros.cli.main import main
+from emgait_ros.gallery.store import Gallery
+from emgait_ros.samples import Modality
+
+MODEL, OTHER_MODEL = "a" * 64, "b" * 64
+
+
+@pytest.fixture
+def path(tmp_path):
+    file = tmp_path / "gallery.db"
+    with Gallery(file) as gallery:
+        for index, (name, model) in enumerate([("Anna", MODEL), ("Ben [bold]", MODEL), ("Ben [bold]", OTHER_MODEL)]):
+            rows = np.random.default_rng(index).normal(size=(2, 4, 8)).astype(np.float32)
+            gallery.enroll(name, rows, model, samples=[30, 10], modalities=Modality.BOTH, median_range_m=9.0)
+    return file
+
+
+def call(path, *words):
+    """Exit status and the --json answer."""
+    answer = path.parent / "answer.json"
+    answer.unlink(missing_ok=True)
+    status = main(["gallery", *words, "--gallery", str(path), "--json", str(answer)])
+    return status, json.loads(answer.read_text()) if answer.exists() else None
+
+
+def test_list(path, capsys):
+    status, answer = call(path, "list")
+    assert status == 0
+    assert answer["gallery"] == str(path)
+    assert [(person["name"], person["templates"]) for person in answer["identities"]] == [
+        ("Anna", 2),
+        ("Ben [bold]", 4),
+    ]
+    assert answer["identities"][1]["templates_by_model"] == {MODEL: 2, OTHER_MODEL: 2}
+    shown = capsys.readouterr().out
+    assert "Ben [bold]" in shown  # a name is never taken for markup
+    assert "aaaaaaaaaaaa (2)" in shown
+    assert "bbbbbbbbbbbb (2)" in shown
+
+
+def test_rename(path, capsys):
+    assert call(path, "rename", "Anna", "Annabel")[1] == {
+        "gallery": str(path),
+        "renamed": True,
+        "merged": False,
+        "templates": 2,
+    }
+    assert "'Anna' renamed to 'Annabel': 2 templates" in capsys.readouterr().out
+
+
+def test_merge_asks_first(path, capsys):
+    assert call(path, "rename", "Anna", "Ben [bold]") == (1, None)
+    assert (
+        "'Ben [bold]' exists: make the two one person? Nobody can be asked here: say --yes" in capsys.readouterr().err
+    )
+    status, answer = call(path, "rename", "Anna", "Ben [bold]", "--yes")
+    assert (status, answer["merged"], answer["templates"]) == (0, True, 6)
+
+
+def test_remove(path, capsys):
+    assert call(path, "remove", "Anna") == (1, None)
+    assert "say --yes" in capsys.readouterr().err
+    assert call(path, "remove", "Anna", "--yes")[1]["templates"] == 2
+    assert [person["name"] for person in call(path, "list")[1]["identities"]] == ["Ben [bold]"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "left"),
+    [
+        ("y", 0, ["Ben [bold]"]),
+        ("", 1, ["Anna", "Ben [bold]"]),  # no is the default
+        ("n", 1, ["Anna", "Ben [bold]"]),
+    ],
+)
+def test_a_question_at_the_terminal(path, monkeypatch, answer, status, left):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda question: answer)
+    assert call(path, "remove", "Anna")[0] == status
+    with Gallery(path) as gallery:
+        assert [person.name for person in gallery.identities()] == left
+
+
+def test_check(path, capsys):
+    status, answer = call(path, "check")
+    assert (status, answer["sound"], answer["identities"]) == (0, True, 2)
+    assert "is sound: 2 identities, 6 templates" in capsys.readouterr().out
+    with Gallery(path) as gallery:
+        gallery._connection.execute("UPDATE templates SET checksum = 1 WHERE id = 1")
+    status, answer = call(path, "check")
+    assert (status, answer["sound"]) == (1, False)
+    assert "a template of 'Anna' is damaged" in answer["problems"][0]
+
+
+def test_audit(path, capsys):
+    call(path, "rename", "Anna", "Annabel")
+    changes = call(path, "audit")[1]["changes"]
+    assert [(change["action"], change["name"]) for change in changes[-2:]] == [
+        ("enroll", "Ben [bold]"),
+        ("rename", "Anna"),
+    ]
+    assert "rename  'Anna' to 'Annabel'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["remove", "Eve", "--yes"], "nobody called 'Eve' is enrolled: enrolled are 'Anna', 'Ben [bold]'"),
+        (["rename", "Eve", "Anna", "--yes"], "nobody called 'Eve'"),
+        (["rename", "Anna", "  "], "empty or only blanks"),
+    ],
+)
+def test_refused_in_a_sentence(path, capsys, words, said):
+    assert call(path, *words) == (1, None)
+    assert said in capsys.readouterr().err
+
+
+def test_looking_never_creates_a_gallery(tmp_path, capsys):
+    path = tmp_path / "none.db"
+    assert main(["gallery", "list", "--gallery", str(path)]) == 1
+    assert f"emgait gallery: there is no gallery at {path}" in capsys.readouterr().err
+    assert not path.exists()
+
+
+def test_a_foreign_file_is_refused(tmp_path, capsys):
+    path = tmp_path / "notes.txt"
+    path.write_text("shopping list\n" * 20)
+    assert main(["gallery", "check", "--gallery", str(path)]) == 1
+    assert "is not an SQLite file" in capsys.readouterr().err
+    assert path.read_text().startswith("shopping list")

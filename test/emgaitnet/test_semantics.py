@@ -1,0 +1,81 @@
+import pytest
+
+torch = pytest.importorskip("torch")
+open_clip = pytest.importorskip("open_clip")
+
+from emgait_ros.emgaitnet.config import PARTS_OF_BODY, ClipConfig  # noqa: E402
+from emgait_ros.emgaitnet.semantics import MINED_PROMPT, PromptEncoder, SemanticMining, build_clip, tokenize  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def clip(tiny):
+    torch.manual_seed(3)
+    return build_clip(tiny().clip).double()
+
+
+def test_the_prefix_cache_gives_what_all_tokens_give(clip):
+    encoder = PromptEncoder(clip)
+    word = torch.randn(6, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(encoder(word), encoder.encode_plain(word), rtol=0, atol=1e-10)
+
+
+def test_the_plain_prompts_are_what_open_clip_encodes(clip):
+    """A pseudo-word that is a real word must give open_clip's own text features of that sentence."""
+    encoder = PromptEncoder(clip)
+    prompts = [MINED_PROMPT.format(part=part).replace("*", "tall") for part in PARTS_OF_BODY]
+    tall = tokenize(["tall"])[0, 1]
+    word = clip.token_embedding.weight[tall][None]
+    with torch.no_grad():
+        torch.testing.assert_close(
+            encoder.encode_plain(word)[0], clip.encode_text(tokenize(prompts)), rtol=0, atol=1e-10
+        )
+        torch.testing.assert_close(encoder(word)[0], clip.encode_text(tokenize(prompts)), rtol=0, atol=1e-10)
+
+
+def test_prefixes_differ_in_length(clip):
+    """ "torso" is two tokens, so one prefix is longer: the padded entries of the others must be masked."""
+    lengths = PromptEncoder(clip).word
+    assert lengths.tolist() == [8, 8, 9, 8, 8]
+
+
+def test_the_gradient_reaches_the_pseudo_word_alone(clip):
+    encoder = PromptEncoder(clip)
+    word = torch.randn(2, 32, dtype=torch.float64, requires_grad=True)
+    encoder(word).square().sum().backward()
+    assert word.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in encoder.parameters())
+
+
+def test_loading_weights_renews_the_cache(tiny):
+    torch.manual_seed(0)
+    first = SemanticMining(tiny().clip)
+    second = SemanticMining(tiny().clip)
+    crops, there = torch.rand(2, 3, 128, 64), torch.ones(2, dtype=torch.bool)
+    with torch.no_grad():
+        assert not torch.allclose(first(crops, there), second(crops, there))
+        second.load_state_dict(first.state_dict())
+        torch.testing.assert_close(first(crops, there), second(crops, there), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (ClipConfig(architecture="ViT-Z-99"), "unknown CLIP architecture 'ViT-Z-99'"),
+        (ClipConfig(architecture="ViT-B-32", pretrained="nobody"), "its tags are .*openai"),
+        (ClipConfig(architecture="ViT-B-16-SigLIP"), "no causal text tower|could not be loaded"),
+    ],
+)
+def test_a_clip_that_cannot_be_used_is_named(config, words):
+    with pytest.raises((ValueError, OSError), match=words):
+        build_clip(config)
+
+
+def test_an_own_clip_reads_safetensors_only(tiny, tmp_path, clip):
+    from safetensors.torch import save_file
+
+    path = tmp_path / "clip.safetensors"
+    save_file({name: value.float().contiguous() for name, value in clip.state_dict().items()}, str(path))
+    loaded = build_clip(ClipConfig(own=tiny().clip.own, pretrained=str(path)))
+    torch.testing.assert_close(loaded.token_embedding.weight.double(), clip.token_embedding.weight)
+    with pytest.raises(ValueError, match=r"come from a \.safetensors file"):
+        build_clip(ClipConfig(own=tiny().clip.own, pretrained=str(tmp_path / "clip.pt")))

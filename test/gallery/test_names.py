@@ -1,0 +1,47 @@
+"""What a person may be called."""
+
+from __future__ import annotations
+
+import pytest
+
+from emgait_ros.gallery.names import normalised_name
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("Anna", "Anna"),
+        ("  Anna B. ", "Anna B."),  # blanks at the ends are a slip of the hand
+        ("Ada  Lovelace", "Ada  Lovelace"),  # blanks inside are the user's
+        ("Zoe\u0308", "Zoë"),  # two spellings of one name are one person
+        ("Robert'); DROP TABLE identities;--", "Robert'); DROP TABLE identities;--"),
+        ("👩‍🚀", "👩‍🚀"),  # an emoji glued with U+200D
+        ("山田太郎", "山田太郎"),
+        ("x" * 64, "x" * 64),
+        ("é" * 64, "é" * 64),  # characters are counted, not bytes
+        ("e\u0301" * 64, "é" * 64),  # counted after normalisation
+    ],
+)
+def test_accepted(name, stored):
+    assert normalised_name(name) == stored
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", "empty or only blanks"),
+        ("   ", "empty or only blanks"),
+        ("\u3000\u00a0", "empty or only blanks"),  # ideographic and no-break space
+        ("\u200b", "empty or only blanks"),  # zero width: invisible in every list
+        ("x" * 65, "65 characters"),
+        ("x" * 100_000, "100000 characters"),
+        ("Anna\n", "U+000A"),
+        ("An\x00na", "U+0000"),
+        ("An\u2028na", "U+2028"),
+        ("\u202eannA", "U+202E"),  # shown backwards: one name posing as another
+        ("\ud800", "U+D800"),  # cannot be written as UTF-8
+    ],
+)
+def test_refused(name, said):
+    with pytest.raises(ValueError, match=said.replace("+", r"\+")):
+        normalised_name(name)

@@ -1,0 +1,270 @@
+"""Helpers of the node tests: a node of the test's own on the live graph, nodes as processes, and messages to send them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import Point, Vector3
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.parameter_client import AsyncParameterClient
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+from std_msgs.msg import Header
+
+from emgait_msgs.msg import Pedestrian, PedestrianArray
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+WIDTH, HEIGHT = 320, 240
+FOCAL_PX = 200.0
+T_CAMERA_LIDAR = (0.0, -1.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+
+
+def qos(reliability: str = "reliable", depth: int = 20) -> QoSProfile:
+    """QoS of the test's own end."""
+    return QoSProfile(depth=depth, reliability=getattr(ReliabilityPolicy, reliability.upper()))
+
+
+class LiveGraph:
+    """A node of the test's own, spinning in a thread."""
+
+    def __init__(self) -> None:
+        self.context = Context()
+        rclpy.init(context=self.context)
+        self.node = rclpy.create_node("test_observer", context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.diagnostics: dict[str, DiagnosticStatus] = {}
+        self._publishers: dict[tuple[str, str], Any] = {}
+        self._stop = threading.Event()
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
+        self._thread = threading.Thread(target=self._spin)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+    def wait(self, happened: Callable[[], Any], timeout_s: float = 10.0, every: Callable[[], Any] | None = None) -> Any:
+        """What ``happened`` returns once that is true; ``every`` is called in between. None after the timeout."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            found = happened()
+            if found:
+                return found
+            if every is not None:
+                every()
+            time.sleep(0.05)
+        return None
+
+    def publish(self, topic: str, message: Any, reliability: str = "reliable") -> None:
+        """Send a message; the first on a topic waits for a subscription."""
+        key = (topic, reliability)
+        if key not in self._publishers:
+            publisher = self._publishers[key] = self.node.create_publisher(type(message), topic, qos(reliability))
+            assert self.wait(publisher.get_subscription_count), f"nobody subscribes to {topic}"
+        self._publishers[key].publish(message)
+
+    def collect(self, kind: type, topic: str) -> list[Any]:
+        """A list that grows with every message of a topic."""
+        found: list[Any] = []
+        self.node.create_subscription(kind, topic, found.append, qos())
+        return found
+
+    def call(self, kind: type, name: str, request: Any, timeout_s: float = 20.0) -> Any:
+        """Call a service and return its answer."""
+        client = self.node.create_client(kind, name)
+        try:
+            assert client.wait_for_service(timeout_s), f"there is no service {name}"
+            future = client.call_async(request)
+            assert self.wait(future.done, timeout_s), f"{name} did not answer"
+            return future.result()
+        finally:
+            self.node.destroy_client(client)
+
+    def set_parameter(self, node: str, name: str, value: Any) -> Any:
+        """Set one parameter of a node; its SetParametersResult."""
+        client = AsyncParameterClient(self.node, node)
+        assert client.wait_for_services(10.0)
+        future = client.set_parameters([Parameter(name, value=value)])
+        assert self.wait(future.done)
+        return future.result().results[0]
+
+    def says(self, status: str, words: str) -> str | None:
+        """The message of a diagnostic status, once it holds these words."""
+        found = self.diagnostics.get(status)
+        return found.message if found is not None and words in found.message else None
+
+    def values(self, status: str) -> dict[str, str]:
+        """Key-value pairs of a diagnostic status."""
+        found = self.diagnostics.get(status)
+        return {pair.key: pair.value for pair in found.values} if found is not None else {}
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self.diagnostics[status.name] = status
+
+    def _spin(self) -> None:
+        while not self._stop.is_set():
+            self.executor.spin_once(timeout_sec=0.1)
+
+
+class NodeProcess:
+    """A node of this repository in a process of its own; ``output`` is what it has printed. "__" in a parameter is a dot."""
+
+    def __init__(self, name: str, *, namespace: str = "", **parameters: Any) -> None:
+        words = [sys.executable, "-m", f"emgait_ros.nodes.{name}", "--ros-args", "-r", f"__ns:=/{namespace}"]
+        for key, value in parameters.items():
+            words += ["-p", f"{key.replace('__', '.')}:={_yaml(value)}"]
+        self.process = subprocess.Popen(
+            words,
+            cwd=ROOT,
+            env=dict(os.environ, PYTHONUNBUFFERED="1"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def output(self) -> str:
+        return "".join(self._lines)
+
+    def stop(self, number: int = signal.SIGINT, timeout_s: float = 20.0) -> int:
+        """Send a signal and wait; the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.wait(timeout_s)
+
+    def wait(self, timeout_s: float = 30.0) -> int:
+        try:
+            status = self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        self._reader.join(5.0)
+        return status
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.append(line)
+
+
+def header(stamp_ns: int, frame_id: str) -> Header:
+    return Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9), frame_id=frame_id)
+
+
+def street(person_x_m: float = 8.0) -> np.ndarray:
+    """(N, 3) float32 m: flat ground 1.7 m below the LiDAR and one upright body."""
+    x, y = np.meshgrid(np.arange(-15.0, 15.0, 0.3), np.arange(-15.0, 15.0, 0.3))
+    ground = np.column_stack([x.ravel(), y.ravel(), np.full(x.size, -1.7)])
+    angle, height = np.meshgrid(np.linspace(0, 2 * np.pi, 14), np.arange(0.05, 1.75, 0.08))
+    body = np.column_stack(
+        [person_x_m + 0.2 * np.cos(angle).ravel(), 0.22 * np.sin(angle).ravel(), height.ravel() - 1.7]
+    )
+    return np.concatenate([ground, body]).astype(np.float32)
+
+
+def cloud(points: np.ndarray, stamp_ns: int, *, order: str = "<", rows: int = 1, row_padding: int = 0) -> PointCloud2:
+    """A PointCloud2 of float32 x, y, z and intensity in any byte order and layout."""
+    values = np.zeros((len(points) // rows * rows, 4), f"{order}f4")
+    values[:, :3] = points[: len(values)]
+    lines = values.reshape(rows, -1, 4)
+    data = b"".join(line.tobytes() + bytes(row_padding) for line in lines)
+    fields = [
+        PointField(name=n, offset=4 * i, datatype=PointField.FLOAT32, count=1)
+        for i, n in enumerate(("x", "y", "z", "intensity"))
+    ]
+    return PointCloud2(
+        header=header(stamp_ns, "lidar"),
+        height=rows,
+        width=lines.shape[1],
+        fields=fields,
+        is_bigendian=order == ">",
+        point_step=16,
+        row_step=16 * lines.shape[1] + row_padding,
+        data=array("B", data),
+    )
+
+
+def image(
+    stamp_ns: int, encoding: str = "rgb8", width: int = WIDTH, height: int = HEIGHT, step: int | None = None
+) -> Image:
+    pixels = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
+    return Image(
+        header=header(stamp_ns, "camera_optical"),
+        height=height,
+        width=width,
+        encoding=encoding,
+        step=width * 3 if step is None else step,
+        data=array("B", pixels.tobytes()),
+    )
+
+
+def camera_info(stamp_ns: int) -> CameraInfo:
+    info = CameraInfo(
+        header=header(stamp_ns, "camera_optical"), width=WIDTH, height=HEIGHT, distortion_model="plumb_bob"
+    )
+    info.k = [FOCAL_PX, 0.0, WIDTH / 2, 0.0, FOCAL_PX, HEIGHT / 2, 0.0, 0.0, 1.0]
+    info.d = [0.0] * 5
+    return info
+
+
+def pedestrian(track_id: int, seed: int = 0, **changes: Any) -> Pedestrian:
+    """A walking pedestrian with 128 points and a 128x64 crop of noise."""
+    rng = np.random.default_rng(seed)
+    points = (rng.normal(0, 0.3, (128, 3)) + (8.0, 0.0, -0.8)).astype(np.float32)
+    message = Pedestrian(
+        track_id=track_id,
+        center=Point(x=8.0, y=0.0, z=-0.8),
+        size=Vector3(x=0.6, y=0.6, z=1.8),
+        velocity=Vector3(x=1.2, y=0.0, z=0.0),
+        moving=True,
+        range_m=8.0,
+        score=0.9,
+        point_count=200,
+        points=array("f", points.tobytes()),
+        crop_height=128,
+        crop_width=64,
+        crop=array("B", rng.integers(0, 255, 128 * 64 * 3, np.uint8).tobytes()),
+        crop_native_height_px=150.0,
+    )
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return message
+
+
+def pedestrians(stamp_ns: int, *items: Pedestrian, tracker_id: str = "test") -> PedestrianArray:
+    return PedestrianArray(header=header(stamp_ns, "lidar"), tracker_id=tracker_id, pedestrians=list(items))
+
+
+def stamp_of(message: Any) -> int:
+    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(map(str, value))}]"
+    return f'"{value}"' if isinstance(value, str) else str(value)

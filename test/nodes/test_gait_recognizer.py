@@ -1,0 +1,308 @@
+"""The gait_recognizer node over real DDS: life cycle, recognition, services, bad input, damaged files."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from array import array
+
+import pytest
+from geometry_msgs.msg import Point, Vector3
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from live_graph import LiveGraph, NodeProcess, pedestrian, pedestrians, stamp_of
+from visualization_msgs.msg import Marker, MarkerArray
+
+from emgait_msgs.msg import Identity, IdentityArray
+from emgait_msgs.srv import EnrollIdentity, ListIdentities, RemoveIdentity, RenameIdentity
+
+pytestmark = pytest.mark.ros
+
+TOPIC = "/pedestrian_tracker/pedestrians"
+NODE = "/gait_recognizer"
+BAD = "gait_recognizer: bad input"
+STEP_NS = 100_000_000
+
+
+class Recognizer:
+    """The node, and somebody who sends it pedestrians."""
+
+    def __init__(self, graph: LiveGraph, node: NodeProcess) -> None:
+        self.graph, self.node = graph, node
+        self.answers = graph.collect(IdentityArray, f"{NODE}/identities")
+        self.now_ns = time.time_ns()
+
+    def send(self, *items, tracker_id="test"):
+        """One frame; its stamp."""
+        self.now_ns += STEP_NS
+        self.graph.publish(TOPIC, pedestrians(self.now_ns, *items, tracker_id=tracker_id))
+        return self.now_ns
+
+    def answer_to(self, stamp) -> IdentityArray | None:
+        return next((m for m in self.answers if stamp_of(m) == stamp), None)
+
+    def walk(self, track_id, frames=12):
+        """A pedestrian walks by; the identity of the last frame."""
+        for number in range(frames):
+            stamp = self.send(pedestrian(track_id, seed=number))
+            assert self.graph.wait(lambda s=stamp: self.answer_to(s)), self.node.output
+        return self.answer_to(stamp).identities[0]
+
+    def enroll(self, name, track_id):
+        return self.graph.call(EnrollIdentity, f"{NODE}/enroll", EnrollIdentity.Request(name=name, track_id=track_id))
+
+    def listed(self):
+        answer = self.graph.call(ListIdentities, f"{NODE}/list", ListIdentities.Request())
+        return dict(zip(answer.names, answer.templates, strict=True))
+
+
+@pytest.fixture(scope="module")
+def recognizer(graph, start, bundle_folder, tmp_path_factory):
+    gallery = tmp_path_factory.mktemp("gallery") / "gallery.db"
+    node = start("gait_recognizer", engine__bundle=str(bundle_folder), gallery__path=str(gallery))
+    live = Recognizer(graph, node)
+    assert graph.wait(lambda: graph.node.count_subscribers(TOPIC), 60.0), node.output
+    return live
+
+
+def test_identities_answer_every_frame_with_its_stamp(recognizer):
+    stamp = recognizer.send()
+    answer = recognizer.graph.wait(lambda: recognizer.answer_to(stamp))
+    assert answer, recognizer.node.output
+    assert (answer.header.frame_id, len(answer.identities)) == ("lidar", 0)
+    assert len(answer.model) >= 12
+
+
+@pytest.mark.parametrize(
+    ("name", "track_id", "words"),
+    [
+        ("Anna", -1, "no pedestrian is in view"),
+        ("Anna", 77, "track 77 is unknown"),
+        ("", -1, "name"),
+        ("   ", -1, "name"),
+        ("x" * 65, -1, "64"),
+    ],
+)
+def test_an_enrolment_that_cannot_be_says_what_to_do(recognizer, name, track_id, words):
+    recognizer.send()
+    answer = recognizer.enroll(name, track_id)
+    assert not answer.success
+    assert words in answer.message
+    assert len(answer.message.split()) >= 4, "a sentence"
+
+
+def test_a_short_track_is_not_enrolled(recognizer):
+    identity = recognizer.walk(track_id=1, frames=3)
+    assert identity.status == Identity.STATUS_PENDING
+    assert identity.samples == 3
+    answer = recognizer.enroll("Anna", -1)
+    assert not answer.success
+    assert "3 of 10 samples" in answer.message
+
+
+def test_enrol_recognise_rename_merge_remove(recognizer):
+    markers = recognizer.graph.collect(MarkerArray, f"{NODE}/markers")
+    recognizer.walk(track_id=2)
+    answer = recognizer.enroll("Anna", 2)
+    assert answer.success, answer.message
+    assert (answer.track_id, answer.samples >= 10, answer.templates >= 1) == (2, True, True)
+
+    # The same samples again are at distance zero from the template: known to any network with a threshold.
+    identity = recognizer.walk(track_id=2, frames=6)
+    assert identity.candidates[0].name == "Anna"
+    assert identity.modalities == 3
+    assert identity.position.x == 8.0
+    assert identity.samples_needed == 10
+
+    assert recognizer.enroll("Bert", 2).success
+    rename = RenameIdentity.Request(old_name="Bert", new_name="Berta")
+    answer = recognizer.graph.call(RenameIdentity, f"{NODE}/rename", rename)
+    assert (answer.success, answer.merged) == (True, False), answer.message
+    before = recognizer.listed()
+    assert set(before) == {"Anna", "Berta"}
+    merge = RenameIdentity.Request(old_name="Berta", new_name="Anna")
+    answer = recognizer.graph.call(RenameIdentity, f"{NODE}/rename", merge)
+    assert (answer.success, answer.merged, answer.templates) == (True, True, sum(before.values())), answer.message
+    answer = recognizer.graph.call(RemoveIdentity, f"{NODE}/remove", RemoveIdentity.Request(name="Nobody"))
+    assert not answer.success
+    assert "'Nobody'" in answer.message
+    assert recognizer.listed() == {"Anna": sum(before.values())}
+
+    found = recognizer.graph.wait(lambda: markers and markers[-1].markers)
+    assert [m.action for m in found[:2]] == [Marker.DELETEALL, Marker.ADD]
+    assert {m.type for m in found[1:]} == {Marker.CUBE, Marker.TEXT_VIEW_FACING}
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "kept"),
+    [
+        ({"points": array("f", [1.0, 2.0, 3.0, 4.0])}, "no multiple of 3", True),
+        ({"points": array("f", [float("nan")] * 30)}, "30 numbers are not finite", True),
+        ({"crop": array("B", [0] * 100)}, "128 x 64 RGB pixels need", True),
+        ({"center": Point(x=float("nan"))}, "its center is not finite", False),
+        ({"size": Vector3(x=0.5, y=0.5, z=-1.0)}, "its size must be positive", False),
+        ({"velocity": Vector3(x=float("inf"))}, "velocity that is not finite", True),
+    ],
+)
+def test_a_wrong_pedestrian_of_another_publisher_is_named(recognizer, change, words, kept):
+    stamp = recognizer.send(pedestrian(50, **change), pedestrian(51))
+    assert recognizer.graph.wait(lambda: recognizer.graph.says(BAD, words)), (
+        recognizer.graph.diagnostics.get(BAD),
+        recognizer.node.output,
+    )
+    answer = recognizer.graph.wait(lambda: recognizer.answer_to(stamp))
+    assert [i.track_id for i in answer.identities] == ([50, 51] if kept else [51])
+    assert recognizer.node.output.count(words) == 1
+
+
+def test_wrong_frames_are_named(recognizer):
+    recognizer.send(pedestrian(60), pedestrian(60))
+    assert recognizer.graph.wait(lambda: recognizer.graph.says(BAD, "pedestrian 60 comes more than once")), (
+        recognizer.node.output
+    )
+    recognizer.graph.publish(TOPIC, pedestrians(0, pedestrian(61)))
+    assert recognizer.graph.wait(lambda: recognizer.graph.says(BAD, "a stamp of zero")), recognizer.node.output
+
+
+def test_time_running_backwards_forgets_the_tracks(recognizer):
+    assert recognizer.walk(track_id=70, frames=5).samples == 5
+    recognizer.now_ns -= 100 * 10**9
+    assert recognizer.walk(track_id=70, frames=2).samples == 2
+    recognizer.now_ns += 200 * 10**9
+
+
+def test_a_missing_modality_is_said(recognizer):
+    for number in range(12):
+        stamp = recognizer.send(pedestrian(80, seed=number, crop=array("B"), crop_height=0, crop_width=0))
+        assert recognizer.graph.wait(lambda s=stamp: recognizer.answer_to(s))
+    assert recognizer.answer_to(stamp).identities[0].modalities == Identity.MODALITY_POINTS
+
+
+def test_diagnostics_tell_how_it_goes(recognizer):
+    graph = recognizer.graph
+    recognizer.walk(track_id=90, frames=3)
+    recognizer.send(pedestrian(90, moving=False))
+    assert graph.wait(lambda: graph.values("gait_recognizer: tracks").get("left out: standing still")), graph.values(
+        "gait_recognizer: tracks"
+    )
+    assert "track 90" in graph.values("gait_recognizer: tracks")
+    assert graph.values("gait_recognizer: model")["backend"]
+    assert graph.values("gait_recognizer: gallery")["identities"] == "1"
+    assert graph.wait(lambda: graph.says("gait_recognizer: pedestrians", "has stopped sending"), 15.0)
+
+
+def test_parameters_that_need_a_restart_are_refused(recognizer):
+    refused = recognizer.graph.set_parameter("gait_recognizer", "gallery.path", "/tmp/other.db")
+    assert not refused.successful
+    assert "takes effect when the node is configured" in refused.reason
+    assert recognizer.graph.set_parameter("gait_recognizer", "decision.agree_windows", 2).successful
+    assert not recognizer.graph.set_parameter("gait_recognizer", "decision.threshold", -1.0).successful
+
+
+def change_state(graph, transition):
+    request = ChangeState.Request(transition=Transition(id=transition))
+    return graph.call(ChangeState, f"{NODE}/change_state", request, 60.0).success
+
+
+def state(graph):
+    return graph.call(GetState, f"{NODE}/get_state", GetState.Request()).current_state.label
+
+
+def test_life_cycle_and_what_was_enrolled_is_there_again(recognizer, bundle_folder):
+    """Runs on the node of the tests above: what they enrolled must survive."""
+    graph = recognizer.graph
+    assert state(graph) == "active"
+    enrolled = recognizer.listed()
+    assert change_state(graph, Transition.TRANSITION_DEACTIVATE)
+    assert state(graph) == "inactive"
+    assert recognizer.listed() == enrolled, "the gallery can be read while inactive"
+    answer = recognizer.enroll("Carla", -1)
+    assert not answer.success
+    assert "inactive" in answer.message
+    assert change_state(graph, Transition.TRANSITION_CLEANUP)
+    assert state(graph) == "unconfigured"
+    answer = graph.call(ListIdentities, f"{NODE}/list", ListIdentities.Request())
+    assert not answer.success
+    assert "unconfigured" in answer.message
+    assert graph.set_parameter("gait_recognizer", "engine.bundle", "/nowhere").successful
+    assert not change_state(graph, Transition.TRANSITION_CONFIGURE)
+    assert state(graph) == "unconfigured"
+    assert graph.wait(lambda: graph.says("gait_recognizer: state", "/nowhere")), graph.diagnostics[
+        "gait_recognizer: state"
+    ]
+    assert graph.set_parameter("gait_recognizer", "engine.bundle", str(bundle_folder)).successful
+    assert change_state(graph, Transition.TRANSITION_CONFIGURE)
+    assert recognizer.listed() == enrolled
+    assert change_state(graph, Transition.TRANSITION_ACTIVATE)
+    assert recognizer.walk(track_id=100, frames=2).samples == 2
+    assert graph.wait(lambda: graph.says("gait_recognizer: state", "active"))
+
+
+def test_a_wrong_transition_does_not_stop_the_node(recognizer):
+    """rclpy raises out of its own service callback here."""
+    graph = recognizer.graph
+    client = graph.node.create_client(ChangeState, f"{NODE}/change_state")
+    assert client.wait_for_service(10.0)
+    client.call_async(ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
+    assert graph.wait(lambda: "a callback failed, the node goes on" in recognizer.node.output), recognizer.node.output
+    assert state(graph) == "active"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_status_zero(start, number, bundle_folder, tmp_path, graph):
+    node = start("gait_recognizer", engine__bundle=str(bundle_folder), gallery__path=str(tmp_path / "gallery.db"))
+    assert graph.wait(lambda: "identities in" in node.output, 60.0), node.output
+    assert node.stop(number) == 0, node.output
+    assert "Traceback" not in node.output
+
+
+def _damage_graph(bundle, gallery):
+    with (bundle / "frame_encoder.onnx").open("r+b") as file:
+        file.seek(1000)
+        file.write(b"damage")
+    return "frame_encoder.onnx"
+
+
+def _no_manifest(bundle, gallery):
+    (bundle / "manifest.json").unlink()
+    return "manifest.json"
+
+
+def _no_gallery(bundle, gallery):
+    gallery.write_bytes(b"this is no database" * 100)
+    return "gallery.db"
+
+
+@pytest.mark.parametrize("damage", [_damage_graph, _no_manifest, _no_gallery])
+def test_damaged_files_are_refused_by_name_and_left_alone(start, damage, bundle_folder, tmp_path):
+    bundle, gallery = tmp_path / "bundle", tmp_path / "gallery.db"
+    shutil.copytree(bundle_folder, bundle)
+    words = damage(bundle, gallery)
+    before = {path: path.read_bytes() for path in [*bundle.iterdir(), gallery] if path.is_file()}
+    node = start("gait_recognizer", engine__bundle=str(bundle), gallery__path=str(gallery))
+    assert node.wait(60.0) == 1, node.output
+    assert "cannot configure" in node.output
+    assert words in node.output
+    assert "Traceback" not in node.output
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"topics__depth": 1000}, "parameter 'topics.depth' is 1000: allowed is 1 to 100"),
+        ({"engine__backend": "magic"}, "parameter 'engine.backend' is 'magic': allowed are auto, onnxruntime"),
+        ({"window__max_gap_s": "long"}, "parameter 'window.max_gap_s' is 'long': expected float"),
+    ],
+)
+def test_a_wrong_parameter_at_start_is_one_sentence(start, parameters, words):
+    node = start("gait_recognizer", **parameters)
+    assert node.wait() == 1
+    assert words in node.output
+    assert "Traceback" not in node.output
+
+
+def test_an_unknown_parameter_is_pointed_out(start, graph):
+    node = start("gait_recognizer", namespace="typo", autostart=False, decision__treshold=1.0)
+    assert graph.wait(lambda: "did you mean 'decision.threshold'?" in node.output), node.output

@@ -1,0 +1,120 @@
+"""Our messages to plain data and back."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from live_graph import pedestrian, pedestrians
+
+from emgait_ros.nodes.markers import label_of, markers_of
+from emgait_ros.nodes.messages import frame_to_message, header_of, identities_to_message, message_to_frame
+from emgait_ros.samples import Candidate, IdentityResult, Modality, Pedestrian, PedestrianFrame, Status
+
+pytestmark = pytest.mark.ros
+STAMP_NS = 1_700_000_000_123_456_789
+
+
+def sample(**changes) -> Pedestrian:
+    rng = np.random.default_rng(1)
+    values = {
+        "track_id": 7, "center": np.array([10.0, 1.0, -0.8]), "size": np.array([0.6, 0.7, 1.8]), "velocity": np.array([1.0, -0.2, 0.0]),
+        "moving": True, "range_m": 10.05, "score": 0.8, "point_count": 90, "points": rng.random((128, 3), dtype=np.float32),
+        "crop": rng.integers(0, 255, (128, 64, 3), np.uint8), "crop_native_height_px": 120.0, "image_dt_s": -0.01,
+    }  # fmt: skip
+    return Pedestrian(**(values | changes))
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        sample(),
+        # a coasting track of a LiDAR without a camera
+        sample(points=None, point_count=0, crop=None, crop_native_height_px=0.0, image_dt_s=0.0, moving=False),
+        # numpy numbers, as a pipeline makes them
+        sample(
+            track_id=np.int64(4_000_000_000), range_m=np.float32(3.5), moving=np.bool_(True), point_count=np.int32(5)
+        ),
+        # not contiguous
+        sample(points=np.zeros((128, 4), np.float32)[:, :3], crop=np.zeros((128, 64, 4), np.uint8)[:, :, :3]),
+    ],
+)
+def test_a_frame_survives_the_way_there_and_back(item):
+    frame = PedestrianFrame(STAMP_NS, "lidar", "front-1", (item,))
+    back, problems = message_to_frame(frame_to_message(frame))
+    assert problems == []
+    assert (back.stamp_ns, back.frame_id, back.tracker_id) == (STAMP_NS, "lidar", "front-1")
+    for name, value in vars(item).items():
+        found = getattr(back.pedestrians[0], name)
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(found, value)
+        else:
+            assert found is None if value is None else found == pytest.approx(value, rel=1e-6)
+
+
+def test_the_header_of_the_cloud_is_carried_through():
+    header = header_of(STAMP_NS + 5, "os_lidar")
+    message = frame_to_message(PedestrianFrame(STAMP_NS, "lidar", "t", ()), header)
+    assert message.header == header
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "left"),
+    [
+        ({"crop_width": 63}, "crop", None),
+        ({"range_m": float("nan")}, "range_m", 8.0),
+        ({"score": float("nan")}, "score", 0.0),
+    ],
+)
+def test_what_does_not_fit_is_taken_away(changes, field, left):
+    frame, _ = message_to_frame(pedestrians(STAMP_NS, pedestrian(1, **changes)))
+    assert getattr(frame.pedestrians[0], field) == left
+
+
+def test_a_frame_without_stamp_is_refused():
+    with pytest.raises(ValueError, match="stamp of zero"):
+        message_to_frame(pedestrians(0))
+
+
+def result(status: Status, **changes) -> IdentityResult:
+    values = {
+        "track_id": 5, "tracker_id": "t", "status": status, "name": "Anna" if status == Status.KNOWN else "", "distance": 0.82,
+        "threshold": 1.2, "margin": 0.3, "samples": 12, "samples_needed": 10, "modalities": Modality.BOTH,
+        "center": np.array([10.0, 1.0, -0.8]), "size": np.array([0.6, 0.7, 1.8]), "range_m": 10.05,
+        "candidates": (Candidate("Anna", 0.82), Candidate("Bert", 1.5)), "reason": "because",
+    }  # fmt: skip
+    return IdentityResult(**(values | changes))
+
+
+def test_identities_carry_everything():
+    header = header_of(STAMP_NS, "lidar")
+    message = identities_to_message(
+        [result(Status.KNOWN), result(Status.PENDING, distance=math.nan, margin=math.nan)], header, "abc"
+    )
+    known, pending = message.identities
+    assert (message.header, message.model, known.name, known.status, known.modalities) == (header, "abc", "Anna", 2, 3)
+    assert (known.position.x, known.size.z, known.samples, known.reason) == (10.0, 1.8, 12, "because")
+    assert [(c.name, round(c.distance, 2)) for c in known.candidates] == [("Anna", 0.82), ("Bert", 1.5)]
+    assert math.isnan(pending.distance)
+    assert math.isnan(pending.margin)
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        (result(Status.KNOWN), "Anna (0.82)\n10 m"),
+        (result(Status.UNKNOWN), "unknown (0.82)\n10 m"),
+        # the gallery is empty: nothing was compared
+        (result(Status.UNKNOWN, distance=math.nan), "unknown\n10 m"),
+        (result(Status.PENDING, samples=4), "4/10\n10 m"),
+    ],
+)
+def test_markers_show_a_box_and_a_text(item, text):
+    assert label_of(item) == text
+    delete, box, name = markers_of([item], header_of(STAMP_NS, "lidar")).markers
+    assert (delete.action, box.type, name.type, name.text) == (3, 1, 9, text)
+    assert (box.scale.z, box.pose.position.z) == (1.8, -0.8)
+    assert name.pose.position.z > -0.8 + 0.9
+    assert box.lifetime.sec >= 1
+    assert (box.ns, box.id) != (name.ns, name.id)

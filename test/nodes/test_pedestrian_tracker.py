@@ -1,0 +1,332 @@
+"""The pedestrian_tracker node over real DDS: good frames, every kind of bad input, and why it is silent."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from array import array
+
+import numpy as np
+import pytest
+from live_graph import T_CAMERA_LIDAR, LiveGraph, NodeProcess, camera_info, cloud, image, qos, stamp_of, street
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
+
+from emgait_msgs.msg import PedestrianArray
+
+pytestmark = pytest.mark.ros
+
+CLOUD, IMAGE, INFO = "/lidar/points", "/camera/image", "/camera/camera_info"
+STEP_NS = 100_000_000
+BAD, PAIRING, CALIBRATION = (f"pedestrian_tracker: {name}" for name in ("bad input", "pairing", "calibration"))
+
+
+class Sensors:
+    """A LiDAR and a camera that the test plays."""
+
+    def __init__(self, graph: LiveGraph, node: NodeProcess) -> None:
+        self.graph, self.node = graph, node
+        self.received = graph.collect(PedestrianArray, "/pedestrian_tracker/pedestrians")
+        self.now_ns = time.time_ns()
+
+    def tick(self) -> int:
+        self.now_ns += STEP_NS
+        return self.now_ns
+
+    def good_frame(self, points: np.ndarray | None = None) -> int:
+        """Send a cloud with its image; the cloud's stamp."""
+        stamp = self.tick()
+        self.graph.publish(INFO, camera_info(stamp))
+        self.graph.publish(IMAGE, image(stamp + 5_000_000))
+        self.graph.publish(CLOUD, cloud(street() if points is None else points, stamp))
+        return stamp
+
+    def answer_to(self, stamp: int) -> PedestrianArray | None:
+        return next((m for m in self.received if stamp_of(m) == stamp), None)
+
+    def goes_on(self) -> bool:
+        """Good frames still come through."""
+        sent: list[int] = []
+        found = self.graph.wait(
+            lambda: any(self.answer_to(s) for s in sent),
+            10.0,
+            lambda: (sent.append(self.good_frame()), time.sleep(0.1)),
+        )
+        return bool(found) and self.node.process.poll() is None
+
+
+@pytest.fixture(scope="module")
+def sensors(graph, start):
+    node = start("pedestrian_tracker", camera__T_camera_lidar=T_CAMERA_LIDAR, camera__overlay=True)
+    live = Sensors(graph, node)
+    assert graph.wait(lambda: graph.node.count_subscribers(CLOUD), 30.0), node.output
+    return live
+
+
+def test_an_image_without_camera_info_is_explained(sensors):
+    """First of all tests here: no CameraInfo has been sent yet."""
+    graph = sensors.graph
+
+    def send():
+        stamp = sensors.tick()
+        graph.publish(IMAGE, image(stamp))
+        graph.publish(CLOUD, cloud(street(), stamp))
+
+    assert graph.wait(lambda: graph.says(BAD, "no CameraInfo on /camera/camera_info yet"), 15.0, send), (
+        sensors.node.output
+    )
+    assert graph.wait(lambda: graph.says(CALIBRATION, "no CameraInfo"))
+
+
+def test_a_person_is_published_with_points_and_crop(sensors):
+    place_m: dict[int, float] = {}
+    walk = (8.0 + 0.12 * step for step in range(80))
+
+    def step():
+        here = next(walk)
+        place_m[sensors.good_frame(street(here))] = here
+        time.sleep(0.1)
+
+    def seen():
+        """The newest answer with a pedestrian that has everything."""
+        return next(
+            (m for m in reversed(sensors.received) if any(len(p.points) and len(p.crop) for p in m.pedestrians)), None
+        )
+
+    message = sensors.graph.wait(seen, 7.0, step)
+    assert message, f"nobody found in {len(sensors.received)} frames: {sensors.node.output}"
+    person = message.pedestrians[0]
+    here = place_m[stamp_of(message)]
+    assert message.header.frame_id == "lidar"
+    assert message.tracker_id
+    assert person.center.x == pytest.approx(here, abs=0.5)
+    assert person.range_m == pytest.approx(person.center.x, abs=0.2)
+    assert len(person.points) == 128 * 3
+    assert (person.crop_height, person.crop_width, len(person.crop)) == (128, 64, 128 * 64 * 3)
+    assert person.crop_native_height_px == pytest.approx(200 * 1.75 / person.center.x, rel=0.25)
+    assert person.image_dt_s == pytest.approx(0.005, abs=1e-6)
+
+
+def test_overlay_is_drawn_for_who_looks(sensors):
+    pictures = sensors.graph.collect(Image, "/pedestrian_tracker/overlay")
+    assert sensors.graph.wait(lambda: pictures, 10.0, sensors.good_frame), sensors.node.output
+    assert (pictures[0].width, pictures[0].height, pictures[0].encoding) == (320, 240, "rgb8")
+    assert len(pictures[0].data) == 320 * 240 * 3
+
+
+def _without_z(stamp):
+    message = cloud(street(), stamp)
+    message.fields = [f for f in message.fields if f.name != "z"]
+    return message
+
+
+def _int16(stamp):
+    message = cloud(street(), stamp)
+    message.fields = [PointField(name=n, offset=4 * i, datatype=PointField.INT16, count=1) for i, n in enumerate("xyz")]
+    return message
+
+
+def _cut_off(stamp):
+    message = cloud(street(), stamp)
+    message.data = message.data[:1000]
+    return message
+
+
+def _empty(stamp):
+    return cloud(np.empty((0, 3), np.float32), stamp)
+
+
+_first: list[int] = []
+
+
+def _repeated(stamp):
+    _first.append(stamp)
+    return cloud(street(), _first[0])
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (_without_z, "the cloud has no field z"),
+        (_int16, "z INT16"),
+        (_cut_off, "the cloud's data has 1000 bytes"),
+        (_empty, "no finite points"),
+        # nothing but NaN: as good as empty
+        (lambda stamp: cloud(np.full((500, 3), np.nan, np.float32), stamp), "no finite points"),
+        (lambda stamp: cloud(street(), 0), "a cloud on /lidar/points has a stamp of zero"),
+        (_repeated, "is not newer than the one before it"),
+    ],
+)
+def test_a_bad_cloud_is_named_and_the_node_goes_on(sensors, make, words):
+    sensors.good_frame()
+    before = sensors.node.output.count(words)
+    # Best effort with depth 1: a cloud may be pushed out by another, so it is sent until it is noticed.
+    said = sensors.graph.wait(
+        lambda: sensors.graph.says(BAD, words),
+        8.0,
+        lambda: (sensors.graph.publish(CLOUD, make(sensors.tick())), time.sleep(0.2)),
+    )
+    assert said, (sensors.graph.diagnostics.get(BAD), sensors.node.output)
+    assert sensors.node.output.count(words) - before <= 1, "a kind of bad input is logged once, not for each message"
+    assert sensors.goes_on(), sensors.node.output
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda stamp: image(stamp, encoding="16UC7"), "image encoding '16UC7' is unknown"),
+        (lambda stamp: image(stamp, step=10), "the image's step is 10 bytes"),
+        (lambda stamp: image(stamp, width=160), "its CameraInfo is for 320 x 240"),
+        (lambda stamp: image(0), "an image on /camera/image has a stamp of zero"),
+    ],
+)
+def test_a_bad_image_is_named_and_the_cloud_goes_on_alone(sensors, make, words):
+    sent: list[int] = []
+
+    def send():
+        stamp = sensors.tick()
+        sent.append(stamp)
+        sensors.graph.publish(IMAGE, make(stamp))
+        sensors.graph.publish(CLOUD, cloud(street(), stamp))
+        time.sleep(0.1)
+
+    assert sensors.graph.wait(lambda: sensors.graph.says(BAD, words), 8.0, send), (
+        sensors.graph.diagnostics.get(BAD),
+        sensors.node.output,
+    )
+    answers = sensors.graph.wait(lambda: [m for m in map(sensors.answer_to, sent) if m is not None])
+    assert answers, "clouds with a bad image must still be used"
+    assert all(len(p.crop) == 0 for m in answers for p in m.pedestrians)
+    assert sensors.goes_on(), sensors.node.output
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"order": ">"},  # big-endian
+        {"rows": 20},  # organised
+        {"rows": 20, "row_padding": 24},  # organised with padded rows
+    ],
+)
+def test_unusual_layouts_are_read(sensors, layout):
+    """As many finite points are used as the cloud has, and nothing is complained of."""
+    points = street()[: 20 * 500]
+    points[:50] = math.nan
+    failed = sensors.graph.values("pedestrian_tracker: worker").get("failed", "0")
+
+    def send():
+        sensors.graph.publish(CLOUD, cloud(points, sensors.tick(), **layout))
+        time.sleep(0.1)
+
+    def used():
+        return sensors.graph.values("pedestrian_tracker: pedestrians").get("points") == str(len(points) - 50)
+
+    sensors.goes_on()
+    assert sensors.graph.wait(lambda: not used(), 5.0, sensors.good_frame)
+    assert sensors.graph.wait(used, 5.0, send), sensors.graph.values("pedestrian_tracker: pedestrians")
+    assert sensors.graph.values("pedestrian_tracker: worker").get("failed") == failed
+
+
+def test_time_running_backwards_starts_over(sensors):
+    assert sensors.goes_on()
+    ids = {p.track_id for m in sensors.received for p in m.pedestrians}
+    jumps = int(sensors.graph.values(PAIRING).get("time_jumps", 0))
+    sensors.now_ns -= 100 * 10**9
+    assert sensors.goes_on(), "frames after the jump must come through"
+    assert sensors.graph.wait(lambda: int(sensors.graph.values(PAIRING)["time_jumps"]) > jumps)
+    count = len(sensors.received)
+
+    def new_tracks():
+        return {p.track_id for m in sensors.received[count:] for p in m.pedestrians}
+
+    new = sensors.graph.wait(new_tracks, 8.0, lambda: (sensors.good_frame(), time.sleep(0.1)))
+    assert new, sensors.node.output
+    assert not new & ids, "tracks from before the jump must not be continued"
+    sensors.now_ns += 200 * 10**9
+
+
+def test_a_silent_camera_is_named_and_clouds_go_on(sensors):
+    count = len(sensors.received)
+
+    def send():
+        sensors.graph.publish(CLOUD, cloud(street(), sensors.tick()))
+        time.sleep(0.1)
+
+    said = sensors.graph.wait(lambda: sensors.graph.says(PAIRING, "clouds go on without one (LiDAR only)"), 12.0, send)
+    assert said, sensors.graph.diagnostics.get(PAIRING)
+    assert len(sensors.received) > count
+    assert sensors.goes_on()
+
+
+def test_apart_stamps_are_named_with_the_offset_to_set(sensors):
+    def send():
+        stamp = sensors.tick()
+        sensors.graph.publish(IMAGE, image(stamp - 300_000_000))
+        sensors.graph.publish(CLOUD, cloud(street(), stamp))
+        time.sleep(0.1)
+
+    said = sensors.graph.wait(
+        lambda: sensors.graph.says(PAIRING, "set pairing.image_offset_s to about 0.3"), 12.0, send
+    )
+    assert said, sensors.graph.diagnostics.get(PAIRING)
+
+
+def test_parameters_change_while_it_runs(sensors):
+    graph = sensors.graph
+    assert graph.set_parameter("pedestrian_tracker", "pairing.image_offset_s", 0.25).successful
+    refused = graph.set_parameter("pedestrian_tracker", "camera.T_camera_lidar", [2.0] * 16)
+    assert not refused.successful
+    assert "no rigid transform" in refused.reason
+    assert not graph.set_parameter("pedestrian_tracker", "detector.max_range_m", 1000.0).successful
+    assert not graph.set_parameter("pedestrian_tracker", "topics.cloud", "/other").successful
+    assert graph.set_parameter("pedestrian_tracker", "tracker.gate_m", 0.8).successful
+    assert graph.set_parameter("pedestrian_tracker", "pairing.image_offset_s", 0.0).successful
+    assert sensors.goes_on()
+
+
+def test_every_topic_has_its_rate_in_diagnostics(sensors):
+    for _ in range(15):
+        sensors.good_frame()
+        time.sleep(0.1)
+    rates = [
+        float(sensors.graph.values(f"pedestrian_tracker: {name}").get("rate_hz", 0))
+        for name in ("cloud", "image", "camera_info")
+    ]
+    assert all(3 < rate < 15 for rate in rates), rates
+    worker = sensors.graph.values("pedestrian_tracker: worker")
+    assert int(worker["done"]) > 0
+    assert int(worker["failed"]) == 0, sensors.node.output
+
+
+def test_silence_is_explained_by_its_cause(graph, start):
+    """Reliable subscriptions, best-effort publishers, an image topic of another type, no extrinsics."""
+    topics = {"topics__cloud": "/quiet/points", "topics__image": "/quiet/image", "topics__camera_info": "/quiet/info"}
+    start("pedestrian_tracker", namespace="quiet", topics__reliability="reliable", **topics)
+    publisher = graph.node.create_publisher(PointCloud2, "/quiet/points", qos("best_effort"))
+    graph.node.create_publisher(CompressedImage, "/quiet/image", qos())
+    name = "quiet/pedestrian_tracker"
+
+    def all_said():
+        return (
+            graph.says(f"{name}: cloud", "QoS mismatch on /quiet/points")
+            and graph.says(f"{name}: image", "carries sensor_msgs/msg/CompressedImage")
+            and graph.says(f"{name}: camera_info", "nobody publishes /quiet/info")
+            and graph.says(f"{name}: calibration", "camera.T_camera_lidar is empty")
+        )
+
+    assert graph.wait(all_said, 20.0), graph.diagnostics
+    assert "the publisher offers best_effort" in graph.diagnostics[f"{name}: cloud"].message
+    assert "topics.image_compressed to true" in graph.diagnostics[f"{name}: image"].message
+    graph.node.destroy_publisher(publisher)
+    fitting = graph.node.create_publisher(PointCloud2, "/quiet/points", qos())
+    assert graph.wait(lambda: graph.says(f"{name}: cloud", "FASTRTPS_DEFAULT_PROFILES_FILE"), 10.0), graph.diagnostics
+    graph.node.destroy_publisher(fitting)
+
+
+def test_array_is_what_rclpy_sends_fast():
+    """float32[] and uint8[] fields must be given an array.array: a numpy array takes 700 times longer."""
+    from emgait_ros.nodes.messages import byte_array, float_array
+
+    values = np.arange(12, dtype=np.float32).reshape(4, 3)
+    assert float_array(values) == array("f", itertools.chain(*values.tolist()))
+    assert byte_array(np.array([[1, 255]], np.uint8)) == array("B", [1, 255])

@@ -1,0 +1,211 @@
+"""Nearest-stamp pairing: who gets which image, who waits, and what is said when nothing pairs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from emgait_ros.config import PairingConfig
+from emgait_ros.pairing import Pair, PairingHealth, StampPairer
+
+MS = 1_000_000
+START = 1_700_000_000_000 * MS
+
+
+def play(pairer: StampPairer, events: list[tuple[int, str, int]]) -> list[Pair]:
+    """Feed (arrival ms, "c" or "i", stamp ms) in order, polling after each; images and clouds are their stamps."""
+    pairs = []
+    for arrival, kind, stamp in events:
+        add = pairer.add_cloud if kind == "c" else pairer.add_image
+        add(START + stamp * MS, stamp, START + arrival * MS)
+        pairs += pairer.poll(START + arrival * MS)
+    return pairs
+
+
+def sensors(
+    seconds: float, *, image_delay_ms: float = 0.0, lag_ms: float = 5.0, start_ms: float = 0.0
+) -> list[tuple[int, str, int]]:
+    """A 10 Hz LiDAR and a 29.7 Hz camera: stamps drift past each other; image stamps are ``image_delay_ms`` late."""
+    clouds = [(start_ms + 100.0 * k, "c", start_ms + 100.0 * k) for k in range(int(seconds * 10))]
+    images = [
+        (start_ms + 7 + 1000 / 29.7 * k + lag_ms, "i", start_ms + 7 + 1000 / 29.7 * k - image_delay_ms)
+        for k in range(int(seconds * 29.7))
+    ]
+    return sorted((round(a), kind, round(s)) for a, kind, s in [*clouds, *images])
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        # the image after the cloud is nearer than the one before: the cloud waits for it
+        ([(80, "i", 75), (101, "c", 100), (112, "i", 108)], [(100, 108)]),
+        # the one before is nearer: known as soon as any image after the cloud is there
+        ([(97, "i", 95), (101, "c", 100), (130, "i", 128)], [(100, 95)]),
+        # the image was there first, with exactly the cloud's stamp: no waiting at all
+        ([(100, "i", 100), (101, "c", 100)], [(100, 100)]),
+        # the cloud is late: of three images already there the middle one is nearest
+        ([(67, "i", 67), (100, "i", 100), (133, "i", 133), (140, "c", 110)], [(110, 100)]),
+        # an image that overtook another on the wire is put in its place
+        ([(70, "i", 101), (72, "i", 68), (80, "c", 75)], [(75, 68)]),
+        # one image may serve two clouds
+        ([(90, "c", 90), (101, "i", 100), (110, "c", 110), (134, "i", 134)], [(90, 100), (110, 100)]),
+        # nothing near enough (60 ms): the cloud goes on alone
+        ([(40, "i", 40), (101, "c", 100), (170, "i", 170)], [(100, None)]),
+    ],
+)
+def test_nearest_image_wins(events: list[tuple[int, str, int]], expected: list[tuple[int, int | None]]) -> None:
+    pairs = play(StampPairer(PairingConfig()), events)
+    assert [(p.cloud, p.image) for p in pairs] == expected
+    for pair, (cloud, image) in zip(pairs, expected, strict=True):
+        assert pair.image_dt_s == pytest.approx(0 if image is None else (image - cloud) / 1000)
+        assert not pair.camera_silent
+
+
+def test_a_cloud_waits_no_longer_than_told() -> None:
+    pairer = StampPairer(PairingConfig(image_wait_s=0.04))
+    assert play(pairer, [(60, "i", 60), (101, "c", 100)]) == []
+    assert pairer.poll(START + 140 * MS) == []
+    assert [(p.cloud, p.image) for p in pairer.poll(START + 141 * MS)] == [(100, 60)]
+
+
+def test_free_running_camera_pairs_every_cloud_with_its_nearest() -> None:
+    pairer = StampPairer(PairingConfig())
+    pairs = play(pairer, sensors(20.0))
+    health = pairer.health(START + 20_000 * MS)
+    assert len(pairs) == health.paired == 200
+    assert health.unpaired == 0
+    assert (
+        max(abs(p.image_dt_s) for p in pairs) <= 0.018
+    )  # half a camera period; the first within slop would give 67 ms
+    assert 0.005 < health.p50_dt_s < 0.012
+    assert health.last_dt_s <= health.p95_dt_s + 0.003
+    assert health.cloud_rate_hz == pytest.approx(10, abs=0.3)
+    assert health.image_rate_hz == pytest.approx(29.7, abs=0.6)
+    assert health.problems == ()
+
+
+@pytest.mark.parametrize("option", ["image_offset_s", "cloud_offset_s"])
+def test_offsets_are_added_to_stamps(option: str) -> None:
+    # image stamps are 0.31 s late; either correction must give back the nearest pairs
+    offset = 0.31 if option == "image_offset_s" else -0.31
+    pairer = StampPairer(PairingConfig(**{option: offset}))
+    pairs = play(pairer, sensors(5.0, image_delay_ms=310))
+    assert len([p for p in pairs if p.image is not None]) >= 49
+    assert max(abs(p.image_dt_s) for p in pairs) <= 0.018
+    assert pairs[0].cloud_stamp_ns == START + (0 if option == "image_offset_s" else -310 * MS)
+
+
+@pytest.mark.parametrize(
+    ("delay_ms", "phrase", "correction"),
+    [
+        (310, "s behind clouds on /lidar", 0.31),  # a slow driver
+        (-700, "s ahead of clouds on /lidar", -0.70),  # the camera's clock runs ahead
+        (-3000, "s ahead of clouds on /lidar", -3.0),  # by more than is buffered
+    ],
+)
+def test_the_gap_is_named_when_nothing_pairs(delay_ms: float, phrase: str, correction: float) -> None:
+    config = PairingConfig(max_dt_s=0.01)
+    pairer = StampPairer(config, "/lidar", "/camera")
+    events = [e for e in sensors(4.0, image_delay_ms=delay_ms) if e[1] == "c" or e[0] > 0]
+    # an image ahead by less than the buffer pairs with the wrong cloud unless the stamps miss each other: thin them out
+    if delay_ms == -700:
+        events = [e for k, e in enumerate(events) if e[1] == "c" or e[2] % 100 > 15]
+        events = [e for e in events if e[1] == "c" or e[2] % 100 < 85]
+    play(pairer, events)
+    (problem,) = pairer.health(START + 4000 * MS).problems
+    assert phrase in problem
+    assert "/camera" in problem
+    assert "pairing.image_offset_s" in problem
+    assert float(problem.rsplit(" ", 1)[1]) == pytest.approx(correction, abs=0.05)
+
+
+def test_clocks_of_different_epochs_are_called_that() -> None:
+    pairer = StampPairer(PairingConfig(), "/lidar", "/camera")
+    play(pairer, sensors(3.0, image_delay_ms=60_000))
+    (problem,) = pairer.health(START + 3000 * MS).problems
+    assert "different clocks" in problem
+
+
+def test_a_silent_camera_lets_clouds_go_on_alone_at_once() -> None:
+    pairer = StampPairer(PairingConfig(image_silent_s=1.0), "/lidar", "/camera")
+    events = [e for e in sensors(5.0) if e[1] == "c" or e[0] < 2000]
+    pairs = play(pairer, events)
+    alone = [p for p in pairs if p.camera_silent]
+    assert alone[0].cloud in (2900, 3000)
+    assert all(p.image is None for p in alone)
+    assert pairs[-1].cloud == 4900  # not waited for
+    health = pairer.health(START + 4900 * MS)
+    assert health.camera_silent
+    assert any("no image on /camera for 2.9 s" in p and "LiDAR only" in p for p in health.problems)
+    # the camera comes back: pairs again
+    again = play(pairer, sensors(1.0, start_ms=5000))
+    assert again[-1].image is not None
+    assert pairer.health(START + 6000 * MS).problems == ()
+
+
+def test_without_a_camera_nothing_waits() -> None:
+    pairer = StampPairer(PairingConfig(), "/lidar", "")
+    pairs = play(pairer, [(0, "c", 1), (100, "c", 100)])
+    assert [(p.cloud, p.image, p.camera_silent) for p in pairs] == [(1, None, True), (100, None, True)]
+    assert pairer.health(START + 100 * MS).problems == ()
+
+
+def test_a_silent_lidar_is_named() -> None:
+    pairer = StampPairer(PairingConfig(), "/lidar", "/camera")
+    play(pairer, [e for e in sensors(5.0) if e[1] == "i" or e[0] < 1000])
+    (problem,) = pairer.health(START + 5000 * MS).problems
+    assert problem == "no cloud on /lidar for 4.1 s"
+
+
+def test_zero_stamps_are_refused_and_counted() -> None:
+    pairer = StampPairer(PairingConfig(), "/lidar", "/camera")
+    assert "/lidar has a stamp of zero" in pairer.add_cloud(0, "cloud", START)
+    assert "/camera has a stamp of zero" in pairer.add_image(0, "image", START)
+    assert pairer.poll(START + 1000 * MS) == []
+    health = pairer.health(START + 100 * MS)
+    assert (health.cloud.zero_stamp, health.image.zero_stamp) == (1, 1)
+    assert any("1 of 1 messages on /lidar had a stamp of zero" in p for p in health.problems)
+
+
+def test_a_bag_that_loops_starts_a_new_epoch() -> None:
+    pairer = StampPairer(PairingConfig())
+    first = play(pairer, sensors(3.0))
+    # the second round arrives later, with the first round's stamps
+    second = play(pairer, [(a + 3000, kind, s) for a, kind, s in sensors(3.0)])
+    assert {p.epoch for p in first} == {0}
+    assert pairer.health(START + 6000 * MS).time_jumps == second[-1].epoch
+    same = [p for p in second if p.epoch == second[-1].epoch]
+    assert len(same) >= 29
+    assert max(abs(p.image_dt_s) for p in same) <= 0.018  # never an image of the round before
+    assert all(p.image is not None for p in same[1:])
+
+
+def test_the_same_cloud_twice_counts_once() -> None:
+    pairer = StampPairer(PairingConfig())
+    pairs = play(pairer, [(100, "i", 100), (101, "c", 100), (102, "c", 100), (103, "c", 80)])
+    assert [p.cloud for p in pairs] == [100]
+    assert pairer.health(START).cloud.out_of_order == 2
+
+
+def test_memory_is_bounded_when_one_side_stops() -> None:
+    pairer = StampPairer(PairingConfig(buffer_s=0.5))
+    for k in range(3000):
+        pairer.add_image(START + k * 33 * MS, np.zeros(1), START + k * 33 * MS)
+    assert len(pairer._images) <= 17
+    for k in range(3000):
+        pairer.add_cloud(START + k * 100 * MS, np.zeros(1), START)  # nobody polls
+    assert len(pairer._waiting) <= 6
+    assert pairer.health(START).cloud.dropped >= 2990
+
+
+def test_flush_hands_out_what_waits() -> None:
+    pairer = StampPairer(PairingConfig())
+    play(pairer, [(60, "i", 60), (101, "c", 100)])
+    assert [(p.cloud, p.image) for p in pairer.flush(START + 101 * MS)] == [(100, 60)]
+
+
+def test_health_before_anything_arrives() -> None:
+    health = StampPairer(PairingConfig(), "/lidar").health(START)
+    assert isinstance(health, PairingHealth)
+    assert health.problems == ("nothing has arrived on /lidar yet",)
+    assert np.isnan(health.p50_dt_s)

@@ -1,0 +1,497 @@
+"""From pedestrians to names and back: windows, enrolment, the gallery and the decision working together."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from emgait_ros.config import RecognitionConfig, with_options
+from emgait_ros.gallery.store import Gallery
+from emgait_ros.inference.bundle import default_bundle_path, load_bundle
+from emgait_ros.inference.encoder import GaitEncoder
+from emgait_ros.inference.preprocessing import Preprocessing
+from emgait_ros.recognition import GaitRecognizer
+from emgait_ros.samples import Modality, Pedestrian, PedestrianFrame, Status
+
+STEP_NS = 100_000_000
+CONFIG = with_options(RecognitionConfig(), {"decision.threshold": 0.12, "decision.min_margin": 0.02})
+
+
+class BuildEncoder:
+    """An encoder whose distances can be reckoned: an embedding is the spread and the extent of the points, 2 x 3."""
+
+    def __init__(self, fingerprint="f" * 64, threshold=None, min_margin=None, frames=(1, 30)):
+        self.fingerprint = fingerprint
+        self.bundle = SimpleNamespace(
+            threshold=threshold,
+            min_margin=min_margin,
+            preprocessing=Preprocessing(),
+            min_frames=frames[0],
+            max_frames=frames[1],
+            folder="/models/build",
+        )
+        self.batches, self.window_batches = [], []
+
+    def encode_frames(self, batch):
+        self.batches.append(len(batch))
+        return np.concatenate([batch.points.std(axis=1), batch.points.max(axis=1)], axis=1)
+
+    def embed(self, windows):
+        self.window_batches.append([len(window) for window in windows])
+        means = np.array([np.mean(window, axis=0) for window in windows], np.float32)
+        return means.reshape(len(windows), 2, 3)
+
+
+def body(person, random, count=128):
+    """(count, 3) points on a person whose build follows from the number ``person``."""
+    size = np.random.default_rng(person).uniform([0.3, 0.3, 1.4], [0.9, 0.9, 2.1])
+    return (random.uniform(-0.5, 0.5, (count, 3)) * size).astype(np.float32)
+
+
+class Street:
+    """People walking by: frames with noisy samples of the persons put on tracks."""
+
+    def __init__(self, seed=0, tracker="street"):
+        self.random, self.tracker, self.index = np.random.default_rng(seed), tracker, 0
+
+    def frame(self, tracks, **changes):
+        """The next frame, 0.1 s later; ``tracks`` maps track id to person."""
+        self.index += 1
+        pedestrians = tuple(self.pedestrian(track, person, **changes) for track, person in tracks.items())
+        return PedestrianFrame(1_000_000_000 + self.index * STEP_NS, "lidar", self.tracker, pedestrians)
+
+    def pedestrian(self, track, person, **changes):
+        values = {
+            "track_id": track,
+            "center": np.array([10.0, 0.0, 0.9]),
+            "size": np.array([0.6, 0.6, 1.8]),
+            "velocity": np.array([0.0, 1.3, 0.0]),
+            "moving": True,
+            "range_m": 10.0,
+            "score": 0.9,
+            "point_count": 120,
+            "points": body(person, self.random),
+            "crop": np.full((128, 64, 3), 90, np.uint8),
+            "crop_native_height_px": 90.0,
+        }
+        return Pedestrian(**{**values, **changes})
+
+
+@pytest.fixture
+def gallery(tmp_path):
+    with Gallery(tmp_path / "gallery.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def recognizer(gallery):
+    return GaitRecognizer(CONFIG, BuildEncoder(), gallery)
+
+
+def walk(recognizer, street, tracks, frames=30, **changes):
+    """Results of the last of so many frames, by track."""
+    for _ in range(frames):
+        results = recognizer.process(street.frame(tracks, **changes))
+    return {result.track_id: result for result in results}
+
+
+def enroll_people(recognizer, names, seed=100):
+    street = Street(seed, tracker="enrolment")
+    for person, name in enumerate(names, 1):
+        walk(recognizer, street, {person: person})
+        assert recognizer.enroll(name, person).success
+    recognizer.forget_tracks()
+
+
+def test_enrol_then_recognise_all_at_once_and_leave_strangers_unknown(recognizer):
+    enroll_people(recognizer, ["Anna", "Ben", "Cleo"])
+    results = walk(recognizer, Street(1), {11: 1, 12: 2, 13: 3, 14: 9})
+    assert {track: result.name for track, result in results.items()} == {11: "Anna", 12: "Ben", 13: "Cleo", 14: ""}
+    assert [result.status for result in results.values()] == [Status.KNOWN] * 3 + [Status.UNKNOWN]
+    assert results[14].reason.startswith("nearest ")
+    anna = results[11]
+    assert anna.candidates[0].name == "Anna"
+    assert anna.distance < anna.threshold == 0.12
+    assert (anna.samples, anna.samples_needed, anna.modalities, anna.tracker_id) == (30, 10, Modality.BOTH, "street")
+
+
+def test_statuses_as_the_samples_come(recognizer):
+    enroll_people(recognizer, ["Anna", "Ben"])
+    street = Street(1)
+    told = [recognizer.process(street.frame({7: 1}))[0] for _ in range(14)]
+    assert [result.status for result in told] == [Status.PENDING] * 11 + [Status.KNOWN] * 3
+    assert told[3].reason == "4 of 10 samples"
+    assert told[9].reason.startswith("1 of 3 windows agree on 'Anna': 'Anna' at 0.")
+    assert np.isnan(told[3].distance)
+    assert told[3].threshold == 0.12
+
+
+def test_each_sample_is_encoded_once_and_all_people_in_one_batch(gallery):
+    encoder = BuildEncoder()
+    recognizer = GaitRecognizer(CONFIG, encoder, gallery)
+    walk(recognizer, Street(1), {1: 1, 2: 2, 3: 3}, frames=12)
+    assert encoder.batches == [3] * 12
+    assert encoder.window_batches == [[10] * 3, [11] * 3, [12] * 3]
+    assert recognizer.counters["samples encoded"] == 36
+    assert recognizer.counters["embeddings"] == 9
+    assert set(recognizer.timings) == {"windows", "encode", "embed", "match", "decide"}
+
+
+def test_an_empty_frame_is_fine(recognizer):
+    assert recognizer.process(Street(1).frame({})) == []
+
+
+def test_empty_gallery_says_so(recognizer):
+    result = walk(recognizer, Street(1), {1: 1})[1]
+    assert (result.status, result.reason) == (Status.UNKNOWN, "the gallery is empty: call the enroll service")
+
+
+def test_without_threshold_everybody_is_unknown(gallery):
+    recognizer = GaitRecognizer(RecognitionConfig(), BuildEncoder(), gallery)
+    enroll_people(recognizer, ["Anna"])
+    result = walk(recognizer, Street(1), {1: 1})[1]
+    assert result.status == Status.UNKNOWN
+    assert "no calibrated threshold" in result.reason
+
+
+def test_the_bundles_threshold_is_used(gallery):
+    recognizer = GaitRecognizer(RecognitionConfig(), BuildEncoder(threshold=0.12, min_margin=0.02), gallery)
+    enroll_people(recognizer, ["Anna"])
+    assert walk(recognizer, Street(1), {1: 1})[1].name == "Anna"
+
+
+def test_another_models_templates_are_not_compared(gallery):
+    enroll_people(GaitRecognizer(CONFIG, BuildEncoder(), gallery), ["Anna"])
+    other = GaitRecognizer(CONFIG, BuildEncoder("e" * 64), gallery)
+    result = walk(other, Street(1), {1: 1})[1]
+    assert result.status == Status.UNKNOWN
+    assert result.reason == "the gallery's 4 templates are of another model than eeeeeeeeeeee: enrol those people again"
+    assert "4 of model ffffffffffff; enrol those people again" in other.gallery_note
+    assert other.enroll("Anna", 1).templates == 8  # 4 of each model
+    assert walk(other, Street(2, tracker="later"), {1: 1})[1].name == "Anna"
+
+
+def test_a_restart_keeps_everybody(tmp_path):
+    with Gallery(tmp_path / "gallery.db") as gallery:
+        enroll_people(GaitRecognizer(CONFIG, BuildEncoder(), gallery), ["Anna", "Ben"])
+    with Gallery(tmp_path / "gallery.db") as gallery:
+        results = walk(GaitRecognizer(CONFIG, BuildEncoder(), gallery), Street(1), {1: 1, 2: 2})
+    assert [results[track].name for track in (1, 2)] == ["Anna", "Ben"]
+
+
+@pytest.mark.parametrize(
+    ("change", "before", "after"),
+    [
+        (lambda gallery: gallery.rename("Anna", "Annabel"), "Anna", "Annabel"),
+        (lambda gallery: gallery.remove("Anna"), "Anna", ""),
+        (lambda gallery: gallery.rename("Anna", "Ben"), "Anna", "Ben"),  # merged
+    ],
+)
+def test_changes_by_another_process_are_followed(recognizer, gallery, change, before, after):
+    enroll_people(recognizer, ["Anna", "Ben"])
+    street = Street(1)
+    assert walk(recognizer, street, {1: 1})[1].name == before
+    with Gallery(gallery.path) as command_line:
+        change(command_line)
+    assert walk(recognizer, street, {1: 1}, frames=3)[1].name == after
+
+
+def test_a_removed_name_is_gone_with_the_next_frame(recognizer, gallery):
+    enroll_people(recognizer, ["Anna", "Ben"])
+    street = Street(1)
+    walk(recognizer, street, {1: 1})
+    gallery.remove("Anna")
+    result = recognizer.process(street.frame({1: 1}))[0]
+    assert (result.status, result.name) == (Status.PENDING, "")
+    assert "Anna" not in [candidate.name for candidate in result.candidates]
+
+
+# Enrolment.
+
+
+@pytest.mark.parametrize(
+    ("frames", "samples", "templates"),
+    [
+        (10, [10], 1),  # just long enough
+        (19, [19], 1),
+        (20, [20, 10, 10], 3),  # the whole window and its halves
+        (45, [30, 10, 10, 10], 4),  # the window keeps the newest 30
+    ],
+)
+def test_templates_of_an_enrolment(gallery, frames, samples, templates):
+    encoder = BuildEncoder()
+    recognizer = GaitRecognizer(CONFIG, encoder, gallery)
+    walk(recognizer, Street(1), {5: 1}, frames=frames)
+    result = recognizer.enroll("Anna", 5)
+    assert (result.success, result.track_id, result.samples, result.templates) == (True, 5, samples[0], templates)
+    assert result.message == f"enrolled 'Anna' from track 5: {samples[0]} samples, {templates} templates now"
+    assert encoder.window_batches[-1] == samples
+
+
+@pytest.mark.parametrize(
+    ("name", "track_id", "said"),
+    [
+        ("", 1, "empty or only blanks"),
+        ("x" * 65, 1, "65 characters"),
+        ("Anna\n", 1, "control character"),
+        (
+            "Anna",
+            99,
+            "track 99 is unknown: in view are 1 (10 of 10 samples), 2 (10 of 10 samples), 3 (4 of 10 samples)",
+        ),
+        ("Anna", 3, "track 3 has 4 of 10 samples: let the person walk on and call again"),
+        ("Anna", -1, "3 pedestrians are in view, give the track_id of one of them: 1 (10 of 10 samples)"),
+    ],
+)
+def test_enrolments_refused(recognizer, gallery, name, track_id, said):
+    street = Street(1)
+    walk(recognizer, street, {1: 1, 2: 2}, frames=8)
+    walk(recognizer, street, {1: 1, 2: 2, 3: 3}, frames=4)
+    result = recognizer.enroll(name, track_id)
+    assert not result.success
+    assert said in result.message
+    assert gallery.identities() == []
+
+
+def test_enrolling_says_why_samples_are_missing(recognizer):
+    street = Street(1)
+    walk(recognizer, street, {1: 1}, frames=2)
+    walk(recognizer, street, {1: 1}, frames=20, moving=False)
+    assert (
+        recognizer.enroll("Anna").message
+        == "track 1 has 2 of 10 samples (standing still): let the person walk on and call again"
+    )
+    assert recognizer.process(street.frame({1: 1}, moving=False))[0].reason == "2 of 10 samples (standing still)"
+
+
+def test_enrolling_with_nobody_in_view(recognizer):
+    said = "no pedestrian is in view: let one person walk past the sensors and call again"
+    assert recognizer.enroll("Anna").message == said
+    street = Street(1)
+    walk(recognizer, street, {1: 1})
+    recognizer.process(street.frame({}))
+    assert recognizer.enroll("Anna", -1).message == said
+    assert recognizer.enroll("Anna", 8).message == "track 8 is unknown: no pedestrian is in view"
+
+
+@pytest.mark.parametrize(
+    ("frames_gone", "success"),
+    [
+        (30, True),  # 3.0 s
+        (31, False),  # longer than window.keep_s
+    ],
+)
+def test_enrolling_right_after_somebody_has_passed(recognizer, frames_gone, success):
+    street = Street(1)
+    walk(recognizer, street, {1: 1})
+    for _ in range(frames_gone):
+        recognizer.process(street.frame({}))
+    assert recognizer.enroll("Anna", 1).success is success
+
+
+def test_the_only_pedestrian_in_view(recognizer):
+    street = Street(1)
+    walk(recognizer, street, {1: 1, 2: 2})
+    walk(recognizer, street, {2: 2}, frames=2)
+    result = recognizer.enroll("Ben")
+    assert (result.success, result.track_id) == (True, 2)
+
+
+def test_one_track_number_at_two_trackers_is_ambiguous(recognizer):
+    for tracker in ("front", "rear"):
+        walk(recognizer, Street(1, tracker), {4: 1})
+    result = recognizer.enroll("Anna", 4)
+    assert not result.success
+    assert "track 4 exists at the trackers 'front', 'rear'" in result.message
+
+
+def test_enrolling_somebody_elses_walk_is_noted(recognizer):
+    enroll_people(recognizer, ["Anna"])
+    walk(recognizer, Street(1), {1: 1})
+    assert "note" not in recognizer.enroll("Anna", 1).message
+    result = recognizer.enroll("Anne", 1)
+    assert result.success
+    assert "note: this walk is like that of 'Anna' (0.0" in result.message
+
+
+def test_a_full_or_locked_store_is_an_answer(recognizer, gallery):
+    walk(recognizer, Street(1), {1: 1})
+    gallery._connection.execute(
+        f"PRAGMA max_page_count = {gallery._connection.execute('PRAGMA page_count').fetchone()[0]}"
+    )
+    answers = [recognizer.enroll("Anna", 1) for _ in range(100)]
+    assert not answers[-1].success
+    assert "the disk is full" in answers[-1].message
+    assert recognizer.process(Street(9, "other").frame({1: 1}))  # and recognising goes on
+
+
+# One sensor missing.
+
+
+def test_lidar_only_walks_match_lidar_only_templates(recognizer):
+    street = Street(1)
+    walk(recognizer, street, {1: 1}, crop=None)
+    enrolled = recognizer.enroll("Anna", 1)
+    assert ", from the LiDAR alone" in enrolled.message
+    result = walk(recognizer, Street(2, "later"), {1: 1}, crop=None)[1]
+    assert (result.status, result.name, result.modalities) == (Status.KNOWN, "Anna", Modality.POINTS)
+    assert result.threshold == pytest.approx(0.12 * 0.85)
+    assert result.reason.endswith(", from the LiDAR alone")
+
+
+def test_a_lidar_only_walk_gets_no_name_from_templates_of_both_sensors(recognizer):
+    enroll_people(recognizer, ["Anna"])
+    result = walk(recognizer, Street(1), {1: 1}, crop=None)[1]
+    assert (result.status, result.modalities) == (Status.UNKNOWN, Modality.POINTS)
+    assert "'Anna' at 0.0" in result.reason
+    assert "was not enrolled from the LiDAR alone" in result.reason
+
+
+# Bad input and time.
+
+
+def test_time_running_backwards_starts_over(recognizer):
+    enroll_people(recognizer, ["Anna"])
+    street = Street(1)
+    assert walk(recognizer, street, {1: 1})[1].name == "Anna"
+    street.index = 0  # the bag loops
+    result = recognizer.process(street.frame({1: 2}))[0]
+    assert (result.status, result.samples) == (Status.PENDING, 1)
+
+
+def test_a_gap_forgets_who_it_was(recognizer):
+    enroll_people(recognizer, ["Anna"])
+    street = Street(1)
+    walk(recognizer, street, {1: 1})
+    street.index += 20
+    assert recognizer.process(street.frame({1: 1}))[0].status == Status.PENDING
+
+
+def test_standing_still_keeps_the_name(recognizer):
+    enroll_people(recognizer, ["Anna"])
+    street = Street(1)
+    walk(recognizer, street, {1: 1})
+    assert walk(recognizer, street, {1: 1}, moving=False, frames=50)[1].name == "Anna"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"points": np.full((128, 3), np.inf, np.float32)},
+        {"points": np.zeros((5, 7), np.float32)},
+        {"crop": np.zeros((3, 3), np.uint8)},
+        {"crop": np.zeros((0, 0, 3), np.uint8)},
+        {"center": np.full(3, np.nan)},
+        {"velocity": np.full(3, np.nan)},
+        {"points": body(1, np.random.default_rng(0), count=9)},  # fewer than the network takes
+        {"crop": np.zeros((480, 640, 3), np.uint8)},  # any size
+    ],
+)
+def test_one_odd_pedestrian_never_harms_the_others(recognizer, changes):
+    enroll_people(recognizer, ["Anna"])
+    street = Street(1)
+    for _ in range(14):
+        frame = street.frame({1: 1})
+        odd = street.pedestrian(2, 5, **changes)
+        results = recognizer.process(dataclasses.replace(frame, pedestrians=(odd, *frame.pedestrians)))
+    assert [result.track_id for result in results] == [2, 1]
+    assert results[1].name == "Anna"
+
+
+def test_more_people_than_max_tracks(gallery):
+    recognizer = GaitRecognizer(with_options(CONFIG, {"window.max_tracks": 3}), BuildEncoder(), gallery)
+    results = recognizer.process(Street(1).frame({track: track for track in range(5)}))
+    assert [result.samples for result in results] == [0, 0, 1, 1, 1]
+    assert results[0].reason == "0 of 10 samples: more tracks than window.max_tracks"
+
+
+@pytest.mark.parametrize(
+    ("options", "frames", "outcome"),
+    [
+        ({}, (1, 30), (10, 30)),
+        ({"window.max_samples": 60}, (1, 30), (10, 30)),  # the bundle takes no more
+        ({"window.min_samples": 2}, (5, 30), (5, 30)),  # nor less
+        ({"window.min_samples": 20, "window.max_samples": 10}, (1, 30), "cannot be more than window.max_samples"),
+        ({"window.min_samples": 20}, (1, 16), "takes windows of 1 to 16 samples"),
+    ],
+)
+def test_window_options_meet_the_bundle(gallery, options, frames, outcome):
+    def make():
+        return GaitRecognizer(with_options(CONFIG, options), BuildEncoder(frames=frames), gallery)
+
+    if isinstance(outcome, str):
+        with pytest.raises(ValueError, match=outcome):
+            make()
+    else:
+        result = walk(make(), Street(1), {1: 1}, frames=70)[1]
+        assert (result.samples_needed, result.samples) == outcome
+
+
+def test_a_gallery_that_fails_while_running_is_said_and_survived(recognizer, gallery):
+    enroll_people(recognizer, ["Anna"])
+    street = Street(1)
+    walk(recognizer, street, {1: 1})
+    gallery._connection.execute("UPDATE templates SET checksum = 1")
+    with gallery._change() as connection:
+        connection.execute(
+            "INSERT INTO audit (at_ns, action, identity_id, name, detail) VALUES (0, 'enroll', 1, 'Anna', '')"
+        )
+    assert recognizer.process(street.frame({1: 1}))[0].name == "Anna"
+    assert "changes of the gallery are not seen" in recognizer.gallery_note
+    assert "a template of 'Anna' is damaged" in recognizer.gallery_note
+
+
+def test_process_and_enroll_from_two_threads(recognizer, gallery):
+    errors, street, stop = [], Street(1), threading.Event()
+
+    def process():
+        try:
+            while not stop.is_set():
+                recognizer.process(street.frame({1: 1, 2: 2}))
+        except Exception as error:
+            errors.append(error)
+
+    walk(recognizer, street, {1: 1, 2: 2})
+    worker = threading.Thread(target=process)
+    worker.start()
+    answers = [recognizer.enroll(f"n{index}", 1 + index % 2) for index in range(20)]
+    gallery.remove("n0")
+    stop.set()
+    worker.join()
+    assert errors == []
+    assert all(answer.success for answer in answers)
+    assert len(gallery.identities()) == 19
+
+
+# The network that is shipped.
+
+
+@pytest.fixture(scope="module")
+def shipped_encoder():
+    if not (default_bundle_path() / "manifest.json").is_file():
+        pytest.skip(f"no bundle at {default_bundle_path()}")
+    return GaitEncoder(load_bundle())
+
+
+def test_the_shipped_network_recognises_the_same_samples(shipped_encoder, gallery):
+    """Bodies of very different build, as a check of the joints, not of accuracy."""
+    config = with_options(
+        RecognitionConfig(), {"window.min_samples": 4, "window.max_samples": 8, "decision.threshold": 1e3}
+    )
+    recognizer = GaitRecognizer(config, shipped_encoder, gallery)
+    for person in (1, 2):
+        walk(recognizer, Street(person, f"enrol {person}"), {person: person}, frames=8)
+        assert recognizer.enroll(f"n{person}", person).success
+    recognizer.forget_tracks()
+    [first], [second] = (
+        walk(recognizer, Street(person, f"again {person}"), {person: person}, frames=8).values() for person in (1, 2)
+    )
+    assert (first.candidates[0].name, second.candidates[0].name) == ("n1", "n2")  # same seeds: the same samples
+    assert first.distance < 0.5 * first.candidates[1].distance
+    assert (
+        gallery.templates_for(shipped_encoder.fingerprint).embedding.shape[1:] == shipped_encoder.bundle.embedding_shape
+    )

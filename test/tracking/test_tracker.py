@@ -1,0 +1,199 @@
+"""Life of tracks: birth, death, coasting, crossing, standing clutter, a moving sensor, time going backwards."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from emgait_ros.config import TrackerConfig
+from emgait_ros.tracking.tracker import PedestrianTracker, TrackedPedestrians
+
+PERIOD_NS = 100_000_000
+BODY = (0.6, 0.6, 1.75)
+
+
+def step(tracker: PedestrianTracker, frame: int, places: list[tuple[float, float]], scores: list[float] | None = None, period_ns: int = PERIOD_NS) -> TrackedPedestrians:
+    """One frame of people on the ground z = -1.7 at places x, y."""
+    center = np.array([[x, y, -1.7 + BODY[2] / 2] for x, y in places]).reshape(-1, 3)
+    score = np.ones(len(places)) if scores is None else np.array(scores)
+    return tracker.update(10**18 + frame * period_ns, center, np.tile(BODY, (len(places), 1)), score, np.hypot(center[:, 0], center[:, 1]))
+
+
+def test_a_walker_is_believed_followed_and_called_moving():
+    tracker = PedestrianTracker(tracker_id="t")
+    random = np.random.default_rng(0)
+    reports = [step(tracker, k, [(10 + 0.13 * k + random.normal(0, 0.04), 2 + random.normal(0, 0.04))]) for k in range(40)]
+    first = next(k for k, report in enumerate(reports) if len(report))
+    assert first == TrackerConfig().confirm_hits - 1
+    assert {int(i) for report in reports for i in report.track_id} == {1}
+    last = reports[-1]
+    np.testing.assert_allclose(last.velocity[0], [1.3, 0.0], atol=0.15)
+    np.testing.assert_allclose(last.position[0], [10 + 0.13 * 39, 2], atol=0.1)
+    assert last.moving[0]
+    assert last.bottom[0] == pytest.approx(-1.7, abs=0.01)
+    assert last.size[0] == pytest.approx(BODY, abs=0.01)
+
+
+@pytest.mark.parametrize("noise_m", [0.02, 0.1])  # a pole up close, a post at 50 m
+def test_what_stands_never_moves(noise_m):
+    tracker = PedestrianTracker()
+    random = np.random.default_rng(1)
+    moving = [step(tracker, k, [(30 + random.normal(0, noise_m), 5 + random.normal(0, noise_m))]).moving.any() for k in range(300)]
+    assert not any(moving)
+
+
+def test_a_walker_who_stops_stands():
+    tracker = PedestrianTracker()
+    reports = [step(tracker, k, [(10 + 0.13 * min(k, 25), 0)]) for k in range(60)]
+    assert reports[25].moving[0]
+    assert not reports[-1].moving[0]
+
+
+@pytest.mark.parametrize(
+    ("hidden_frames", "same"),
+    [
+        (5, True),  # behind a pole
+        (11, True),  # behind a van: coasted to the end
+        (20, True),  # longer than coasting: linked again by place
+        (60, False),  # gone for six seconds: somebody new
+    ],
+)
+def test_occlusion(hidden_frames, same):
+    tracker = PedestrianTracker()
+    numbers, coasting = [], 0
+    for k in range(120):
+        hidden = 40 <= k < 40 + hidden_frames
+        report = step(tracker, k, [] if hidden else [(5 + 0.12 * k, 3.0)])
+        numbers += report.track_id.tolist()
+        if hidden:
+            assert (report.detection == -1).all()
+            coasting += len(report)
+    assert (len(set(numbers)) == 1) == same
+    assert coasting == min(hidden_frames, round(TrackerConfig().max_coast_s * 10))
+
+
+@pytest.mark.parametrize(
+    ("hits", "believed"),
+    [
+        (1, False),  # a flash
+        (2, False),
+        (4, True),
+    ],
+)
+def test_birth(hits, believed):
+    tracker = PedestrianTracker()
+    shown = [len(step(tracker, k, [(10, 0)] if k < hits else [])) for k in range(10)]
+    assert any(shown) == believed
+    assert shown[-1] == believed  # a believed one coasts
+
+
+def test_doubtful_detections_carry_a_track_but_never_begin_one():
+    tracker = PedestrianTracker()
+    assert not any(len(step(tracker, k, [(10, 0)], [0.4])) for k in range(40))
+    tracker = PedestrianTracker()
+    for k in range(10):
+        step(tracker, k, [(10 + 0.1 * k, 0)])
+    reports = [step(tracker, k, [(10 + 0.1 * k, 0)], [0.4]) for k in range(10, 20)]
+    assert all(report.detection.tolist() == [0] for report in reports)
+
+
+def test_numbers_are_never_used_again():
+    tracker = PedestrianTracker(dataclasses.replace(TrackerConfig(), confirm_hits=1, max_coast_s=0.2, relink_s=0.0))
+    seen: list[int] = []
+    frame = 0
+    for visit in range(20):
+        for _ in range(3):
+            seen += step(tracker, frame, [(5 + visit, 0)]).track_id.tolist()
+            frame += 1
+        frame += 20
+        if visit == 10:
+            tracker.reset()
+    assert len(set(seen)) == 20
+
+
+def test_time_going_backwards_forgets_tracks_but_not_numbers():
+    tracker = PedestrianTracker(tracker_id="t")
+    for k in range(10):
+        before = step(tracker, k, [(10, 0)])
+    assert len(before) == 1
+    assert len(step(tracker, 3, [(10, 0)])) == 0
+    for k in range(4, 10):
+        after = step(tracker, k, [(10, 0)])
+    assert after.track_id[0] > before.track_id[0]
+    assert tracker.tracker_id == "t"
+
+
+def test_the_same_stamp_twice_and_empty_frames_are_harmless():
+    tracker = PedestrianTracker()
+    for k in (0, 0, 1, 1, 2, 3, 4):
+        report = step(tracker, k, [(10, 0)])
+    assert len(report) == 1
+    assert np.isfinite(report.position).all()
+    assert np.isfinite(report.velocity).all()
+    for k in range(5, 60):
+        report = step(tracker, k, [])
+    assert len(report) == 0
+
+
+def test_runs_have_names_of_their_own():
+    assert PedestrianTracker().tracker_id != PedestrianTracker().tracker_id
+
+
+def test_two_who_cross_keep_their_numbers():
+    tracker = PedestrianTracker()
+    random = np.random.default_rng(5)
+    start: dict[str, int] = {}
+    for k in range(60):
+        places = {"east": (10 + 0.12 * (k - 30), 0.25), "west": (10 - 0.12 * (k - 30), -0.25)}
+        noisy = [(x + random.normal(0, 0.04), y + random.normal(0, 0.04)) for x, y in places.values()]
+        report = step(tracker, k, noisy)
+        if k == 10:
+            start = {name: _number_at(report, place) for name, place in places.items()}
+    assert {name: _number_at(report, place) for name, place in places.items()} == start
+
+
+def _number_at(report: TrackedPedestrians, place: tuple[float, float]) -> int:
+    distance = np.hypot(*(report.position - place).T)
+    assert distance.min() < 0.3
+    return int(report.track_id[distance.argmin()])
+
+
+def crowd(count: int = 12, frames: int = 150, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
+    """People crossing a square in straight lines, some of them unseen behind others; per frame: places, who."""
+    random = np.random.default_rng(seed)
+    angle = np.arange(count) * (2 * np.pi / count) + random.normal(0, 0.15, count)
+    speed = random.uniform(0.9, 1.6, count)
+    aim = random.uniform(-2.5, 2.5, (count, 2))
+    start = 9.0 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    heading = (aim - start) / np.linalg.norm(aim - start, axis=1, keepdims=True)
+    out = []
+    for k in range(frames):
+        place = start + heading * (speed * k * 0.1)[:, None] + [20, 0]
+        azimuth, distance = np.arctan2(place[:, 1], place[:, 0]), np.hypot(*place.T)
+        in_front = (distance[None] < distance[:, None] - 0.3) & (np.abs(azimuth[None] - azimuth[:, None]) * distance[:, None] < 0.22)
+        seen = ~in_front.any(1) & (random.random(count) > 0.03)
+        out.append((place + random.normal(0, 0.05, place.shape), seen))
+    return out
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_twelve_people_crossing(seed):
+    """IDF1 over the frames in which a person is seen: identities are one-to-one to tracks."""
+    from scipy.optimize import linear_sum_assignment
+
+    tracker = PedestrianTracker()
+    together = np.zeros((12, 200))
+    truth = shown = 0
+    for k, (places, seen) in enumerate(crowd(seed=seed)):
+        order = np.random.default_rng(k).permutation(np.flatnonzero(seen))
+        report = step(tracker, k, [tuple(places[i]) for i in order])
+        truth += len(places)
+        shown += len(report)
+        distance = np.hypot(*(report.position[:, None] - places[None]).transpose(2, 0, 1))
+        for track, person in zip(*linear_sum_assignment(distance), strict=True):
+            if distance[track, person] < 1.0:
+                together[person, report.track_id[track]] += 1
+    rows, columns = linear_sum_assignment(-together)
+    assert 2 * together[rows, columns].sum() / (truth + shown) >= 0.95
