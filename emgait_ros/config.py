@@ -57,7 +57,7 @@ class DetectorConfig:
     max_height_m: float = option(2.2, "Nobody is taller; poles, walls and trees are.", unit="m", low=1, high=3)
     max_width_m: float = option(1.3, "Largest horizontal extent: a long stride seen from the side with swinging arms.", unit="m", low=0.3, high=3)
     min_points: int = option(8, "Fewer returns say nothing about a gait; a person at 50 m has 15-25.", low=3, high=1000)
-    min_score: float = option(0.35, "Detections the shape model trusts less are dropped.", low=0, high=1)
+    min_score: float = option(0.5, "Detections the shape model trusts less are dropped.", low=0, high=1)
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class TrackerConfig:
     confirm_hits: int = option(4, "Detections before a track is believed: 0.4 s at 10 Hz.", low=1, high=50)
     max_coast_s: float = option(1.2, "How long a hidden pedestrian is followed blindly.", unit="s", low=0.1, high=10)
     relink_s: float = option(2.0, "A pedestrian who reappears where a lost track must be by then gets its number back.", unit="s", low=0, high=30)
-    acceleration_m_s2: float = option(1.5, "Process noise of the constant-velocity model: people stop and turn.", unit="m/s^2", low=0.1, high=10)
-    position_noise_m: float = option(0.08, "Measurement noise of a box centre; grows with range.", unit="m", low=0.01, high=1)
+    acceleration_m_s2: float = option(0.6, "Process noise of the constant-velocity model: more loses people who cross, less those who stop.", unit="m/s^2", low=0.1, high=10)
+    position_noise_m: float = option(0.06, "Measurement noise of a box centre up close; doubled at 30 m.", unit="m", low=0.01, high=1)
     walking_speed_m_s: float = option(0.35, "Slower than this is standing: no gait to see, and poles never walk.", unit="m/s", low=0, high=2)
     walking_distance_m: float = option(0.8, "A track has walked once it came this far from where it began.", unit="m", low=0, high=10)
 
@@ -244,7 +244,7 @@ def check_option(name: str, value: Any, default: Any, metadata: dict[str, Any]) 
     choices = metadata.get("choices")
     if choices and value not in choices:
         raise ValueError(f"parameter '{name}' is '{value}': allowed are {', '.join(choices)}")
-    if name.endswith("T_camera_lidar") and len(value) not in (0, 16):
+    if name.endswith("T_camera_lidar") and isinstance(value, (tuple, list)) and len(value) not in (0, 16):
         raise ValueError(f"parameter '{name}' has {len(value)} numbers: expected 16 (4x4, row-major) or none")
 
 

@@ -99,9 +99,7 @@ def decimate(vertices: np.ndarray, faces: np.ndarray, triangles: int) -> tuple[n
         closest = trimesh.triangles.closest_point(triangles_xyz, np.tile(point, (len(candidates), 1)))
         best = int(np.argmin(((closest - point) ** 2).sum(1)))
         owner[number] = candidates[best]
-        barycentric[number] = trimesh.triangles.points_to_barycentric(
-            triangles_xyz[best][None], closest[best][None]
-        )[0]
+        barycentric[number] = trimesh.triangles.points_to_barycentric(triangles_xyz[best][None], closest[best][None])[0]
     barycentric = np.clip(barycentric, 0, None)
     return new_faces, faces[owner], barycentric / barycentric.sum(1, keepdims=True)
 
@@ -120,9 +118,7 @@ def face_regions(vertices: np.ndarray, faces: np.ndarray, weights: np.ndarray, b
             table |= {"ForeArm": "forearm", "Hand": "hand", "FingerBase": "hand", "HandFinger1": "hand"}
             table |= {"LThumb": "hand", "RThumb": "hand"}
             of_bone[bone] = table.get(name, "torso")
-    vertex_weight = np.stack(
-        [weights[:, [of_bone[b] == region for b in bones]].sum(1) for region in REGIONS], axis=1
-    )
+    vertex_weight = np.stack([weights[:, [of_bone[b] == region for b in bones]].sum(1) for region in REGIONS], axis=1)
     region = vertex_weight[faces].sum(1).argmax(1)
     centre = vertices[faces].mean(1)
     head = np.unique(faces[region == REGIONS.index("face")])
@@ -162,8 +158,10 @@ def main() -> None:
     unit = np.abs(coefficients).max(0)
     coefficients, basis = coefficients / unit, basis[:count] * unit[:, None]
     error = np.abs(coefficients.astype(np.float16).astype(float) @ basis.astype(np.float16) + centre - states)
-    print(f"{len(new_faces)} triangles, {len(weights)} vertices; mean error {1000 * error.mean():.3f} mm, "
-          f"largest {1000 * error.max():.2f} mm")
+    print(
+        f"{len(new_faces)} triangles, {len(weights)} vertices; mean error {1000 * error.mean():.3f} mm, "
+        f"largest {1000 * error.max():.2f} mm"
+    )
 
     sizes = [len(values) for values in ADULT_GRID.values()]
     np.savez_compressed(

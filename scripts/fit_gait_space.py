@@ -31,7 +31,9 @@ def fourier_series(walk: RetargetedWalk, body: Body) -> tuple[np.ndarray, float]
     left, right = (walk.rotation_vectors[:, body.bone[f"{side}UpLeg"], 1] for side in ("Left", "Right"))
     apart = left - right
     periods = np.arange(0.8, 1.7, 0.005)
-    errors = [np.square(apart - _design(time, p, 3) @ np.linalg.lstsq(_design(time, p, 3), apart)[0]).sum() for p in periods]
+    errors = [
+        np.square(apart - _design(time, p, 3) @ np.linalg.lstsq(_design(time, p, 3), apart)[0]).sum() for p in periods
+    ]
     period = float(periods[int(np.argmin(errors))])
     design = _design(time, period, HARMONICS)
     flat = walk.rotation_vectors.reshape(len(time), -1)
@@ -99,11 +101,11 @@ def main() -> None:
     groups = np.concatenate([member, member + len(names)])
     subject_mean = np.array([scores[groups == g].mean(0) for g in range(2 * len(names))])
     several = [g for g in range(2 * len(names)) if (groups == g).sum() > 1]
-    within = np.sqrt(
-        np.mean([scores[groups == g].var(0, ddof=1) for g in several], axis=0)
+    within = np.sqrt(np.mean([scores[groups == g].var(0, ddof=1) for g in several], axis=0))
+    print(
+        f"{kept} components hold {KEPT_VARIANCE:.0%}; between {np.degrees(subject_mean.std(0)).round(1)}, "
+        f"within {np.degrees(within).round(1)} deg"
     )
-    print(f"{kept} components hold {KEPT_VARIANCE:.0%}; between {np.degrees(subject_mean.std(0)).round(1)}, "
-          f"within {np.degrees(within).round(1)} deg")
 
     shape = (kept, len(body.bone_names), 3, 2, HARMONICS + 1)
     parts = basis[:kept].reshape(shape)

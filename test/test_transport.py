@@ -43,7 +43,7 @@ def test_the_profile_is_the_one_of_this_checkout(repository):
 
 def test_a_missing_file_names_the_places(tmp_path):
     with pytest.raises(
-        FileNotFoundError, match="config/none.xml of emgait_ros was not found: looked for .*install the package again"
+        FileNotFoundError, match=r"config/none\.xml of emgait_ros was not found: looked for .*install the package again"
     ):
         shipped_path("config/none.xml")
 

@@ -15,19 +15,22 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from typing import TYPE_CHECKING, Any
 
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
-from emgait_ros.doctor.backends import check_backends, check_gallery, check_model
-from emgait_ros.doctor.environment import check_environment, check_shared_memory
 from emgait_ros.doctor.findings import Finding, Level, Page, collect, fail, ok, warn
-from emgait_ros.doctor.installation import check_interpreter, check_packages, check_ros
-from emgait_ros.doctor.live import judge
-from emgait_ros.doctor.parameter_file import load_parameters
+
+# Nothing else is imported here: on a broken installation the page must come all the same, and say what is broken.
+if TYPE_CHECKING:
+    from emgait_ros.doctor.observations import LiveSystem
+
+SHORTEST_S, LONGEST_S = 3.0, 3600.0  # discovery takes a second, and a topic counts as silent after two
+NOT_STARTABLE = fail(
+    "live system", "was not watched: ROS ends any process that starts with this middleware", "see the section Transport"
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,30 +50,54 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check, print the page; 1 if something is broken."""
+    if args.live is not None and not SHORTEST_S <= args.live <= LONGEST_S:
+        raise ValueError(f"--live is {args.live:g} s: expected {SHORTEST_S:g} to {LONGEST_S:g}")
     page = Page()
     tracker, recognizer, findings = _parameters(args)
-    page.add("Installation", collect(check_interpreter, "Python"))
-    page.add("Installation", collect(check_packages, "packages"))
-    page.add("ROS", collect(check_ros, "ROS packages"))
+    _check(page, "Installation", "installation", "check_interpreter")
+    _check(page, "Installation", "installation", "check_packages")
+    _check(page, "ROS", "installation", "check_ros")
     page.add("ROS", findings)
-    page.add("Model", collect(check_backends, "backends"))
-    page.add("Model", collect(lambda: check_model(recognizer), "bundle"))
-    page.add("Gallery", collect(lambda: check_gallery(recognizer), "gallery"))
-    page.add("Transport", collect(check_environment, "environment"))
-    page.add("Transport", collect(check_shared_memory, "shared memory"))
+    _check(page, "Model", "backends", "check_backends")
+    _check(page, "Model", "backends", "check_model", recognizer)
+    _check(page, "Gallery", "backends", "check_gallery", recognizer)
+    _check(page, "Transport", "environment", "check_environment")
+    _check(page, "Transport", "environment", "check_shared_memory")
     if args.live is not None:
-        page.add(f"Live system, watched for {args.live:g} s", _live(args.live, tracker, recognizer))
-    # Piped into a file a line may be as long as it likes.
-    page.show(Console(width=min(shutil.get_terminal_size((140, 24)).columns, 160), highlight=False))
+        startable = not any(f.subject == "middleware" and f.level is Level.FAIL for f in page)
+        section = f"Live system, watched for {args.live:g} s"
+        page.add(section, _live(args.live, tracker, recognizer) if startable else [NOT_STARTABLE])
+    _show(page)
     if args.json:
         args.json.write_text(json.dumps(page.to_dict(), indent=2, default=str), encoding="utf-8")
     return 1 if page.level is Level.FAIL else 0
+
+
+def _check(page: Page, section: str, module: str, name: str, *arguments: Any) -> None:
+    """Put what a check of ``emgait_ros.doctor`` finds on the page."""
+
+    def check() -> Iterator[Finding]:
+        yield from getattr(import_module(f"emgait_ros.doctor.{module}"), name)(*arguments)
+
+    page.add(section, collect(check, name.removeprefix("check_")))
+
+
+def _show(page: Page) -> None:
+    try:
+        from rich.console import Console
+    except ImportError:
+        print(page.text())
+        return
+    # Piped into a file there is no terminal whose width could be asked for.
+    page.show(Console(width=min(shutil.get_terminal_size((140, 24)).columns, 160), highlight=False))
 
 
 def _parameters(args: argparse.Namespace) -> tuple[TrackerNodeConfig, RecognizerNodeConfig, list[Finding]]:
     tracker, recognizer, findings = TrackerNodeConfig(), RecognizerNodeConfig(), []
     if args.params:
         try:
+            from emgait_ros.doctor.parameter_file import load_parameters
+
             tracker, recognizer, unknown = load_parameters(args.params)
             findings = [
                 warn("parameters", sentence, "correct the name: `ros2 param list` shows the known ones")
@@ -78,7 +105,7 @@ def _parameters(args: argparse.Namespace) -> tuple[TrackerNodeConfig, Recognizer
             ]
             if not findings:
                 findings = [ok("parameters", f"{args.params}: all names and values are known")]
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ImportError) as error:
             findings = [fail("parameters", str(error), "correct the file; the checks below go on with the defaults")]
     topics: dict[str, Any] = {
         "topics.cloud": args.cloud,
@@ -92,16 +119,19 @@ def _parameters(args: argparse.Namespace) -> tuple[TrackerNodeConfig, Recognizer
 
 
 def _live(seconds: float, tracker: TrackerNodeConfig, recognizer: RecognizerNodeConfig) -> list[Finding]:
-    try:
+    def look() -> list[Finding]:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        from emgait_ros.doctor.live import judge
         from emgait_ros.nodes.graph_probe import watch
-    except ImportError as error:
-        return [
-            fail(
-                "rclpy", f"cannot be imported: {error}", "the live system cannot be watched: see the section ROS above"
+
+        columns = (TextColumn("watching the live system"), BarColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("", total=seconds)
+            system: LiveSystem = watch(
+                tracker, recognizer, seconds, lambda elapsed: progress.update(task, completed=elapsed)
             )
-        ]
-    columns = (TextColumn("watching the live system"), BarColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=seconds)
-        system = watch(tracker, recognizer, seconds, lambda elapsed: progress.update(task, completed=elapsed))
-    return collect(lambda: judge(system, tracker), "live system")
+        return list(judge(system, tracker))
+
+    return collect(look, "live system")

@@ -22,11 +22,12 @@ GROUND_TRUTH = "/ground_truth"
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Where everybody really was: (n,) walker numbers and (n, 3) box centres, m, LiDAR frame."""
+    """Where everybody really was, one row a person: (n,) numbers, (n, 3) box centres (m, LiDAR frame), (n,) LiDAR returns."""
 
     stamp_ns: int
     walkers: Int64
     centers: Float64
+    point_count: Int64
 
 
 class BagRecording(Rosbag):
@@ -140,7 +141,8 @@ class BagRecording(Rosbag):
         array = self.deserialize(message)
         centers = np.array([(p.center.x, p.center.y, p.center.z) for p in array.pedestrians]).reshape(-1, 3)
         walkers = np.array([p.track_id for p in array.pedestrians], dtype=np.int64)
-        return GroundTruth(_peek_stamp_ns(message), walkers, centers)
+        point_count = np.array([p.point_count for p in array.pedestrians], dtype=np.int64)
+        return GroundTruth(_peek_stamp_ns(message), walkers, centers, point_count)
 
     def _frame(self, pair: Pair, camera: _CameraOfBag) -> Iterator[SensorFrame]:
         try:

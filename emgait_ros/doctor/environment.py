@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
@@ -36,7 +37,7 @@ def check_middleware(name: str, environ: Mapping[str, str]) -> Finding:
     if not name:
         return ok("middleware", "RMW_IMPLEMENTATION is not set: Fast DDS, the default")
     prefixes = [Path(prefix) for prefix in environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
-    prefixes.append(Path(os.sys.prefix))  # type: ignore[attr-defined]
+    prefixes.append(Path(sys.prefix))
     if not any((prefix / "lib" / f"lib{name}.so").exists() for prefix in prefixes):
         return fail(
             "middleware",

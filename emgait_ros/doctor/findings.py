@@ -6,11 +6,10 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Level(IntEnum):
@@ -60,6 +59,12 @@ def collect(check: Callable[[], Iterable[Finding]], subject: str) -> list[Findin
     found: list[Finding] = []
     try:
         found.extend(check())
+    except ImportError as error:
+        found.append(
+            fail(subject, f"cannot be checked: {error}", "install what is missing, see the section Installation")
+        )
+    except (OSError, ValueError) as error:
+        found.append(fail(subject, str(error), "correct that and run the doctor again"))
     except Exception as error:  # whatever a broken installation throws
         found.append(fail(subject, f"the check itself failed: {type(error).__name__}: {error}", "report this"))
     return found
@@ -84,7 +89,10 @@ class Page:
         return (finding for findings in self.sections.values() for finding in findings)
 
     def show(self, console: Console) -> None:
-        """Print the page."""
+        """Print the page in colours."""
+        from rich.markup import escape
+        from rich.table import Table
+
         colours = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
         for section, findings in self.sections.items():
             table = Table(
@@ -99,11 +107,23 @@ class Page:
                 table.add_row(f"[{colour}]{finding.level.name}[/]", escape(finding.subject), text)
             console.print(table)
             console.print()
+        console.print(f"[{colours[self.level]}]{self.summary}[/]")
+
+    def text(self) -> str:
+        """The page without colours, for a machine where even rich is missing."""
+        lines = []
+        for section, findings in self.sections.items():
+            lines.append(section)
+            for finding in findings:
+                lines.append(f"{finding.level.name:4}  {finding.subject}: {finding.what}")
+                lines += [f"      -> {finding.fix}"] if finding.fix else []
+        return "\n".join([*lines, self.summary])
+
+    @property
+    def summary(self) -> str:
+        """How many findings there are of each level."""
         count = {level: sum(finding.level == level for finding in self) for level in Level}
-        colour = colours[self.level]
-        console.print(
-            f"[{colour}]{count[Level.FAIL]} broken, {count[Level.WARN]} to look at, {count[Level.OK]} fine[/]"
-        )
+        return f"{count[Level.FAIL]} broken, {count[Level.WARN]} to look at, {count[Level.OK]} fine"
 
     def to_dict(self) -> dict[str, Any]:
         """For a JSON file."""

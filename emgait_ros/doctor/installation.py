@@ -13,7 +13,6 @@ from importlib.util import find_spec
 from typing import Any
 
 from emgait_ros.doctor.findings import Finding, fail, ok, warn
-from emgait_ros.samples import Pedestrian
 
 PYTHON_FROM, PYTHON_TO = (3, 10), (3, 13)
 SETUP = "run `make setup` (pip), or `rosdep install` and `pip install -r requirements/runtime.txt` in a ROS workspace"
@@ -138,6 +137,8 @@ def _numbers(version: str) -> list[int]:
 
 
 def _check_messages() -> Finding:
+    from emgait_ros.samples import Pedestrian
+
     try:
         message = import_module("emgait_msgs.msg").Pedestrian
         fields = set(message.get_fields_and_field_types())

@@ -86,7 +86,7 @@ def write_bundle(
         folder.mkdir()
         graphs = export_graphs(network, folder, samples)
         save_weights(network, folder / "weights.safetensors", classifier=False)
-        _write_json(folder / "config.json", dataclasses.replace(config, classes=0).to_dict())
+        _write_json(folder / "config.json", _portable(config).to_dict())
         manifest: dict[str, Any] = {
             "format": FORMAT,
             "name": name,
@@ -219,6 +219,12 @@ def window_of(image: Tensor, point: Tensor) -> dict[str, Tensor]:
         "point_features": torch.stack([point, point.flip(0)]),
         "frame_mask": frame_mask,
     }
+
+
+def _portable(config: EMGaitNetConfig) -> EMGaitNetConfig:
+    """Without classifier, and without the path of a CLIP file on this machine: its weights are in the bundle."""
+    tag = "" if Path(config.clip.pretrained).suffix else config.clip.pretrained
+    return dataclasses.replace(config, classes=0, clip=dataclasses.replace(config.clip, pretrained=tag))
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:

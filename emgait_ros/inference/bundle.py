@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from emgait_ros.inference.engine import TensorSpec
 from emgait_ros.inference.preprocessing import Preprocessing
+from emgait_ros.shipped import shipped_path
 
 FORMAT = 1
 DEFAULT_BUNDLE = "emgait-sim"
@@ -85,12 +84,8 @@ class Bundle:
 
 
 def default_bundle_path() -> Path:
-    """Folder of the bundle shipped with the package: in a checkout or where colcon installed it."""
-    checkout = Path(__file__).resolve().parents[2] / "models"
-    prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
-    places = [checkout, *(Path(prefix) / "share" / "emgait_ros" / "models" for prefix in prefixes if prefix)]
-    found = (place / DEFAULT_BUNDLE for place in places if (place / DEFAULT_BUNDLE / "manifest.json").is_file())
-    return next(found, checkout / DEFAULT_BUNDLE)
+    """Folder of the bundle shipped with the package; raises FileNotFoundError naming where it was looked for."""
+    return shipped_path(f"models/{DEFAULT_BUNDLE}")
 
 
 def load_bundle(path: str | Path = "") -> Bundle:

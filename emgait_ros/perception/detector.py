@@ -107,17 +107,18 @@ def shape_score(
     top, bottom, distance = shape["top"].astype(np.float64), shape["bottom"], shape["range"]
     beam = RING_SPACING * distance
     tall = ramp(top, config.min_height_m + 0.1, config.min_height_m + 0.5) * ramp(top, config.max_height_m, 1.95)
-    seen = ramp(top - bottom, 0.25, 0.6)
+    seen = ramp(top - bottom, 0.2, 0.5)
     stands = ramp(bottom - np.maximum(hidden, 0.1) - beam, 0.7, 0.3)
     head = ramp(shape["head_width"], 0.9, 0.66)
-    thick = ramp(np.maximum(shape["slice_width"], 0.5 * shape["trunk_width"]), 0.08, 0.18)
+    unseen = 0.0025 * distance  # the outermost returns lie this far inside the outline
+    thick = ramp(np.maximum(shape["slice_width"], 0.5 * shape["trunk_width"]) + unseen, 0.08, 0.18)
     narrow = ramp(shape["trunk_width"], config.max_width_m, 0.9) * ramp(shape["length"], config.max_width_m, 1.1)
     no_bicycle = ramp(shape["low_length"], 1.55, 1.2)
     surface = ramp(shape["depth_spread"], 0.25, 0.17)
     filled = ramp(shape["slices"] / ((top - bottom) / np.maximum(0.2, 1.3 * beam) + 1e-6), 0.3, 0.7)
     solid = ramp(shape["count"] / np.maximum(expected, 1e-6), 0.15, 0.4)
-    through = np.where(freest > top - 0.1, 0.4, np.where(hidden > top - 0.1, 0.7, 1.0))  # leaves, a fence, a gap
-    cut = np.where(np.abs(ceiling - top) < 0.1 + beam, 0.5, 1.0)  # may go on above the highest beam
+    through = np.where(freest > top - 0.1, 0.4, np.where(hidden > top - 0.1, 0.6, 1.0))  # leaves, a fence, a gap
+    cut = np.where((np.abs(ceiling - top) < 0.1 + beam) & (top > 1.85), 0.4, 1.0)  # may go on above the highest beam
     return tall * seen * stands * head * thick * narrow * no_bicycle * surface * filled * solid * through * cut
 
 

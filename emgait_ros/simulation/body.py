@@ -71,7 +71,9 @@ class Body:
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
-            raise FileNotFoundError(f"body data is missing: {path}; run scripts/export_body.py or reinstall the package")
+            raise FileNotFoundError(
+                f"body data is missing: {path}; run scripts/export_body.py or reinstall the package"
+            )
         with np.load(path) as data:
             self.faces = data["faces"].astype(np.int32)
             self.face_region = data["face_region"]
@@ -151,7 +153,7 @@ class Body:
         """Rest vertices, bone heads and tails: the grid interpolated linearly along each of its axes."""
         coefficients = self._coefficients
         values = (shape.gender, shape.age, shape.muscle, shape.weight, shape.height, shape.proportions)
-        for value, axis in zip(values, self._axes):
+        for value, axis in zip(values, self._axes, strict=True):
             cell = int(np.clip(np.searchsorted(axis, value) - 1, 0, len(axis) - 2))
             part = (value - axis[cell]) / (axis[cell + 1] - axis[cell])
             coefficients = (1 - part) * coefficients[cell] + part * coefficients[cell + 1]

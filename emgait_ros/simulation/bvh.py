@@ -66,14 +66,21 @@ def load_bvh(path: str | Path, metres_per_unit: float = CMU_UNIT_M) -> BvhMotion
     text = Path(path).read_text(encoding="ascii", errors="replace")
     hierarchy, found, motion = text.partition("MOTION")
     words = motion.split()
-    if not hierarchy.lstrip().startswith("HIERARCHY") or not found or words[:1] != ["Frames:"] or words[2:4] != ["Frame", "Time:"]:
+    if (
+        not hierarchy.lstrip().startswith("HIERARCHY")
+        or not found
+        or words[:1] != ["Frames:"]
+        or words[2:4] != ["Frame", "Time:"]
+    ):
         raise ValueError(f"{path} is not a BVH file: expected HIERARCHY, then MOTION with 'Frames:' and 'Frame Time:'")
-    names, parents, offsets, children, channels = _parse_hierarchy(hierarchy)
+    names, parents, children, channels = _parse_hierarchy(hierarchy)
     width = sum(len(c) for c in channels)
     values = np.array(words[5:], np.float64)
     frames = int(words[1])
     if frames < 3 or len(values) != frames * width:
-        raise ValueError(f"{path} holds {len(values)} numbers: expected {frames} frames of {width} channels, at least 3 frames")
+        raise ValueError(
+            f"{path} holds {len(values)} numbers: expected {frames} frames of {width} channels, at least 3 frames"
+        )
     values = values.reshape(frames, width)[1:]
     rotations = np.empty((len(values), len(names), 3, 3))
     root = np.zeros((len(values), 3))
@@ -97,8 +104,8 @@ def load_bvh(path: str | Path, metres_per_unit: float = CMU_UNIT_M) -> BvhMotion
     )
 
 
-def _parse_hierarchy(text: str) -> tuple[list[str], list[int], list[Float64], dict[int, Float64], list[list[str]]]:
-    """Names, parents, offsets, offset of each joint's first child, channel names."""
+def _parse_hierarchy(text: str) -> tuple[list[str], list[int], dict[int, Float64], list[list[str]]]:
+    """Names, parents, offset of each joint's first child, channel names."""
     names: list[str] = []
     parents: list[int] = []
     offsets: list[Float64] = []
@@ -126,7 +133,7 @@ def _parse_hierarchy(text: str) -> tuple[list[str], list[int], list[Float64], di
             stack.pop()
     for joint, own in enumerate(offsets):
         children.setdefault(joint, own if np.any(own) else np.array([0.0, 1.0, 0.0]))
-    return names, parents, offsets, children, channels
+    return names, parents, children, channels
 
 
 def retarget(motion: BvhMotion, body: Body, person: PersonalBody) -> RetargetedWalk:
@@ -157,7 +164,9 @@ def retarget(motion: BvhMotion, body: Body, person: PersonalBody) -> RetargetedW
         local = rotation if parent < 0 else turned[:, parent].transpose(0, 2, 1) @ rotation
         vectors[:, bone] = Rotation.from_matrix(local).as_rotvec()
     legs = [np.linalg.norm(motion.directions[column[name]]) for name in ("LeftUpLeg", "LeftLeg")]
-    own = np.linalg.norm(np.diff(person.heads[[body.bone[n] for n in ("LeftUpLeg", "LeftLeg", "LeftFoot")]], axis=0), axis=1)
+    own = np.linalg.norm(
+        np.diff(person.heads[[body.bone[n] for n in ("LeftUpLeg", "LeftLeg", "LeftFoot")]], axis=0), axis=1
+    )
     root = (motion.root @ upright.T) * (own.sum() / sum(legs))
     root[:, :2] -= root[0, :2]
     return RetargetedWalk(vectors, root, motion.rate_hz)

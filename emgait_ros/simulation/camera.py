@@ -96,7 +96,14 @@ def window_matrix(K: Float64, x: float, y: float, scale: float) -> Float64:
     return np.asarray(shift @ K)
 
 
-def render(K: Float64, T_camera_world: Float64, surfaces: Sequence[Surface], image: UInt8, light: Light, depth: Float32 | None = None) -> Float32:
+def render(
+    K: Float64,
+    T_camera_world: Float64,
+    surfaces: Sequence[Surface],
+    image: UInt8,
+    light: Light,
+    depth: Float32 | None = None,
+) -> Float32:
     """Draw surfaces over ``image`` (H, W, 3) uint8 in place.
 
     Args:
@@ -109,8 +116,8 @@ def render(K: Float64, T_camera_world: Float64, surfaces: Sequence[Surface], ima
     """
     if depth is None:
         depth = np.full(image.shape[:2], np.inf, np.float32)
-    sun = np.asarray(light.direction, np.float64)
-    sun = (T_camera_world[:3, :3] @ sun / np.linalg.norm(sun)).astype(np.float32)
+    towards = np.asarray(light.direction, np.float64)
+    sun = (T_camera_world[:3, :3] @ towards / np.linalg.norm(towards)).astype(np.float32)
     for surface in surfaces:
         seen = surface.vertices @ T_camera_world[:3, :3].T.astype(np.float32) + T_camera_world[:3, 3].astype(np.float32)
         faces, colors = surface.faces, surface.colors
@@ -118,11 +125,32 @@ def render(K: Float64, T_camera_world: Float64, surfaces: Sequence[Surface], ima
             corners, colors = _clip_near(seen[faces], colors)
             seen, faces = corners.reshape(-1, 3), np.arange(3 * len(corners), dtype=np.int32).reshape(-1, 3)
         tint = np.asarray(light.tint, np.float32)
-        _raster(seen, faces, colors, surface.closed, K[0, 0], K[1, 1], K[0, 2], K[1, 2], sun, np.float32(light.ambient), tint, depth, image)
+        _raster(
+            seen,
+            faces,
+            colors,
+            surface.closed,
+            K[0, 0],
+            K[1, 1],
+            K[0, 2],
+            K[1, 2],
+            sun,
+            light.ambient,
+            tint,
+            depth,
+            image,
+        )
     return depth
 
 
-def backdrop(K: Float64, T_camera_world: Float64, image: UInt8, ground: tuple[int, int, int], sky: tuple[int, int, int], seed: int = 0) -> None:
+def backdrop(
+    K: Float64,
+    T_camera_world: Float64,
+    image: UInt8,
+    ground: tuple[int, int, int],
+    sky: tuple[int, int, int],
+    seed: int = 0,
+) -> None:
     """Fill an image with level ground at world z = 0 (speckled, fixed in the world) and sky, in place."""
     _backdrop(
         K[0, 0], K[1, 1], K[0, 2], K[1, 2],
@@ -139,9 +167,9 @@ def expose(image: UInt8, exposure: Exposure, rng: np.random.Generator, scale: fl
     """
     out = image
     if exposure.blur_px * scale > 0.15:
-        out = cv2.GaussianBlur(out, (0, 0), exposure.blur_px * scale)
+        out = np.asarray(cv2.GaussianBlur(out, (0, 0), exposure.blur_px * scale), np.uint8)
     if exposure.motion_px * scale >= 1:
-        out = cv2.blur(out, (1 + round(exposure.motion_px * scale), 1))
+        out = np.asarray(cv2.blur(out, (1 + round(exposure.motion_px * scale), 1)), np.uint8)
     grey = np.arange(256) * exposure.gain
     deviation = np.sqrt(exposure.read_noise**2 + exposure.shot_noise**2 * grey)
     offsets = rng.integers(len(_noise_bank()) - 3 * out.shape[1], size=out.shape[0])
@@ -173,7 +201,7 @@ def _clip_near(corners: Float32, colors: UInt8) -> tuple[Float32, UInt8]:
     """Cut the triangles (T, 3, 3) that cross the near plane; those behind it vanish."""
     crossing = corners[:, :, 2].min(1) < NEAR_M
     kept_corners, kept_colors = [corners[~crossing]], [colors[~crossing]]
-    for triangle, color in zip(corners[crossing], colors[crossing]):
+    for triangle, color in zip(corners[crossing], colors[crossing], strict=True):
         polygon = []
         for i in range(3):
             a, b = triangle[i], triangle[(i + 1) % 3]
@@ -256,7 +284,16 @@ def _speckle(ix: int, iy: int, seed: int) -> float:
 
 @njit(cache=True, nogil=True)
 def _backdrop(
-    fx: float, fy: float, cx: float, cy: float, rotation: Float64, origin: Float64, ground: Float32, sky: Float32, seed: int, image: UInt8
+    fx: float,
+    fy: float,
+    cx: float,
+    cy: float,
+    rotation: Float64,
+    origin: Float64,
+    ground: Float32,
+    sky: Float32,
+    seed: int,
+    image: UInt8,
 ) -> None:
     height, width = image.shape[:2]
     for y in range(height):

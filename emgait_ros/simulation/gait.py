@@ -65,6 +65,7 @@ SIDE_DIFFERENCE: tuple[tuple[str, int, float, float], ...] = (
 )
 KNEE_MINIMUM = (4.0, 2.2, 0.9)  # least flexion in the cycle, deg: mean, between, within
 LARGEST_DEVIATION = 2.2  # of a joint's amplitude, in standard deviations over persons and walks
+LARGEST_KNEE_RANGE = np.radians(84)  # from stance to swing
 CLEARANCE = 0.008  # least height of a swinging sole over the standing one, in leg lengths: 7 mm
 STEP_PERIOD_VARIATION = 0.018  # of a cycle's duration, from one cycle to the next
 STEP_AMPLITUDE_VARIATION = 0.03
@@ -102,7 +103,9 @@ class GaitSpace:
 
     def __init__(self, path: Path, body: Body) -> None:
         if not path.is_file():
-            raise FileNotFoundError(f"gait data is missing: {path}; run scripts/fit_gait_space.py or reinstall the package")
+            raise FileNotFoundError(
+                f"gait data is missing: {path}; run scripts/fit_gait_space.py or reinstall the package"
+            )
         with np.load(path) as data:
             names = tuple(str(name) for name in data["bone_names"])
             if names != body.bone_names:
@@ -141,7 +144,7 @@ class GaitSpace:
             raise ValueError(f"gait latent has shape {latent.shape}: expected ({self.latent_size},)")
         cadence, components, joints, posture, sides, knee = np.split(latent, self._splits())
         dynamics = self._template + np.tensordot(np.clip(components, -2.2, 2.2), self._components, axes=1)
-        for joint, own in zip(SPREAD, joints.reshape(-1, 4)):
+        for joint, own in zip(SPREAD, joints.reshape(-1, 4), strict=True):
             self._individualise(dynamics, joint, own)
         hip = float(np.clip((self._first(dynamics, "UpLeg") - SPREAD["UpLeg"][0]) / SPREAD["UpLeg"][1], -2, 2))
         mean, between, _ = CADENCE_STEPS_MIN
@@ -195,8 +198,10 @@ class GaitSpace:
         base = self._template[left, 1, 1]
         phase = np.imag(np.conj(base) / abs(base) ** 2 * self._components[:, left, 1, 1])
         other = np.real(np.conj(-base) / abs(base) * self._components[:, right, 1, 1])
-        per_row = zip((row[1], row[4], row[6], row[8]), (*explained, phase, explained[0] - other))
-        left_over = [max(total**2 - float(np.square(np.degrees(part)).sum()), (0.35 * total) ** 2) for total, part in per_row]
+        per_row = zip((row[1], row[4], row[6], row[8]), (*explained, phase, explained[0] - other), strict=True)
+        left_over = [
+            max(total**2 - float(np.square(np.degrees(part)).sum()), (0.35 * total) ** 2) for total, part in per_row
+        ]
         first, second, turn, difference = np.sqrt(left_over)
         return float(first), float(second), float(turn), float(difference)
 
@@ -211,23 +216,27 @@ class GaitSpace:
             wanted = row[0] + first + sign * difference, row[3] + second
             gains = np.clip(np.array(wanted) / base, (0.25, 0.3), 2.0)
             # Components and own draw together may not leave the population: nobody bends a knee by 120 degrees.
-            for harmonic, middle, between, within in ((1, *row[:3]), (2, *row[3:6])):
+            for harmonic in (1, 2):
+                middle, between, within = row[3 * harmonic - 3 : 3 * harmonic]
                 most = middle + LARGEST_DEVIATION * float(np.hypot(between, WITHIN_FACTOR * within))
                 now = np.degrees(np.abs(dynamics[bone, :, harmonic]).max())
                 gains[harmonic - 1] = min(gains[harmonic - 1], max(most, base[harmonic - 1]) / max(now, 1e-6))
             dynamics[bone, :, 1] *= gains[0] * np.exp(1j * np.radians(turn))
             dynamics[bone, :, 2:] *= gains[1]
+            if joint == "Leg":
+                angle = GaitParameters(1.0, dynamics[bone : bone + 1]).rotation_vectors(np.linspace(0, 2 * np.pi, 48))
+                dynamics[bone, :, 1:] *= min(1.0, LARGEST_KNEE_RANGE / float(np.ptp(angle[:, 0, 1])))
 
     def _set_posture(self, dynamics: np.ndarray, posture: Float64, sides: Float64, knee: float) -> None:
         """Constant part of every joint, in place: drawn posture, straightest knee, flat foot in mid-stance."""
         dynamics[..., 0] = 0
-        for (name, axis, mean, between, _), z in zip(POSTURE, posture):
+        for (name, axis, mean, between, _), z in zip(POSTURE, posture, strict=True):
             value = np.radians(mean + between * z)
             dynamics[self._bone[name], axis, 0] += value
             if name.startswith("Left"):
                 mirror = 1.0 if axis == 1 else -1.0
                 dynamics[self._bone[name.replace("Left", "Right")], axis, 0] += mirror * value
-        for (joint, axis, between, _), z in zip(SIDE_DIFFERENCE, sides):
+        for (joint, axis, between, _), z in zip(SIDE_DIFFERENCE, sides, strict=True):
             half = np.radians(between * z) / 2
             dynamics[self._bone[f"Left{joint}"], axis, 0] += half
             dynamics[self._bone[f"Right{joint}"], axis, 0] -= half if axis == 1 else -half
@@ -246,10 +255,14 @@ class GaitSpace:
         """Bend a swinging leg more, in place, until its foot passes over the ground: independent joints may drag it."""
         mid_swing = {"Left": 0.77, "Right": 0.27}
         for _ in range(14):
-            lacking = [side for side, centre in mid_swing.items() if self._clearance(dynamics, side, centre) < CLEARANCE]
+            lacking = [
+                side for side, centre in mid_swing.items() if self._clearance(dynamics, side, centre) < CLEARANCE
+            ]
             for side in lacking:
                 # ((1 + cos) / 2)^5 has exactly five harmonics and is nearly zero in stance.
-                bump = np.array([252, 420, 240, 90, 20, 2]) / 1024 * np.exp(-2j * np.pi * mid_swing[side] * np.arange(6))
+                bump = (
+                    np.array([252, 420, 240, 90, 20, 2]) / 1024 * np.exp(-2j * np.pi * mid_swing[side] * np.arange(6))
+                )
                 for joint, degrees in (("UpLeg", -1.5), ("Leg", 3.0), ("Foot", -1.2)):
                     dynamics[self._bone[f"{side}{joint}"], 1] += np.radians(degrees) * bump
             if not lacking:
@@ -323,6 +336,8 @@ def _vary(coefficients: np.ndarray, start_s: Float64, gain: Float64, posture: Fl
                 for h in range(1, harmonics):
                     c = coefficients[bone, axis, h]
                     swing += c.real * cosine[h] - c.imag * sine[h]
-                offset = posture[below, bone, axis] + part * (posture[below + 1, bone, axis] - posture[below, bone, axis])
+                offset = posture[below, bone, axis] + part * (
+                    posture[below + 1, bone, axis] - posture[below, bone, axis]
+                )
                 out[frame, bone, axis] = coefficients[bone, axis, 0].real + amplitude * swing + offset
     return out

@@ -12,9 +12,9 @@ from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
-from numba import njit
 
 from emgait_ros.samples import Float32, Float64
+from emgait_ros.simulation.lidar_kernels import cast_triangles, report_returns
 
 NO_HIT = -1
 GROUND_ID = 0
@@ -51,7 +51,9 @@ class LidarModel:
             raise ValueError("elevations_deg must be at least 2 ascending angles within +-89 deg")
         columns = 360.0 / self.azimuth_step_deg if self.azimuth_step_deg > 0 else 0.0
         if columns < 4 or abs(columns - round(columns)) > 1e-6:
-            raise ValueError(f"azimuth_step_deg is {self.azimuth_step_deg}: 360 must be a multiple of it, at least 4 times")
+            raise ValueError(
+                f"azimuth_step_deg is {self.azimuth_step_deg}: 360 must be a multiple of it, at least 4 times"
+            )
         if self.rate_hz <= 0 or not 0 <= self.min_range_m < self.max_range_m:
             raise ValueError("rate_hz must be positive and 0 <= min_range_m < max_range_m")
 
@@ -75,7 +77,9 @@ class LidarModel:
     def beams_32(azimuth_step_deg: float = 0.2) -> LidarModel:
         """32 beams, dense around the horizon."""
         middle = np.linspace(-4.67, 2.0, 21)
-        return LidarModel((-25.0, -20.0, -15.5, -12.0, -9.5, -7.5, -6.0, *middle, 3.5, 6.0, 10.0, 15.0), azimuth_step_deg)
+        return LidarModel(
+            (-25.0, -20.0, -15.5, -12.0, -9.5, -7.5, -6.0, *middle, 3.5, 6.0, 10.0, 15.0), azimuth_step_deg
+        )
 
     def without_noise(self) -> LidarModel:
         """The same beams, geometrically exact."""
@@ -161,13 +165,18 @@ def cast(model: LidarModel, corners: Float32, image: RangeImage, first_triangle:
 
 
 def cast_mesh(
-    model: LidarModel, vertices: Float32, faces: np.ndarray, image: RangeImage, first_triangle: int = 0, closed: bool = False
+    model: LidarModel,
+    vertices: Float32,
+    faces: np.ndarray,
+    image: RangeImage,
+    first_triangle: int = 0,
+    closed: bool = False,
 ) -> None:
     """Draw a mesh, vertices (V, 3) in the LiDAR frame (m), into a range image, its faces numbered from ``first_triangle``.
 
     ``closed``: a closed surface with its corners counter-clockwise seen from outside; its far side is left out.
     """
-    _cast(
+    cast_triangles(
         np.ascontiguousarray(vertices, np.float32),
         np.ascontiguousarray(faces, np.int32),
         closed,
@@ -199,12 +208,20 @@ def returns(
     Args:
         reflectivity, object_id: (T,) of the triangles drawn; what carries no triangle is ground.
     """
-    beam, column, found, reflected, owner = _report(
+    beam, column, found, reflected, owner = report_returns(
         image.distance,
         image.triangle,
         np.ascontiguousarray(reflectivity, np.float32),
         np.ascontiguousarray(object_id, np.int32),
-        (model.min_range_m, model.max_range_m, model.mixed, model.dropout, model.dropout_far, model.noise_m, model.noise_per_m),
+        (
+            model.min_range_m,
+            model.max_range_m,
+            model.mixed,
+            model.dropout,
+            model.dropout_far,
+            model.noise_m,
+            model.noise_per_m,
+        ),
         int(rng.integers(2**32)),
     )
     turn_column = (column + image.first_column) % model.columns
@@ -239,19 +256,27 @@ class Lidar:
         ground: level ground at world z = 0 (only for a level sensor).
     """
 
-    def __init__(self, model: LidarModel, T_world_lidar: Float64, static: Triangles | None = None, ground: bool = True) -> None:
-        if T_world_lidar.shape != (4, 4) or not np.allclose(T_world_lidar[:3, :3] @ T_world_lidar[:3, :3].T, np.eye(3), atol=1e-4):
+    def __init__(
+        self, model: LidarModel, T_world_lidar: Float64, static: Triangles | None = None, ground: bool = True
+    ) -> None:
+        if T_world_lidar.shape != (4, 4) or not np.allclose(
+            T_world_lidar[:3, :3] @ T_world_lidar[:3, :3].T, np.eye(3), atol=1e-4
+        ):
             raise ValueError("T_world_lidar must be a rigid (4, 4) transform")
         if ground and not np.allclose(T_world_lidar[2, :3], [0, 0, 1], atol=1e-6):
             raise ValueError("the level ground needs a level sensor: put the ground into 'static' as triangles")
         self.model, self.T_world_lidar = model, T_world_lidar
-        self._static = static if static is not None else Triangles(np.zeros((0, 3, 3), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
+        self._static = (
+            static
+            if static is not None
+            else Triangles(np.zeros((0, 3, 3), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
+        )
         self._background = RangeImage.empty(model)
         cast(model, self.to_lidar(self._static.corners.reshape(-1, 3)).reshape(-1, 3, 3), self._background)
         if ground:
             cast_ground(model, float(T_world_lidar[2, 3]), self._background)
 
-    def to_lidar(self, points: Float32) -> Float32:
+    def to_lidar(self, points: Float32 | Float64) -> Float32:
         """World points (N, 3) in the LiDAR frame."""
         rotation, origin = self.T_world_lidar[:3, :3], self.T_world_lidar[:3, 3]
         return ((points - origin) @ rotation).astype(np.float32)
@@ -261,7 +286,9 @@ class Lidar:
         x, y, _ = self.to_lidar(mover.position(start_s + 0.5 / self.model.rate_hz)[None])[0]
         return start_s + (float(np.arctan2(y, x)) / (2 * np.pi) + 0.5) / self.model.rate_hz
 
-    def scan(self, start_s: float, movers: Sequence[Mover], rng: np.random.Generator, ids: Sequence[int] | None = None) -> LidarScan:
+    def scan(
+        self, start_s: float, movers: Sequence[Mover], rng: np.random.Generator, ids: Sequence[int] | None = None
+    ) -> LidarScan:
         """One turn beginning at ``start_s``; movers get the object ids ``ids`` (default 1, 2, ...)."""
         image = self._background.copy()
         reflectivity, owners = [self._static.reflectivity], [self._static.object_id]
@@ -273,138 +300,3 @@ class Lidar:
             reflectivity.append(mover.face_reflectivity)
             owners.append(np.full(len(mover.faces), number + 1 if ids is None else ids[number], np.int32))
         return returns(self.model, image, np.concatenate(reflectivity), np.concatenate(owners), rng)
-
-
-@njit(cache=True, nogil=True)
-def _report(
-    distance: Float32,
-    triangle: np.ndarray,
-    reflectivity: Float32,
-    object_id: np.ndarray,
-    sensor: tuple[float, float, float, float, float, float, float],
-    seed: int,
-) -> tuple[np.ndarray, np.ndarray, Float64, Float64, np.ndarray]:
-    """Beam, column, range, reflected part and owner of each return, with the sensor's imperfections.
-
-    Where a ray's right neighbour lies 0.15 to 2.5 m in front or behind, the beam may return something in between;
-    wider gaps give two separate echoes, of which the nearer counts.
-    """
-    nearest, farthest, mixed, dropout, dropout_far, noise, noise_per_m = sensor
-    np.random.seed(seed)  # noqa: NPY002 - numba knows no Generator that is seeded inside compiled code
-    beams, columns = distance.shape
-    total = 0
-    for beam in range(beams):
-        for column in range(columns):
-            if distance[beam, column] < np.inf:
-                total += 1
-    at_beam, at_column = np.empty(total, np.int64), np.empty(total, np.int64)
-    found, reflected, owner = np.empty(total), np.empty(total), np.empty(total, np.int32)
-    used = 0
-    for beam in range(beams):
-        for column in range(columns):
-            r = float(distance[beam, column])
-            if not (nearest <= r <= farthest):
-                continue
-            if mixed > 0 and column + 1 < columns:
-                gap = abs(float(distance[beam, column + 1]) - r)
-                if 0.15 < gap < 2.5 and np.random.random() < mixed:
-                    r += (float(distance[beam, column + 1]) - r) * np.random.random() ** 2
-            hit = triangle[beam, column]
-            reflects = 0.22 if hit < 0 else float(reflectivity[hit])
-            lost = dropout + dropout_far * (r / 50.0) ** 2 * (0.5 / min(max(reflects, 0.1), 1.0))
-            if lost > 0 and np.random.random() < lost:
-                continue
-            if noise > 0:
-                r += np.random.normal() * (noise + noise_per_m * r)
-                reflects *= 1 + 0.08 * np.random.normal()
-            at_beam[used], at_column[used], found[used], reflected[used] = beam, column, r, reflects
-            owner[used] = 0 if hit < 0 else object_id[hit]
-            used += 1
-    return at_beam[:used], at_column[:used], found[:used], reflected[:used], owner[:used]
-
-
-@njit(cache=True, nogil=True)
-def _horizontal_distance(ax: float, ay: float, bx: float, by: float) -> float:
-    """Distance of the origin from the segment a-b in the plane."""
-    dx, dy = bx - ax, by - ay
-    length = dx * dx + dy * dy
-    part = 0.0 if length < 1e-12 else min(max(-(ax * dx + ay * dy) / length, 0.0), 1.0)
-    x, y = ax + part * dx, ay + part * dy
-    return np.sqrt(x * x + y * y)
-
-
-@njit(cache=True, nogil=True)
-def _cast(
-    vertices: Float32,
-    faces: np.ndarray,
-    closed: bool,
-    elevations: Float64,
-    step: float,
-    columns: int,
-    first_column: int,
-    distance: Float32,
-    triangle: np.ndarray,
-    first_triangle: int,
-) -> None:
-    beams, width = distance.shape
-    tangents = np.tan(elevations)
-    cosines, sines = np.cos(elevations), np.sin(elevations)
-    for number in range(len(faces)):
-        ax, ay, az = vertices[faces[number, 0]]
-        bx, by, bz = vertices[faces[number, 1]]
-        cx, cy, cz = vertices[faces[number, 2]]
-        e1x, e1y, e1z = bx - ax, by - ay, bz - az
-        e2x, e2y, e2z = cx - ax, cy - ay, cz - az
-        nx, ny, nz = e1y * e2z - e1z * e2y, e1z * e2x - e1x * e2z, e1x * e2y - e1y * e2x
-        plane = nx * ax + ny * ay + nz * az
-        if closed and plane >= 0:
-            continue
-        s1, s2, s3 = ax * by - ay * bx, bx * cy - by * cx, cx * ay - cy * ax
-        around = (s1 >= 0 and s2 >= 0 and s3 >= 0) or (s1 <= 0 and s2 <= 0 and s3 <= 0)
-        farthest = np.sqrt(max(ax * ax + ay * ay, bx * bx + by * by, cx * cx + cy * cy))
-        nearest = 0.0
-        if not around:
-            nearest = min(
-                _horizontal_distance(ax, ay, bx, by), _horizontal_distance(bx, by, cx, cy), _horizontal_distance(cx, cy, ax, ay)
-            )
-        high, low = max(az, bz, cz), min(az, bz, cz)
-        top = high / max(nearest if high > 0 else farthest, 1e-6)
-        bottom = low / max(nearest if low < 0 else farthest, 1e-6)
-        beam_from = np.searchsorted(tangents, bottom - 1e-6)
-        beam_to = np.searchsorted(tangents, top + 1e-6)
-        if beam_from >= beam_to:
-            continue
-        if around:
-            column_from, column_to = 0, columns
-        else:
-            start = np.arctan2(ay, ax)
-            to_b = np.arctan2(by, bx) - start
-            to_c = np.arctan2(cy, cx) - start
-            to_b -= 2 * np.pi * np.round(to_b / (2 * np.pi))
-            to_c -= 2 * np.pi * np.round(to_c / (2 * np.pi))
-            left = (start + min(0.0, to_b, to_c) + np.pi) / step - 0.5
-            right = (start + max(0.0, to_b, to_c) + np.pi) / step - 0.5
-            column_from, column_to = int(np.ceil(left - 1e-6)), int(np.floor(right + 1e-6)) + 1
-        if column_from >= column_to:
-            continue
-        for column in range(column_from, column_to):
-            inside = (column - first_column) % columns
-            if inside >= width:
-                continue
-            azimuth = (column + 0.5) * step - np.pi
-            forward, left_part = np.cos(azimuth), np.sin(azimuth)
-            for beam in range(beam_from, beam_to):
-                dx, dy, dz = cosines[beam] * forward, cosines[beam] * left_part, sines[beam]
-                facing = nx * dx + ny * dy + nz * dz
-                if facing == 0.0:
-                    continue
-                t = plane / facing
-                if t <= 0.0 or t >= distance[beam, inside]:
-                    continue
-                # Inside test by the signs of the triple products d . (p x q) over the three edges.
-                u = dx * (ay * bz - az * by) + dy * (az * bx - ax * bz) + dz * (ax * by - ay * bx)
-                v = dx * (by * cz - bz * cy) + dy * (bz * cx - bx * cz) + dz * (bx * cy - by * cx)
-                w = dx * (cy * az - cz * ay) + dy * (cz * ax - cx * az) + dz * (cx * ay - cy * ax)
-                if (u >= 0 and v >= 0 and w >= 0) or (u <= 0 and v <= 0 and w <= 0):
-                    distance[beam, inside] = t
-                    triangle[beam, inside] = first_triangle + number

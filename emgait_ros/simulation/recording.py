@@ -226,8 +226,8 @@ def record(
                 # As drivers do: the time of each return relative to the stamp, for whoever corrects the motion.
                 relative_s = (scan.time_s - 0.5 / simulator.lidar.rate_hz).astype(np.float32)
                 x, y, z = scan.points.T
-                writer.cloud(stamp, log_ns, {"x": x, "y": y, "z": z, "intensity": scan.intensity, "time": relative_s})
                 writer.ground_truth(stamp, log_ns, truth)
+                writer.cloud(stamp, log_ns, {"x": x, "y": y, "z": z, "intensity": scan.intensity, "time": relative_s})
             else:
                 stamp = stamp_ns(simulator.image_time_s(number))
                 writer.camera_info(stamp, log_ns, simulator.camera)

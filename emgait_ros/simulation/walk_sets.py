@@ -21,7 +21,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from emgait_ros.config import SampleConfig
 from emgait_ros.samples import Pedestrian
 from emgait_ros.simulation.lidar import LidarModel
 from emgait_ros.simulation.walks import CONDITIONS, generate_walk
+
 
 @dataclass(frozen=True)
 class WalkPlan:
@@ -53,7 +54,7 @@ class WalkPlan:
     rate_hz: float = 10.0
     seed: int = 0
     lidar: LidarModel | None = None
-    sample: SampleConfig = SampleConfig()
+    sample: SampleConfig = field(default_factory=SampleConfig)
 
     def __post_init__(self) -> None:
         if not (self.walks and self.ranges and self.views and self.conditions):
@@ -114,7 +115,7 @@ def generate_set(
     folder.mkdir(parents=True, exist_ok=True)
     _describe(folder, plan)
     files = [folder / f"identity_{identity:06d}.npz" for identity in identities]
-    todo = [(i, f) for i, f in zip(identities, files) if not f.is_file()]
+    todo = [(i, f) for i, f in zip(identities, files, strict=True) if not f.is_file()]
     with _progress_bar(progress, len(todo)) as advance:
         if workers == 1 or len(todo) <= 1:
             for identity, file in todo:
@@ -189,19 +190,22 @@ def _generate_file(identity: int, plan: WalkPlan, file: Path) -> None:
         samples += made
         sequence += [number] * len(made)
     temporary = file.with_suffix(f".{os.getpid()}.part")
-    with temporary.open("wb") as stream:
-        np.savez(
-            stream,
-            identity=identity,
-            sequence=np.array(sequence, np.int32),
-            walk_number=np.array([w[0] for w in walks], np.int32),
-            walk_range_m=np.array([w[1] for w in walks], np.float32),
-            walk_view_deg=np.array([w[2] for w in walks], np.float32),
-            walk_condition=np.array([CONDITIONS.index(w[3]) for w in walks], np.int32),
-            frame=np.tile(np.arange(plan.frames, dtype=np.int32), len(walks)),
-            **pack(samples, plan.sample),
-        )
-    temporary.replace(file)
+    arrays: dict[str, Any] = {
+        "identity": np.array(identity),
+        "sequence": np.array(sequence, np.int32),
+        "walk_number": np.array([w[0] for w in walks], np.int32),
+        "walk_range_m": np.array([w[1] for w in walks], np.float32),
+        "walk_view_deg": np.array([w[2] for w in walks], np.float32),
+        "walk_condition": np.array([CONDITIONS.index(w[3]) for w in walks], np.int32),
+        "frame": np.tile(np.arange(plan.frames, dtype=np.int32), len(walks)),
+        **pack(samples, plan.sample),
+    }
+    try:
+        with temporary.open("wb") as stream:
+            np.savez(stream, **arrays)
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def pack(samples: Sequence[Pedestrian], sample: SampleConfig) -> dict[str, np.ndarray]:
@@ -237,7 +241,9 @@ def _describe(folder: Path, plan: WalkPlan) -> None:
         found = json.loads(file.read_text())
         if found != wanted:
             differing = sorted(k for k in wanted if found.get(k) != wanted[k])
-            raise ValueError(f"{folder} holds a set made with other {', '.join(differing)}: choose another folder or remove it")
+            raise ValueError(
+                f"{folder} holds a set made with other {', '.join(differing)}: choose another folder or remove it"
+            )
     else:
         file.write_text(json.dumps(wanted, indent=1) + "\n")
 

@@ -48,7 +48,7 @@ class Path:
     def straight(start: tuple[float, float], heading_rad: float) -> Path:
         """From ``start`` along ``heading_rad`` (0 = +x, counter-clockwise) without end."""
         begin = np.asarray(start, np.float64)
-        return Path(np.stack([begin, begin + [np.cos(heading_rad), np.sin(heading_rad)]]))
+        return Path(np.stack([begin, begin + np.array([np.cos(heading_rad), np.sin(heading_rad)])]))
 
     @cached_property
     def _edges(self) -> tuple[Float64, Float64]:
@@ -135,7 +135,9 @@ class Walker:
         self._rest = dressed(body, self.body.vertices, self.appearance)
         self._bag_vertices, bag_faces = bag_mesh(bag, self._bag_side, body, self.body, today)
         self.faces = np.concatenate([body.faces, bag_faces + body.vertex_count]).astype(np.int32)
-        self.face_colors, self.face_reflectivity = paint(body, self.body.vertices, self.appearance, len(bag_faces), wardrobe)
+        self.face_colors, self.face_reflectivity = paint(
+            body, self.body.vertices, self.appearance, len(bag_faces), wardrobe
+        )
         sole = self._standing()
         soles = body.foot_vertices[sole[body.foot_vertices, 2] < sole[:, 2].min() + 0.035]
         left = sole[soles, 1] > 0

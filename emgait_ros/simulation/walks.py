@@ -8,7 +8,6 @@ LiDAR frame: x forward, y left, z up, the sensor 1.5 to 2 m above the ground.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -18,40 +17,16 @@ from emgait_ros.config import SampleConfig
 from emgait_ros.perception.camera import box_rectangles
 from emgait_ros.perception.crops import resample
 from emgait_ros.samples import CameraModel, Float32, Float64, Pedestrian, UInt8
-from emgait_ros.simulation.camera import Exposure, Light, Surface, expose, looking_along_x, pinhole, render, window_matrix
+from emgait_ros.simulation.camera import Surface, expose, render, window_matrix
 from emgait_ros.simulation.lidar import LidarModel, RangeImage, cast_mesh, returns
+from emgait_ros.simulation.stations import Station, backdrop_window, draw_occluder, draw_station
 from emgait_ros.simulation.walker import Path, Walker
 
 CONDITIONS = ("normal", "clothing", "bag", "occlusion", "night")
 BODY_DEPTH_M = 0.1  # the trunk's middle lies behind the surface that returns the beams, as the detector assumes
 DENSITY = 2.0  # drawn pixels per native pixel
-PANORAMA_SHAPE = (120, 360)  # px, rows of which half lie below the horizon
-PANORAMA_PX = 120.0  # per unit of tangent
 WALK_S = 20.0  # length of a day's walk that samples are taken from
 BOX_SMOOTHING = 0.5  # weight of the newest box in the tracked one
-
-
-@dataclass(frozen=True)
-class Station:
-    """Sensors and surroundings of one walk.
-
-    Attributes:
-        lidar, camera: the sensors; camera.T_camera_lidar includes its mounting.
-        height_m: LiDAR above the ground.
-        bearing_rad: direction from the LiDAR to the middle of the walk.
-        light, exposure: of the camera.
-        panorama: (H, W, 3) uint8 backdrop in the tangent plane of the camera, horizon in the middle.
-        ground_cut_m: returns lower than this are lost to the ground removal.
-    """
-
-    lidar: LidarModel
-    camera: CameraModel
-    height_m: float
-    bearing_rad: float
-    light: Light
-    exposure: Exposure
-    panorama: UInt8
-    ground_cut_m: float
 
 
 def generate_walk(
@@ -89,7 +64,9 @@ def generate_walk(
     if condition not in CONDITIONS:
         raise ValueError(f"condition is '{condition}': allowed are {', '.join(CONDITIONS)}")
     if frames < 1 or not 2 <= range_m <= 100 or not 1 <= rate_hz <= 50:
-        raise ValueError(f"frames {frames}, range {range_m} m, rate {rate_hz} Hz: expected 1 or more, 2..100 m, 1..50 Hz")
+        raise ValueError(
+            f"frames {frames}, range {range_m} m, rate {rate_hz} Hz: expected 1 or more, 2..100 m, 1..50 Hz"
+        )
     if min(seed, identity, walk) < 0:
         raise ValueError(f"seed {seed}, identity {identity}, walk {walk}: expected numbers of 0 or more")
     key = [seed, identity, walk, CONDITIONS.index(condition), round(10 * range_m), round(view_deg) % 360]
@@ -97,62 +74,20 @@ def generate_walk(
     sample = sample or SampleConfig()
     station = draw_station(rng, lidar, camera, condition == "night")
     walker = _place(identity, walk, range_m, view_deg, frames / rate_hz, condition, seed, station, rng)
-    occluder = _occluder(station, range_m, rng) if condition == "occlusion" else None
+    occluder = draw_occluder(station, range_m, rng) if condition == "occlusion" else None
     return _record(walker, station, occluder, frames, rate_hz, sample, rng)
 
 
-def draw_station(rng: np.random.Generator, lidar: LidarModel | None, camera: CameraModel | None, night: bool) -> Station:
-    """Sensors (unless given), mounting, light and backdrop of one walk."""
-    if lidar is None:
-        lidar = (LidarModel.beams_128(0.1), LidarModel.beams_128(0.2), LidarModel.beams_64())[rng.choice(3, p=(0.4, 0.4, 0.2))]
-    if camera is None:
-        offset = tuple(rng.uniform((-0.15, -0.2, -0.35), (0.25, 0.2, 0.05)))
-        camera = pinhole(1280, 720, float(rng.uniform(58, 78)), looking_along_x(offset))
-    half_view = np.arctan(camera.width / 2 / camera.K[0, 0])
-    if night:
-        light = Light(_direction(rng), float(rng.uniform(0.2, 0.5)), (1.0, float(rng.uniform(0.8, 0.95)), float(rng.uniform(0.5, 0.85))))
-        exposure = Exposure(float(rng.uniform(0.14, 0.4)), float(rng.uniform(0.4, 0.9)), float(rng.uniform(0, 3)), float(rng.uniform(3, 7)), 0.5)
-    else:
-        light = Light(_direction(rng), float(rng.uniform(0.35, 0.75)), tuple(rng.uniform(0.92, 1.0, 3)))
-        exposure = Exposure(float(rng.uniform(0.75, 1.25)), float(rng.uniform(0.3, 0.7)), float(rng.uniform(0, 0.8)), float(rng.uniform(1, 2.5)), 0.25)
-    return Station(
-        lidar=lidar,
-        camera=camera,
-        height_m=float(rng.uniform(1.5, 2.0)),
-        bearing_rad=float(rng.uniform(-0.55, 0.55) * half_view),
-        light=light,
-        exposure=exposure,
-        panorama=_panorama(rng),
-        ground_cut_m=float(rng.uniform(0.05, 0.10)),
-    )
-
-
-def _direction(rng: np.random.Generator) -> tuple[float, float, float]:
-    around, up = rng.uniform(0, 2 * np.pi), rng.uniform(0.4, 1.2)
-    return float(np.cos(around) * np.cos(up)), float(np.sin(around) * np.cos(up)), float(np.sin(up))
-
-
-def _panorama(rng: np.random.Generator) -> UInt8:
-    """Walls, trees or sky over ground: random blocks and blotches, some with hard edges."""
-    height, width = PANORAMA_SHAPE
-
-    def tone(low: float, high: float) -> Float32:
-        return np.asarray(rng.uniform(low, high) * rng.uniform(0.85, 1.1, 3), np.float32)
-
-    canvas = np.empty((height, width, 3), np.float32)
-    canvas[: height // 2], canvas[height // 2 :] = tone(70, 220), tone(60, 150)
-    for _ in range(int(rng.integers(4, 16))):
-        x, w = int(rng.integers(0, width)), int(rng.integers(3, 60))
-        top, bottom = sorted(int(v) for v in rng.integers(0, height // 2 + 9, 2))
-        canvas[top:bottom, x : x + w] = tone(25, 215)
-    for cells, amount in ((24, 18.0), (120, 16.0)):
-        grain = np.float32(amount * rng.uniform(0.2, 1)) * rng.standard_normal((max(cells // 3, 2), cells), np.float32)
-        canvas += cv2.resize(grain, (width, height), interpolation=cv2.INTER_LINEAR)[..., None]
-    return np.clip(canvas, 0, 255).astype(np.uint8)
-
-
 def _place(
-    identity: int, walk: int, range_m: float, view_deg: float, duration_s: float, condition: str, seed: int, station: Station, rng: np.random.Generator
+    identity: int,
+    walk: int,
+    range_m: float,
+    view_deg: float,
+    duration_s: float,
+    condition: str,
+    seed: int,
+    station: Station,
+    rng: np.random.Generator,
 ) -> Walker:
     """The walker, at the wanted range half-way through, with the wanted view; frame of the world: under the LiDAR."""
     outfit = {"clothing": "coat", "bag": "random"}.get(condition, "light")
@@ -175,20 +110,14 @@ def _walker(identity: int, walk: int, seed: int, bag: str, clothes: int, outfit:
     return Walker(identity, walk, seed=seed, bag=bag, clothes=clothes, outfit=outfit)
 
 
-def _occluder(station: Station, range_m: float, rng: np.random.Generator) -> Surface:
-    """A post, a low wall or a parked car's corner between the sensors and the middle of the walk."""
-    size = np.array(((0.3, 0.3, 2.2), (0.3, 1.6, 0.5), (0.8, 0.5, 1.2))[rng.integers(3)]) * rng.uniform(0.8, 1.2, 3)
-    at = range_m * rng.uniform(0.72, 0.9)
-    centre = np.array([at * np.cos(station.bearing_rad), at * np.sin(station.bearing_rad), size[2] / 2])
-    centre[1] += rng.uniform(-0.5, 0.5)
-    corner = np.array([[i, j, k] for i in (-0.5, 0.5) for j in (-0.5, 0.5) for k in (-0.5, 0.5)])
-    faces = [(0, 1, 3), (0, 3, 2), (4, 6, 7), (4, 7, 5), (0, 4, 5), (0, 5, 1), (2, 3, 7), (2, 7, 6), (1, 5, 7), (1, 7, 3), (0, 2, 6), (0, 6, 4)]
-    colors = np.tile(rng.uniform(30, 200, 3), (12, 1)).astype(np.uint8)
-    return Surface((corner * size + centre).astype(np.float32), np.array(faces, np.int32), colors)
-
-
 def _record(
-    walker: Walker, station: Station, occluder: Surface | None, frames: int, rate_hz: float, sample: SampleConfig, rng: np.random.Generator
+    walker: Walker,
+    station: Station,
+    occluder: Surface | None,
+    frames: int,
+    rate_hz: float,
+    sample: SampleConfig,
+    rng: np.random.Generator,
 ) -> list[Pedestrian]:
     """Sample by sample, with the tracker's smoothing of the box."""
     pedestrians: list[Pedestrian] = []
@@ -201,7 +130,11 @@ def _record(
         ground = -station.height_m + rng.normal(0, 0.012)
         bottom = ground if frame == 0 else 0.7 * bottom + 0.3 * ground
         found, extent = _box(points, truth, -station.height_m, walker.stature_m, rng)
-        center = found if frame == 0 else (1 - BOX_SMOOTHING) * (center + walker.velocity(time) / rate_hz) + BOX_SMOOTHING * found
+        center = (
+            found
+            if frame == 0
+            else (1 - BOX_SMOOTHING) * (center + walker.velocity(time) / rate_hz) + BOX_SMOOTHING * found
+        )
         size = extent if frame == 0 else 0.8 * size + 0.2 * extent
         place = np.array([center[0], center[1], bottom + size[2] / 2])
         velocity = walker.velocity(time) + np.append(rng.normal(0, 0.08, 2), 0.0)
@@ -253,12 +186,16 @@ def _returns(
     points = scan.points[kept]
     if rng.random() < 0.05 and len(points):  # something of the neighbourhood clings to the cluster
         count = 1 + rng.integers(max(1, len(points) // 15))
-        stray = np.array([truth[0], truth[1], -station.height_m]) + rng.uniform((-0.6, -0.6, 0.1), (0.6, 0.6, 0.5), (count, 3))
+        stray = np.array([truth[0], truth[1], -station.height_m]) + rng.uniform(
+            (-0.6, -0.6, 0.1), (0.6, 0.6, 0.5), (count, 3)
+        )
         points = np.concatenate([points, stray.astype(np.float32)])
     return points
 
 
-def _box(points: Float32, truth: Float64, ground: float, stature_m: float, rng: np.random.Generator) -> tuple[Float64, Float64]:
+def _box(
+    points: Float32, truth: Float64, ground: float, stature_m: float, rng: np.random.Generator
+) -> tuple[Float64, Float64]:
     """Centre and size of the box the geometric detector puts around the returns."""
     trunk = points[points[:, 2] > ground + 0.7]
     if len(trunk) < 3:
@@ -273,7 +210,14 @@ def _box(points: Float32, truth: Float64, ground: float, stature_m: float, rng: 
 
 
 def _crop(
-    walker: Walker, station: Station, occluder: Surface | None, time: float, center: Float64, size: Float64, sample: SampleConfig, rng: np.random.Generator
+    walker: Walker,
+    station: Station,
+    occluder: Surface | None,
+    time: float,
+    center: Float64,
+    size: Float64,
+    sample: SampleConfig,
+    rng: np.random.Generator,
 ) -> tuple[UInt8 | None, float]:
     """The crop ``perception.crops.cut_crop`` would cut, drawn window by window; and the box's native height, px."""
     camera = station.camera
@@ -289,29 +233,19 @@ def _crop(
     drawn = (max(round(width * density), 1), max(round(rows * density), 1))
     K = window_matrix(camera.K, x0, y0, 1.0)
     K = np.diag([drawn[0] / width, drawn[1] / rows, 1.0]) @ K
-    image = _backdrop_window(station.panorama, K, drawn)
+    image = backdrop_window(station.panorama, K, drawn)
     T = camera.T_camera_lidar @ _lift(-station.height_m)
     surfaces = [Surface(walker.vertices(time), walker.faces, walker.face_colors, closed=True)]
     render(K, T, surfaces if occluder is None else [*surfaces, occluder], image, station.light)
-    native = cv2.resize(image, (width, rows), interpolation=cv2.INTER_AREA)
-    native = expose(native, station.exposure, rng)
+    native = expose(
+        np.asarray(cv2.resize(image, (width, rows), interpolation=cv2.INTER_AREA), np.uint8), station.exposure, rng
+    )
     interpolation = cv2.INTER_AREA if rows > sample.crop_height_px else cv2.INTER_LINEAR
     crop = cv2.resize(native, (sample.crop_width_px, sample.crop_height_px), interpolation=interpolation)
-    return crop, float(bottom - top)
+    return np.asarray(crop, np.uint8), float(bottom - top)
 
 
 def _lift(z: float) -> Float64:
     T = np.eye(4)
     T[2, 3] = z
     return T
-
-
-def _backdrop_window(panorama: UInt8, K: Float64, size: tuple[int, int]) -> UInt8:
-    """The part of the panorama behind a window with intrinsics ``K`` and ``size`` (width, height), px."""
-    # Window pixel -> tangent (u - cx) / f -> panorama pixel.
-    map_x, map_y = PANORAMA_PX / K[0, 0], PANORAMA_PX / K[1, 1]
-    inverse = np.array(
-        [[map_x, 0, panorama.shape[1] / 2 - map_x * K[0, 2]], [0, map_y, panorama.shape[0] / 2 - map_y * K[1, 2]]]
-    )
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(panorama, inverse, size, flags=flags, borderMode=cv2.BORDER_REFLECT))

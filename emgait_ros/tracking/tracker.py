@@ -14,14 +14,14 @@ from emgait_ros.tracking.association import assign, gated_cost
 from emgait_ros.tracking.kalman import KalmanBank
 from emgait_ros.tracking.motion import MotionHistory
 
-GATE_SIGMA = 3.5
+GATE_SIGMA = 4.0
 NOISE_RANGE_M = 30.0  # range at which the measurement noise has doubled
 HIGH_SCORE = 0.4  # detections below are associated second, with the tracks that are left
 BIRTH_SCORE = 0.5  # detections below never begin a track
 DOUBT = 0.4  # a detection's evidence is its score less this: what scores lower speaks against the track
 MISS_EVIDENCE = 0.1  # what a track loses in a frame without a detection
 EVIDENCE_CAP = 3.0  # above the confirmation: what a long-seen track has to lose
-TENTATIVE_FRAMES = 1.5  # a track that is not believed yet may miss one frame, not two
+TENTATIVE_FRAMES = 2.5  # a track that is not believed yet may miss one frame, not two
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,7 @@ class PedestrianTracker:
         detection[len(detection) - len(begun) :] = begun
         self._history.append(stamp_ns, self._filter.position, detection >= 0)
         self._believed |= self._evidence >= self._needed_evidence
-        keep = self._alive(dt_s)
-        self._keep(keep)
-        return self._report(detection[keep])
+        return self._report(detection)
 
     @property
     def _needed_evidence(self) -> float:

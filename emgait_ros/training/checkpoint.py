@@ -57,8 +57,8 @@ def load_checkpoint(path: Path, network: nn.Module, optimiser: Adam, recipe: dic
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path} to resume from: start without --resume")
     header, tensors = _read(path)
-    _check_recipe(path, json.loads(header["recipe"]), json.loads(json.dumps(recipe)))
     step = int(header["step"])
+    _check_recipe(path, *(_up_to(json.loads(text), step) for text in (header["recipe"], json.dumps(recipe))))
     own = learnt_state(network)
     found = {name[len("model.") :]: value for name, value in tensors.items() if name.startswith("model.")}
     if set(own) != set(found):
@@ -91,6 +91,15 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged ({error}): delete it and start again") from error
+
+
+def _up_to(recipe: dict[str, Any], step: int) -> dict[str, Any]:
+    """The part of a recipe that decided the first ``step`` steps: what lies ahead may change."""
+    ahead = dict(recipe["optimisation"])
+    ahead["steps"] = None
+    ahead["milestones"] = [milestone for milestone in ahead["milestones"] if milestone < step]
+    later = ("calibrate", "test", "calibration")
+    return {**{key: value for key, value in recipe.items() if key not in later}, "optimisation": ahead}
 
 
 def _check_recipe(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ SeMi needs a frozen CLIP that knows parts of bodies, builds and clothes. Pretrai
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from emgait_ros.datasets.sequences import SequenceSet
 from emgait_ros.emgaitnet.model import EMGaitNet
-from emgait_ros.emgaitnet.semantics import build_clip, resize, tokenize
+from emgait_ros.emgaitnet.semantics import build_clip, resize
 from emgait_ros.samples import Float32, UInt8
 from emgait_ros.training.captions import PART_ROWS, Description, caption, describe
 from emgait_ros.training.config import TrainingConfig
@@ -88,12 +89,18 @@ def contrastive_loss(clip: CLIP, images: Tensor, texts: list[str]) -> tuple[Tens
     size = tuple(clip.visual.image_size)
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD))
     image = F.normalize(clip.visual((resize(images, size) - mean) / std), dim=-1)
-    text = clip.encode_text(tokenize(distinct, clip.context_length), normalize=True)
+    text = clip.encode_text(_tokenizer(clip.context_length)(distinct), normalize=True)
     similarity = image @ text.t() * clip.logit_scale.exp().clamp(max=1 / SMALLEST_TEMPERATURE)  # (B, distinct)
     to_image = F.one_hot(number, len(distinct)).float().t()  # (distinct, B)
     to_image = to_image / to_image.sum(dim=1, keepdim=True)
     loss = (F.cross_entropy(similarity, number) + F.cross_entropy(similarity.t(), to_image)) / 2
     return loss, float((similarity.argmax(dim=1) == number).float().mean())
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(context_length: int) -> open_clip.SimpleTokenizer:
+    """Reading the vocabulary takes longer than a step."""
+    return open_clip.SimpleTokenizer(context_length=context_length)
 
 
 def _draw(config: TrainingConfig, data: SequenceSet, words: dict[int, Description], step: int) -> tuple[Tensor, list[str]]:

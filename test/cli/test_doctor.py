@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
@@ -507,6 +511,47 @@ def test_the_command_without_ros_graph(tmp_path, capsys):
     assert any("topics.clud" in finding["what"] for finding in written["sections"]["ROS"])
 
 
+BLOCKED = """
+import sys
+from importlib.machinery import PathFinder
+
+class Without(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name in {blocked} else super().find_spec(name, path, target)
+
+sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]
+from emgait_ros.cli.main import main
+sys.exit(main(["doctor", "--gallery", "none.db", "--params", "params.yaml"]))
+"""
+
+
+@pytest.mark.parametrize("blocked", [{"rclpy", "emgait_msgs"}, {"cv2", "rich"}, {"numpy", "onnxruntime", "yaml"}])
+def test_the_page_comes_on_a_broken_installation(tmp_path, repository, blocked):
+    (tmp_path / "params.yaml").write_text("pedestrian_tracker:\n  ros__parameters: {topics.cloud: /a}\n")
+    code = BLOCKED.replace("{blocked}", repr(blocked))
+    environ = os.environ | {"PYTHONPATH": str(repository)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    for name in blocked - {"emgait_msgs"}:
+        assert re.search(rf"FAIL\s+{name}", done.stdout), done.stdout
+    assert re.search(r"\d+ broken, \d+ to look at, \d+ fine", done.stdout)
+
+
+def test_a_live_check_that_is_too_short(capsys):
+    assert main(["doctor", "--live", "1"]) == 1
+    assert "--live is 1 s" in capsys.readouterr().err
+
+
+def test_a_middleware_that_ends_processes_is_not_started(tmp_path, monkeypatch):
+    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_nothing_cpp")
+    assert main(["doctor", "--live", "3", "--json", str(tmp_path / "report.json")]) == 1
+    assert "was not watched" in findings_of(tmp_path / "report.json")["live system", "FAIL"]["what"]
+
+
 @pytest.mark.ros
 def test_the_command_on_a_live_system(tmp_path):
     """A LiDAR that works, an image of another size than its CameraInfo, a stamp of zero, a QoS that does not fit."""
@@ -588,5 +633,3 @@ def test_watching_takes_no_longer_than_asked():
     assert 3.0 <= time.monotonic() - start < 8.0
     assert system.topics[CLOUD].arrivals_s == []
     assert "nobody publishes /lidar/points" in system.topics[CLOUD].why_silent
-    with pytest.raises(ValueError, match="--live"):
-        graph_probe.watch(TrackerNodeConfig(), RecognizerNodeConfig(), 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import signal
 import subprocess
@@ -25,7 +26,7 @@ def parsed(*words: str) -> argparse.Namespace:
 
 def parameters(words: list[str]) -> dict[str, str]:
     """The -p options of a command line."""
-    return dict(word.split(":=", 1) for flag, word in zip(words, words[1:], strict=False) if flag == "-p")
+    return dict(word.split(":=", 1) for flag, word in itertools.pairwise(words) if flag == "-p")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_command_lines(words, tracker, recognizer):
 def test_your_parameters_come_after_the_shipped_ones(repository, tmp_path):
     mine = tmp_path / "mine.yaml"
     words = up.command_of("gait_recognizer", parsed("--params", str(mine)))
-    files = [word for flag, word in zip(words, words[1:], strict=False) if flag == "--params-file"]
+    files = [word for flag, word in itertools.pairwise(words) if flag == "--params-file"]
     assert files == [str(repository / "config" / "gait_recognizer.yaml"), str(mine)]
 
 

@@ -4,7 +4,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from emgait_ros.emgaitnet import export  # noqa: E402
-from emgait_ros.emgaitnet.config import EMGaitNetConfig  # noqa: E402
+from emgait_ros.emgaitnet.config import ClipConfig, EMGaitNetConfig  # noqa: E402
 from emgait_ros.emgaitnet.model import EMGaitNet  # noqa: E402
 from emgait_ros.emgaitnet.weights import load_network  # noqa: E402
 from emgait_ros.inference.bundle import load_bundle  # noqa: E402
@@ -112,3 +112,11 @@ def test_ablations_export_too(tiny, tmp_path, switches):
         whole = {name: value[None] for name, value in inputs.items()}
         expected = network(**whole, frame_mask=torch.ones(1, 3, dtype=torch.bool)).embedding
     np.testing.assert_allclose(embedding, expected.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("pretrained", "kept"), [("openai", "openai"), ("/home/me/runs/clip.safetensors", ""), ("", "")]
+)
+def test_no_path_of_this_machine_gets_into_a_bundle(tiny, pretrained, kept):
+    config = tiny(clip=ClipConfig(architecture="ViT-B-32", pretrained=pretrained))
+    assert export._portable(config).clip.pretrained == kept

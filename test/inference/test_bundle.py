@@ -1,5 +1,7 @@
 import json
 import os
+import re
+import shutil
 
 import pytest
 
@@ -80,13 +82,9 @@ def test_what_decides_an_embedding_changes_the_fingerprint(bundle, copy):
     assert load_bundle(copy).fingerprint not in (bundle.fingerprint, changed.fingerprint)
 
 
-def test_the_shipped_bundle_is_found_in_a_checkout_and_where_colcon_puts_it(tmp_path, monkeypatch):
-    assert default_bundle_path().name == "emgait-sim"
-    share = tmp_path / "share" / "emgait_ros" / "models" / "emgait-sim"
-    share.mkdir(parents=True)
-    (share / "manifest.json").write_text("{}")
-    monkeypatch.setattr(
-        "emgait_ros.inference.bundle.__file__", str(tmp_path / "lib" / "emgait_ros" / "inference" / "bundle.py")
-    )
-    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
-    assert default_bundle_path() == share
+def test_the_shipped_bundle_is_looked_for_where_the_package_lies(bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr("emgait_ros.shipped._roots", lambda: iter([tmp_path]))
+    with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path / "models" / "emgait-sim"))):
+        load_bundle()
+    shutil.copytree(bundle.folder, tmp_path / "models" / "emgait-sim")
+    assert load_bundle("").folder == default_bundle_path() == tmp_path / "models" / "emgait-sim"

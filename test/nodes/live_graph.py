@@ -233,7 +233,7 @@ def camera_info(stamp_ns: int) -> CameraInfo:
 def pedestrian(track_id: int, seed: int = 0, **changes: Any) -> Pedestrian:
     """A walking pedestrian with 128 points and a 128x64 crop of noise."""
     rng = np.random.default_rng(seed)
-    points = (rng.normal(0, 0.3, (128, 3)) + (8.0, 0.0, -0.8)).astype(np.float32)
+    points = rng.normal((8.0, 0.0, -0.8), 0.3, (128, 3)).astype(np.float32)
     message = Pedestrian(
         track_id=track_id,
         center=Point(x=8.0, y=0.0, z=-0.8),

@@ -288,18 +288,10 @@ def test_damaged_files_are_refused_by_name_and_left_alone(start, damage, bundle_
     assert {path: path.read_bytes() for path in before} == before
 
 
-@pytest.mark.parametrize(
-    ("parameters", "words"),
-    [
-        ({"topics__depth": 1000}, "parameter 'topics.depth' is 1000: allowed is 1 to 100"),
-        ({"engine__backend": "magic"}, "parameter 'engine.backend' is 'magic': allowed are auto, onnxruntime"),
-        ({"window__max_gap_s": "long"}, "parameter 'window.max_gap_s' is 'long': expected float"),
-    ],
-)
-def test_a_wrong_parameter_at_start_is_one_sentence(start, parameters, words):
-    node = start("gait_recognizer", **parameters)
+def test_a_wrong_parameter_at_start_is_one_sentence(start):
+    node = start("gait_recognizer", engine__backend="magic")
     assert node.wait() == 1
-    assert words in node.output
+    assert "parameter 'engine.backend' is 'magic': allowed are auto, onnxruntime" in node.output
     assert "Traceback" not in node.output
 
 

@@ -292,16 +292,16 @@ def test_every_topic_has_its_rate_in_diagnostics(sensors):
         float(sensors.graph.values(f"pedestrian_tracker: {name}").get("rate_hz", 0))
         for name in ("cloud", "image", "camera_info")
     ]
-    assert all(3 < rate < 15 for rate in rates), rates
+    assert all(0.5 < rate < 15 for rate in rates), rates
     worker = sensors.graph.values("pedestrian_tracker: worker")
     assert int(worker["done"]) > 0
     assert int(worker["failed"]) == 0, sensors.node.output
 
 
 def test_silence_is_explained_by_its_cause(graph, start):
-    """Reliable subscriptions, best-effort publishers, an image topic of another type, no extrinsics."""
+    """A reliable subscription to a best-effort publisher, an image of another type, no extrinsics, no clock."""
     topics = {"topics__cloud": "/quiet/points", "topics__image": "/quiet/image", "topics__camera_info": "/quiet/info"}
-    start("pedestrian_tracker", namespace="quiet", topics__reliability="reliable", **topics)
+    start("pedestrian_tracker", namespace="quiet", topics__reliability="reliable", use_sim_time=True, **topics)
     publisher = graph.node.create_publisher(PointCloud2, "/quiet/points", qos("best_effort"))
     graph.node.create_publisher(CompressedImage, "/quiet/image", qos())
     name = "quiet/pedestrian_tracker"
@@ -312,6 +312,7 @@ def test_silence_is_explained_by_its_cause(graph, start):
             and graph.says(f"{name}: image", "carries sensor_msgs/msg/CompressedImage")
             and graph.says(f"{name}: camera_info", "nobody publishes /quiet/info")
             and graph.says(f"{name}: calibration", "camera.T_camera_lidar is empty")
+            and graph.says(f"{name}: time", "use_sim_time is on but nothing has come on /clock")
         )
 
     assert graph.wait(all_said, 20.0), graph.diagnostics

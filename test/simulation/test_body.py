@@ -7,7 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emgait_ros.simulation.body import Body, BodyShape, forward_kinematics, rotation_between, rotation_matrix, skin, vertex_normals
+from emgait_ros.simulation.body import (
+    Body,
+    BodyShape,
+    forward_kinematics,
+    rotation_between,
+    rotation_matrix,
+    skin,
+    vertex_normals,
+)
 
 MEAN = BodyShape(gender=0.5, age=0.75, muscle=0.5, weight=0.5, height=0.5, proportions=0.5)
 
@@ -79,7 +87,9 @@ def test_skin_follows_a_rigid_motion_exactly(body: Body) -> None:
     turn = np.array([0.3, -0.8, 0.5])
     pose = np.zeros((len(body.parent), 3))
     pose[0] = turn
-    rotations, positions = forward_kinematics(pose, body.parent, person.heads, person.neutral, np.array([1.0, 2.0, 3.0]))
+    rotations, positions = forward_kinematics(
+        pose, body.parent, person.heads, person.neutral, np.array([1.0, 2.0, 3.0])
+    )
     moved = skin(person.vertices, body.skin_index, body.skin_weight, rotations, positions, person.heads)
     expected = stand(body, MEAN) @ rotation_matrix(turn).T + [1.0, 2.0, 3.0]
     assert np.abs(moved - expected).max() < 1e-4
@@ -104,7 +114,9 @@ def test_rotation_helpers() -> None:
         R = rotation_between(a, b)
         assert np.allclose(R @ a / np.linalg.norm(a), b / np.linalg.norm(b))
         assert np.allclose(R @ R.T, np.eye(3))
-    assert np.allclose(rotation_matrix(np.array([0.0, -np.pi / 2, 0.0])) @ [0, 0, -1], [1, 0, 0])  # a thigh swings forward
+    assert np.allclose(
+        rotation_matrix(np.array([0.0, -np.pi / 2, 0.0])) @ [0, 0, -1], [1, 0, 0]
+    )  # a thigh swings forward
 
 
 def test_normals_point_outwards(body: Body) -> None:

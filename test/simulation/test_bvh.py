@@ -40,7 +40,9 @@ def test_channels_axes_and_units(tmp_path: Path) -> None:
     motion = load_bvh(file, metres_per_unit=0.1)
     assert motion.names == ("Hips", "Leg")
     assert motion.rate_hz == pytest.approx(100)
-    assert motion.root == pytest.approx(np.array([[0.2, 0, 0.1], [0.4, 0, 0.1]]))  # forward z -> x, up y -> z; T-pose left out
+    assert motion.root == pytest.approx(
+        np.array([[0.2, 0, 0.1], [0.4, 0, 0.1]])
+    )  # forward z -> x, up y -> z; T-pose left out
     assert motion.directions[1] == pytest.approx([0, 0, -0.5])
     # 90 degrees about the file's y is 90 degrees about our z: forward becomes left.
     assert motion.rotations[0, 0] @ [1, 0, 0] == pytest.approx([0, 1, 0], abs=1e-9)
@@ -84,7 +86,9 @@ def test_real_walks_walk(shared_data: Path, take: str) -> None:
     assert knees.min() > -10
     assert 50 < knees.max() < 90
     lowest = []
-    for pose, root in zip(walk.rotation_vectors[::10], walk.root[::10]):
+    for pose, root in zip(walk.rotation_vectors[::10], walk.root[::10], strict=True):
         rotations, positions = forward_kinematics(pose, body.parent, person.heads, person.neutral, root)
-        lowest.append(skin(person.vertices, body.skin_index, body.skin_weight, rotations, positions, person.heads)[:, 2].min())
+        lowest.append(
+            skin(person.vertices, body.skin_index, body.skin_weight, rotations, positions, person.heads)[:, 2].min()
+        )
     assert np.ptp(lowest) < 0.08  # feet stay at one level

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from emgait_ros.perception.camera import project
-from emgait_ros.simulation.camera import Exposure, Light, Surface, backdrop, expose, looking_along_x, pinhole, render, window_matrix
+from emgait_ros.simulation.camera import (
+    Exposure,
+    Light,
+    Surface,
+    backdrop,
+    expose,
+    looking_along_x,
+    pinhole,
+    render,
+    window_matrix,
+)
 
 FLAT = Light(ambient=1.0)
 
@@ -14,12 +24,16 @@ FLAT = Light(ambient=1.0)
 def square(x: float, y: float, z: float, size: float, color: tuple[int, int, int], closed: bool = False) -> Surface:
     """Facing a camera at the origin that looks along +x."""
     half = size / 2
-    vertices = np.array([[x, y + half, z - half], [x, y - half, z - half], [x, y - half, z + half], [x, y + half, z + half]])
+    vertices = np.array(
+        [[x, y + half, z - half], [x, y - half, z - half], [x, y - half, z + half], [x, y + half, z + half]]
+    )
     faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
     return Surface(vertices.astype(np.float32), faces, np.tile(np.array(color, np.uint8), (2, 1)), closed)
 
 
-def draw(surfaces: list[Surface], light: Light = FLAT, width: int = 200, height: int = 100) -> tuple[np.ndarray, np.ndarray]:
+def draw(
+    surfaces: list[Surface], light: Light = FLAT, width: int = 200, height: int = 100
+) -> tuple[np.ndarray, np.ndarray]:
     camera = pinhole(width, height, 60)
     image = np.zeros((height, width, 3), np.uint8)
     return image, render(camera.K, camera.T_camera_lidar, surfaces, image, light)
@@ -63,7 +77,9 @@ def test_no_seam_between_neighbours() -> None:
 
 
 def test_light_falls_on_the_side_it_shines_on() -> None:
-    shades = [draw([square(4, 0, 0, 1, (200, 200, 200))], Light(d, 0.3))[0][50, 100, 0] for d in ((-1, 0, 0), (1, 0, 0))]
+    shades = [
+        draw([square(4, 0, 0, 1, (200, 200, 200))], Light(d, 0.3))[0][50, 100, 0] for d in ((-1, 0, 0), (1, 0, 0))
+    ]
     assert shades[0] == pytest.approx(200, abs=1)
     assert shades[1] == pytest.approx(60, abs=1)
 

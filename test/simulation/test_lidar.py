@@ -22,7 +22,8 @@ def brute_force(model: LidarModel, corners: np.ndarray) -> np.ndarray:
     elevation = np.radians(model.elevations_deg)[:, None]
     azimuth = np.radians((np.arange(model.columns) + 0.5) * model.azimuth_step_deg - 180)[None]
     ray = np.stack(
-        [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation) + 0 * azimuth], axis=-1
+        [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation) + 0 * azimuth],
+        axis=-1,
     )
     nearest = np.full(ray.shape[:2], np.inf)
     for a, b, c in corners.astype(float):
@@ -73,7 +74,7 @@ def test_sector_equals_the_full_turn() -> None:
 def test_the_nearer_of_two_walls_is_seen() -> None:
     wall = np.array([[[0, -2, -2], [0, 2, -2], [0, 2, 2]], [[0, -2, -2], [0, 2, 2], [0, -2, 2]]], np.float32)
     image = RangeImage.empty(SMALL)
-    cast(SMALL, np.concatenate([wall + [9, 0, 0], wall + [4, 0, 0]]).astype(np.float32), image)
+    cast(SMALL, np.concatenate([wall + np.float32([[9, 0, 0]]), wall + np.float32([[4, 0, 0]])]), image)
     middle = image.distance[10, SMALL.columns // 2]
     assert middle == pytest.approx(4.0, abs=0.01)
     assert image.triangle[10, SMALL.columns // 2] in (2, 3)

@@ -9,10 +9,11 @@ import pytest
 
 from emgait_ros.config import SampleConfig
 from emgait_ros.simulation.lidar import LidarModel
+from emgait_ros.simulation.stations import draw_station
 from emgait_ros.simulation.walk_sets import WalkFile, generate_set
 from emgait_ros.simulation.walker import Path as Walk
 from emgait_ros.simulation.walker import Walker
-from emgait_ros.simulation.walks import CONDITIONS, _crop, _place, draw_station, generate_walk
+from emgait_ros.simulation.walks import CONDITIONS, _crop, _place, generate_walk
 
 
 def ray_angle_deg(sample: object) -> float:
@@ -64,7 +65,7 @@ def test_points_thin_out_with_range() -> None:
         np.mean([s.point_count for i in range(4) for s in generate_walk(i, 0, r, 45, frames=3, lidar=lidar)])
         for r in (10, 20, 30, 50)
     ]
-    for measured, documented in zip(count, (477, 118, 54, 20)):
+    for measured, documented in zip(count, (477, 118, 54, 20), strict=True):
         assert measured == pytest.approx(documented, rel=0.35)
 
 
@@ -74,7 +75,7 @@ def test_the_crop_shows_the_whole_person(view: float) -> None:
     rng = np.random.default_rng(0)
     station = draw_station(rng, None, None, night=False)
     walker = _place(2, 0, 8.0, view, 2.0, "normal", 3, station, rng)
-    place = walker.position(1.0) + [0.0, 0.0, walker.stature_m / 2 - station.height_m]
+    place = walker.position(1.0) + np.array([0.0, 0.0, walker.stature_m / 2 - station.height_m])
     size = np.array([0.7, 0.7, walker.stature_m])
     with_person, native = _crop(walker, station, None, 1.0, place, size, SampleConfig(), np.random.default_rng(1))
     walker.path = Walk.straight((0.0, 400.0), 0.0)
@@ -90,7 +91,7 @@ def test_the_crop_shows_the_whole_person(view: float) -> None:
 
 def test_deterministic_by_seed() -> None:
     first, second, other = (generate_walk(4, 1, 15, 30, frames=3, seed=s) for s in (5, 5, 6))
-    for a, b, c in zip(first, second, other):
+    for a, b, c in zip(first, second, other, strict=True):
         assert np.array_equal(a.points, b.points)
         assert np.array_equal(a.crop, b.crop)
         assert np.array_equal(a.center, b.center)
@@ -121,7 +122,9 @@ def _walker_of(condition: str) -> Walker:
 def test_occlusion_hides_returns() -> None:
     lidar = LidarModel.beams_128(0.1)
     counts = {
-        c: np.mean([s.point_count for i in range(6) for s in generate_walk(i, 0, 15, 90, frames=6, lidar=lidar, condition=c)])
+        c: np.mean(
+            [s.point_count for i in range(6) for s in generate_walk(i, 0, 15, 90, frames=6, lidar=lidar, condition=c)]
+        )
         for c in ("normal", "occlusion")
     }
     assert counts["occlusion"] < 0.9 * counts["normal"]
@@ -147,11 +150,9 @@ def test_a_set_on_disk_gives_back_its_samples(tmp_path: Path) -> None:
     assert [f.name for f in files] == ["identity_000002.npz", "identity_000005.npz"]
     file = WalkFile.read(files[1])
     assert (file.identity, file.sequences) == (5, 4)
-    number = next(
-        n for n in range(4) if file.arrays["walk_range_m"][n] == 40 and file.arrays["walk_view_deg"][n] == 90
-    )
+    number = next(n for n in range(4) if file.arrays["walk_range_m"][n] == 40 and file.arrays["walk_view_deg"][n] == 90)
     made = generate_walk(5, 0, 40, 90, 3, seed=3)
-    for row, expected in zip(file.rows(number), made):
+    for row, expected in zip(file.rows(number), made, strict=True):
         sample = file.pedestrian(int(row))
         assert np.abs(sample.points - expected.points).max() < 2e-3  # float16 around the centre
         assert np.array_equal(sample.crop, expected.crop)
@@ -173,14 +174,19 @@ def test_an_interrupted_set_goes_on_and_another_is_refused(tmp_path: Path) -> No
 def test_workers_make_the_same_set(tmp_path: Path) -> None:
     one = generate_set([1, 2], 1, [10], [0], 2, tmp_path / "one", 1, progress=False)
     two = generate_set([1, 2], 1, [10], [0], 2, tmp_path / "two", 2, progress=False)
-    for a, b in zip(one, two):
+    for a, b in zip(one, two, strict=True):
         left, right = WalkFile.read(a).arrays, WalkFile.read(b).arrays
         assert all(np.array_equal(left[k], right[k]) for k in left)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"identities": []}, "needs identities"), ({"workers": 0}, "at least 1"), ({"conditions": ["rain"]}, "rain"), ({"ranges": []}, "range")],
+    [
+        ({"identities": []}, "needs identities"),
+        ({"workers": 0}, "at least 1"),
+        ({"conditions": ["rain"]}, "rain"),
+        ({"ranges": []}, "range"),
+    ],
 )
 def test_bad_sets(tmp_path: Path, change: dict, message: str) -> None:
     arguments = {

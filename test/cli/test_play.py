@@ -1,0 +1,228 @@
+"""`emgait play` over real DDS: every byte arrives, at the right pace, and it stops when asked."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy")
+
+from rclpy.context import Context  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2  # noqa: E402
+
+from emgait_msgs.msg import PedestrianArray  # noqa: E402
+from emgait_ros.cli.main import main  # noqa: E402
+from emgait_ros.datasets.rosbag import Rosbag  # noqa: E402
+from emgait_ros.samples import CameraModel  # noqa: E402
+from emgait_ros.simulation.recording import BagWriter  # noqa: E402
+from emgait_ros.simulation.simulator import Truth  # noqa: E402
+from emgait_ros.transport import use_shipped_profile  # noqa: E402
+
+pytestmark = pytest.mark.ros
+use_shipped_profile()
+
+TYPES: dict[str, Any] = {
+    "/lidar/points": PointCloud2,
+    "/camera/image": Image,
+    "/camera/camera_info": CameraInfo,
+    "/ground_truth": PedestrianArray,
+    "/clock": Clock,
+}
+START_NS = 1_700_000_000_000_000_000
+CLOUDS, IMAGES = 10, 20
+
+
+def write_bag(path: Path, storage: str) -> Path:
+    """One second; the clouds are as large as real ones (2 MB), so that the transport has something to carry."""
+    camera = CameraModel(64, 48, np.diag([50.0, 50, 1]), np.zeros(5), "plumb_bob", np.eye(4))
+    rng = np.random.default_rng(1)
+    with BagWriter(path, storage) as writer:
+        writer.static_transform(START_NS, {("lidar", "camera_optical"): np.eye(4)})
+        for n in range(CLOUDS):
+            at = START_NS + n * 100_000_000
+            points = rng.normal(size=(4, 130_000)).astype(np.float32)
+            writer.cloud(at, at, dict(zip(("x", "y", "z", "intensity"), points, strict=True)))
+            truth = Truth(np.array([7]), np.ones((1, 3)), np.ones((1, 3)), np.zeros((1, 3)), np.array([5]))
+            writer.ground_truth(at, at, truth)
+        for n in range(IMAGES):
+            at = START_NS + n * 50_000_000
+            writer.camera_info(at, at, camera)
+            writer.image(at, at, rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
+    return path
+
+
+class Listener:
+    """Subscribes to raw bytes, reliable or best effort, in a thread."""
+
+    def __init__(self, reliability: ReliabilityPolicy) -> None:
+        self.received: dict[str, list[bytes]] = defaultdict(list)
+        self.arrived_s: dict[str, list[float]] = defaultdict(list)
+        self.context = Context()
+        rclpy.init(context=self.context)
+        self.node = rclpy.create_node("listener", context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        profile = QoSProfile(depth=30, reliability=reliability, durability=DurabilityPolicy.VOLATILE)
+        for topic, message_type in TYPES.items():
+            self.node.create_subscription(message_type, topic, self._taker(topic), profile, raw=True)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._spin)
+        self._thread.start()
+
+    def _taker(self, topic: str) -> Any:
+        def take(data: bytes) -> None:
+            self.received[topic].append(bytes(data))
+            self.arrived_s[topic].append(time.monotonic())
+
+        return take
+
+    def _spin(self) -> None:
+        while not self._stop.is_set():
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def wait_for(self, topic: str, count: int, timeout_s: float = 15.0) -> bool:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and len(self.received[topic]) < count:
+            time.sleep(0.02)
+        return len(self.received[topic]) >= count
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.executor.shutdown()
+        self.node.destroy_node()
+        rclpy.shutdown(context=self.context)
+
+
+@pytest.fixture(params=[ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT], ids=["reliable", "best_effort"])
+def listener(request: pytest.FixtureRequest) -> Iterator[Listener]:
+    made = Listener(request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def reliable_listener() -> Iterator[Listener]:
+    made = Listener(ReliabilityPolicy.RELIABLE)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module", params=["mcap", "sqlite3"])
+def bag_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bag(tmp_path_factory.mktemp("play") / "bag", request.param)
+
+
+@pytest.fixture(scope="module")
+def mcap_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bag(tmp_path_factory.mktemp("play") / "walk.bag", "mcap")
+
+
+def play(*words: str | Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "emgait_ros", "play", *map(str, words)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_every_byte_arrives(bag_path: Path, listener: Listener, tmp_path: Path) -> None:
+    process = play(bag_path, "--json", tmp_path / "report.json")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    for topic, count in (("/lidar/points", CLOUDS), ("/camera/image", IMAGES), ("/camera/camera_info", IMAGES)):
+        assert listener.wait_for(topic, count), topic
+    with Rosbag(bag_path) as bag:
+        for topic in ("/lidar/points", "/camera/image", "/camera/camera_info", "/ground_truth"):
+            sent = [bytes(m.raw) for m in bag.messages([topic])]
+            # DDS fills a message up to a multiple of four bytes
+            assert [data[: len(raw)] for data, raw in zip(listener.received[topic], sent, strict=True)] == sent, topic
+            assert not b"".join(
+                data[len(raw) :] for data, raw in zip(listener.received[topic], sent, strict=True)
+            ).strip(b"\0")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["published"]["/lidar/points"] == CLOUDS
+    try:
+        import tf2_msgs.msg  # noqa: F401
+    except ImportError:
+        assert "not played: /tf_static: the message type tf2_msgs/msg/TFMessage is not installed" in " ".join(
+            errors.split()
+        )
+        assert "/tf_static" in report["skipped"]
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(1.0, 0.95), (4.0, 0.2375)])
+def test_the_pace_is_that_of_the_recording(
+    mcap_path: Path, reliable_listener: Listener, tmp_path: Path, rate: float, seconds: float
+) -> None:
+    play(mcap_path, "--rate", str(rate), "--json", tmp_path / "report.json").communicate(timeout=60)
+    assert reliable_listener.wait_for("/camera/camera_info", IMAGES)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert seconds <= report["seconds"] < seconds + report["latest_s"] + 0.1  # never early, and late only as it says
+    assert report["latest_s"] < 1.0
+
+
+def test_clock_runs_through_the_recording(mcap_path: Path, reliable_listener: Listener) -> None:
+    process = play(mcap_path, "--clock", "--topics", "/camera/camera_info")
+    process.communicate(timeout=60)
+    assert reliable_listener.wait_for("/clock", 20)
+    ticks = [
+        np.frombuffer(data, "<i4", 2, 4).astype(np.int64) @ [10**9, 1] for data in reliable_listener.received["/clock"]
+    ]
+    assert ticks == sorted(ticks)
+    assert START_NS - 20_000_000 <= ticks[0] <= START_NS + 300_000_000
+    assert ticks[-1] <= START_NS + 960_000_000
+    assert not reliable_listener.received["/lidar/points"]
+
+
+def test_start_skips_the_beginning(mcap_path: Path, reliable_listener: Listener) -> None:
+    play(mcap_path, "--start", "0.55").communicate(timeout=60)
+    assert reliable_listener.wait_for("/lidar/points", 4)
+    assert len(reliable_listener.received["/lidar/points"]) == 4
+    assert len(reliable_listener.received["/camera/image"]) == 9
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_loop_stops_when_asked(mcap_path: Path, reliable_listener: Listener, number: int) -> None:
+    process = play(mcap_path, "--loop", "--rate", "3")
+    assert reliable_listener.wait_for("/camera/image", IMAGES + 5)  # into the second round
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=15)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+
+
+def test_nobody_listening_is_said(mcap_path: Path) -> None:
+    process = play(mcap_path, "--wait", "0.3", "--rate", "20")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "nobody subscribed to any of its topics within 0.3 s" in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "phrase"),
+    [
+        (["--rate", "0"], "the rate is 0.0"),
+        (["--topics", "/nothing"], "has no topic /nothing"),
+        (["--start", "5"], "--start is 5 s, but"),
+    ],
+)
+def test_wrong_use_is_named(mcap_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], phrase: str) -> None:
+    assert main(["play", str(mcap_path), *words]) == 1
+    assert phrase in capsys.readouterr().err
+
+
+def test_no_bag_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["play", str(tmp_path / "none")]) == 1
+    assert "there is no bag at" in capsys.readouterr().err
