@@ -84,8 +84,11 @@ class Bundle:
 
 
 def default_bundle_path() -> Path:
-    """Folder of the bundle shipped with the package; raises FileNotFoundError naming where it was looked for."""
-    return shipped_path(f"models/{DEFAULT_BUNDLE}")
+    """Folder of the bundle shipped with the package; where it belongs in a checkout when there is none."""
+    try:
+        return shipped_path(f"models/{DEFAULT_BUNDLE}")
+    except FileNotFoundError:
+        return Path(__file__).resolve().parents[2] / "models" / DEFAULT_BUNDLE
 
 
 def load_bundle(path: str | Path = "") -> Bundle:

@@ -65,7 +65,7 @@ class BirdView:
         half = int(np.ceil(max_range_m / CELL_M)) + 1
         self._slot = np.full((2 * half, 2 * half), -1, np.int32)
         self._origin = np.float32(-half * CELL_M)
-        self._kernels = np.stack([_gaussian(max(0.15, 0.004 * r), 3) for r in (0.0, 45.0, 60.0)])
+        self._kernels = np.stack([_gaussian(max(0.12, 0.004 * r), 3) for r in (0.0, 37.5, 50.0)])
         self._in_use = np.zeros((0, 2), np.int32)
 
     def build(self, points: Float32, heights: Float32) -> BodyMap:
@@ -86,7 +86,7 @@ class BirdView:
 
 def peaks(body: BodyMap) -> Float32:
     """Local maxima of the map's weight: (K, 2) float32 x, y, m, nearest to the sensor first."""
-    found = _local_maxima(body.weight, body.cell, body.slot, int(round(PEAK_DISTANCE_M / CELL_M)))
+    found = _local_maxima(body.weight, body.cell, body.slot, PEAK_DISTANCE_M / CELL_M)
     center = (body.cell[found] + np.float32(0.5)) * np.float32(CELL_M) + body.origin
     return center[np.argsort((center**2).sum(1), kind="stable")].astype(np.float32)
 
@@ -190,7 +190,7 @@ def _smooth(position, start, cell, tall, slot, kernels, origin):  # type: ignore
         column, row = cell[c, 0], cell[c, 1]
         x, y = column * CELL_M + origin, row * CELL_M + origin
         squared = x * x + y * y
-        kernel = kernels[0] if squared < 1600.0 else (kernels[1] if squared < 2500.0 else kernels[2])
+        kernel = kernels[0] if squared < 900.0 else (kernels[1] if squared < 2025.0 else kernels[2])
         for cc in range(max(column - reach, 0), min(column + reach + 1, slot.shape[0])):
             for rr in range(max(row - reach, 0), min(row + reach + 1, slot.shape[1])):
                 other = slot[cc, rr]
@@ -200,8 +200,9 @@ def _smooth(position, start, cell, tall, slot, kernels, origin):  # type: ignore
 
 
 @njit(cache=True, error_model="numpy")
-def _local_maxima(weight, cell, slot, reach):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Cells whose weight is the largest within ``reach`` cells."""
+def _local_maxima(weight, cell, slot, radius):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Cells whose weight is the largest within a radius in cells."""
+    reach, radius_squared = int(radius), radius * radius
     found = np.empty(len(cell), np.int64)
     count = 0
     for c in range(len(cell)):
@@ -211,6 +212,8 @@ def _local_maxima(weight, cell, slot, reach):  # type: ignore[no-untyped-def]  #
         largest = True
         for cc in range(max(column - reach, 0), min(column + reach + 1, slot.shape[0])):
             for rr in range(max(row - reach, 0), min(row + reach + 1, slot.shape[1])):
+                if (cc - column) ** 2 + (rr - row) ** 2 > radius_squared:
+                    continue
                 other = slot[cc, rr]
                 if other >= 0 and (weight[other] > weight[c] or (weight[other] == weight[c] and other < c)):
                     largest = False

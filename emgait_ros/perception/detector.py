@@ -118,7 +118,7 @@ def shape_score(
     filled = ramp(shape["slices"] / ((top - bottom) / np.maximum(0.2, 1.3 * beam) + 1e-6), 0.3, 0.7)
     solid = ramp(shape["count"] / np.maximum(expected, 1e-6), 0.15, 0.4)
     through = np.where(freest > top - 0.1, 0.4, np.where(hidden > top - 0.1, 0.6, 1.0))  # leaves, a fence, a gap
-    cut = np.where((np.abs(ceiling - top) < 0.1 + beam) & (top > 1.85), 0.4, 1.0)  # may go on above the highest beam
+    cut = np.where(np.abs(ceiling - top) < 0.1 + beam, np.where(top > 1.85, 0.4, 0.7), 1.0)  # may go on above the highest beam
     return tall * seen * stands * head * thick * narrow * no_bicycle * surface * filled * solid * through * cut
 
 
@@ -138,12 +138,12 @@ def _with_company(alone: Float64, candidates: Candidates, body: BodyMap, found: 
         found, candidates.owner, first[maybe], candidates.other[maybe],
     )  # fmt: skip
     narrow = COLUMN_SPACING * shape["range"][candidates.beside[maybe]]
-    apart[maybe] = ramp(free, np.maximum(0.06, narrow), np.maximum(0.12, 1.5 * narrow))
+    apart[maybe] = ramp(free, np.maximum(0.04, narrow), np.maximum(0.08, 1.5 * narrow))
     for _ in range(3):
         of_peak[candidates.peak] = score
         strange = candidates.crowd * (1.0 - ramp(of_peak[candidates.other], 0.1, 0.4) * apart)
         foreign = np.bincount(candidates.beside, strange, minlength=len(score))
-        company = (shape["clutter"] + foreign + 0.5 * shape["attached"] + 0.1 * shape["structure"]) / np.maximum(shape["count"], 1)
+        company = (shape["clutter"] + foreign + 0.5 * shape["attached"] + 0.05 * shape["structure"]) / np.maximum(shape["count"], 1)
         score = alone * ramp(company, 0.7, 0.1)
     return score
 

@@ -16,6 +16,7 @@ from emgait_ros.samples import Float32, Int64
 CORE_M = 0.6  # a person's returns lie this near to the peak: half a long stride
 WINDOW_M = 1.0  # what stands this near to a peak tells what it belongs to
 HEAD_BAND_M = 0.4  # head and shoulders: narrow on a person, wide on a hedge, a car or a bicycle
+HEAD_RADIUS_M = 0.47  # farther out is a neighbour's arm
 TRUNK_LOW_M = 0.9
 LOW_M = 1.0
 MAX_PAIRS = 32
@@ -244,7 +245,7 @@ def _core_shape(position, cell_start, core, rest, px, py):  # type: ignore[no-un
             along[2], along[3] = (dx + dy) * diagonal, (dx - dy) * diagonal
             for d in range(4):
                 low[d], high[d] = min(low[d], along[d]), max(high[d], along[d])
-                if h > top - np.float32(HEAD_BAND_M):
+                if h > top - np.float32(HEAD_BAND_M) and dx * dx + dy * dy < np.float32(HEAD_RADIUS_M * HEAD_RADIUS_M):
                     low[4 + d], high[4 + d] = min(low[4 + d], along[d]), max(high[4 + d], along[d])
                 if h < np.float32(LOW_M):
                     low[8 + d], high[8 + d] = min(low[8 + d], along[d]), max(high[8 + d], along[d])

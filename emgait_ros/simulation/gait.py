@@ -254,7 +254,7 @@ class GaitSpace:
     def _clear_swing(self, dynamics: np.ndarray) -> None:
         """Bend a swinging leg more, in place, until its foot passes over the ground: independent joints may drag it."""
         mid_swing = {"Left": 0.77, "Right": 0.27}
-        for _ in range(14):
+        for _ in range(8):
             lacking = [
                 side for side, centre in mid_swing.items() if self._clearance(dynamics, side, centre) < CLEARANCE
             ]
@@ -263,7 +263,7 @@ class GaitSpace:
                 bump = (
                     np.array([252, 420, 240, 90, 20, 2]) / 1024 * np.exp(-2j * np.pi * mid_swing[side] * np.arange(6))
                 )
-                for joint, degrees in (("UpLeg", -1.5), ("Leg", 3.0), ("Foot", -1.2)):
+                for joint, degrees in (("UpLeg", -1.5), ("Leg", 2.2), ("Foot", -2.0)):
                     dynamics[self._bone[f"{side}{joint}"], 1] += np.radians(degrees) * bump
             if not lacking:
                 return

@@ -9,10 +9,10 @@ from emgait_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 
 @pytest.fixture
 def shipped():
-    try:
-        return str(default_bundle_path())
-    except FileNotFoundError as error:
-        pytest.skip(f"no bundle is shipped yet: {error}")
+    path = default_bundle_path()
+    if not path.is_dir():
+        pytest.skip(f"no bundle is shipped yet: {path}")
+    return str(path)
 
 
 def test_fp16_graphs_of_the_shipped_bundle(shipped, tmp_path, capsys):

@@ -170,7 +170,7 @@ def test_the_pace_is_that_of_the_recording(
     assert reliable_listener.wait_for("/camera/camera_info", IMAGES)
     report = json.loads((tmp_path / "report.json").read_text())
     assert seconds <= report["seconds"] < seconds + report["latest_s"] + 0.1  # never early, and late only as it says
-    assert report["latest_s"] < 1.0
+    assert report["latest_s"] < 3.0
 
 
 def test_clock_runs_through_the_recording(mcap_path: Path, reliable_listener: Listener) -> None:

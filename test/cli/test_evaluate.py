@@ -1,0 +1,156 @@
+"""`emgait evaluate bag`: the real pipeline over a simulated bag, twice the same, scored against the truth."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emgait_ros.cli.evaluate_bag import copy_gallery, read_walks
+from emgait_ros.cli.main import main
+from emgait_ros.gallery.store import Gallery
+from emgait_ros.inference.bundle import default_bundle_path
+from emgait_ros.samples import Modality
+from emgait_ros.simulation.recording import Recording, record
+from emgait_ros.simulation.scene import SensorHead, crossing_scene, shortened
+
+HEAD = SensorHead(width=640, height=360, focal_px=500.0)
+
+
+@pytest.fixture(scope="module")
+def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped bundle; where there is none yet, one with random weights: names mean nothing then, all else does."""
+    with suppress(FileNotFoundError):
+        return default_bundle_path()
+    torch = pytest.importorskip("torch")
+    from emgait_ros.emgaitnet.config import EMGaitNetConfig
+    from emgait_ros.emgaitnet.export import write_bundle
+    from emgait_ros.emgaitnet.model import EMGaitNet
+    from emgait_ros.inference.preprocessing import Preprocessing
+
+    torch.manual_seed(0)
+    network = EMGaitNet(EMGaitNetConfig.small())
+    return write_bundle(network, tmp_path_factory.mktemp("models"), "random", Preprocessing(), threshold=1.5).folder
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    """Seven seconds, two people who cross; Anna's walk is judged too, as if it were her second."""
+    scene = replace(shortened(crossing_scene(), 7.0), head=HEAD)
+    return record(scene, tmp_path_factory.mktemp("bags") / "walk")
+
+
+@pytest.fixture(scope="module")
+def walks_file(recording: Recording) -> Path:
+    walks = [asdict(walk) for walk in recording.walks]
+    late = {**walks[0], "is_probe": True, "begin_ns": walks[0]["begin_ns"] + 4_500_000_000}
+    path = recording.path.parent / "walks.json"
+    path.write_text(json.dumps({"walks": [*walks, late]}))
+    return path
+
+
+def evaluate(recording: Recording, bundle: Path, out: Path, *words: str | Path) -> dict[str, Any]:
+    assert (
+        main(["evaluate", "bag", str(recording.path), "--bundle", str(bundle), "--json", str(out), *map(str, words)])
+        == 0
+    )
+    return dict(json.loads(out.read_text()))
+
+
+def without_timings(figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in figures.items() if name != "timings"}
+
+
+def test_people_are_tracked_enrolled_and_judged_twice_the_same(
+    recording: Recording, walks_file: Path, bundle_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (
+        evaluate(recording, bundle_folder, tmp_path / f"{n}.json", "--walks", walks_file) for n in ("one", "two")
+    )
+    assert without_timings(first) == without_timings(second)
+    assert first["frames"] == first["with_image"] == 70
+    assert not first["problems"]
+    truth = first["truth"]
+    assert truth["recall"] > 0.85
+    assert truth["error_m"] < 0.2
+    assert truth["switches"] <= 1
+    assert truth["moving_strays"] <= 3
+    # each walker is one track, and a track knows who it was
+    walkers = {track["walker"]: track for track in first["tracks"] if track["walker"] is not None}
+    assert set(walkers) == {walk.identity for walk in recording.walks}
+    assert all(track["frames"] > 30 and track["ranges_m"][1] < 16 for track in walkers.values())
+    assert {note["name"] for note in first["enrollments"] if note["success"]} == {"Anna", "Boris"}
+    (verdict,) = first["walks"]
+    assert (verdict["expected"], verdict["frames"] > 10) == ("Anna", True)
+    # the very walk she was enrolled on, moments later: any network recognises that
+    assert verdict["decided"] == "Anna"
+    printed = capsys.readouterr().out
+    assert "people x clouds tracked" in printed
+    assert "person 1" in printed
+
+
+def test_a_gallery_is_used_and_not_changed(
+    recording: Recording, bundle_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "people.db"
+    with Gallery(path) as gallery:
+        gallery.enroll(
+            "Eva",
+            np.ones((1, 4, 8), np.float32),
+            "another model",
+            samples=[10],
+            modalities=Modality.BOTH,
+            median_range_m=12.0,
+        )
+    before = path.read_bytes()
+    figures = evaluate(recording, bundle_folder, tmp_path / "out.json", "--gallery", path)
+    assert path.read_bytes() == before
+    assert all(not track["names"] for track in figures["tracks"])  # templates of another model are never compared
+    assert "walks" not in figures
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "phrase"),
+    [
+        (["--gallery", "none.db"], "there is no gallery at none.db"),
+        (["--params", "none.yaml"], "none.yaml"),
+        (["--bundle", "none"], "none"),
+    ],
+)
+def test_missing_files_are_named(
+    recording: Recording, capsys: pytest.CaptureFixture[str], words: list[str], phrase: str
+) -> None:
+    assert main(["evaluate", "bag", str(recording.path), *words]) == 1
+    assert phrase in capsys.readouterr().err
+
+
+def test_no_bag_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "bag", str(tmp_path / "none")]) == 1
+    assert "there is no bag at" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"walks": [{"name": "Anna"}]}', '{"scene": 1}'])
+def test_a_wrong_walks_file_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "walks.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match="does not say who walks when"):
+        read_walks(path)
+
+
+def test_a_file_that_is_no_gallery_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "people.db"
+    path.write_bytes(b"this is no database, not at all" * 100)
+    with pytest.raises(ValueError, match="cannot be read as a gallery"):
+        copy_gallery(path, tmp_path / "copy.db", required=True)
+
+
+def test_the_kind_of_recording_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["evaluate"])
+    assert "KIND" in capsys.readouterr().err
