@@ -80,8 +80,8 @@ def run(args: argparse.Namespace) -> int:
     if report.waited:
         console.print(report.waited, highlight=False)
     slow = (
-        f"; up to {report.latest_s:.2f} s late: this machine cannot keep the pace, try --rate"
-        if report.latest_s > 0.2
+        f"; it stood still for {report.stalled_s:.1f} s: this machine could not keep the pace, try --rate"
+        if report.stalled_s > 0
         else ""
     )
     print(

@@ -94,14 +94,15 @@ def check_model(config: RecognitionConfig) -> Iterator[Finding]:
     else:
         source = "decision.threshold" if config.decision.threshold else "calibrated in the bundle"
         yield ok("threshold", f"{config.decision.threshold or bundle.threshold:.3f}, {source}")
+    frames = max(bundle.min_frames, min(bundle.max_frames, config.window.max_samples))
     try:
         encoder = GaitEncoder(bundle, config.engine)
-        sample_ms, head_ms = time_encoder(encoder)
+        sample_ms, head_ms = time_encoder(encoder, frames)
     except ValueError as error:
         yield fail("inference", str(error), "set engine.backend to auto, or install the backend it names")
         return
     figures = {"backend": encoder.backend, "sample_ms": sample_ms, "head_ms": head_ms}
-    text = f"{encoder.description}: {sample_ms:.1f} ms a pedestrian and frame, {head_ms:.1f} ms a window of {bundle.min_frames}"
+    text = f"{encoder.description}: {sample_ms:.1f} ms a pedestrian and frame, {head_ms:.1f} ms a window of {frames}"
     if sample_ms + head_ms > REAL_TIME_MS:
         yield warn(
             "inference",
@@ -113,8 +114,8 @@ def check_model(config: RecognitionConfig) -> Iterator[Finding]:
         yield ok("inference", text, **figures)
 
 
-def time_encoder(encoder: GaitEncoder, repeats: int = 5) -> tuple[float, float]:
-    """Milliseconds for one sample and for one window (the best of a few), on random input of the right shape."""
+def time_encoder(encoder: GaitEncoder, frames: int, repeats: int = 5) -> tuple[float, float]:
+    """Milliseconds for one sample and for one window of so many frames (the best of a few), on random input of the right shape."""
     pre = encoder.bundle.preprocessing
     random = np.random.default_rng(0)
     pedestrian = Pedestrian(
@@ -132,7 +133,7 @@ def time_encoder(encoder: GaitEncoder, repeats: int = 5) -> tuple[float, float]:
     )
     batch = prepare([pedestrian], pre)
     sample = encoder.encode_frames(batch)[0]  # the first run of a session also allocates
-    window = [[sample] * encoder.bundle.min_frames]
+    window = [[sample] * frames]
     encoder.embed(window)
     times = []
     for _ in range(repeats):

@@ -6,15 +6,15 @@ trained with. The distance to a person is the mean over their nearest few templa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emgait_ros.gallery.index import TemplateIndex
+from emgait_ros.gallery.kernels import mean_of_nearest
 from emgait_ros.samples import Float32, Int64, Modality
-
-_BLOCK = 8192  # templates per matrix product: keeps the (probes, block) intermediates in cache
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,17 @@ def _search_block(probes: Float32, templates: Float32, squared_norm: Float32) ->
 
 
 class Matcher:
-    """Templates of one model in arrays that grow by doubling; identities come and go without a rebuild.
+    """Templates of one model in memory, two bytes a value; identities come and go without a rebuild.
 
     Args:
         templates_per_identity: how many nearest templates of a person their distance is averaged over.
+        threads: that share a search.
     """
 
-    def __init__(self, templates_per_identity: int) -> None:
+    def __init__(self, templates_per_identity: int, threads: int = 1) -> None:
         self._nearest = templates_per_identity
-        self._count = 0
-        self._templates = np.zeros((0, 0, 0), np.float32)  # (parts, capacity, d)
-        self._squared_norm = np.zeros((0, 0), np.float32)  # (parts, capacity)
+        self._threads = threads
+        self._index: TemplateIndex | None = None
         self._owner = np.zeros(0, np.int64)  # (capacity,) column of the identity
         self._modalities = np.zeros(0, np.int64)  # (capacity,)
         self._columns: dict[int, int] = {}
@@ -78,7 +78,7 @@ class Matcher:
 
     def __len__(self) -> int:
         """Number of templates."""
-        return self._count
+        return 0 if self._index is None else len(self._index)
 
     def __contains__(self, identity_id: int) -> bool:
         return identity_id in self._columns
@@ -87,6 +87,12 @@ class Matcher:
     def identities(self) -> int:
         """Number of identities with templates."""
         return len(self._identity_ids)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all templates and what belongs to them."""
+        index = 0 if self._index is None else self._index.nbytes
+        return index + self._owner.nbytes + self._modalities.nbytes
 
     def replace(self, identity_id: int, name: str, embedding: Float32, modalities: Int64) -> None:
         """Make these the templates of an identity.
@@ -99,116 +105,128 @@ class Matcher:
         Raises:
             ValueError: parts or d differ from the templates already held.
         """
-        self.remove(identity_id)
-        if not len(embedding):
+        self.replace_all([(identity_id, name, embedding, modalities)])
+
+    def replace_all(self, people: Sequence[tuple[int, str, Float32, Int64]]) -> None:
+        """As :meth:`replace` for many identities at once: loading a large gallery takes one pass."""
+        for identity_id, _, _, _ in people:
+            self.remove(identity_id)
+        people = [person for person in people if len(person[2])]
+        if not people:
             return
-        self._reserve(len(embedding), *embedding.shape[1:])
-        rows = slice(self._count, self._count + len(embedding))
-        by_part = embedding.transpose(1, 0, 2)
-        self._templates[:, rows] = by_part
-        self._squared_norm[:, rows] = np.square(by_part).sum(axis=2)
-        self._owner[rows] = self._columns[identity_id] = len(self._identity_ids)
-        self._modalities[rows] = modalities
-        self._identity_ids.append(identity_id)
-        self._names.append(name)
-        self._count = rows.stop
+        for _, _, embedding, _ in people:
+            self._check_shape(*embedding.shape[1:])
+        if self._index is None or not len(self._index):
+            self._index = TemplateIndex(*people[0][2].shape[1:], self._threads)
+        counts = [len(embedding) for _, _, embedding, _ in people]
+        first, columns = len(self._index), len(self._identity_ids)
+        self._index.append(np.concatenate([embedding for _, _, embedding, _ in people]))
+        self._reserve(len(self._index))
+        rows = slice(first, len(self._index))
+        self._owner[rows] = np.repeat(np.arange(columns, columns + len(people)), counts)
+        self._modalities[rows] = np.concatenate([modalities for _, _, _, modalities in people])
+        for column, (identity_id, name, _, _) in enumerate(people, columns):
+            self._columns[identity_id] = column
+            self._identity_ids.append(identity_id)
+            self._names.append(name)
 
     def remove(self, identity_id: int) -> None:
         """Forget an identity; unknown ones are no error."""
         column = self._columns.pop(identity_id, None)
-        if column is None:
+        if column is None or self._index is None:
             return
-        self._close_gaps(np.flatnonzero(self._owner[: self._count] == column))
+        count = len(self._index)
+        places, movers = self._index.remove(np.flatnonzero(self._owner[:count] == column))
+        self._owner[places], self._modalities[places] = self._owner[movers], self._modalities[movers]
         last = len(self._identity_ids) - 1
         if column != last:
-            self._owner[: self._count][self._owner[: self._count] == last] = column
+            kept = self._owner[: len(self._index)]
+            kept[kept == last] = column
             self._identity_ids[column], self._names[column] = self._identity_ids[last], self._names[last]
             self._columns[self._identity_ids[column]] = column
         del self._identity_ids[last], self._names[last]
 
-    def search(self, probes: Float32, modalities: Sequence[Modality]) -> Matches:
-        """Distances of all probes to all identities.
+    def search(
+        self, probes: Float32, modalities: Sequence[Modality], people: int | None = None, also: Iterable[int] = ()
+    ) -> Matches:
+        """Distances of all probes to all identities, or to those that matter.
 
         Args:
             probes: (B, parts, d) float32.
             modalities: sensors behind each probe: an identity's templates from the same sensors are preferred.
+            people: only identities that are among so many nearest of a probe (at least those; exact); None: all.
+            also: identity numbers to be among them in any case.
 
         Raises:
             ValueError: parts or d differ from the templates held.
         """
-        ids, names = np.array(self._identity_ids, np.int64), tuple(self._names)
-        if not len(probes) or not self._count:
-            shape = (len(probes), len(ids))
-            return Matches(np.zeros(shape, np.float32), np.zeros(shape, bool), ids, names)
+        index, total = self._index, len(self._identity_ids)
+        if not len(probes) or index is None or not len(index):
+            shape = (len(probes), total)
+            ids = np.array(self._identity_ids, np.int64)
+            return Matches(np.zeros(shape, np.float32), np.zeros(shape, bool), ids, tuple(self._names))
         self._check_shape(*probes.shape[1:])
-        distance = self._distances(probes)
-        per_identity = np.empty((len(probes), len(ids)), np.float32)
-        comparable = np.empty(per_identity.shape, bool)
-        owner, sensors = self._owner[: self._count], self._modalities[: self._count]
-        for modality in set(modalities):
-            rows = [row for row, other in enumerate(modalities) if other == modality]
-            same = sensors == int(modality)
-            has_same = np.bincount(owner[same], minlength=len(ids)) > 0
-            used = same | ~has_same[owner]
-            comparable[rows] = has_same
-            per_identity[rows] = _mean_of_nearest(distance[np.ix_(rows, used)], owner[used], len(ids), self._nearest)
-        return Matches(per_identity, comparable, ids, names)
+        if people is None or 2 * people * len(probes) >= total:
+            columns = np.arange(total)
+        else:
+            columns = self._shortlist(index, probes, modalities, people, also)
+        return self._measured(index, probes, modalities, columns)
 
-    def _distances(self, probes: Float32) -> Float32:
-        by_part = np.ascontiguousarray(probes.transpose(1, 0, 2), np.float32)
-        distance = np.empty((len(probes), self._count), np.float32)
-        for start in range(0, self._count, _BLOCK):
-            block = slice(start, min(start + _BLOCK, self._count))
-            distance[:, block] = _search_block(by_part, self._templates[:, block], self._squared_norm[:, block])
-        return distance
+    def _shortlist(
+        self, index: TemplateIndex, probes: Float32, modalities: Sequence[Modality], people: int, also: Iterable[int]
+    ) -> Int64:
+        """Columns of identities that can be among the nearest ``people`` of a probe, from the index's bounds."""
+        estimate, own = index.estimates(probes)
+        owner, total = self._owner[: len(index)], len(self._identity_ids)
+        slack = float(index.slack[: len(index)].max())
+        chosen = np.zeros(total, bool)
+        chosen[[self._columns[identity] for identity in also if identity in self._columns]] = True
+        for modality in set(modalities):
+            used, _ = self._used(modality, len(index))
+            for row in (row for row, other in enumerate(modalities) if other == modality):
+                score = mean_of_nearest(estimate[row], owner, used, total, self._nearest)
+                limit = np.partition(score, people - 1)[people - 1] + 2.0 * (slack + float(own[row]))
+                chosen |= score <= limit
+        return np.flatnonzero(chosen)
+
+    def _measured(
+        self, index: TemplateIndex, probes: Float32, modalities: Sequence[Modality], columns: Int64
+    ) -> Matches:
+        """Exact distances to the identities in some columns."""
+        place = np.full(len(self._identity_ids), -1, np.int64)
+        place[columns] = np.arange(len(columns))
+        rows = np.flatnonzero(place[self._owner[: len(index)]] >= 0)
+        owner = place[self._owner[rows]]
+        pairs = index.exact(probes, np.repeat(np.arange(len(probes)), len(rows)), np.tile(rows, len(probes)))
+        distance = pairs.reshape(len(probes), len(rows))
+        result = np.empty((len(probes), len(columns)), np.float32)
+        comparable = np.empty(result.shape, bool)
+        for modality in set(modalities):
+            used, has_same = self._used(modality, len(index))
+            for row in (row for row, other in enumerate(modalities) if other == modality):
+                comparable[row] = has_same[columns]
+                result[row] = mean_of_nearest(distance[row], owner, used[rows], len(columns), self._nearest)
+        ids = np.array(self._identity_ids, np.int64)[columns]
+        return Matches(result, comparable, ids, tuple(self._names[column] for column in columns.tolist()))
+
+    def _used(self, modality: Modality, count: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """(N,) templates a probe of these sensors is compared with, and (I,) identities that have some of the same."""
+        owner = self._owner[:count]
+        same = self._modalities[:count] == int(modality)
+        has_same = np.bincount(owner[same], minlength=len(self._identity_ids)) > 0
+        return same | ~has_same[owner], has_same
 
     def _check_shape(self, parts: int, dimensions: int) -> None:
-        held = (self._templates.shape[0], self._templates.shape[2])
-        if self._templates.size and held != (parts, dimensions):
+        if self._index is None or not len(self._index):
+            return
+        held = (self._index.parts, self._index.dimensions)
+        if held != (parts, dimensions):
             raise ValueError(
                 f"embedding is {parts}x{dimensions}, the gallery's templates are {held[0]}x{held[1]}: they are of another model"
             )
 
-    def _reserve(self, more: int, parts: int, dimensions: int) -> None:
-        self._check_shape(parts, dimensions)
-        capacity = self._owner.shape[0]
-        if self._count + more <= capacity:
-            return
-        capacity = max(self._count + more, 2 * capacity, 16)
-        templates = np.zeros((parts, capacity, dimensions), np.float32)
-        squared_norm = np.zeros((parts, capacity), np.float32)
-        if self._count:
-            templates[:, : self._count] = self._templates[:, : self._count]
-            squared_norm[:, : self._count] = self._squared_norm[:, : self._count]
-        self._templates, self._squared_norm = templates, squared_norm
-        self._owner = np.resize(self._owner, capacity) if self._count else np.zeros(capacity, np.int64)
-        self._modalities = np.resize(self._modalities, capacity) if self._count else np.zeros(capacity, np.int64)
-
-    def _close_gaps(self, gone: Int64) -> None:
-        """Fill removed rows with rows from the end and overwrite what is left there: removed templates leave memory too."""
-        kept = self._count - len(gone)
-        keepers = np.setdiff1d(np.arange(kept, self._count), gone, assume_unique=True)
-        holes = gone[gone < kept]
-        self._templates[:, holes] = self._templates[:, keepers]
-        self._squared_norm[:, holes] = self._squared_norm[:, keepers]
-        self._owner[holes] = self._owner[keepers]
-        self._modalities[holes] = self._modalities[keepers]
-        self._templates[:, kept : self._count] = 0.0
-        self._count = kept
-
-
-def _mean_of_nearest(distance: Float32, owner: Int64, identities: int, nearest: int) -> Float32:
-    """(B, N) distances to templates -> (B, identities) mean of the ``nearest`` smallest of each owner (fewer: of those)."""
-    order = np.argsort(owner, kind="stable")
-    counts = np.bincount(owner, minlength=identities)
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    rank = np.arange(len(owner)) - np.repeat(starts, counts)
-    chosen = rank < nearest
-    taken = np.minimum(counts, nearest)
-    bounds = np.concatenate([[0], np.cumsum(taken)[:-1]])
-    result = np.empty((len(distance), identities), np.float32)
-    grouped = owner[order]
-    for row, values in enumerate(distance[:, order]):
-        by_group = np.lexsort((values, grouped))
-        result[row] = np.add.reduceat(values[by_group][chosen], bounds) / taken
-    return result
+    def _reserve(self, rows: int) -> None:
+        if rows > len(self._owner):
+            more = np.zeros(max(rows, len(self._owner) + len(self._owner) // 4 + 64) - len(self._owner), np.int64)
+            self._owner = np.concatenate([self._owner, more])
+            self._modalities = np.concatenate([self._modalities, more])

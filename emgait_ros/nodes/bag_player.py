@@ -24,6 +24,7 @@ from emgait_ros.nodes.spinning import StopSignals
 
 CLOCK_PERIOD_S = 0.01
 SETTLE_S = 0.5
+STALL_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class PlayReport:
         rounds: times the bag was played to its end.
         seconds: wall-clock time spent playing.
         latest_s: most that a message was sent after its time; large when the machine cannot keep the pace.
+        stalled_s: time added to the recording's own by pauses of more than ``STALL_S``.
         waited: sentence about waiting for subscribers, empty when all were there.
     """
 
@@ -73,6 +75,7 @@ class PlayReport:
     rounds: int = 0
     seconds: float = 0.0
     latest_s: float = 0.0
+    stalled_s: float = 0.0
     waited: str = ""
 
 
@@ -168,7 +171,11 @@ class BagPlayer(Node):
             self._sleep_until(due_s, message.log_time_ns)
             if not self._runs():
                 return
-            self.report.latest_s = max(self.report.latest_s, time.monotonic() - due_s)
+            late_s = time.monotonic() - due_s
+            self.report.latest_s = max(self.report.latest_s, late_s)
+            if late_s > STALL_S:  # catching up in a burst would lose messages: go on from here at the right pace
+                origin_s += late_s
+                self.report.stalled_s += late_s
             self._send(message)
             if on_message is not None:
                 on_message(message)

@@ -255,21 +255,20 @@ def worker_status(report: WorkerReport, what: str) -> DiagnosticStatus:
         "failed": report.failed,
         "dropped": report.dropped,
         "waiting": report.waiting,
-        "mean_ms": f"{report.mean_s * 1e3:.1f}",
+        "median_ms": f"{report.median_s * 1e3:.1f}",
         "max_ms": f"{report.max_s * 1e3:.1f}",
     }
     if report.busy_s > STUCK_S:
         return status("worker", ERROR, f"one {what} has been in work for {report.busy_s:.0f} s: the node hangs", values)
     if report.failed:
         return status("worker", WARN, f"{report.failed} {what}s failed, the last with {report.last_error}", values)
-    share = report.dropped / max(report.submitted, 1)
-    if report.submitted >= 20 and share > MANY_DROPPED:
-        sentence = f"{report.dropped} of {report.submitted} {what}s were dropped: one takes {report.mean_s * 1e3:.0f} ms, more than there is time for"
+    if report.submitted >= 20 and report.drop_share > MANY_DROPPED:
+        sentence = f"{report.drop_share:.0%} of the last {what}s were dropped: one takes {report.median_s * 1e3:.0f} ms, more than there is time for"
         return status("worker", WARN, sentence, values)
     return status(
         "worker",
         OK,
-        f"{report.mean_s * 1e3:.0f} ms a {what}, {report.dropped} dropped" if report.done else f"no {what} yet",
+        f"{report.median_s * 1e3:.0f} ms a {what}, {report.dropped} dropped" if report.done else f"no {what} yet",
         values,
     )
 

@@ -7,7 +7,6 @@ Subscribes to emgait_msgs/PedestrianArray while active, and publishes ``~/identi
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -38,7 +37,7 @@ from emgait_ros.nodes.markers import markers_of
 from emgait_ros.nodes.messages import identities_to_message, message_to_frame
 from emgait_ros.nodes.parameters import NodeParameters
 from emgait_ros.nodes.qos import output_qos, sensor_qos
-from emgait_ros.nodes.spinning import run_node
+from emgait_ros.nodes.spinning import end_process, run_node
 from emgait_ros.nodes.worker import Worker
 from emgait_ros.recognition import GaitRecognizer
 from emgait_ros.samples import IdentityResult
@@ -278,7 +277,7 @@ def _tracks_status(recognizer: GaitRecognizer, results: list[IdentityResult]) ->
 
 def main(args: list[str] | None = None) -> None:
     """Run the node until it is asked to stop."""
-    sys.exit(run_node(GaitRecognizerNode, args))
+    end_process(run_node(GaitRecognizerNode, args))
 
 
 if __name__ == "__main__":

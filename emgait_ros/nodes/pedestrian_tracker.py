@@ -6,12 +6,10 @@ Subscribes to a PointCloud2, an Image or CompressedImage and its CameraInfo, and
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import message_filters
@@ -38,7 +36,8 @@ from emgait_ros.nodes.diagnostics import (
 from emgait_ros.nodes.messages import byte_array, frame_to_message
 from emgait_ros.nodes.parameters import NodeParameters
 from emgait_ros.nodes.qos import output_qos, sensor_qos
-from emgait_ros.nodes.spinning import run_node
+from emgait_ros.nodes.spinning import end_process, run_node
+from emgait_ros.nodes.tracker_status import FrameTimes, frame_status, pairing_status
 from emgait_ros.nodes.transforms import Transforms
 from emgait_ros.nodes.worker import Worker
 from emgait_ros.pairing import Pair, StampPairer
@@ -48,20 +47,8 @@ from emgait_ros.sensing import PedestrianSensing
 
 IMAGE_DEPTH = 5  # several images come for each cloud: one being taken must not push out the next
 POLL_S = 0.01
+SLOW_WARM_UP_S = 3.0
 SENSING_OPTIONS = ("detector.", "tracker.", "sample.")
-
-
-@dataclass
-class FrameTimes:
-    """How the last frame went, for /diagnostics. Times in s."""
-
-    convert_s: float = 0.0
-    sense_s: float = 0.0
-    publish_s: float = 0.0
-    points: int = 0
-    pedestrians: int = 0
-    with_crop: int = 0
-    stages_ms: dict[str, float] = field(default_factory=dict)
 
 
 class PedestrianTracker(Node):
@@ -85,14 +72,17 @@ class PedestrianTracker(Node):
         self._transforms = Transforms(self)
         self._calibration = Calibration(self._transforms, config.topics.camera_info)
         self._calibration.configure(config.camera.T_camera_lidar)
-        self._sensing = PedestrianSensing(config)
+        self._sensing: PedestrianSensing | None = (
+            None  # made in the worker: compiling its kernels takes a while the first time
+        )
         self._sensing_lock = threading.Lock()
         self._pairer = StampPairer(config.pairing, config.topics.cloud, config.topics.image)
         self._epoch = 0
         self._times = FrameTimes()
         self._camera_state = ""
         self._overlay_at_s = 0.0
-        self._worker: Worker[Pair] = Worker(self._process, "pedestrian_tracker", on_error=self._on_worker_error)
+        self._worker: Worker[Pair | None] = Worker(self._process, "pedestrian_tracker", on_error=self._on_worker_error)
+        self._worker.submit(None)
         self._publish_to(config.topics.output_depth)
         self._subscribe_to(config)
         self._last_cloud_ns = 0
@@ -181,7 +171,23 @@ class PedestrianTracker(Node):
 
     # Work: in the worker's thread.
 
-    def _process(self, pair: Pair) -> None:
+    def _process(self, pair: Pair | None) -> None:
+        """One cloud; None only warms up."""
+        self._warm_sensing()
+        if pair is not None:
+            self._process_pair(pair)
+
+    def _warm_sensing(self) -> PedestrianSensing:
+        with self._sensing_lock:
+            if self._sensing is None:
+                self._sensing = PedestrianSensing(self._options.config)
+                if self._sensing.warm_up_s > SLOW_WARM_UP_S:
+                    self.get_logger().info(
+                        f"numeric kernels were compiled in {self._sensing.warm_up_s:.0f} s (kept for the next start)"
+                    )
+            return self._sensing
+
+    def _process_pair(self, pair: Pair) -> None:
         config, cloud = self._options.config, pair.cloud
         started = time.perf_counter()
         try:
@@ -203,19 +209,19 @@ class PedestrianTracker(Node):
                 return
         converted = time.perf_counter()
         frame = SensorFrame(pair.cloud_stamp_ns, points, image, pair.image_dt_s, camera, T_fixed_lidar)
-        with self._sensing_lock:
-            if pair.epoch != self._epoch:
-                self.get_logger().warning("time jumped backwards: tracks start over")
-                self._sensing.reset()
-                self._epoch = pair.epoch
-            result = self._sensing.process(frame, cloud.header.frame_id)
+        sensing = self._warm_sensing()
+        if pair.epoch != self._epoch:
+            self.get_logger().warning("time jumped backwards: tracks start over")
+            sensing.reset()
+            self._epoch = pair.epoch
+        result = sensing.process(frame, cloud.header.frame_id)
         sensed = time.perf_counter()
         self._pedestrians.publish(frame_to_message(result, cloud.header))
         self._publish_overlay(frame, result, pair.image)
         self._times = FrameTimes(
             convert_s=converted - started,
             sense_s=sensed - converted,
-            stages_ms=dict(self._sensing.timings),
+            stages_ms=dict(sensing.timings),
             publish_s=time.perf_counter() - sensed,
             points=len(points),
             pedestrians=len(result.pedestrians),
@@ -273,7 +279,7 @@ class PedestrianTracker(Node):
             self._pairer = StampPairer(config.pairing, config.topics.cloud, config.topics.image)
         if any(name.startswith(SENSING_OPTIONS) for name in names):
             with self._sensing_lock:
-                self._sensing = PedestrianSensing(config)
+                self._sensing = None  # the worker makes a new one
             self.get_logger().info(f"{', '.join(sorted(names))} changed: tracks start over")
 
     # Diagnostics.
@@ -284,9 +290,16 @@ class PedestrianTracker(Node):
             yield self._image_watch.status("image", WARN)
             yield self._info_watch.status("camera_info", WARN)
             yield self._camera_status()
-        yield self._pairing_status()
-        yield worker_status(self._worker.report(), "cloud")
-        yield self._frame_status()
+        yield pairing_status(self._pairer.health(self._now_ns()), bool(self._cloud_watch.count))
+        if self._sensing is None:
+            yield status(
+                "worker",
+                WARN,
+                "compiling numeric kernels: the first start takes up to a minute, clouds are dropped until then",
+            )
+        else:
+            yield worker_status(self._worker.report(), "cloud")
+        yield frame_status(self._times)
         yield self._problems.status("bad input")
         simulated = time_status(self)
         if simulated is not None:
@@ -298,46 +311,10 @@ class PedestrianTracker(Node):
             return status("calibration", WARN, problem)
         return status("calibration", OK, f"extrinsics from {self._calibration.source}")
 
-    def _pairing_status(self) -> DiagnosticStatus:
-        health = self._pairer.health(self._now_ns())
-        values = {
-            "paired": health.paired,
-            "unpaired": health.unpaired,
-            "dt_last_ms": f"{health.last_dt_s * 1e3:.1f}",
-            "dt_p50_ms": f"{health.p50_dt_s * 1e3:.1f}",
-            "dt_p95_ms": f"{health.p95_dt_s * 1e3:.1f}",
-            "cloud_rate_hz": f"{health.cloud_rate_hz:.2f}",
-            "image_rate_hz": f"{health.image_rate_hz:.2f}",
-            "lidar_only": health.camera_silent,
-            "time_jumps": health.time_jumps,
-        }
-        for sensor, counts in (("cloud", health.cloud), ("image", health.image)):
-            values |= {f"{sensor}_{name}": count for name, count in vars(counts).items()}
-        if not self._cloud_watch.count:
-            return status("pairing", OK, "waiting for clouds", values)
-        # Zero stamps are named as bad input while they come, and stay counted here.
-        problems = [p for p in health.problems if "stamp of zero" not in p]
-        if problems:
-            return status("pairing", WARN, "; ".join(problems), values)
-        return status(
-            "pairing", OK, f"|dt| {health.p50_dt_s * 1e3:.0f} ms (median)" if health.paired else "no pairs yet", values
-        )
-
-    def _frame_status(self) -> DiagnosticStatus:
-        times = self._times
-        values: dict[str, Any] = {
-            "points": times.points,
-            "convert_ms": f"{times.convert_s * 1e3:.1f}",
-            "sense_ms": f"{times.sense_s * 1e3:.1f}",
-            "publish_ms": f"{times.publish_s * 1e3:.1f}",
-        }
-        values |= {f"{stage}_ms": f"{ms:.1f}" for stage, ms in times.stages_ms.items()}
-        return status("pedestrians", OK, f"{times.pedestrians} in view, {times.with_crop} with a crop", values)
-
 
 def main(args: list[str] | None = None) -> None:
     """Run the node until it is asked to stop."""
-    sys.exit(run_node(PedestrianTracker, args))
+    end_process(run_node(PedestrianTracker, args))
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable
 from types import FrameType
-from typing import Protocol, TypeVar
+from typing import NoReturn, TypeVar
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -19,15 +20,6 @@ from rclpy.signals import SignalHandlerOptions
 from emgait_ros.transport import use_shipped_profile
 
 STOP_CHECK_S = 0.2  # rcl_wait does not return on a signal, so this bounds how late one is seen
-
-
-class Closable(Protocol):
-    """A node that has threads or files to release."""
-
-    exit_status: int
-
-    def close(self) -> None:
-        """Release them; called once, before the node is destroyed."""
 
 
 NodeType = TypeVar("NodeType", bound=Node)
@@ -80,6 +72,18 @@ def run_node(create: Callable[[], NodeType], args: list[str] | None = None) -> i
         node.destroy_node()
         rclpy.try_shutdown()
     return int(getattr(node, "exit_status", 0))
+
+
+def end_process(status: int) -> NoReturn:
+    """End the process now that everything is released.
+
+    Taking the interpreter down in order frees compiled kernels one by one: seconds on a busy machine, while launch kills
+    what has not ended 5 s after SIGINT. It would also wait for a worker that hangs.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _spin_once(executor: SingleThreadedExecutor, node: Node) -> None:

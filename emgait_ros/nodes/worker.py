@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
 from collections import deque
@@ -12,6 +13,7 @@ from typing import Generic, TypeVar
 Job = TypeVar("Job")
 
 DURATIONS_KEPT = 100
+OUTCOMES_KEPT = 50
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,9 @@ class WorkerReport:
 
     Attributes:
         submitted, done, failed, dropped: jobs so far; dropped ones were pushed out by newer ones.
+        drop_share: share of dropped ones among the last 50 jobs, 0..1.
         waiting: jobs in the queue now.
-        mean_s, max_s: duration of the last 100 jobs, s; NaN before the first.
+        median_s, max_s: duration of the last 100 jobs, s; NaN before the first.
         busy_s: how long the current job has been running, s; 0 when idle.
         last_error: of the last failed job, empty when none failed.
     """
@@ -30,8 +33,9 @@ class WorkerReport:
     done: int
     failed: int
     dropped: int
+    drop_share: float
     waiting: int
-    mean_s: float
+    median_s: float
     max_s: float
     busy_s: float
     last_error: str
@@ -66,6 +70,7 @@ class Worker(Generic[Job]):
         self._submitted = self._done = self._failed = self._dropped = 0
         self._started_at: float | None = None
         self._durations_s: deque[float] = deque(maxlen=DURATIONS_KEPT)
+        self._was_dropped: deque[bool] = deque(maxlen=OUTCOMES_KEPT)
         self._last_error = ""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -82,6 +87,7 @@ class Worker(Generic[Job]):
                 self._jobs.popleft()
                 pushed_out += 1
             self._dropped += pushed_out
+            self._was_dropped.extend([True] * pushed_out)
             self._jobs.append(job)
             self._changed.notify_all()
             return pushed_out
@@ -120,8 +126,9 @@ class Worker(Generic[Job]):
                 done=self._done,
                 failed=self._failed,
                 dropped=self._dropped,
+                drop_share=sum(self._was_dropped) / max(len(self._was_dropped), 1),
                 waiting=len(self._jobs),
-                mean_s=sum(durations) / len(durations) if durations else float("nan"),
+                median_s=statistics.median(durations) if durations else float("nan"),
                 max_s=max(durations, default=float("nan")),
                 busy_s=0.0 if started_at is None else time.monotonic() - started_at,
                 last_error=self._last_error,
@@ -138,6 +145,7 @@ class Worker(Generic[Job]):
             error = self._attempt(job)
             del job  # a cloud and an image need not stay in memory until the next pair comes
             with self._changed:
+                self._was_dropped.append(False)
                 self._durations_s.append(time.monotonic() - started_at)
                 self._started_at = None
                 if error:

@@ -63,13 +63,13 @@ class GeometricDetector:
         if len(shape) == 0:
             return no_detections()
         floor = self.ground.height_at(shape["x"], shape["y"])
-        hidden, freest = hidden_below(body, shape["x"], shape["y"])
+        hidden = hidden_below(body, shape["x"], shape["y"])
         ceiling = self.ground.highest_slope * shape["range"]
         below_view = np.minimum(self.ground.lowest_slope, 0.0) * shape["range"]
         expected = self.ground.expected_returns(
             np.clip(shape["slice_width"], 0.2, 0.7), shape["range"], floor + shape["bottom"], floor + shape["top"]
         )
-        alone = shape_score(shape, np.maximum(hidden, below_view) - floor, freest - floor, ceiling - floor, expected, self.config)
+        alone = shape_score(shape, np.maximum(hidden, below_view) - floor, ceiling - floor, expected, self.config)
         score = _with_company(alone, candidates, body, found)
         chosen = _apart(shape, score, self.config.min_score)
         index, splits = members(body, found, candidates.owner, candidates.peak[chosen])
@@ -90,7 +90,6 @@ def ramp(value: np.ndarray, zero: float | np.ndarray, one: float | np.ndarray) -
 def shape_score(
     shape: np.ndarray,
     hidden: np.ndarray,
-    freest: np.ndarray,
     ceiling: np.ndarray,
     expected: np.ndarray,
     config: DetectorConfig,
@@ -99,17 +98,18 @@ def shape_score(
 
     Args:
         shape: (K,) measures of dtype ``shapes.SHAPE``.
-        hidden, freest: (K,) height over the ground, m, below which nearer things hide the place; typical, at best.
+        hidden: (K,) height over the ground, m, below which nearer things hide the place.
         ceiling: (K,) height over the ground of the sensor's highest beam there, m.
         expected: (K,) returns a solid thing of that size would give.
         config: the gates.
     """
     top, bottom, distance = shape["top"].astype(np.float64), shape["bottom"], shape["range"]
     beam = RING_SPACING * distance
-    tall = ramp(top, config.min_height_m + 0.1, config.min_height_m + 0.5) * ramp(top, config.max_height_m, 1.95)
+    reaches = top + 0.5 * beam  # the head lies between the highest beam that hit it and the next
+    tall = ramp(reaches, config.min_height_m + 0.1, config.min_height_m + 0.5) * ramp(top, config.max_height_m, 1.95)
     seen = ramp(top - bottom, 0.2, 0.5)
     stands = ramp(bottom - np.maximum(hidden, 0.1) - beam, 0.7, 0.3)
-    head = ramp(shape["head_width"], 0.9, 0.66)
+    head = ramp(shape["head_width"], 0.72, 0.54)
     unseen = 0.0025 * distance  # the outermost returns lie this far inside the outline
     thick = ramp(np.maximum(shape["slice_width"], 0.5 * shape["trunk_width"]) + unseen, 0.08, 0.18)
     narrow = ramp(shape["trunk_width"], config.max_width_m, 0.9) * ramp(shape["length"], config.max_width_m, 1.1)
@@ -117,7 +117,7 @@ def shape_score(
     surface = ramp(shape["depth_spread"], 0.25, 0.17)
     filled = ramp(shape["slices"] / ((top - bottom) / np.maximum(0.2, 1.3 * beam) + 1e-6), 0.3, 0.7)
     solid = ramp(shape["count"] / np.maximum(expected, 1e-6), 0.15, 0.4)
-    through = np.where(freest > top - 0.1, 0.4, np.where(hidden > top - 0.1, 0.6, 1.0))  # leaves, a fence, a gap
+    through = np.where(hidden > top - 0.1, 0.4, 1.0)  # seen through leaves, a fence or a gap
     cut = np.where(np.abs(ceiling - top) < 0.1 + beam, np.where(top > 1.85, 0.4, 0.7), 1.0)  # may go on above the highest beam
     return tall * seen * stands * head * thick * narrow * no_bicycle * surface * filled * solid * through * cut
 

@@ -31,7 +31,7 @@ MEASURES = (
     "count",  # returns within CORE_M that are nearest to this peak
     "top",  # highest and lowest of them over the ground, m
     "bottom",
-    "head_width",  # largest horizontal extent of those in the upper HEAD_BAND_M, m
+    "head_width",  # horizontal width of those in the upper HEAD_BAND_M, from their spread, m
     "trunk_width",  # extent of those above TRUNK_LOW_M across the line of sight, m
     "trunk_depth",  # ... along the line of sight, m
     "length",  # largest horizontal extent of all, m
@@ -99,11 +99,11 @@ def members(body: BodyMap, peaks: Float32, owner: Int64, chosen: Int64) -> tuple
     return _members(body.index, body.start, body.tall, body.slot, body.origin, peaks, owner, chosen)
 
 
-def hidden_below(body: BodyMap, x: Float32, y: Float32) -> tuple[Float32, Float32]:
+def hidden_below(body: BodyMap, x: Float32, y: Float32) -> Float32:
     """z (m, LiDAR frame) below which something at least half a metre nearer hides the places x, y (m).
 
     Returns:
-        (K,) float32 twice: over the typical line of sight to the place, and over the freest one.
+        (K,) float32: the middle one of five lines of sight over the width of a person.
     """
     steepest = _horizon(body.cell, body.top_z, body.origin)
     distance = np.hypot(x, y)
@@ -112,7 +112,7 @@ def hidden_below(body: BodyMap, x: Float32, y: Float32) -> tuple[Float32, Float3
     reach = np.clip(0.25 / np.maximum(distance, 0.5) * (HORIZON_SECTORS / (2 * np.pi)), 1, 20)
     offsets = np.rint(reach[:, None] * np.linspace(-1, 1, 5)).astype(np.int64)
     slope = steepest[(sector[:, None] + offsets) % HORIZON_SECTORS, step[:, None]]
-    return np.median(slope, axis=1) * distance, slope.min(axis=1) * distance
+    return np.median(slope, axis=1) * distance
 
 
 @njit(cache=True, error_model="numpy")
@@ -229,12 +229,13 @@ def _core_shape(position, cell_start, core, rest, px, py):  # type: ignore[no-un
     cy = np.float32(sum_y / trunk) if trunk > 0 else py
     distance = np.float32(math.sqrt(cx * cx + cy * cy))
     ux, uy = cx / max(distance, np.float32(0.1)), cy / max(distance, np.float32(0.1))
-    # extents in 4 directions of: 0-3 all, 4-7 the head, 8-11 what is low; 12 trunk across, 13 trunk along
+    # extents in 4 directions of: 0-3 all, 8-11 what is low; 12 trunk across, 13 trunk along
     low, high = np.full(14, np.float32(9.0)), np.full(14, np.float32(-9.0))
     slice_low, slice_high = np.full(SLICES, np.float32(9.0)), np.full(SLICES, np.float32(-9.0))
     along = np.zeros(4, np.float32)
     diagonal = np.float32(0.70710678)
     depth_sum, depth_squares, trunk = 0.0, 0.0, 0
+    head_sum, head_squares, heads = np.zeros(4), np.zeros(4), 0
     for s in core:
         for i in range(cell_start[s], cell_start[s + 1]):
             dx, dy, h = position[i, 0] - cx, position[i, 1] - cy, position[i, 2]
@@ -243,10 +244,13 @@ def _core_shape(position, cell_start, core, rest, px, py):  # type: ignore[no-un
             slice_low[layer], slice_high[layer] = min(slice_low[layer], across), max(slice_high[layer], across)
             along[0], along[1] = dx, dy
             along[2], along[3] = (dx + dy) * diagonal, (dx - dy) * diagonal
+            head = h > top - np.float32(HEAD_BAND_M) and dx * dx + dy * dy < np.float32(HEAD_RADIUS_M * HEAD_RADIUS_M)
+            heads += head
             for d in range(4):
                 low[d], high[d] = min(low[d], along[d]), max(high[d], along[d])
-                if h > top - np.float32(HEAD_BAND_M) and dx * dx + dy * dy < np.float32(HEAD_RADIUS_M * HEAD_RADIUS_M):
-                    low[4 + d], high[4 + d] = min(low[4 + d], along[d]), max(high[4 + d], along[d])
+                if head:
+                    head_sum[d] += along[d]
+                    head_squares[d] += along[d] * along[d]
                 if h < np.float32(LOW_M):
                     low[8 + d], high[8 + d] = min(low[8 + d], along[d]), max(high[8 + d], along[d])
             if h > np.float32(TRUNK_LOW_M):
@@ -268,7 +272,9 @@ def _core_shape(position, cell_start, core, rest, px, py):  # type: ignore[no-un
     used = slice_high >= slice_low
     out[0], out[1], out[2] = cx, cy, distance
     out[4], out[5] = top, bottom
-    out[6], out[7], out[8], out[9] = extent[4:8].max(), extent[12], extent[13], extent[:4].max()
+    spread = head_squares / max(heads, 1) - (head_sum / max(heads, 1)) ** 2
+    out[6] = math.sqrt(12.0 * max(spread.max(), 0.0))  # exact for an even spread, and a neighbour's arm hardly counts
+    out[7], out[8], out[9] = extent[12], extent[13], extent[:4].max()
     out[10] = used.sum()
     out[14] = extent[8:12].max()
     if trunk > 1:

@@ -78,8 +78,9 @@ def load_checkpoint(path: Path, network: nn.Module, optimiser: Adam, recipe: dic
 def learnt_state(network: nn.Module) -> dict[str, Tensor]:
     """The state dict without CLIP's frozen towers (and without whatever else never changes)."""
     frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
-    fixed = ("frame.semantics.image.", "frame.semantics.text.", "frame.semantics.features")
-    return {name: value for name, value in network.state_dict().items() if name not in frozen and not name.startswith(fixed)}
+    fixed = ("semantics.image.", "semantics.text.", "semantics.features")
+    state = network.state_dict()
+    return {name: state[name] for name in state if name not in frozen and not any(part in name for part in fixed)}
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

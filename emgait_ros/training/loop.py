@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam
 
 from emgait_ros.datasets.sequences import SequenceSet
@@ -42,6 +43,8 @@ class Trainer:
         network: with as many classes as the data has identities; CLIP frozen.
         folder: gets ``checkpoint.safetensors`` and ``log.jsonl``.
         clip_features: (F, E) CLIP image embedding of every frame of ``data``, or None to compute them as needed.
+        attributes: (identities, A) standardised facts about each person, in the order of ``np.unique(data.identity)``,
+            that the embedding must tell (``optimisation.attribute_weight``); None: no such loss.
 
     Raises:
         ValueError: the network's classes are not the data's identities, or the data is too small for a step.
@@ -54,9 +57,15 @@ class Trainer:
         network: EMGaitNet,
         folder: Path,
         clip_features: Float32 | None = None,
+        attributes: Float32 | None = None,
     ) -> None:
         self.config, self.data, self.network, self.folder = config, data, network, folder
         self.clip_features = clip_features
+        self.learner = nn.ModuleDict({"network": network})
+        self.attributes = None if attributes is None else torch.from_numpy(attributes)
+        if self.attributes is not None:
+            inputs = network.config.parts * network.config.width
+            self.learner["attributes"] = nn.Linear(inputs, self.attributes.shape[1])
         self.names, self.label = np.unique(data.identity, return_inverse=True)
         if network.config.classes != len(self.names):
             raise ValueError(f"the network has {network.config.classes} classes, the data {len(self.names)} identities: set model.classes to that")
@@ -64,9 +73,8 @@ class Trainer:
         self.sampler = IdentitySampler(
             data.identity, data.walk, data.setting, recipe.identities, recipe.sequences, config.seed
         )
-        self.optimiser = Adam(
-            network.trainable_parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
+        self.trainable = [parameter for parameter in self.learner.parameters() if parameter.requires_grad]
+        self.optimiser = Adam(self.trainable, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
         self.step = 0
 
     @property
@@ -76,7 +84,7 @@ class Trainer:
 
     def resume(self) -> None:
         """Go on from the checkpoint (errors: see ``load_checkpoint``)."""
-        self.step = load_checkpoint(self.checkpoint, self.network, self.optimiser, self.config.to_dict())
+        self.step = load_checkpoint(self.checkpoint, self.learner, self.optimiser, self.config.to_dict())
 
     def run(self, until: int | None = None) -> list[dict[str, float]]:
         """Train up to step ``until`` (default: the recipe's); returns what was logged.
@@ -114,7 +122,7 @@ class Trainer:
             raise FloatingPointError(f"the loss is {terms.total.item()} at step {self.step}: lower optimisation.learning_rate")
         self.optimiser.zero_grad(set_to_none=True)
         terms.total.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.trainable_parameters(), recipe.max_grad_norm)
+        torch.nn.utils.clip_grad_norm_(self.trainable, recipe.max_grad_norm)
         self.optimiser.step()
         self.step += 1
         return {
@@ -123,6 +131,7 @@ class Trainer:
             "triplet": terms.triplet.item(),
             "cross_entropy": terms.cross_entropy.item(),
             "active": terms.active.item(),
+            "attributes": terms.attributes.item(),
             "seconds": time.perf_counter() - began,
         }
 
@@ -146,7 +155,7 @@ class Trainer:
             output = self.network(
                 batch.crops, batch.points, batch.has_image, batch.has_points, frame_mask, batch.clip_features
             )
-        return gait_loss(
+        terms = gait_loss(
             output.embedding,
             output.logits,
             labels,
@@ -156,9 +165,14 @@ class Trainer:
             triplet_weight=recipe.triplet_weight,
             cross_entropy_weight=recipe.cross_entropy_weight,
         )
+        if self.attributes is None:
+            return terms
+        told = self.learner["attributes"](output.embedding.flatten(1))
+        error = F.mse_loss(told, self.attributes[labels])
+        return terms._replace(total=terms.total + recipe.attribute_weight * error, attributes=error.detach())
 
     def _keep(self, log: list[dict[str, float]]) -> None:
-        save_checkpoint(self.checkpoint, self.network, self.optimiser, self.step, self.config.to_dict())
+        save_checkpoint(self.checkpoint, self.learner, self.optimiser, self.step, self.config.to_dict())
         fresh = [entry for entry in log if entry["step"] > self.step - self.config.optimisation.checkpoint_every]
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
             file.writelines(json.dumps({k: round(v, 5) for k, v in entry.items()}) + "\n" for entry in fresh)

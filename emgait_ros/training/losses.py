@@ -20,6 +20,7 @@ class LossTerms(NamedTuple):
     triplet: Tensor
     cross_entropy: Tensor
     active: Tensor
+    attributes: Tensor
 
 
 def part_distances(embedding: Tensor) -> Tensor:
@@ -91,4 +92,4 @@ def gait_loss(
     triplet, active = triplet_loss(embedding.float(), labels, margin, mining)
     cross_entropy = part_cross_entropy(logits.float(), labels, smoothing)
     total = triplet_weight * triplet + cross_entropy_weight * cross_entropy
-    return LossTerms(total, triplet.detach(), cross_entropy.detach(), active)
+    return LossTerms(total, triplet.detach(), cross_entropy.detach(), active, torch.zeros(()))

@@ -25,7 +25,8 @@ from emgait_ros.emgaitnet.model import EMGaitNet
 from emgait_ros.evaluation.baselines import BASELINES, baseline_distance
 from emgait_ros.evaluation.protocols import CrossDistance, by_embedding, cross_distance, open_set
 from emgait_ros.inference.bundle import Bundle
-from emgait_ros.samples import Float32
+from emgait_ros.samples import Float32, Int64
+from emgait_ros.simulation.walker import Walker
 from emgait_ros.training.card import model_card
 from emgait_ros.training.clip_pretraining import clip_features, pretrain_clip
 from emgait_ros.training.config import PeopleConfig, TrainingConfig
@@ -111,7 +112,8 @@ class Run:
         """Train from the last checkpoint, or from the start; returns the network."""
         data = self.load("train", shrunk=True)
         network = EMGaitNet(self.network_config(len(np.unique(data.identity))))
-        trainer = Trainer(self.config, data, network, self.folder, self._clip_features(network))
+        attributes = person_attributes(np.unique(data.identity), self.config.population) if self.config.optimisation.attribute_weight else None
+        trainer = Trainer(self.config, data, network, self.folder, self._clip_features(network), attributes)
         if trainer.checkpoint.is_file():
             trainer.resume()
         trainer.run()
@@ -178,6 +180,14 @@ class Run:
 
     def _recorded(self) -> dict[str, float]:
         return json.loads(self._seconds.read_text(encoding="utf-8")) if self._seconds.is_file() else {}
+
+
+def person_attributes(identities: Int64, population: int) -> Float32:
+    """(I, A) what the simulator drew for each person: stature, build and gait; zero mean and unit spread."""
+    people = [Walker(int(identity), seed=population) for identity in identities]
+    build = [[p.stature_m, p.shape.gender, p.shape.muscle, p.shape.weight, p.shape.proportions] for p in people]
+    facts = np.concatenate([np.array(build), np.array([p.latent for p in people])], axis=1)
+    return ((facts - facts.mean(axis=0)) / np.maximum(facts.std(axis=0), 1e-9)).astype(np.float32)
 
 
 def _summary(result: CrossDistance) -> dict[str, Any]:

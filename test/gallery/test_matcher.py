@@ -90,7 +90,27 @@ def test_removed_templates_leave_memory():
     matcher = filled({1: embeddings(3, 1), 2: embeddings(2, 2)})
     matcher.remove(1)
     matcher.remove(2)
-    assert not matcher._templates.any()
+    chunk = matcher._index._chunks[0]
+    assert (chunk.high == 128).all()
+    assert not any(array.any() for array in (chunk.low, chunk.scale, chunk.norm, matcher._index.slack))
+
+
+@pytest.mark.parametrize("nearest", [1, 3])
+def test_a_shortlist_holds_the_nearest_people_with_their_exact_distances(nearest):
+    people = {identity: embeddings(1 + identity % 4, seed=identity) for identity in range(1, 400)}
+    matcher = filled(people, nearest)
+    probes = embeddings(5, seed=99)
+    everybody = matcher.search(probes, [BOTH] * 5)
+    found = matcher.search(probes, [BOTH] * 5, people=6, also=[17, 4711])
+    assert len(found.identity_id) < 120
+    assert 17 in found.identity_id
+    column = {identity: place for place, identity in enumerate(everybody.identity_id.tolist())}
+    expected = everybody.distance[:, [column[identity] for identity in found.identity_id.tolist()]]
+    np.testing.assert_array_equal(found.distance, expected)
+    for row in range(5):
+        nearest_six = everybody.identity_id[np.argsort(everybody.distance[row])[:6]]
+        assert set(nearest_six.tolist()) <= set(found.identity_id.tolist())
+    assert found.names == tuple(f"n{identity}" for identity in found.identity_id)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,277 @@
+"""Compiled inner loops of the template index: integer distance estimates of many templates at once, and exact ones of few.
+
+Sixteen templates lie side by side in one vector register and eight probes share each load. With AVX-512 VNNI a single
+instruction multiplies and adds 64 bytes; every other processor runs the same loop in float32 (integers below 2^24: as
+exact). The layout of a block is (parts, d / 4, 16 templates, 4 values) unsigned bytes, 128 standing for zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+LANES = 16
+"""Templates in one block."""
+PROBES = 8
+"""Probes that share one pass; fewer are filled up with zeros."""
+ZERO = 128
+"""The byte that stands for 0."""
+_GROUP = 4  # values a lane holds at a time
+_SPAN = 64  # templates looked at together when few of them can matter
+
+_I8, _I32, _I64, _F32 = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType()
+_INTS, _FLOATS = ir.VectorType(_I32, LANES), ir.VectorType(_F32, LANES)
+
+
+def has_vnni() -> bool:
+    """Whether numba compiles for this very processor and it multiplies bytes in AVX-512 registers."""
+    config = numba.config
+    own = config.CPU_NAME in (None, "") and config.CPU_FEATURES in (None, "")  # type: ignore[attr-defined]
+    return bool(own and llvmlite.binding.get_host_cpu_features().get("avx512vnni", False))
+
+
+def _splat(builder: Any, value: Any, vector: ir.VectorType) -> Any:
+    undefined = ir.Constant(vector, ir.Undefined)
+    one = builder.insert_element(undefined, value, ir.Constant(_I32, 0))
+    return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES))
+
+
+def _load(builder: Any, address: Any, offset: Any, kind: Any) -> Any:
+    return builder.load(builder.inttoptr(builder.add(address, offset), kind.as_pointer()), align=1)
+
+
+def _bytes_dot(builder: Any, templates: Any, probes: Any, stride: Any, groups: Any) -> list[Any]:
+    """Dot products by vpdpbusd; probes are int8, ``stride`` bytes from one to the next."""
+    step = builder.module.declare_intrinsic(
+        "llvm.x86.avx512.vpdpbusd.512", (), ir.FunctionType(_INTS, [_INTS, _INTS, _INTS])
+    )
+    sums = [cgutils.alloca_once_value(builder, ir.Constant(_INTS, [0] * LANES)) for _ in range(PROBES)]
+    for slot in sums:
+        builder.store(ir.Constant(_INTS, [0] * LANES), slot)
+    with cgutils.for_range(builder, groups) as loop:
+        values = _load(builder, templates, builder.mul(loop.index, ir.Constant(_I64, LANES * _GROUP)), _INTS)
+        inner = builder.mul(loop.index, ir.Constant(_I64, _GROUP))
+        for number, slot in enumerate(sums):
+            place = builder.add(inner, builder.mul(stride, ir.Constant(_I64, number)))
+            four = _splat(builder, _load(builder, probes, place, _I32), _INTS)
+            builder.store(builder.call(step, [builder.load(slot), values, four]), slot)
+    return [builder.sitofp(builder.load(slot), _FLOATS) for slot in sums]
+
+
+def _float_dot(builder: Any, templates: Any, probes: Any, stride: Any, groups: Any) -> list[Any]:
+    """The same with float32 probes and fused multiply-adds."""
+    fma = builder.module.declare_intrinsic("llvm.fma.v16f32", (), ir.FunctionType(_FLOATS, [_FLOATS] * 3))
+    sums = [cgutils.alloca_once_value(builder, ir.Constant(_FLOATS, [0.0] * LANES)) for _ in range(PROBES)]
+    for slot in sums:
+        builder.store(ir.Constant(_FLOATS, [0.0] * LANES), slot)
+    low_byte = ir.Constant(_INTS, [255] * LANES)
+    with cgutils.for_range(builder, groups) as loop:
+        packed = _load(builder, templates, builder.mul(loop.index, ir.Constant(_I64, LANES * _GROUP)), _INTS)
+        inner = builder.mul(loop.index, ir.Constant(_I64, 4 * _GROUP))
+        for k in range(_GROUP):
+            byte = builder.and_(builder.lshr(packed, ir.Constant(_INTS, [8 * k] * LANES)), low_byte)
+            values = builder.sitofp(byte, _FLOATS)
+            for number, slot in enumerate(sums):
+                place = builder.add(inner, builder.mul(stride, ir.Constant(_I64, number)))
+                one = _splat(builder, _load(builder, probes, builder.add(place, ir.Constant(_I64, 4 * k)), _F32), _FLOATS)
+                builder.store(builder.call(fma, [values, one, builder.load(slot)]), slot)
+    return [builder.load(slot) for slot in sums]
+
+
+def _tile_of(dot: Callable[..., list[Any]]) -> Any:
+    """An intrinsic that adds the distances of one part, of one block to eight probes, to ``totals``."""
+
+    @intrinsic
+    def tile(typingctx, templates, scale, norm, probes, stride, groups, terms, terms_stride, totals):  # type: ignore[no-untyped-def]
+        """All arguments are addresses or counts (intp); ``terms`` is (8, .., 3) float32: offset, factor and norm of a probe."""
+        signature = types.void(*[types.intp] * 9)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            templates, scale, norm, probes, stride, groups, terms, terms_stride, totals = arguments
+            nothing = ir.Constant(_I64, 0)
+            root = builder.module.declare_intrinsic("llvm.sqrt.v16f32", (), ir.FunctionType(_FLOATS, [_FLOATS]))
+            scales, norms = (_load(builder, address, nothing, _FLOATS) for address in (scale, norm))
+            zeros = ir.Constant(_FLOATS, [0.0] * LANES)
+            for number, product in enumerate(dot(builder, templates, probes, stride, groups)):
+                base = builder.mul(terms_stride, ir.Constant(_I64, number))
+                offset, factor, probe_norm = (
+                    _splat(builder, _load(builder, terms, builder.add(base, ir.Constant(_I64, 4 * k)), _F32), _FLOATS)
+                    for k in range(3)
+                )
+                twice = builder.fmul(builder.fmul(builder.fadd(product, offset), factor), scales)
+                squared = builder.fsub(builder.fadd(norms, probe_norm), twice)
+                squared = builder.select(builder.fcmp_ordered(">", squared, zeros), squared, zeros)
+                slot = builder.inttoptr(
+                    builder.add(totals, ir.Constant(_I64, 4 * LANES * number)), _FLOATS.as_pointer()
+                )
+                total = builder.fadd(builder.load(slot, align=4), builder.call(root, [squared]))
+                builder.store(total, slot, align=4)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return tile
+
+
+_bytes_tile, _float_tile = _tile_of(_bytes_dot), _tile_of(_float_dot)
+
+
+@njit(nogil=True, cache=True)
+def estimate_bytes(high, scale, norm, probes, terms, first, out):  # type: ignore[no-untyped-def]
+    """Mean over parts of L2 between rounded templates and rounded probes.
+
+    Args:
+        high: (blocks, parts, groups, 16, 4) uint8. scale, norm: (blocks, parts, 16) float32, value of a step and squared
+            length of the rounded template.
+        probes: (8, parts, 4 groups) int8. terms: (8, parts, 3) float32: -128 times the probe's sum, twice its step, and
+            the squared length of the rounded probe.
+        first: column of ``out`` the first template goes to. out: (8, >= first + 16 blocks) float32, overwritten.
+    """
+    blocks, parts, groups = high.shape[0], high.shape[1], high.shape[2]
+    totals = np.empty((PROBES, LANES), np.float32)
+    for block in range(blocks):
+        totals[:] = 0.0
+        for part in range(parts):
+            row = block * parts + part
+            _bytes_tile(
+                high.ctypes.data + row * groups * 64,
+                scale.ctypes.data + row * 64,
+                norm.ctypes.data + row * 64,
+                probes.ctypes.data + part * groups * 4,
+                parts * groups * 4,
+                groups,
+                terms.ctypes.data + part * 12,
+                parts * 12,
+                totals.ctypes.data,
+            )
+        start = first + block * LANES
+        for probe in range(PROBES):
+            out[probe, start : start + LANES] = totals[probe] / np.float32(parts)
+
+
+@njit(nogil=True, cache=True)
+def estimate_floats(high, scale, norm, probes, terms, first, out):  # type: ignore[no-untyped-def]
+    """As :func:`estimate_bytes`, with the rounded probes as float32."""
+    blocks, parts, groups = high.shape[0], high.shape[1], high.shape[2]
+    totals = np.empty((PROBES, LANES), np.float32)
+    for block in range(blocks):
+        totals[:] = 0.0
+        for part in range(parts):
+            row = block * parts + part
+            _float_tile(
+                high.ctypes.data + row * groups * 64,
+                scale.ctypes.data + row * 64,
+                norm.ctypes.data + row * 64,
+                probes.ctypes.data + part * groups * 16,
+                parts * groups * 16,
+                groups,
+                terms.ctypes.data + part * 12,
+                parts * 12,
+                totals.ctypes.data,
+            )
+        start = first + block * LANES
+        for probe in range(PROBES):
+            out[probe, start : start + LANES] = totals[probe] / np.float32(parts)
+
+
+@njit(nogil=True, cache=True)
+def exact(high, low, scale, probes, which, rows, out):  # type: ignore[no-untyped-def]
+    """Mean over parts of L2 of pairs, from both bytes of the templates.
+
+    Args:
+        high, scale: as above. low: (16 blocks, parts, 4 groups) int8, 1/256 steps.
+        probes: (B, parts, 4 groups) float32. which, rows: (n,) int64, probe and template of each pair.
+        out: (n,) float32.
+    """
+    parts, groups = high.shape[1], high.shape[2]
+    for pair in range(len(rows)):
+        row, probe = rows[pair], which[pair]
+        block, lane = row // LANES, row % LANES
+        total = 0.0
+        for part in range(parts):
+            step = scale[block, part, lane]
+            squared = np.float32(0.0)
+            for group in range(groups):
+                for k in range(4):
+                    fine = np.float32(low[row, part, 4 * group + k]) * np.float32(1.0 / 256.0)
+                    value = np.float32(np.int32(high[block, part, group, lane, k]) - ZERO) + fine
+                    difference = probes[probe, part, 4 * group + k] - step * value
+                    squared += difference * difference
+            total += np.sqrt(squared)
+        out[pair] = total / parts
+
+
+@njit(nogil=True, cache=True)
+def smallest_upper(estimate, slack, count):  # type: ignore[no-untyped-def]
+    """The ``count``-th smallest of estimate + slack over (N,) templates: nothing farther can be among the nearest."""
+    best = np.full(count, np.inf, np.float32)
+    for start in range(0, len(estimate), _SPAN):
+        end, limit, hits = min(start + _SPAN, len(estimate)), best[count - 1], 0
+        for row in range(start, end):  # without a branch, so that it runs in vector registers
+            hits += estimate[row] + slack[row] < limit
+        if not hits:
+            continue
+        for row in range(start, end):
+            upper = estimate[row] + slack[row]
+            if upper < best[count - 1]:
+                place = count - 1
+                while place > 0 and best[place - 1] > upper:
+                    best[place] = best[place - 1]
+                    place -= 1
+                best[place] = upper
+    return best[count - 1]
+
+
+@njit(nogil=True, cache=True)
+def within(estimate, slack, limit):  # type: ignore[no-untyped-def]
+    """Templates whose estimate - slack is at most ``limit``: (n,) int64, ascending."""
+    found = np.empty(64, np.int64)
+    count = 0
+    for start in range(0, len(estimate), _SPAN):
+        end, hits = min(start + _SPAN, len(estimate)), 0
+        for row in range(start, end):
+            hits += estimate[row] - slack[row] <= limit
+        if not hits:
+            continue
+        if count + _SPAN > len(found):
+            wider = np.empty(2 * len(found) + _SPAN, np.int64)
+            wider[:count] = found[:count]
+            found = wider
+        for row in range(start, end):
+            if estimate[row] - slack[row] <= limit:
+                found[count] = row
+                count += 1
+    return found[:count].copy()
+
+
+@njit(nogil=True, cache=True)
+def mean_of_nearest(distance, owner, used, identities, nearest):  # type: ignore[no-untyped-def]
+    """(N,) distances -> (identities,) mean of the ``nearest`` smallest of each owner (fewer: of those); inf without any."""
+    best = np.full((identities, nearest), np.inf, np.float32)
+    for row in range(len(distance)):
+        if used[row]:
+            value, line = distance[row], best[owner[row]]
+            if value < line[nearest - 1]:
+                place = nearest - 1
+                while place > 0 and line[place - 1] > value:
+                    line[place] = line[place - 1]
+                    place -= 1
+                line[place] = value
+    result = np.empty(identities, np.float32)
+    for identity in range(identities):
+        total, count = 0.0, 0
+        for value in best[identity]:
+            if value < np.inf:
+                total += value
+                count += 1
+        result[identity] = total / count if count else np.inf
+    return result
+

@@ -1,0 +1,62 @@
+"""What the pedestrian_tracker reports of its pairs and frames on /diagnostics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from emgait_ros.nodes.diagnostics import OK, WARN, status
+from emgait_ros.pairing import PairingHealth
+
+
+@dataclass(frozen=True)
+class FrameTimes:
+    """How the last frame went: seconds by step, ms by stage of the sensing, and what was found."""
+
+    convert_s: float = 0.0
+    sense_s: float = 0.0
+    publish_s: float = 0.0
+    points: int = 0
+    pedestrians: int = 0
+    with_crop: int = 0
+    stages_ms: dict[str, float] = field(default_factory=dict)
+
+
+def frame_status(times: FrameTimes) -> DiagnosticStatus:
+    """Who is in view, and what it cost."""
+    values: dict[str, Any] = {
+        "points": times.points,
+        "convert_ms": f"{times.convert_s * 1e3:.1f}",
+        "sense_ms": f"{times.sense_s * 1e3:.1f}",
+        "publish_ms": f"{times.publish_s * 1e3:.1f}",
+    }
+    values |= {f"{stage}_ms": f"{ms:.1f}" for stage, ms in times.stages_ms.items()}
+    return status("pedestrians", OK, f"{times.pedestrians} in view, {times.with_crop} with a crop", values)
+
+
+def pairing_status(health: PairingHealth, any_cloud: bool) -> DiagnosticStatus:
+    """How clouds and images come together; nothing is wrong with pairing while no cloud has come at all."""
+    values = {
+        "paired": health.paired,
+        "unpaired": health.unpaired,
+        "dt_last_ms": f"{health.last_dt_s * 1e3:.1f}",
+        "dt_p50_ms": f"{health.p50_dt_s * 1e3:.1f}",
+        "dt_p95_ms": f"{health.p95_dt_s * 1e3:.1f}",
+        "cloud_rate_hz": f"{health.cloud_rate_hz:.2f}",
+        "image_rate_hz": f"{health.image_rate_hz:.2f}",
+        "lidar_only": health.camera_silent,
+        "time_jumps": health.time_jumps,
+    }
+    for sensor, counts in (("cloud", health.cloud), ("image", health.image)):
+        values |= {f"{sensor}_{name}": count for name, count in vars(counts).items()}
+    if not any_cloud:
+        return status("pairing", OK, "waiting for clouds", values)
+    # Zero stamps are named as bad input while they come, and stay counted here.
+    problems = [p for p in health.problems if "stamp of zero" not in p]
+    if problems:
+        return status("pairing", WARN, "; ".join(problems), values)
+    return status(
+        "pairing", OK, f"|dt| {health.p50_dt_s * 1e3:.0f} ms (median)" if health.paired else "no pairs yet", values
+    )
