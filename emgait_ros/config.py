@@ -116,6 +116,7 @@ class GalleryConfig:
     """Where identities live (``emgait_ros.gallery``)."""
 
     path: str = option("~/.local/share/emgait/gallery.db", "SQLite file, created with mode 0600: templates are biometric data.")
+    threads: int = option(1, "CPU threads that compare with the templates; more pays from some ten thousand templates on.", low=1, high=16)
 
 
 @dataclass(frozen=True)

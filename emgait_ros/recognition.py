@@ -19,9 +19,10 @@ import numpy as np
 
 from emgait_ros.config import RecognitionConfig, WindowConfig
 from emgait_ros.gallery.decision import Decider, Decision, nearest_candidates
-from emgait_ros.gallery.matcher import Matcher, Matches
+from emgait_ros.gallery.matcher import Matches
 from emgait_ros.gallery.names import normalised_name
-from emgait_ros.gallery.store import Gallery, GalleryError
+from emgait_ros.gallery.store import Gallery
+from emgait_ros.gallery.view import GalleryView
 from emgait_ros.inference.bundle import Bundle
 from emgait_ros.inference.encoder import GaitEncoder
 from emgait_ros.inference.preprocessing import prepare
@@ -70,16 +71,14 @@ class GaitRecognizer:
         self._encoder = encoder
         self._bundle = encoder.bundle
         self._decider = Decider(config.decision, self._bundle.threshold, self._bundle.min_margin)
-        self._matcher = Matcher(config.decision.templates_per_identity)
         self._window = window_for(config.window, self._bundle)
         self._windows = TrackWindows(self._window)
         self._counts: Counter[str] = Counter()
         self._stages: dict[str, float] = {}
         self._lock = threading.RLock()
-        self._change = -1
-        self._empty_reason = ""
-        self._gallery_problem = ""
-        self._follow_gallery()
+        self._view = GalleryView(
+            gallery, encoder.fingerprint, config.decision.templates_per_identity, config.gallery.threads
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -94,7 +93,7 @@ class GaitRecognizer:
     @property
     def identities(self) -> int:
         """How many identities can be recognised with this model."""
-        return self._matcher.identities
+        return self._view.matcher.identities
 
     @property
     def tracks(self) -> int:
@@ -104,13 +103,7 @@ class GaitRecognizer:
     @property
     def gallery_note(self) -> str:
         """Why nobody, or not everybody, of the gallery can be recognised; empty when all can."""
-        if self._gallery_problem:
-            return self._gallery_problem
-        others = self.gallery.other_models(self.fingerprint)
-        if not others:
-            return "" if len(self._matcher) else self._empty_reason
-        models = ", ".join(f"{count} of model {fingerprint[:12]}" for fingerprint, count in sorted(others.items()))
-        return f"the gallery holds templates this model ({self.fingerprint[:12]}) cannot be compared with: {models}; enrol those people again"
+        return self._view.note
 
     def forget_tracks(self) -> None:
         """Drop all windows and what was decided; the gallery stays."""
@@ -135,7 +128,7 @@ class GaitRecognizer:
                 self._embed([window for window, _ in new])
             ready = [window for window in windows if window.embedding is not None]
             with self._timed("match"):
-                self._try_to_follow_gallery()
+                self._view.try_to_follow()
                 matches, modalities = self._match(ready)
             with self._timed("decide"):
                 decisions = self._decide(ready, matches, modalities)
@@ -176,7 +169,7 @@ class GaitRecognizer:
                     modalities=modalities,
                     median_range_m=float(np.median([sample.range_m for sample in window.samples])),
                 )
-                self._follow_gallery()
+                self._view.follow()
             except (ValueError, OSError) as error:
                 return EnrollmentResult(False, str(error), track_id)
             sensors = {Modality.IMAGE: ", from the camera alone", Modality.POINTS: ", from the LiDAR alone"}.get(
@@ -224,41 +217,15 @@ class GaitRecognizer:
 
     def _match(self, ready: list[TrackWindow]) -> tuple[Matches, list[Modality]]:
         modalities = [window.modalities(self._samples_to_count) for window in ready]
-        return self._matcher.search(_stacked([window.embedding for window in ready]), modalities), modalities
+        named = [window.state.decided for window in ready if window.state.decided]
+        people = len(ready) + self._decision.candidates + 2  # enough for any joint assignment, the margin and the list
+        embeddings = _stacked([window.embedding for window in ready])
+        return self._view.matcher.search(embeddings, modalities, people, named), modalities
 
     def _decide(self, ready: list[TrackWindow], matches: Matches, modalities: list[Modality]) -> dict[int, Decision]:
         states, fresh = [window.state for window in ready], [window.fresh for window in ready]
-        decisions = self._decider.decide(states, matches, modalities, fresh, self._empty_reason)
+        decisions = self._decider.decide(states, matches, modalities, fresh, self._view.empty_reason)
         return {window.track_id: decision for window, decision in zip(ready, decisions, strict=True)}
-
-    def _try_to_follow_gallery(self) -> None:
-        try:
-            self._follow_gallery()
-            self._gallery_problem = ""
-        except GalleryError as error:
-            self._gallery_problem = f"changes of the gallery are not seen: {error}"
-
-    def _follow_gallery(self) -> None:
-        """Bring the matcher up to the gallery's newest change, touching only identities that changed."""
-        change = self.gallery.last_change()
-        if change == self._change:
-            return
-        touched = None if self._change < 0 else self.gallery.changed_since(self._change)
-        found = self.gallery.templates_for(self.fingerprint, touched)
-        if touched is None:
-            self._matcher = Matcher(self._decision.templates_per_identity)
-            touched = set(found.names)
-        for identity in touched:
-            self._matcher.remove(identity)
-        order = np.argsort(found.identity_id, kind="stable")
-        people, starts = np.unique(found.identity_id[order], return_index=True)
-        for identity, rows in zip(people.tolist(), np.split(order, starts[1:]), strict=False):
-            self._matcher.replace(identity, found.names[identity], found.embedding[rows], found.modalities[rows])
-        self._change = change
-        self._empty_reason = "the gallery is empty: call the enroll service"
-        if not len(self._matcher) and (others := self.gallery.other_models(self.fingerprint)):
-            total = sum(others.values())
-            self._empty_reason = f"the gallery's {total} templates are of another model than {self.fingerprint[:12]}: enrol those people again"
 
     def _template_embeddings(self, window: TrackWindow) -> tuple[Float32, list[int]]:
         features = [sample.features for sample in window.samples]
@@ -270,7 +237,7 @@ class GaitRecognizer:
 
     def _resembles(self, name: str, probe: Float32, modalities: Modality) -> str:
         """A warning when the walk to be enrolled is accepted as somebody else's."""
-        matches = self._matcher.search(probe, [modalities])
+        matches = self._view.matcher.search(probe, [modalities])
         if not len(matches.identity_id):
             return ""
         nearest = nearest_candidates(matches.distance[0], matches.names, 1)[0]

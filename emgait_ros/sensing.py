@@ -33,7 +33,9 @@ class PedestrianSensing:
         warm_up_s: time the kernels took to compile or load.
     """
 
-    def __init__(self, config: SensingConfig | None = None, tracker_id: str = "", detector: Detector | None = None) -> None:
+    def __init__(
+        self, config: SensingConfig | None = None, tracker_id: str = "", detector: Detector | None = None
+    ) -> None:
         self.config = config or SensingConfig()
         self.detector: Detector = detector or GeometricDetector(self.config.detector)
         self.tracker = PedestrianTracker(self.config.tracker, tracker_id)
@@ -108,7 +110,9 @@ class PedestrianSensing:
                     range_m=float(np.hypot(center[i, 0], center[i, 1])),
                     score=float(tracks.score[i]),
                     point_count=int(counts[detection]) if seen else 0,
-                    points=None if members is None else resample(members, self.config.sample.points, frame.stamp_ns, track_id),
+                    points=None
+                    if members is None
+                    else resample(members, self.config.sample.points, frame.stamp_ns, track_id),
                     crop=crops[i],
                     crop_native_height_px=float(heights[i]) if crops[i] is not None else 0.0,
                     image_dt_s=frame.image_dt_s if frame.image is not None else 0.0,

@@ -14,26 +14,22 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from emgait_ros.cli.live import Playback, emgait, isolate, running
 from emgait_ros.evaluation.demo_film import write_film
 from emgait_ros.evaluation.demo_report import judge, summary, table
 from emgait_ros.simulation.recording import Recording, record
 from emgait_ros.simulation.scene import SCENES
-from emgait_ros.transport import use_shipped_profile
 
-SETTLE_S = 2.0  # after the last message: answers still on their way
+if TYPE_CHECKING:
+    from emgait_ros.nodes.demo_observer import DemoNotes
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=float, default=1.0, help="speed of playing; below 1 on a slow machine (default 1)"
     )
-    parser.add_argument("--keep-bag", action="store_true", help="do not delete the bag (2 to 4 GB) at the end")
+    parser.add_argument("--keep-bag", action="store_true", help="do not delete the bag (1 GB) at the end")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,10 +51,12 @@ def run(args: argparse.Namespace) -> int:
     console = Console()
     out: Path = args.out
     _empty(out)
-    _isolate(os.environ)
+    isolate(os.environ)
     recording = _simulate(args.seed, out / "walk", console)
     simulated = time.monotonic()
-    notes = _play_live(recording, args, console)
+    log = out / "nodes.log"
+    console.print(f"starting the nodes (their output: {log})", highlight=False)
+    notes = play_live(recording, out / "gallery.db", log, args.bundle, args.rate)
     played = time.monotonic()
     with console.status("drawing the film"):
         pictures = write_film(recording.path, notes.sightings, recording.walks, out)
@@ -95,55 +93,22 @@ def _empty(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def _isolate(environ: os._Environ[str]) -> None:
-    """A DDS domain of the demo's own on this machine alone, and the shipped transport profile."""
-    environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 101)))
-    environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    use_shipped_profile(environ)
-
-
 def _simulate(seed: int, path: Path, console: Console) -> Recording:
     scene = SCENES["demo"](seed)
     columns = (TextColumn("simulating the street"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=scene.duration_s)
-        return record(scene, path, on_progress=lambda done_s: progress.update(task, completed=done_s))
+        return record(scene, path, jpeg=True, on_progress=lambda done_s: progress.update(task, completed=done_s))
 
 
-def _play_live(recording: Recording, args: argparse.Namespace, console: Console):  # type: ignore[no-untyped-def]
-    """Start the nodes, play the bag to them, enrol and listen; returns the observer's notes."""
+def play_live(
+    recording: Recording, gallery: Path, log: Path, bundle: Path | None = None, rate: float = 1.0
+) -> DemoNotes:
+    """Start both nodes, play the bag to them, enrol and listen; returns the observer's notes."""
     from emgait_ros.nodes.demo_observer import observe
 
-    player: list[subprocess.Popen[bytes]] = []
-    ended_at: list[float] = []
-    log = args.out / "nodes.log"
-    up = ["up", "--params", str(recording.params), "--gallery", str(args.out / "gallery.db"), "--use-sim-time"]
-    up += ["--bundle", str(args.bundle)] if args.bundle else []
-
-    def play() -> None:
-        words = ["play", str(recording.path), "--clock", "--rate", str(args.rate)]
-        player.append(subprocess.Popen([sys.executable, "-m", "emgait_ros", *words]))
-
-    def finished() -> bool:
-        if player[0].poll() is not None and not ended_at:
-            ended_at.append(time.monotonic())
-        return bool(ended_at) and time.monotonic() - ended_at[0] > SETTLE_S
-
-    console.print(f"starting the nodes (their output: {log})", highlight=False)
-    with _running([sys.executable, "-m", "emgait_ros", *up], log) as nodes:
-        notes = observe(recording.walks, play, finished, lambda: nodes.poll() is None)
-    if player[0].returncode != 0:
-        raise ValueError(f"playing {recording.path} ended with status {player[0].returncode}")
-    return notes
-
-
-@contextmanager
-def _running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is stopped with SIGINT at the end, its output in a file."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=30)
+    up = emgait("up", "--params", recording.params, "--gallery", gallery, "--use-sim-time")
+    up += ["--bundle", str(bundle)] if bundle else []
+    playback = Playback(recording.path, "--clock", "--rate", str(rate))
+    with running(up, log) as nodes:
+        return observe(recording.walks, playback.start, playback.finished, lambda: nodes.poll() is None)

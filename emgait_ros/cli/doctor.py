@@ -96,7 +96,7 @@ def _parameters(args: argparse.Namespace) -> tuple[TrackerNodeConfig, Recognizer
     tracker, recognizer, findings = TrackerNodeConfig(), RecognizerNodeConfig(), []
     if args.params:
         try:
-            from emgait_ros.doctor.parameter_file import load_parameters
+            from emgait_ros.parameter_file import load_parameters
 
             tracker, recognizer, unknown = load_parameters(args.params)
             findings = [

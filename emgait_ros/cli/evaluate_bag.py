@@ -28,9 +28,9 @@ from rich.table import Table
 
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
 from emgait_ros.datasets.bag import BagRecording
-from emgait_ros.doctor.parameter_file import load_parameters
 from emgait_ros.evaluation.bag_run import BagEvaluation, TrackReport, evaluate_bag
 from emgait_ros.evaluation.demo_report import judge, summary, table
+from emgait_ros.parameter_file import load_parameters
 from emgait_ros.pipeline import GaitPipeline
 from emgait_ros.simulation.recording import RecordedWalk
 

@@ -8,13 +8,18 @@ from importlib import import_module
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module with configure(parser) and run(args) -> exit status, one line of help)
-    "demo": ("emgait_ros.cli.demo", "people walk past a LiDAR and a camera, are enrolled and recognised, on live nodes"),
+    "demo": (
+        "emgait_ros.cli.demo",
+        "people walk past a LiDAR and a camera, are enrolled and recognised, on live nodes",
+    ),
+    "demo-real": ("emgait_ros.cli.demo_real", "play real KITTI frames to the live tracker and compare with the labels"),
     "simulate": ("emgait_ros.cli.simulate", "write a bag of simulated people walking past a LiDAR and a camera"),
     "up": ("emgait_ros.cli.up", "start both nodes where there is no ROS launch"),
     "play": ("emgait_ros.cli.play", "play a bag to the live nodes"),
     "evaluate": ("emgait_ros.cli.evaluate", "run the pipeline on recordings, without ROS, and say who was recognised"),
     "gallery": ("emgait_ros.cli.gallery", "list, rename, remove and check who is enrolled"),
     "kitti-bag": ("emgait_ros.cli.kitti_bag", "turn real frames of the KITTI data set into bags"),
+    "bench": ("emgait_ros.cli.bench", "measure speed on this machine"),
     "export": ("emgait_ros.cli.export", "turn a model bundle into FP16 ONNX graphs or TensorRT engines"),
     "doctor": ("emgait_ros.cli.doctor", "say what is wrong with this installation or the live system, and what to do"),
 }
@@ -23,11 +28,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
 def main(argv: list[str] | None = None) -> int:
     """Run one sub-command; returns its exit status (0 done, 1 failed, 2 wrong use)."""
     argv = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(prog="emgait", description="Recognise people by the way they walk, from a LiDAR and a camera.")
+    parser = argparse.ArgumentParser(
+        prog="emgait", description="Recognise people by the way they walk, from a LiDAR and a camera."
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((word for word in argv if not word.startswith("-")), None)
     for name, (module, summary) in COMMANDS.items():
-        sub = commands.add_parser(name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
+        sub = commands.add_parser(
+            name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         if name == chosen:
             command = import_module(module)
             sub.epilog = command.__doc__

@@ -22,8 +22,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("config", type=Path, metavar="CONFIG", help="recipe (YAML)")
     parser.add_argument("--resume", action="store_true", help="go on from the run folder's checkpoint")
-    parser.add_argument("--until", choices=("data", "clip", "network", "bundle"), default="bundle", help="last stage to do (default: %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures of the finished bundle to this file")
+    parser.add_argument(
+        "--until",
+        choices=("data", "clip", "network", "bundle"),
+        default="bundle",
+        help="last stage to do (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="also write the figures of the finished bundle to this file"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,7 +40,9 @@ def run(args: argparse.Namespace) -> int:
         from emgait_ros.training.loop import Interrupted
         from emgait_ros.training.run import Run
     except ModuleNotFoundError as error:
-        raise ValueError(f"training needs the package '{error.name}', which is not installed: install requirements/dev.txt") from error
+        raise ValueError(
+            f"training needs the package '{error.name}', which is not installed: install requirements/dev.txt"
+        ) from error
     config = load_training_config(args.config)
     command = f"emgait train {args.config}"
     try:

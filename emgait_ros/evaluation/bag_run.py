@@ -12,20 +12,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from emgait_ros.config import TrackerNodeConfig
-from emgait_ros.datasets.bag import BagRecording, GroundTruth
+from emgait_ros.datasets.bag import BagRecording
 from emgait_ros.evaluation.demo_report import EnrollmentNote, Sighting
+from emgait_ros.evaluation.enrolment_plan import EnrolmentPlan
+from emgait_ros.evaluation.truth import MATCH_TIME_NS, matched_walkers, places_of, truth_at
 from emgait_ros.pipeline import GaitPipeline
-from emgait_ros.samples import Float64, IdentityResult, Pedestrian, Status
+from emgait_ros.samples import IdentityResult, Pedestrian, Status
 from emgait_ros.simulation.recording import RecordedWalk
 
-MATCH_DISTANCE_M = 1.0
-MATCH_TIME_NS = 60_000_000
-ENROL_AT_SAMPLES = 25  # a fuller window makes better templates than the shortest one
-LAST_CHANCE_S = 1.5  # before the end of the walk, whatever the window holds
-RETRY_S = 1.0
 SAME_WALK_S = 5.0
 
 
@@ -141,8 +137,7 @@ def evaluate_bag(
 class _Run:
     def __init__(self, bag: BagRecording, pipeline: GaitPipeline, walks: Sequence[RecordedWalk]) -> None:
         self._bag, self._pipeline = bag, pipeline
-        self._to_enrol = {walk.identity: walk for walk in walks if walk.name and not walk.is_probe}
-        self._asked_ns: dict[int, int] = {}
+        self._plan = EnrolmentPlan(walks)
         self._tracks: dict[tuple[int, int], TrackReport] = {}
         self._seen: list[tuple[int, int, list[Pedestrian], list[IdentityResult]]] = []  # stamp, restart, ...
         self._enrollments: list[EnrollmentNote] = []
@@ -163,7 +158,7 @@ class _Run:
         self._seen.append((stamp_ns, self._restart, list(pedestrians.pedestrians), identities))
         for pedestrian, identity in zip(pedestrians.pedestrians, identities, strict=True):
             self._follow(stamp_ns, pedestrian, identity)
-        if self._to_enrol and identities:
+        if identities:
             self._enrol(stamp_ns, identities)
 
     def _follow(self, stamp_ns: int, pedestrian: Pedestrian, identity: IdentityResult) -> None:
@@ -194,22 +189,15 @@ class _Run:
 
     def _enrol(self, stamp_ns: int, identities: Sequence[IdentityResult]) -> None:
         """Enrol named walkers once their window is full, or when they are about to leave."""
-        truth = _truth_at(self._bag.ground_truth[-5:], stamp_ns, 2 * MATCH_TIME_NS)
-        walkers, _ = _matched(truth, _places([identity.center for identity in identities]))
+        truth = truth_at(self._bag.ground_truth[-5:], stamp_ns, 2 * MATCH_TIME_NS)
+        walkers, _ = matched_walkers(truth, places_of([identity.center for identity in identities]))
         for identity, walker in zip(identities, walkers, strict=True):
-            walk = self._to_enrol.get(-1 if walker is None else walker)
-            if (
-                walk is None
-                or not walk.begin_ns <= stamp_ns <= walk.end_ns
-                or identity.samples < identity.samples_needed
-            ):
+            walk = self._plan.due(walker, stamp_ns, identity.samples, identity.samples_needed)
+            if walk is None:
                 continue
-            wait = identity.samples < ENROL_AT_SAMPLES and (walk.end_ns - stamp_ns) * 1e-9 > LAST_CHANCE_S
-            done = any(note.walker == walk.identity and note.success for note in self._enrollments)
-            if wait or done or (stamp_ns - self._asked_ns.get(walk.identity, 0)) * 1e-9 < RETRY_S:
-                continue
-            self._asked_ns[walk.identity] = stamp_ns
             answer = self._pipeline.enroll(walk.name, identity.track_id)
+            if answer.success:
+                self._plan.done(walk.identity)
             self._enrollments.append(
                 EnrollmentNote(
                     walk.identity, walk.name, stamp_ns, answer.success, answer.message, answer.samples, identity.range_m
@@ -242,8 +230,8 @@ class _Run:
         least_points = self._pipeline.sensing.config.detector.min_points
         for stamp_ns, restart, pedestrians, identities in self._seen:
             near = truth[int(np.argmin(np.abs(stamps - stamp_ns)))] if len(stamps) else None
-            now = _truth_at([near] if near else [], stamp_ns, MATCH_TIME_NS)
-            walkers, distances = _matched(now, _places([p.center for p in pedestrians]))
+            now = truth_at([near] if near else [], stamp_ns)
+            walkers, distances = matched_walkers(now, places_of([p.center for p in pedestrians]))
             visible = set() if now is None else set(now.walkers[now.point_count >= least_points].tolist())
             people += len(visible)
             for pedestrian, identity, walker, distance in zip(pedestrians, identities, walkers, distances, strict=True):
@@ -267,29 +255,6 @@ class _Run:
         recall = len(errors) / people if people else None
         error_m = float(np.mean(errors)) if errors else None
         return sightings, TruthScores(people, len(errors), recall, strays, moving_strays, switches, error_m)
-
-
-def _truth_at(truth: Sequence[GroundTruth], stamp_ns: int, tolerance_ns: int) -> GroundTruth | None:
-    nearest = min(truth, key=lambda t: abs(t.stamp_ns - stamp_ns), default=None)
-    return nearest if nearest is not None and abs(nearest.stamp_ns - stamp_ns) <= tolerance_ns else None
-
-
-def _matched(truth: GroundTruth | None, places: Float64) -> tuple[list[int | None], list[float]]:
-    """Walker number (None: nobody there) and horizontal distance (m) of each place (n, 2), one to one."""
-    walkers: list[int | None] = [None] * len(places)
-    distances = [float("nan")] * len(places)
-    if truth is None or len(truth.walkers) == 0 or len(places) == 0:
-        return walkers, distances
-    apart = np.linalg.norm(places[:, None] - truth.centers[None, :, :2], axis=2)
-    rows, columns = linear_sum_assignment(np.minimum(apart, 10 * MATCH_DISTANCE_M))
-    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-        if apart[row, column] <= MATCH_DISTANCE_M:
-            walkers[row], distances[row] = int(truth.walkers[column]), float(apart[row, column])
-    return walkers, distances
-
-
-def _places(centers: Sequence[Float64]) -> Float64:
-    return np.array([center[:2] for center in centers], np.float64).reshape(-1, 2)
 
 
 def _sighting(stamp_ns: int, walker: int | None, identity: IdentityResult) -> Sighting:

@@ -44,11 +44,15 @@ BASELINES: dict[str, Callable[[Sequence], Float64]] = {
 }
 
 
-def baseline_distance(data: SequenceSet, measure: Callable[[Sequence], Float64]) -> Callable[[NDArray[np.bool_], NDArray[np.bool_]], Float32]:
+def baseline_distance(
+    data: SequenceSet, measure: Callable[[Sequence], Float64]
+) -> Callable[[NDArray[np.bool_], NDArray[np.bool_]], Float32]:
     """Distances of standardised measurements, for ``protocols.cross_distance``."""
     values = np.stack([measure(data[number]) for number in range(len(data))])
     values = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)
-    return lambda probes, gallery: np.linalg.norm(values[probes][:, None] - values[gallery][None], axis=2).astype(np.float32)
+    return lambda probes, gallery: np.linalg.norm(values[probes][:, None] - values[gallery][None], axis=2).astype(
+        np.float32
+    )
 
 
 def _clouds(sequence: Sequence) -> Float32:

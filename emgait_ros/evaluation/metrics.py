@@ -53,7 +53,9 @@ def distance_matrix(probes: Float32, gallery: Float32) -> Float32:
         ValueError: parts or d differ, or a value is not finite.
     """
     if probes.shape[1:] != gallery.shape[1:]:
-        raise ValueError(f"probes are {probes.shape[1:]} (parts, d), the gallery {gallery.shape[1:]}: they are of different models")
+        raise ValueError(
+            f"probes are {probes.shape[1:]} (parts, d), the gallery {gallery.shape[1:]}: they are of different models"
+        )
     if not (np.isfinite(probes).all() and np.isfinite(gallery).all()):
         raise ValueError("embeddings hold values that are not finite: no distance can be measured")
     return part_distances(probes.astype(np.float32), gallery.astype(np.float32))
@@ -150,7 +152,11 @@ def true_accept_rate(genuine: ArrayLike, impostor: ArrayLike, false_accept_rate:
 
 
 def detection_identification_rate(
-    distance: ArrayLike, probe_identity: ArrayLike, gallery_identity: ArrayLike, stranger_nearest: ArrayLike, false_accept_rate: float
+    distance: ArrayLike,
+    probe_identity: ArrayLike,
+    gallery_identity: ArrayLike,
+    stranger_nearest: ArrayLike,
+    false_accept_rate: float,
 ) -> tuple[Share, float]:
     """DIR@FAR at rank 1 (open set): enrolled probes whose nearest identity is right and below the threshold.
 

@@ -62,7 +62,9 @@ class CrossDistance:
     probes: int
 
 
-def cross_distance(data: SequenceSet, distance_of: Callable[[NDArray[np.bool_], NDArray[np.bool_]], Float32]) -> CrossDistance:
+def cross_distance(
+    data: SequenceSet, distance_of: Callable[[NDArray[np.bool_], NDArray[np.bool_]], Float32]
+) -> CrossDistance:
     """Rank-1 by range and view, mAP, mINP, EER and TAR.
 
     Args:
@@ -74,7 +76,9 @@ def cross_distance(data: SequenceSet, distance_of: Callable[[NDArray[np.bool_], 
     """
     is_gallery = data.walk == 0
     if not is_gallery.any() or is_gallery.all():
-        raise ValueError(f"{len(data)} sequences of which {int(is_gallery.sum())} are of walk 0: both gallery (walk 0) and probes (other walks) are needed")
+        raise ValueError(
+            f"{len(data)} sequences of which {int(is_gallery.sum())} are of walk 0: both gallery (walk 0) and probes (other walks) are needed"
+        )
     gallery, probes = data.select(is_gallery), data.select(~is_gallery)
     distance = distance_of(~is_gallery, is_gallery)
     same_view = angle_between(probes.view_deg[:, None], gallery.view_deg[None, :]) < SAME_VIEW_DEG
@@ -104,7 +108,11 @@ def by_embedding(embedding: Float32) -> Callable[[NDArray[np.bool_], NDArray[np.
 
 
 def view_by_view(
-    distance: Float32, probe_identity: NDArray, gallery_identity: NDArray, gallery_view: Float32, excluded: NDArray[np.bool_]
+    distance: Float32,
+    probe_identity: NDArray,
+    gallery_identity: NDArray,
+    gallery_view: Float32,
+    excluded: NDArray[np.bool_],
 ) -> tuple[Float64, Float64]:
     """(B,) how often the nearest was right and how often it was asked, over the gallery's views not excluded."""
     hits, trials = np.zeros(len(distance)), np.zeros(len(distance))
@@ -118,14 +126,19 @@ def view_by_view(
 
 
 def open_set(
-    data: SequenceSet, distance_of: Callable[[NDArray[np.bool_], NDArray[np.bool_]], Float32], enrolled_share: float = 0.5, false_accept_rate: float = 0.01
+    data: SequenceSet,
+    distance_of: Callable[[NDArray[np.bool_], NDArray[np.bool_]], Float32],
+    enrolled_share: float = 0.5,
+    false_accept_rate: float = 0.01,
 ) -> Share:
     """DIR at a false-accept rate: the first half of the identities is enrolled with walk 0, the rest are strangers."""
     names = np.unique(data.identity)
     enrolled = np.isin(data.identity, names[: max(1, int(enrolled_share * len(names)))])
     gallery, known, strangers = enrolled & (data.walk == 0), enrolled & (data.walk != 0), ~enrolled & (data.walk != 0)
     if not (gallery.any() and known.any() and strangers.any()):
-        raise ValueError(f"{len(names)} identities are too few for an open-set test: both enrolled people and strangers with a second walk are needed")
+        raise ValueError(
+            f"{len(names)} identities are too few for an open-set test: both enrolled people and strangers with a second walk are needed"
+        )
     nearest = distance_of(strangers, gallery).min(axis=1)
     return detection_identification_rate(
         distance_of(known, gallery), data.identity[known], data.identity[gallery], nearest, false_accept_rate

@@ -230,3 +230,12 @@ class Matcher:
             more = np.zeros(max(rows, len(self._owner) + len(self._owner) // 4 + 64) - len(self._owner), np.int64)
             self._owner = np.concatenate([self._owner, more])
             self._modalities = np.concatenate([self._modalities, more])
+
+
+def compile_search() -> None:
+    """Compile what a search runs: seconds the first time on a machine, then read from numba's cache."""
+    matcher = Matcher(1)
+    one = np.ones((1, 1, 4), np.float32)
+    matcher.replace_all([(number, "", one, np.array([int(Modality.BOTH)])) for number in range(1, 5)])
+    matcher.search(one, [Modality.BOTH])
+    matcher.search(one, [Modality.BOTH], people=1)

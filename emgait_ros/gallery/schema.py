@@ -1,7 +1,6 @@
 """The gallery's SQLite file: its layout, and how a file comes to be, is recognised and brought up to date.
 
-A file is ours when its application id says so; its ``user_version`` counts the steps of :data:`STEPS` it has been
-through. A new layout is a new step at the end, never a change of an old one.
+A file is ours when its application id says so; its ``user_version`` counts the steps of :data:`emgait_ros.gallery.layout.STEPS` it has been through.
 """
 
 from __future__ import annotations
@@ -12,46 +11,12 @@ import os
 import sqlite3
 from pathlib import Path
 
+from emgait_ros.gallery.layout import STEPS
+
 APPLICATION_ID = 0x454D4741  # "EMGA"
 BUSY_TIMEOUT_S = 2.0
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _log = logging.getLogger(__name__)
-
-STEPS: tuple[tuple[str, ...], ...] = (
-    (
-        """CREATE TABLE identities (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
-            name TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 64),
-            enrolled_ns INTEGER NOT NULL
-        ) STRICT""",
-        """CREATE TABLE templates (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
-            identity_id INTEGER NOT NULL REFERENCES identities (id) ON DELETE CASCADE,
-            fingerprint TEXT NOT NULL,
-            parts INTEGER NOT NULL,
-            dimensions INTEGER NOT NULL,
-            embedding BLOB NOT NULL CHECK (length(embedding) = parts * dimensions * 4),
-            checksum INTEGER NOT NULL,
-            samples INTEGER NOT NULL,
-            modalities INTEGER NOT NULL,
-            median_range_m REAL NOT NULL,
-            created_ns INTEGER NOT NULL
-        ) STRICT""",
-        "CREATE INDEX templates_by_identity ON templates (identity_id)",
-        "CREATE INDEX templates_by_fingerprint ON templates (fingerprint)",
-        """CREATE TABLE audit (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
-            at_ns INTEGER NOT NULL,
-            action TEXT NOT NULL CHECK (action IN ('enroll', 'remove', 'rename', 'merge')),
-            identity_id INTEGER NOT NULL,
-            other_identity_id INTEGER,
-            name TEXT NOT NULL,
-            detail TEXT NOT NULL
-        ) STRICT""",
-        "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append only'); END",
-        "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append only'); END",
-    ),
-)
 
 
 class GalleryError(ValueError):

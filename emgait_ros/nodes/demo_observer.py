@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -16,14 +17,14 @@ from rclpy.task import Future
 from emgait_msgs.msg import Identity, IdentityArray, PedestrianArray
 from emgait_msgs.srv import EnrollIdentity
 from emgait_ros.config import RecognizerTopicsConfig, TrackerTopicsConfig
+from emgait_ros.datasets.bag import GroundTruth
 from emgait_ros.evaluation.demo_report import EnrollmentNote, Sighting
+from emgait_ros.evaluation.enrolment_plan import EnrolmentPlan
+from emgait_ros.evaluation.truth import matched_walkers, places_of, truth_at
 from emgait_ros.simulation.recording import RecordedWalk
 
-RETRY_S = 1.0
-MATCH_DISTANCE_M = 1.0
-ENROL_AT_SAMPLES = 25  # a fuller window makes better templates than the shortest one
-LAST_CHANCE_S = 1.5  # before the end of the walk, whatever the window holds
 READY_S = 60.0
+KEPT_TRUTHS = 100  # 10 s: an answer comes long before that
 
 
 @dataclass
@@ -45,63 +46,47 @@ class DemoObserver(Node):
     def __init__(self, walks: Sequence[RecordedWalk], recognizer: str = "/gait_recognizer") -> None:
         super().__init__("demo_observer")
         self.notes = DemoNotes()
-        self._to_enrol = {walk.identity: walk for walk in walks if walk.name and not walk.is_probe}
-        self._truth: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # stamp_ns -> walker numbers, (n, 2) places
-        self._asked_ns: dict[int, int] = {}
+        self._plan = EnrolmentPlan(walks)
+        self._truth: deque[GroundTruth] = deque(maxlen=KEPT_TRUTHS)
         reliable = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
         self._client = self.create_client(EnrollIdentity, f"{recognizer}/enroll")
         self.create_subscription(PedestrianArray, "/ground_truth", self._on_truth, reliable)
         self.create_subscription(IdentityArray, f"{recognizer}/identities", self._on_identities, reliable)
 
     def _on_truth(self, message: PedestrianArray) -> None:
-        walkers = np.array([p.track_id for p in message.pedestrians], dtype=np.int64)
-        places = np.array([(p.center.x, p.center.y) for p in message.pedestrians]).reshape(-1, 2)
-        self._truth[_stamp_ns(message)] = (walkers, places)
+        people = message.pedestrians
+        walkers = np.array([p.track_id for p in people], dtype=np.int64)
+        centers = np.array([(p.center.x, p.center.y, p.center.z) for p in people]).reshape(-1, 3)
+        count = np.array([p.point_count for p in people], dtype=np.int64)
+        self._truth.append(GroundTruth(_stamp_ns(message), walkers, centers, count))
 
     def _on_identities(self, message: IdentityArray) -> None:
         stamp_ns = _stamp_ns(message)
-        for identity in message.identities:
-            walker = self._walker_at(stamp_ns, identity.position.x, identity.position.y)
+        places = places_of([(i.position.x, i.position.y) for i in message.identities])
+        walkers, _ = matched_walkers(truth_at(self._truth, stamp_ns), places)
+        for identity, walker in zip(message.identities, walkers, strict=True):
             self.notes.sightings.append(_sighting(stamp_ns, walker, identity))
-            if walker in self._to_enrol:
-                self._enrol_when_ready(self._to_enrol[walker], identity, stamp_ns)
-
-    def _walker_at(self, stamp_ns: int, x: float, y: float) -> int | None:
-        if not self._truth:
-            return None
-        nearest = min(self._truth, key=lambda stamp: abs(stamp - stamp_ns))
-        walkers, places = self._truth[nearest]
-        if abs(nearest - stamp_ns) > 60_000_000 or len(walkers) == 0:
-            return None
-        distance = np.hypot(places[:, 0] - x, places[:, 1] - y)
-        best = int(np.argmin(distance))
-        return int(walkers[best]) if distance[best] <= MATCH_DISTANCE_M else None
+            walk = self._plan.due(walker, stamp_ns, identity.samples, identity.samples_needed)
+            if walk is not None:
+                request = EnrollIdentity.Request(name=walk.name, track_id=identity.track_id)
+                future = self._client.call_async(request)
+                future.add_done_callback(self._noting(walk, stamp_ns, float(identity.range_m)))
 
     def is_ready(self) -> bool:
         """The tracker listens to clouds, the recognizer to the tracker, and the enrol service answers."""
         topics = TrackerTopicsConfig().cloud, RecognizerTopicsConfig().pedestrians
         return self._client.service_is_ready() and all(self.count_subscribers(topic) for topic in topics)
 
-    def _enrol_when_ready(self, walk: RecordedWalk, identity: Identity, stamp_ns: int) -> None:
-        walker = walk.identity
-        if not walk.begin_ns <= stamp_ns <= walk.end_ns or identity.samples < identity.samples_needed:
-            return
-        wait = identity.samples < ENROL_AT_SAMPLES and (walk.end_ns - stamp_ns) * 1e-9 > LAST_CHANCE_S
-        enrolled = any(note.walker == walker and note.success for note in self.notes.enrollments)
-        asked_s = (stamp_ns - self._asked_ns.get(walker, 0)) * 1e-9
-        if wait or enrolled or asked_s < RETRY_S:
-            return
-        self._asked_ns[walker] = stamp_ns
-        request = EnrollIdentity.Request(name=walk.name, track_id=identity.track_id)
-        future = self._client.call_async(request)
-        future.add_done_callback(self._noting(walker, request.name, stamp_ns, float(identity.range_m)))
-
-    def _noting(self, walker: int, name: str, stamp_ns: int, range_m: float) -> Callable[[Future], None]:
+    def _noting(self, walk: RecordedWalk, stamp_ns: int, range_m: float) -> Callable[[Future], None]:
         def note(future: Future) -> None:
             answer = future.result()
-            self.get_logger().info(f"enroll '{name}': {answer.message}")
+            self.get_logger().info(f"enroll '{walk.name}': {answer.message}")
+            if answer.success:
+                self._plan.done(walk.identity)
             self.notes.enrollments.append(
-                EnrollmentNote(walker, name, stamp_ns, answer.success, answer.message, answer.samples, range_m)
+                EnrollmentNote(
+                    walk.identity, walk.name, stamp_ns, answer.success, answer.message, answer.samples, range_m
+                )
             )
 
         return note

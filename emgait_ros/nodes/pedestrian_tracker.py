@@ -291,14 +291,16 @@ class PedestrianTracker(Node):
             yield self._info_watch.status("camera_info", WARN)
             yield self._camera_status()
         yield pairing_status(self._pairer.health(self._now_ns()), bool(self._cloud_watch.count))
+        report = self._worker.report()
         if self._sensing is None:
+            level = WARN if report.busy_s > SLOW_WARM_UP_S else OK
             yield status(
                 "worker",
-                WARN,
+                level,
                 "compiling numeric kernels: the first start takes up to a minute, clouds are dropped until then",
             )
         else:
-            yield worker_status(self._worker.report(), "cloud")
+            yield worker_status(report, "cloud")
         yield frame_status(self._times)
         yield self._problems.status("bad input")
         simulated = time_status(self)

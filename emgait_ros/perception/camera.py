@@ -110,8 +110,8 @@ def box_rectangles(center: Float64, size: Float64, camera: CameraModel) -> tuple
     corner = np.array([[i, j, k] for i in (-0.5, 0.5) for j in (-0.5, 0.5) for k in (-0.5, 0.5)])
     corners = np.asarray(center, np.float64)[:, None, :] + corner[None] * np.asarray(size, np.float64)[:, None, :]
     pixel, valid = project(corners.reshape(-1, 3), camera)
-    pixel, valid = pixel.reshape(-1, 8, 2), valid.reshape(-1, 8).all(1)
+    pixel, whole = pixel.reshape(-1, 8, 2), np.logical_and.reduce(valid.reshape(-1, 8), axis=1)
     rectangle = np.concatenate([pixel.min(1), pixel.max(1)], axis=1)
     touches = (rectangle[:, 2] > 0) & (rectangle[:, 0] < camera.width)
     touches &= (rectangle[:, 3] > 0) & (rectangle[:, 1] < camera.height)
-    return rectangle, valid & touches
+    return rectangle, whole & touches

@@ -40,10 +40,11 @@ def cut_crop(image: UInt8, rectangle: Float64, config: SampleConfig) -> UInt8 | 
     part = image[inside_y0:inside_y1, inside_x0:inside_x1]
     if part.shape[:2] != (y1 - y0, x1 - x0):
         borders = (inside_y0 - y0, y1 - inside_y1, inside_x0 - x0, x1 - inside_x1)
-        part = cv2.copyMakeBorder(part, *borders, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+        part = np.asarray(cv2.copyMakeBorder(part, *borders, cv2.BORDER_CONSTANT, value=(0, 0, 0)), np.uint8)
     shrinks = y1 - y0 > config.crop_height_px
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(part, (config.crop_width_px, config.crop_height_px), interpolation=interpolation))
+    resized = cv2.resize(part, (config.crop_width_px, config.crop_height_px), interpolation=interpolation)
+    return np.asarray(resized, np.uint8)
 
 
 def resample(points: Float32, count: int, stamp_ns: int, track_id: int) -> Float32 | None:

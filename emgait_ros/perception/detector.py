@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 MAX_CANDIDATES = 400  # shapes looked at in one cloud: bounds the time; the nearest go first
 BODY_DEPTH_M = 0.1  # the trunk's middle lies this far behind the surface that returns the beams
 RING_SPACING = 0.0075  # vertical distance of beams over range: 0.43 degrees, a 64-beam sensor
-COLUMN_SPACING = 0.004  # horizontal distance of neighbouring returns over range: 0.23 degrees
+COLUMN_SPACING = 0.0045  # horizontal distance of neighbouring returns over range: 0.26 degrees
 MIN_DISTANCE_M = 0.4  # two people never stand closer
 
 
@@ -118,7 +118,9 @@ def shape_score(
     filled = ramp(shape["slices"] / ((top - bottom) / np.maximum(0.2, 1.3 * beam) + 1e-6), 0.3, 0.7)
     solid = ramp(shape["count"] / np.maximum(expected, 1e-6), 0.15, 0.4)
     through = np.where(hidden > top - 0.1, 0.4, 1.0)  # seen through leaves, a fence or a gap
-    cut = np.where(np.abs(ceiling - top) < 0.1 + beam, np.where(top > 1.85, 0.4, 0.7), 1.0)  # may go on above the highest beam
+    cut = np.where(
+        np.abs(ceiling - top) < 0.1 + beam, np.where(top > 1.85, 0.4, 0.7), 1.0
+    )  # may go on above the highest beam
     return tall * seen * stands * head * thick * narrow * no_bicycle * surface * filled * solid * through * cut
 
 
@@ -138,12 +140,14 @@ def _with_company(alone: Float64, candidates: Candidates, body: BodyMap, found: 
         found, candidates.owner, first[maybe], candidates.other[maybe],
     )  # fmt: skip
     narrow = COLUMN_SPACING * shape["range"][candidates.beside[maybe]]
-    apart[maybe] = ramp(free, np.maximum(0.04, narrow), np.maximum(0.08, 1.5 * narrow))
+    apart[maybe] = ramp(free, np.maximum(0.03, narrow), np.maximum(0.07, 1.6 * narrow))
     for _ in range(3):
         of_peak[candidates.peak] = score
         strange = candidates.crowd * (1.0 - ramp(of_peak[candidates.other], 0.1, 0.4) * apart)
         foreign = np.bincount(candidates.beside, strange, minlength=len(score))
-        company = (shape["clutter"] + foreign + 0.5 * shape["attached"] + 0.05 * shape["structure"]) / np.maximum(shape["count"], 1)
+        company = (shape["clutter"] + foreign + 0.5 * shape["attached"] + 0.05 * shape["structure"]) / np.maximum(
+            shape["count"], 1
+        )
         score = alone * ramp(company, 0.7, 0.1)
     return score
 
@@ -155,7 +159,9 @@ def _apart(shape: np.ndarray, score: Float64, min_score: float) -> np.ndarray:
         x, y = shape["x"][good], shape["y"][good]
         close = np.hypot(x[:, None] - x[None, :], y[:, None] - y[None, :]) < MIN_DISTANCE_M
         rank = score[good] * shape["count"][good]
-        beaten = close & ((rank[None, :] > rank[:, None]) | ((rank[None, :] == rank[:, None]) & np.tri(len(good), k=-1, dtype=bool)))
+        beaten = close & (
+            (rank[None, :] > rank[:, None]) | ((rank[None, :] == rank[:, None]) & np.tri(len(good), k=-1, dtype=bool))
+        )
         good = good[~beaten.any(1)]
     return good[np.argsort(shape["range"][good], kind="stable")]
 

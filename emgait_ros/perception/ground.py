@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-
 from numpy.typing import NDArray
 
 from emgait_ros.samples import Float32, Float64
@@ -123,7 +122,8 @@ class GroundEstimator:
                 guess = float(lowest[near].min())
             return np.array([0.0, 0.0, guess])
         x, y, z = self._cell_x[near], self._cell_y[near], lowest[near].astype(np.float64)
-        return _plane_ransac(x, y, z, guess, SEED_TRIALS, MAX_TILT)
+        triples = np.random.default_rng(1).integers(0, len(x), (SEED_TRIALS, 3))  # the same cloud gives the same plane
+        return _plane_ransac(x, y, z, guess, triples, MAX_TILT)
 
 
 def _shared_limits(slopes: Float32) -> tuple[float, float]:
@@ -196,13 +196,11 @@ def _polar_minima(points, ring_of_step, min_range, max_range, sectors, rings):  
 
 
 @njit(cache=True, error_model="numpy")
-def _plane_ransac(x, y, z, height_guess, trials, max_tilt):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _plane_ransac(x, y, z, height_guess, triples, max_tilt):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Plane with most candidates on it and few below it; then least squares over those on it."""
-    np.random.seed(1)
     count = len(x)
     best, best_score = np.array([0.0, 0.0, np.median(z)]), -1e18
-    for trial in range(trials):
-        i, j, k = np.random.randint(0, count), np.random.randint(0, count), np.random.randint(0, count)
+    for i, j, k in triples:
         ux, uy, uz = x[j] - x[i], y[j] - y[i], z[j] - z[i]
         vx, vy, vz = x[k] - x[i], y[k] - y[i], z[k] - z[i]
         nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
@@ -346,7 +344,7 @@ def _smoothed(filled, missing):  # type: ignore[no-untyped-def]  # pragma: no co
 @njit(cache=True, error_model="numpy")
 def _heights(points, cell, distance, plane, offset, centers):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """(N,) float32 height over the ground, linear between ring centres."""
-    sectors, rings = offset.shape
+    rings = offset.shape[1]
     out = np.empty(len(points), np.float32)
     a, b, c = np.float32(plane[0]), np.float32(plane[1]), np.float32(plane[2])
     flat = offset.reshape(-1)

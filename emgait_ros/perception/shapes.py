@@ -118,7 +118,7 @@ def hidden_below(body: BodyMap, x: Float32, y: Float32) -> Float32:
 @njit(cache=True, error_model="numpy")
 def _owners(cell, slot, origin, peaks):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Nearest peak within WINDOW_M of every cell, or -1, and the squared distance to it, m^2."""
-    reach = int(math.ceil(WINDOW_M / CELL_M))
+    reach = math.ceil(WINDOW_M / CELL_M)
     owner = np.full(len(cell), -1, np.int64)
     nearest = np.full(len(cell), np.float32(WINDOW_M * WINDOW_M))
     for k in range(len(peaks)):
@@ -139,7 +139,7 @@ def _owners(cell, slot, origin, peaks):  # type: ignore[no-untyped-def]  # pragm
 
 @njit(cache=True, error_model="numpy")
 def _measure(position, cell_start, cell, tall, cell_top, slot, origin, peaks, owner, nearest, min_points):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    reach = int(math.ceil(WINDOW_M / CELL_M))
+    reach = math.ceil(WINDOW_M / CELL_M)
     core = np.empty((2 * reach + 1) ** 2, np.int64)
     rest = np.empty((2 * reach + 1) ** 2, np.int64)
     high = np.empty((2 * reach + 1) ** 2, np.int64)
@@ -296,7 +296,7 @@ def gaps(position, cell_start, tall, cell_top, slot, origin, peaks, owner, first
         length = np.float32(math.sqrt(dx * dx + dy * dy))
         dx, dy = dx / length, dy / length
         mx, my = ax + dx * length / 2 - origin, ay + dy * length / 2 - origin
-        reach = int(math.ceil((length / 2 + 0.1) / CELL_M))
+        reach = math.ceil((length / 2 + 0.1) / CELL_M)
         column, row = int(mx / CELL_M), int(my / CELL_M)
         top_a, top_b = np.float32(0.0), np.float32(0.0)
         for c in range(max(column - reach, 0), min(column + reach + 1, slot.shape[0])):
@@ -332,7 +332,7 @@ def gaps(position, cell_start, tall, cell_top, slot, origin, peaks, owner, first
 
 @njit(cache=True, error_model="numpy")
 def _members(index, cell_start, tall, slot, origin, peaks, owner, chosen):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    reach = int(math.ceil(CORE_M / CELL_M))
+    reach = math.ceil(CORE_M / CELL_M)
     splits = np.zeros(len(chosen) + 1, np.int64)
     out = np.empty(len(index), np.int64)
     used = 0
@@ -368,7 +368,7 @@ def _horizon(cell, top_z, origin):  # type: ignore[no-untyped-def]  # pragma: no
         slope = np.float32(top_z[c] / distance)
         middle = (fast_atan2(y, x) + math.pi) * scale
         half = 0.5 * CELL_M / distance * scale
-        for k in range(int(math.floor(middle - half)), int(math.floor(middle + half)) + 1):
+        for k in range(math.floor(middle - half), math.floor(middle + half) + 1):
             sector = k % HORIZON_SECTORS
             if slope > steepest[sector, step]:
                 steepest[sector, step] = slope

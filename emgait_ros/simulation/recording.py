@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import merge
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import cv2
 import numpy as np
 from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
@@ -19,7 +21,15 @@ from scipy.spatial.transform import Rotation
 
 from emgait_ros.config import TrackerTopicsConfig
 from emgait_ros.datasets.bag import GROUND_TRUTH
-from emgait_ros.datasets.rosbag import CAMERA_INFO, CLOUD, IMAGE, PEDESTRIANS, TRANSFORMS, message_types
+from emgait_ros.datasets.rosbag import (
+    CAMERA_INFO,
+    CLOUD,
+    COMPRESSED_IMAGE,
+    IMAGE,
+    PEDESTRIANS,
+    TRANSFORMS,
+    message_types,
+)
 from emgait_ros.samples import CameraModel, Float32, Float64, UInt8
 from emgait_ros.simulation.scene import Scene
 from emgait_ros.simulation.simulator import StreetSimulator, Truth
@@ -28,6 +38,7 @@ LIDAR_FRAME, CAMERA_FRAME = "lidar", "camera_optical"
 START_S = 1_750_000_000  # stamps begin here (2025-06-15)
 FLOAT32 = 7  # sensor_msgs/PointField.FLOAT32
 TIME_ZERO = QosTime(0, 0)
+JPEG_QUALITY = 90  # what camera drivers use
 
 
 class BagWriter:
@@ -37,7 +48,7 @@ class BagWriter:
         path: folder to make.
         storage: "mcap" or "sqlite3".
         compress: zstd inside the storage file (mcap only): smaller, several times slower.
-        topics: names of the sensor topics.
+        topics: names of the sensor topics; ``image_compressed`` makes the images CompressedImage (JPEG).
 
     Raises:
         FileExistsError: the folder is there already.
@@ -70,6 +81,8 @@ class BagWriter:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._writer.__exit__(kind, value, trace)
+        if kind is not None:
+            shutil.rmtree(self.path)  # half a bag is no bag
 
     def write(self, topic: str, type_name: str, log_time_ns: int, message: Any, latched: bool = False) -> None:
         """Write any message made from :meth:`make`."""
@@ -113,6 +126,11 @@ class BagWriter:
         pixels = np.ascontiguousarray(image).reshape(-1)
         message = self.make(IMAGE, self.header(stamp_ns, frame_id), height, width, "rgb8", 0, 3 * width, pixels)
         self.write(self._topics.image, IMAGE, log_time_ns, message)
+
+    def jpeg(self, stamp_ns: int, log_time_ns: int, jpeg: UInt8, frame_id: str = CAMERA_FRAME) -> None:
+        """A CompressedImage from the (n,) bytes of a JPEG file."""
+        message = self.make(COMPRESSED_IMAGE, self.header(stamp_ns, frame_id), "rgb8; jpeg compressed bgr8", jpeg)
+        self.write(self._topics.image, COMPRESSED_IMAGE, log_time_ns, message)
 
     def camera_info(self, stamp_ns: int, log_time_ns: int, camera: CameraModel, frame_id: str = CAMERA_FRAME) -> None:
         """The CameraInfo of an image with that stamp."""
@@ -193,6 +211,7 @@ def record(
     *,
     storage: str = "mcap",
     compress: bool = False,
+    jpeg: bool = False,
     workers: int | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Recording:
@@ -204,6 +223,7 @@ def record(
         scene: what to simulate.
         path: folder of the bag, must not exist.
         storage, compress: as for :class:`BagWriter`.
+        jpeg: images go to ``<image topic>/compressed`` as JPEG, a twentieth of the size; the parameter file says so.
         workers: threads; default: the cores of this machine, at most 4.
         on_progress: called with the simulated seconds done.
 
@@ -212,13 +232,16 @@ def record(
     """
     path = Path(path)
     workers = min(4, os.cpu_count() or 1) if workers is None else workers
-    with BagWriter(path, storage, compress) as writer, ThreadPoolExecutor(workers) as pool:
+    topics = TrackerTopicsConfig()
+    if jpeg:
+        topics = replace(topics, image=f"{topics.image}/compressed", image_compressed=True)
+    with BagWriter(path, storage, compress, topics) as writer, ThreadPoolExecutor(workers) as pool:
         simulator = StreetSimulator(scene)
         first_ns = stamp_ns(0.0)
         writer.static_transform(
             first_ns, {(LIDAR_FRAME, CAMERA_FRAME): np.asarray(np.linalg.inv(simulator.camera.T_camera_lidar))}
         )
-        for log_time_s, kind, number, result in _in_order(simulator, pool, 3 * workers):
+        for log_time_s, kind, number, result in _in_order(simulator, pool, 3 * workers, jpeg):
             log_ns = stamp_ns(log_time_s)
             if kind == "cloud":
                 scan, truth = result
@@ -231,11 +254,11 @@ def record(
             else:
                 stamp = stamp_ns(simulator.image_time_s(number))
                 writer.camera_info(stamp, log_ns, simulator.camera)
-                writer.image(stamp, log_ns, result)
+                (writer.jpeg if jpeg else writer.image)(stamp, log_ns, result)
             if on_progress is not None:
                 on_progress(log_time_s)
     params = Path(f"{path}.params.yaml")
-    params.write_text(_parameters(simulator.camera), encoding="utf-8")
+    params.write_text(_parameters(simulator.camera, topics), encoding="utf-8")
     walks = tuple(
         RecordedWalk(p.identity, p.walk, p.name, stamp_ns(begin_s), stamp_ns(min(end_s, scene.duration_s)), p.is_probe)
         for p, begin_s, end_s in simulator.plans
@@ -249,7 +272,7 @@ def stamp_ns(scene_time_s: float) -> int:
 
 
 def _in_order(
-    simulator: StreetSimulator, pool: ThreadPoolExecutor, ahead: int
+    simulator: StreetSimulator, pool: ThreadPoolExecutor, ahead: int, jpeg: bool
 ) -> Iterator[tuple[float, str, int, Any]]:
     """(log time, "cloud" or "image", number, result) in order of log time, computed a few ahead."""
     head = simulator.scene.head
@@ -257,8 +280,9 @@ def _in_order(
     images = ((simulator.image_time_s(n) + head.image_delay_s, "image", n) for n in range(simulator.image_count))
     started: deque[tuple[float, str, int, Future[Any]]] = deque()
     for log_time_s, kind, number in merge(clouds, images):
-        work: Callable[[int], Any] = simulator.cloud if kind == "cloud" else simulator.image
-        started.append((log_time_s, kind, number, pool.submit(work, number)))
+        image = _jpeg_of if jpeg else StreetSimulator.image
+        work = pool.submit(simulator.cloud, number) if kind == "cloud" else pool.submit(image, simulator, number)
+        started.append((log_time_s, kind, number, work))
         if len(started) > ahead:
             done = started.popleft()
             yield (*done[:3], done[3].result())
@@ -266,12 +290,19 @@ def _in_order(
         yield (*done[:3], done[3].result())
 
 
-def _parameters(camera: CameraModel) -> str:
+def _jpeg_of(simulator: StreetSimulator, number: int) -> UInt8:
+    """(n,) bytes of one image as a JPEG file."""
+    bgr = cv2.cvtColor(simulator.image(number), cv2.COLOR_RGB2BGR)
+    return np.asarray(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1], np.uint8).reshape(-1)
+
+
+def _parameters(camera: CameraModel, topics: TrackerTopicsConfig) -> str:
     """Parameters of the live node: there is no /tf_static where tf2_msgs is not installed."""
     rows = ",\n        ".join(", ".join(f"{float(v):.9f}" for v in row) for row in camera.T_camera_lidar)
+    image = f"    topics.image: {topics.image}\n    topics.image_compressed: true\n" if topics.image_compressed else ""
     return (
-        "# LiDAR to camera of the bag beside this file, for the live node (offline readers take it from /tf_static).\n"
-        f"pedestrian_tracker:\n  ros__parameters:\n    camera.T_camera_lidar: [\n        {rows}]\n"
+        "# The live node's parameters for the bag beside this file (offline readers take the extrinsics from /tf_static).\n"
+        f"pedestrian_tracker:\n  ros__parameters:\n{image}    camera.T_camera_lidar: [\n        {rows}]\n"
     )
 
 

@@ -85,7 +85,12 @@ class PedestrianTracker:
         self._bottom = np.zeros(0)
 
     def update(
-        self, stamp_ns: int, center: Float32 | Float64, size: Float32 | Float64, score: Float32 | Float64, distance: Float32 | Float64
+        self,
+        stamp_ns: int,
+        center: Float32 | Float64,
+        size: Float32 | Float64,
+        score: Float32 | Float64,
+        distance: Float32 | Float64,
     ) -> TrackedPedestrians:
         """One frame of detections.
 

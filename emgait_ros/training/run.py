@@ -33,6 +33,7 @@ from emgait_ros.training.config import PeopleConfig, TrainingConfig
 from emgait_ros.training.evaluate import calibrate, embed, whole_sequences
 from emgait_ros.training.loop import Trainer
 
+GAIT_COMPONENTS = 7  # principal components of the gaits that hold nine tenths of their variance
 STAGES = ("data", "clip", "network", "bundle")
 
 
@@ -112,6 +113,8 @@ class Run:
         """Train from the last checkpoint, or from the start; returns the network."""
         data = self.load("train", shrunk=True)
         network = EMGaitNet(self.network_config(len(np.unique(data.identity))))
+        if self.config.model.use_image:
+            quieten(network.frame.image_encoder.project, self.config.optimisation.image_gain)
         attributes = person_attributes(np.unique(data.identity), self.config.population) if self.config.optimisation.attribute_weight else None
         trainer = Trainer(self.config, data, network, self.folder, self._clip_features(network), attributes)
         if trainer.checkpoint.is_file():
@@ -182,11 +185,26 @@ class Run:
         return json.loads(self._seconds.read_text(encoding="utf-8")) if self._seconds.is_file() else {}
 
 
+@torch.no_grad()
+def quieten(layer: torch.nn.Conv2d, gain: float) -> None:
+    """Multiply a layer's weights and bias."""
+    for parameter in layer.parameters():
+        parameter.mul_(gain)
+
+
 def person_attributes(identities: Int64, population: int) -> Float32:
-    """(I, A) what the simulator drew for each person: stature, build and gait; zero mean and unit spread."""
+    """(I, A) what the simulator drew for each person: stature, build, pace and the main components of the gait.
+
+    Zero mean and unit spread each.
+    """
     people = [Walker(int(identity), seed=population) for identity in identities]
-    build = [[p.stature_m, p.shape.gender, p.shape.muscle, p.shape.weight, p.shape.proportions] for p in people]
-    facts = np.concatenate([np.array(build), np.array([p.latent for p in people])], axis=1)
+    facts = np.array(
+        [
+            [p.stature_m, p.shape.gender, p.shape.muscle, p.shape.weight, p.shape.proportions, p.gait.period_s, p.speed_m_s]
+            + p.latent[:GAIT_COMPONENTS].tolist()
+            for p in people
+        ]
+    )
     return ((facts - facts.mean(axis=0)) / np.maximum(facts.std(axis=0), 1e-9)).astype(np.float32)
 
 

@@ -13,7 +13,10 @@ from emgait_ros.perception.camera import project
 from emgait_ros.samples import CameraModel
 
 FRAMES = {"000000": 1, "000001": 0, "000134": 7, "000070": 1, "000074": 3}  # pedestrians looked for
-PLACES = {"000070": [(7.2, 0.3)], "000074": [(6.7, -1.2), (6.6, -1.9), (8.1, -4.0)]}  # unlabelled frames, read off by eye
+PLACES = {
+    "000070": [(7.2, 0.3)],
+    "000074": [(6.7, -1.2), (6.6, -1.9), (8.1, -4.0)],
+}  # unlabelled frames, read off by eye
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,9 @@ def _load_scene(folder: Path, name: str) -> KittiFrame:
     return _frame(points, folder / f"{name}.png", K, T, PLACES[name])
 
 
-def _frame(points: np.ndarray, picture: Path, K: np.ndarray, T: np.ndarray, people: list[tuple[float, float]]) -> KittiFrame:
+def _frame(
+    points: np.ndarray, picture: Path, K: np.ndarray, T: np.ndarray, people: list[tuple[float, float]]
+) -> KittiFrame:
     image = np.ascontiguousarray(cv2.imread(str(picture))[:, :, ::-1])
     camera = CameraModel(image.shape[1], image.shape[0], K, np.zeros(0), "plumb_bob", T)
     return KittiFrame(points, image, camera, people)

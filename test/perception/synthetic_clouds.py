@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 SENSOR_HEIGHT_M = 1.73
-Solid = tuple[str, tuple[float, ...]]  # ("cylinder", (x, y, radius, bottom, top)) or ("box", (x0, x1, y0, y1, bottom, top))
+Solid = tuple[
+    str, tuple[float, ...]
+]  # ("cylinder", (x, y, radius, bottom, top)) or ("box", (x0, x1, y0, y1, bottom, top))
 
 
 def person(x: float, y: float, height: float = 1.75) -> list[Solid]:
@@ -47,7 +49,9 @@ def scan(
     origin_z = SENSOR_HEIGHT_M + float(floor(np.zeros(1), np.zeros(1))[0])
     reach = _ground_range(direction, slope, origin_z, floor, max_range_m)
     for kind, numbers in solids:
-        reach = np.minimum(reach, (_cylinder if kind == "cylinder" else _box)(direction, slope, origin_z, floor, numbers))
+        reach = np.minimum(
+            reach, (_cylinder if kind == "cylinder" else _box)(direction, slope, origin_z, floor, numbers)
+        )
     reach = reach + np.random.default_rng(seed).normal(0, 0.015, reach.shape)
     hit = reach < max_range_m
     return np.column_stack([direction[hit] * reach[hit, None], slope[hit] * reach[hit]]).astype(np.float32)

@@ -34,14 +34,23 @@ def points_in_view(count: int = 500) -> np.ndarray:
         ("plumb_bob", [-0.28, 0.07, 0.0003, -0.0005, 0.0]),  # a usual wide lens
         ("plumb_bob", [0.05, -0.02, 0.001, 0.002]),  # pincushion, four coefficients
         ("rational_polynomial", [0.4, -0.1, 0.0004, -0.0002, 0.01, 0.75, -0.05, 0.02]),
-        ("rational_polynomial", [0.4, -0.1, 0.0004, -0.0002, 0.01, 0.75, -0.05, 0.02, 0.001, -0.0005, 0.0007, 0.0002]),  # thin prism
+        (
+            "rational_polynomial",
+            [0.4, -0.1, 0.0004, -0.0002, 0.01, 0.75, -0.05, 0.02, 0.001, -0.0005, 0.0007, 0.0002],
+        ),  # thin prism
     ],
 )
 def test_pinhole_models_agree_with_opencv(model, distortion):
     view = camera(model, distortion)
     points = points_in_view()
     pixel, valid = project(points, view)
-    expected, _ = cv2.projectPoints(points, cv2.Rodrigues(view.T_camera_lidar[:3, :3])[0], view.T_camera_lidar[:3, 3], view.K, np.array(distortion) if distortion else None)
+    expected, _ = cv2.projectPoints(
+        points,
+        cv2.Rodrigues(view.T_camera_lidar[:3, :3])[0],
+        view.T_camera_lidar[:3, 3],
+        view.K,
+        np.array(distortion) if distortion else None,
+    )
     assert valid.mean() > 0.95
     np.testing.assert_allclose(pixel[valid], expected.reshape(-1, 2)[valid], atol=1e-6)
 
@@ -51,7 +60,13 @@ def test_fisheye_agrees_with_opencv(distortion):
     view = camera("equidistant", distortion)
     points = points_in_view()
     pixel, valid = project(points, view)
-    expected, _ = cv2.fisheye.projectPoints(points.reshape(-1, 1, 3), cv2.Rodrigues(view.T_camera_lidar[:3, :3])[0], view.T_camera_lidar[:3, 3], view.K, np.array(distortion))
+    expected, _ = cv2.fisheye.projectPoints(
+        points.reshape(-1, 1, 3),
+        cv2.Rodrigues(view.T_camera_lidar[:3, :3])[0],
+        view.T_camera_lidar[:3, 3],
+        view.K,
+        np.array(distortion),
+    )
     assert valid.all()
     np.testing.assert_allclose(pixel, expected.reshape(-1, 2), atol=1e-6)
 

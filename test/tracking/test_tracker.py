@@ -14,17 +14,27 @@ PERIOD_NS = 100_000_000
 BODY = (0.6, 0.6, 1.75)
 
 
-def step(tracker: PedestrianTracker, frame: int, places: list[tuple[float, float]], scores: list[float] | None = None, period_ns: int = PERIOD_NS) -> TrackedPedestrians:
+def step(
+    tracker: PedestrianTracker,
+    frame: int,
+    places: list[tuple[float, float]],
+    scores: list[float] | None = None,
+    period_ns: int = PERIOD_NS,
+) -> TrackedPedestrians:
     """One frame of people on the ground z = -1.7 at places x, y."""
     center = np.array([[x, y, -1.7 + BODY[2] / 2] for x, y in places]).reshape(-1, 3)
     score = np.ones(len(places)) if scores is None else np.array(scores)
-    return tracker.update(10**18 + frame * period_ns, center, np.tile(BODY, (len(places), 1)), score, np.hypot(center[:, 0], center[:, 1]))
+    return tracker.update(
+        10**18 + frame * period_ns, center, np.tile(BODY, (len(places), 1)), score, np.hypot(center[:, 0], center[:, 1])
+    )
 
 
 def test_a_walker_is_believed_followed_and_called_moving():
     tracker = PedestrianTracker(tracker_id="t")
     random = np.random.default_rng(0)
-    reports = [step(tracker, k, [(10 + 0.13 * k + random.normal(0, 0.04), 2 + random.normal(0, 0.04))]) for k in range(40)]
+    reports = [
+        step(tracker, k, [(10 + 0.13 * k + random.normal(0, 0.04), 2 + random.normal(0, 0.04))]) for k in range(40)
+    ]
     first = next(k for k, report in enumerate(reports) if len(report))
     assert first == TrackerConfig().confirm_hits - 1
     assert {int(i) for report in reports for i in report.track_id} == {1}
@@ -40,7 +50,10 @@ def test_a_walker_is_believed_followed_and_called_moving():
 def test_what_stands_never_moves(noise_m):
     tracker = PedestrianTracker()
     random = np.random.default_rng(1)
-    moving = [step(tracker, k, [(30 + random.normal(0, noise_m), 5 + random.normal(0, noise_m))]).moving.any() for k in range(300)]
+    moving = [
+        step(tracker, k, [(30 + random.normal(0, noise_m), 5 + random.normal(0, noise_m))]).moving.any()
+        for k in range(300)
+    ]
     assert not any(moving)
 
 
@@ -172,7 +185,9 @@ def crowd(count: int = 12, frames: int = 150, seed: int = 0) -> list[tuple[np.nd
     for k in range(frames):
         place = start + heading * (speed * k * 0.1)[:, None] + [20, 0]
         azimuth, distance = np.arctan2(place[:, 1], place[:, 0]), np.hypot(*place.T)
-        in_front = (distance[None] < distance[:, None] - 0.3) & (np.abs(azimuth[None] - azimuth[:, None]) * distance[:, None] < 0.22)
+        in_front = (distance[None] < distance[:, None] - 0.3) & (
+            np.abs(azimuth[None] - azimuth[:, None]) * distance[:, None] < 0.22
+        )
         seen = ~in_front.any(1) & (random.random(count) > 0.03)
         out.append((place + random.normal(0, 0.05, place.shape), seen))
     return out

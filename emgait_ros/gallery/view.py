@@ -1,0 +1,93 @@
+"""The gallery as a recognizer sees it: templates of its own model in memory, kept up with every change by anybody."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emgait_ros.gallery.matcher import Matcher, compile_search
+from emgait_ros.gallery.schema import GalleryError
+from emgait_ros.gallery.store import Gallery
+
+
+class GalleryView:
+    """Follows a gallery, touching only identities that changed.
+
+    Args:
+        gallery: who is enrolled.
+        fingerprint: of the model in use; templates of other models are never compared.
+        templates_per_identity, threads: as :class:`Matcher` takes them.
+
+    Raises:
+        GalleryError (a ValueError): the gallery cannot be read.
+
+    Attributes:
+        matcher: the templates, as of the last :meth:`follow`.
+        problem: why changes are not seen at the moment; empty when they are.
+    """
+
+    def __init__(self, gallery: Gallery, fingerprint: str, templates_per_identity: int, threads: int = 1) -> None:
+        self.gallery = gallery
+        self.problem = ""
+        self.matcher = Matcher(templates_per_identity, threads)
+        self._fingerprint = fingerprint
+        self._change = -1
+        self._others: dict[str, int] = {}
+        compile_search()
+        self.follow()
+
+    def follow(self) -> bool:
+        """Take over what changed since the last call; returns whether anything did.
+
+        Raises:
+            GalleryError: the gallery cannot be read.
+        """
+        change = self.gallery.last_change()
+        if change == self._change:
+            return False
+        touched = None if self._change < 0 else self.gallery.changed_since(self._change)
+        found = self.gallery.templates_for(self._fingerprint, touched)
+        for identity in touched or ():
+            self.matcher.remove(identity)
+        order = np.argsort(found.identity_id, kind="stable")
+        people, starts = np.unique(found.identity_id[order], return_index=True)
+        groups = np.split(order, starts[1:])
+        self.matcher.replace_all(
+            [
+                (identity, found.names[identity], found.embedding[rows], found.modalities[rows])
+                for identity, rows in zip(people.tolist(), groups, strict=False)
+            ]
+        )
+        self._change = change
+        self._others = self.gallery.other_models(self._fingerprint)
+        return True
+
+    def try_to_follow(self) -> bool:
+        """As :meth:`follow`, but what is known stays in use when the gallery cannot be read; ``problem`` says why."""
+        try:
+            changed = self.follow()
+            self.problem = ""
+            return changed
+        except GalleryError as error:
+            self.problem = f"changes of the gallery are not seen: {error}"
+            return False
+
+    @property
+    def empty_reason(self) -> str:
+        """Why there is nobody to compare with."""
+        if not len(self.matcher) and self._others:
+            total = sum(self._others.values())
+            return f"the gallery's {total} templates are of another model than {self._fingerprint[:12]}: enrol those people again"
+        return "the gallery is empty: call the enroll service"
+
+    @property
+    def note(self) -> str:
+        """Why nobody, or not everybody, of the gallery can be recognised; empty when all can."""
+        if self.problem:
+            return self.problem
+        if not self._others:
+            return "" if len(self.matcher) else self.empty_reason
+        models = ", ".join(f"{count} of model {model[:12]}" for model, count in sorted(self._others.items()))
+        return (
+            f"the gallery holds templates this model ({self._fingerprint[:12]}) cannot be compared with: {models}; "
+            "enrol those people again"
+        )

@@ -1,0 +1,225 @@
+"""Sensing end to end: frames in, tracked pedestrians with points and crops out."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "perception"))
+from kitti_frames import load_frame
+from synthetic_clouds import SENSOR_HEIGHT_M, person, scan
+
+from emgait_ros.config import SensingConfig
+from emgait_ros.perception.camera import project
+from emgait_ros.perception.overlay import draw_overlay
+from emgait_ros.samples import CameraModel, Detections, PedestrianFrame, SensorFrame
+from emgait_ros.sensing import PedestrianSensing
+
+START_NS = 1_700_000_000_000_000_000
+STEP_NS = 100_000_000
+COARSE = {"azimuth_step_deg": 0.4, "beams": 48}
+
+
+@pytest.fixture(scope="module")
+def sensing() -> PedestrianSensing:
+    return PedestrianSensing(tracker_id="test")
+
+
+@pytest.fixture
+def fresh(sensing: PedestrianSensing) -> PedestrianSensing:
+    sensing.reset()
+    return sensing
+
+
+def camera(width: int = 1280, height: int = 720) -> CameraModel:
+    T = np.eye(4)
+    T[:3, :3] = [[0, -1, 0], [0, 0, -1], [1, 0, 0]]
+    K = np.array([[800.0, 0, width / 2], [0, 800.0, height / 2], [0, 0, 1]])
+    return CameraModel(width, height, K, np.zeros(0), "plumb_bob", T)
+
+
+def walk(sensing: PedestrianSensing, frames: int, **extra) -> list[PedestrianFrame]:
+    """A man walks across the view at 1.3 m/s, 12 m ahead."""
+    out = []
+    for k in range(frames):
+        cloud = scan(person(12, -2 + 0.13 * k), seed=k, **COARSE)
+        out.append(sensing.process(SensorFrame(START_NS + k * STEP_NS, cloud, **extra), "lidar"))
+    return out
+
+
+def test_a_walker_becomes_samples(fresh):
+    last = walk(fresh, 25)[-1]
+    assert (last.frame_id, last.tracker_id, last.stamp_ns) == ("lidar", "test", START_NS + 24 * STEP_NS)
+    (man,) = last.pedestrians
+    assert np.hypot(*(man.center[:2] - (12, -2 + 0.13 * 24))) < 0.15
+    assert man.center[2] - man.size[2] / 2 == pytest.approx(-SENSOR_HEIGHT_M, abs=0.06)
+    np.testing.assert_allclose(man.velocity, [0, 1.3, 0], atol=0.2)
+    assert man.moving
+    assert man.points.shape == (SensingConfig().sample.points, 3)
+    assert man.points.dtype == np.float32
+    assert 20 < man.point_count < 400
+    assert (np.abs(man.points[:, :2] - man.center[:2]) < 0.6).all()
+    assert man.crop is None
+    assert set(fresh.timings) == {"detect", "track", "cut", "total"}
+
+
+def test_the_same_input_gives_the_same_samples(sensing):
+    runs = []
+    for _ in range(2):
+        runs.append(walk(PedestrianSensing(tracker_id="again"), 8)[-1])
+    for a, b in zip(runs[0].pedestrians, runs[1].pedestrians, strict=True):
+        for name in (field.name for field in dataclasses.fields(a)):
+            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+def test_hidden_pedestrians_coast_without_points(fresh):
+    walk(fresh, 12)
+    empty = scan(**COARSE)
+    frame = fresh.process(SensorFrame(START_NS + 12 * STEP_NS, empty), "lidar")
+    (man,) = frame.pedestrians
+    assert man.point_count == 0
+    assert man.points is None
+    assert man.center[1] == pytest.approx(-2 + 0.13 * 12, abs=0.25)
+
+
+def test_moving_sensor_with_pose_reports_lidar_coordinates(fresh):
+    """The sensor drives and turns; a standing man stays standing, a walking one keeps his speed."""
+    for k in range(25):
+        angle, place = 0.01 * k, np.array([0.1 * k, 0.02 * k])
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        world = {"standing": np.array([14.0, 3.0]), "walking": np.array([12.0, -4 + 0.13 * k])}
+        seen = {name: (where - place) @ turn for name, where in world.items()}
+        T = np.eye(4)
+        T[:2, :2], T[:2, 3], T[2, 3] = turn, place, SENSOR_HEIGHT_M
+        cloud = scan([s for where in seen.values() for s in person(*where)], seed=k, **COARSE)
+        frame = fresh.process(SensorFrame(START_NS + k * STEP_NS, cloud, T_fixed_lidar=T), "lidar")
+    assert len(frame.pedestrians) == 2
+    for man in frame.pedestrians:
+        name = min(seen, key=lambda n: np.hypot(*(man.center[:2] - seen[n])))
+        assert np.hypot(*(man.center[:2] - seen[name])) < 0.2
+        assert man.center[2] - man.size[2] / 2 == pytest.approx(-SENSOR_HEIGHT_M, abs=0.06)
+        expected = np.array([0, 1.3 if name == "walking" else 0]) @ turn
+        np.testing.assert_allclose(man.velocity[:2], expected, atol=0.3)
+        assert man.moving == (name == "walking")
+
+
+@pytest.mark.parametrize("dt_s", [0.0, 0.04, -0.04])
+def test_crops_follow_the_walker_to_the_time_of_the_image(fresh, dt_s):
+    """The image shows a red man where he is at its stamp; the crop must be centred on him."""
+    view = camera()
+    for k in range(20):
+        y = -2 + 0.13 * k
+        image = np.zeros((720, 1280, 3), np.uint8)
+        body = np.array([[12.0, y + 1.3 * dt_s + side, z] for side in (-0.2, 0.2) for z in (-1.7, 0.0)])
+        pixel, _ = project(body, view)
+        (left, top), (right, bottom) = pixel.min(0).astype(int), pixel.max(0).astype(int)
+        image[top:bottom, left:right, 0] = 255
+        frame = fresh.process(
+            SensorFrame(START_NS + k * STEP_NS, scan(person(12, y), seed=k, **COARSE), image, dt_s, view), "lidar"
+        )
+    (man,) = frame.pedestrians
+    assert man.crop.shape == (128, 64, 3)
+    assert man.image_dt_s == dt_s
+    assert man.crop_native_height_px == pytest.approx(800 * 1.75 / 12, rel=0.12)
+    red = man.crop[:, :, 0] > 128
+    assert red.any(1).sum() > 90
+    columns = np.flatnonzero(red.any(0))
+    assert columns.mean() == pytest.approx(31.5, abs=3.5)
+    assert not man.crop[:, :, 1:].any()  # RGB stays RGB
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        camera(640, 480),  # calibration of another image size
+        dataclasses.replace(camera(), distortion=np.array([0.1, 0.1, 0.0, 0.0]), distortion_model="bent"),
+        dataclasses.replace(
+            camera(), T_camera_lidar=np.linalg.inv(camera().T_camera_lidar)
+        ),  # extrinsics the wrong way round
+        None,
+    ],
+    ids=["size", "model", "inverted", "none"],
+)
+def test_useless_calibration_means_no_crops_not_no_tracks(fresh, view):
+    image = np.zeros((720, 1280, 3), np.uint8)
+    frame = walk(fresh, 8, image=image, camera=view)[-1]
+    assert len(frame.pedestrians) == 1
+    assert frame.pedestrians[0].crop is None or view.width == 1280
+
+
+@pytest.mark.parametrize(
+    "cloud",
+    [
+        np.zeros((0, 3), np.float32),
+        np.ones((3, 3), np.float32),
+        np.full((50, 3), np.nan, np.float32),
+        np.random.default_rng(0).uniform(-60, 60, (20000, 3)).astype(np.float32),
+    ],
+    ids=["empty", "three", "nan", "chaos"],
+)
+def test_bad_clouds_between_good_ones_do_not_harm_the_track(fresh, cloud):
+    number = walk(fresh, 10)[-1].pedestrians[0].track_id
+    fresh.process(SensorFrame(START_NS + 10 * STEP_NS, cloud), "lidar")
+    after = fresh.process(SensorFrame(START_NS + 11 * STEP_NS, scan(person(12, -2 + 0.13 * 11), **COARSE)), "lidar")
+    assert [man.track_id for man in after.pedestrians if man.point_count] == [number]
+
+
+def test_a_detector_of_ones_own(sensing):
+    class Oracle:
+        """Knows that somebody stands at (5, 1)."""
+
+        def detect(self, points):
+            return Detections(
+                np.float32([[5, 1, -0.8]]),
+                np.float32([[0.6, 0.6, 1.8]]),
+                np.float32([0.9]),
+                np.arange(4),
+                np.array([0, 4]),
+            )
+
+    own = PedestrianSensing(detector=Oracle())
+    for k in range(6):
+        frame = own.process(SensorFrame(START_NS + k * STEP_NS, np.zeros((10, 3), np.float32)), "lidar")
+    assert len(frame.pedestrians) == 1
+    assert frame.pedestrians[0].point_count == 4
+
+
+def test_overlay_draws_boxes_on_a_copy(fresh):
+    view, image = camera(), np.full((720, 1280, 3), 50, np.uint8)
+    frame = walk(fresh, 10, image=image, camera=view)[-1]
+    cloud = scan(person(12, -0.8), **COARSE)
+    picture = draw_overlay(image, view, frame.pedestrians, {frame.pedestrians[0].track_id: "Anna"}, cloud, 0.012)
+    assert picture.shape == image.shape
+    assert (image == 50).all()
+    changed = (picture != 50).any(2)
+    pixel, _ = project(frame.pedestrians[0].center[None], view)
+    u, v = pixel[0].astype(int)
+    assert changed[v - 80 : v + 80, u - 60 : u + 60].sum() > 500
+
+
+def test_real_man_is_cut_out(fresh, shared_data):
+    data = load_frame(shared_data, "000000")
+    for k in range(5):
+        frame = fresh.process(SensorFrame(START_NS + k * STEP_NS, data.points, data.image, 0.0, data.camera), "lidar")
+    man = min(frame.pedestrians, key=lambda p: np.hypot(*(p.center[:2] - data.people[0])))
+    assert np.hypot(*(man.center[:2] - data.people[0])) < 0.3
+    assert man.point_count > 300
+    assert man.crop_native_height_px == pytest.approx(165, rel=0.1)  # the label's box in the image is 165 px high
+    shirt = man.crop[30:55, 24:40].reshape(-1, 3).mean(0)
+    assert shirt.min() > 120  # white shirt before a dark bush
+
+
+def test_keeps_up_with_the_sensor(fresh, shared_data):
+    """Generous bound on process time: the aim is 15 ms, machines that run tests are busy."""
+    data = load_frame(shared_data, "000000")
+    spent = []
+    for k in range(10):
+        begun = time.process_time()
+        fresh.process(SensorFrame(START_NS + k * STEP_NS, data.points, data.image, 0.0, data.camera), "lidar")
+        spent.append(time.process_time() - begun)
+    assert np.median(spent) < 0.05
