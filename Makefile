@@ -4,7 +4,7 @@ VENV := $(if $(filter kilted,$(ROS_DISTRO)),.venv-kilted,.venv)
 PYTHON := $(VENV)/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo demo-real test lint format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -14,6 +14,10 @@ setup:  ## make the environment (run time only, no torch)
 
 demo: setup  ## people walk past a LiDAR and a camera, are enrolled, and recognised on live ROS 2 nodes
 	@$(PYTHON) -m emgait_ros demo --out out/demo
+
+DATA ?= ../shared/data/kitti
+demo-real: setup  ## real KITTI frames (DATA=folder) through the live tracker node, compared with their labels
+	@$(PYTHON) -m emgait_ros demo-real $(DATA) --out out/demo-real
 
 test:  ## the whole test suite (ROS_DISTRO=kilted: the tests that touch ROS, on Kilted)
 	@ROS_DISTRO=$(ROS_DISTRO) scripts/setup.sh dev

@@ -93,6 +93,8 @@ class WindowConfig:
     max_gap_s: float = option(1.5, "A longer hole in a track clears its window: it may be somebody else.", unit="s", low=0.1, high=30)
     min_points: int = option(8, "Samples with fewer LiDAR returns are left out.", low=1, high=1000)
     min_crop_height_px: float = option(16.0, "Crops smaller than this in the camera image are not used.", unit="px", low=1, high=1000)
+    weak_points: int = option(20, "Windows with fewer LiDAR returns a sample count as half a vote: 50 m away only 15-25 are left.", low=1, high=1000)
+    weak_brightness: float = option(30.0, "Windows whose crops are darker (0-255) count as half a vote: night.", low=0, high=255)
     require_moving: bool = option(True, "Only walking people show a gait.")
     keep_s: float = option(3.0, "A track that left the view can still be enrolled for this long.", unit="s", low=0, high=60)
     max_tracks: int = option(200, "Windows kept at most; the longest unseen go first.", low=1, high=10000)

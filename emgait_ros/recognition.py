@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emgait_ros.config import RecognitionConfig, WindowConfig
+from emgait_ros.gallery.calibration import Calibration
 from emgait_ros.gallery.decision import Decider, Decision, nearest_candidates
 from emgait_ros.gallery.matcher import Matches
 from emgait_ros.gallery.names import normalised_name
@@ -75,10 +76,12 @@ class GaitRecognizer:
         self._windows = TrackWindows(self._window)
         self._counts: Counter[str] = Counter()
         self._stages: dict[str, float] = {}
+        self._watched_s = 0.0
         self._lock = threading.RLock()
         self._view = GalleryView(
             gallery, encoder.fingerprint, config.decision.templates_per_identity, config.gallery.threads
         )
+        self._decider.calibrate(self._view.calibration)
 
     @property
     def fingerprint(self) -> str:
@@ -105,6 +108,16 @@ class GaitRecognizer:
         """Why nobody, or not everybody, of the gallery can be recognised; empty when all can."""
         return self._view.note
 
+    @property
+    def flicker(self) -> float:
+        """Name changes per track-minute: how often a name that was shown gave way to another or to none. NaN before any."""
+        return self._decider.name_changes / (self._watched_s / 60.0) if self._watched_s else float("nan")
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Of the gallery with this model; None: the bundle's threshold is used."""
+        return self._view.calibration
+
     def forget_tracks(self) -> None:
         """Drop all windows and what was decided; the gallery stays."""
         with self._lock:
@@ -128,11 +141,15 @@ class GaitRecognizer:
                 self._embed([window for window, _ in new])
             ready = [window for window in windows if window.embedding is not None]
             with self._timed("match"):
-                self._view.try_to_follow()
+                if self._view.try_to_follow():
+                    self._decider.calibrate(self._view.calibration)
                 matches, modalities = self._match(ready)
             with self._timed("decide"):
                 decisions = self._decide(ready, matches, modalities)
             self._counts["frames"] += 1
+            self._watched_s += sum(max(0.0, frame.stamp_ns - window.decided_ns) * 1e-9 for window in ready if window.decided_ns)
+            for window in ready:
+                window.decided_ns = frame.stamp_ns
             self.timings = self._stages
             self.counters = {
                 **self._counts,
@@ -203,7 +220,13 @@ class GaitRecognizer:
         features = self._encoder.encode_frames(prepare(pedestrians, self._bundle.preprocessing))
         for index, (window, pedestrian) in enumerate(new):
             modalities = Modality.POINTS if pedestrian.crop is None else Modality.BOTH
-            window.samples.append(WindowSample(features[index], modalities, pedestrian.range_m))
+            light = float("nan") if pedestrian.crop is None else float(pedestrian.crop[::8, ::8].mean())
+            place = (float(pedestrian.center[0]), float(pedestrian.center[1]))
+            window.samples.append(
+                WindowSample(
+                    features[index], modalities, pedestrian.range_m, int(pedestrian.point_count), light, place
+                )
+            )
         self._counts["samples encoded"] += len(new)
 
     def _embed(self, windows: list[TrackWindow]) -> None:
@@ -224,7 +247,8 @@ class GaitRecognizer:
 
     def _decide(self, ready: list[TrackWindow], matches: Matches, modalities: list[Modality]) -> dict[int, Decision]:
         states, fresh = [window.state for window in ready], [window.fresh for window in ready]
-        decisions = self._decider.decide(states, matches, modalities, fresh, self._view.empty_reason)
+        weak = [window.weakness(self._window, self._samples_to_count) for window in ready]
+        decisions = self._decider.decide(states, matches, modalities, fresh, self._view.empty_reason, weak)
         return {window.track_id: decision for window, decision in zip(ready, decisions, strict=True)}
 
     def _template_embeddings(self, window: TrackWindow) -> tuple[Float32, list[int]]:
@@ -272,8 +296,18 @@ class GaitRecognizer:
             size=pedestrian.size,
             range_m=pedestrian.range_m,
             candidates=decision.candidates,
-            reason=decision.reason,
+            reason=decision.reason + self._range_note(pedestrian.range_m, decision),
+            probability=decision.probability,
         )
+
+    def _range_note(self, range_m: float, decision: Decision) -> str:
+        calibration = self._view.calibration
+        if calibration is None or decision.status == Status.PENDING:
+            return ""
+        near, far = calibration.ranges_m
+        if 0.9 * near <= range_m <= 1.1 * far:
+            return ""
+        return f"; {range_m:.0f} m is outside the calibrated {near:.0f}-{far:.0f} m"
 
 
 def window_for(window: WindowConfig, bundle: Bundle) -> WindowConfig:

@@ -159,7 +159,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class IdentityResult:
-    """Who one tracked pedestrian is. Fields as in ``emgait_msgs/msg/Identity``; distances NaN when not compared."""
+    """Who one tracked pedestrian is. Fields as in ``emgait_msgs/msg/Identity``; distances NaN when not compared.
+
+    ``probability``: that it is who is named, or the nearest; calibrated from data, NaN when this gallery was not.
+    """
 
     track_id: int
     tracker_id: str
@@ -176,3 +179,4 @@ class IdentityResult:
     range_m: float
     candidates: tuple[Candidate, ...]
     reason: str
+    probability: float = float("nan")

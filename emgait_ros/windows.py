@@ -18,11 +18,23 @@ _LISTED = 10  # tracks named in a message at most
 
 @dataclass(frozen=True)
 class WindowSample:
-    """One encoded sample: its per-frame features (as the encoder gave them) and what is known of it."""
+    """One encoded sample: its per-frame features (as the encoder gave them) and what is known of it.
+
+    Attributes:
+        features: of the encoder.
+        modalities: sensors.
+        range_m: m, horizontal distance.
+        point_count: LiDAR returns before resampling.
+        brightness: mean of the crop, 0..255; NaN without one.
+        position: (2,) m, horizontal place in the LiDAR frame.
+    """
 
     features: Any
     modalities: Modality
     range_m: float
+    point_count: int = 0
+    brightness: float = float("nan")
+    position: tuple[float, float] = (float("nan"), float("nan"))
 
 
 @dataclass
@@ -37,6 +49,7 @@ class TrackWindow:
         last_left_out: why the last sample was left out; empty when it was not.
         embedding: (parts, d) float32 of the samples now; None until there are enough.
         fresh: the embedding is of this frame.
+        decided_ns: stamp of the last frame something was decided in; 0 before the first.
         state: what its windows have settled about who it is.
     """
 
@@ -48,6 +61,7 @@ class TrackWindow:
     last_left_out: str = ""
     embedding: Float32 | None = None
     fresh: bool = False
+    decided_ns: int = 0
     state: TrackState = field(default_factory=TrackState)
 
     def modalities(self, needed: int) -> Modality:
@@ -58,6 +72,19 @@ class TrackWindow:
                 found |= sensor
         return found
 
+    def weakness(self, config: WindowConfig, needed: int) -> str:
+        """Why the window says little about who it is; empty when it does not."""
+        found = []
+        if self.modalities(needed) != Modality.BOTH:
+            found.append("one sensor alone")
+        returns = float(np.median([sample.point_count for sample in self.samples])) if self.samples else 0.0
+        if returns < config.weak_points:
+            found.append(f"{returns:.0f} LiDAR returns a sample")
+        light = [sample.brightness for sample in self.samples if np.isfinite(sample.brightness)]
+        if light and float(np.median(light)) < config.weak_brightness:
+            found.append("dark images")
+        return ", ".join(found)
+
     def why_left_out(self) -> str:
         """Why the last sample was left out, as an addition to a sentence; empty when it was not."""
         return f" ({self.last_left_out})" if self.last_left_out else ""
@@ -66,7 +93,7 @@ class TrackWindow:
         """Start anew: what follows may be somebody else."""
         self.samples.clear()
         self.last_left_out = ""
-        self.embedding, self.fresh = None, False
+        self.embedding, self.fresh, self.decided_ns = None, False, 0
         self.state.reset()
 
 

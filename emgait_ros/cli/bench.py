@@ -1,8 +1,11 @@
 """Measures speed on this machine and writes the figures down.
 
+  emgait bench model          the network: plain forward against streaming, every stage, torch and onnxruntime
   emgait bench gallery        exact search over 100,000 templates, against exhaustive numpy and faiss
+  emgait bench perception     cloud and image to tracked pedestrians: time, recall by range, false tracks
+  emgait bench tracking       the tracker on real detections and on simulated people who cross
 
-`emgait bench gallery --help` says more.
+`emgait bench gallery --help` says more, and so for the others.
 """
 
 from __future__ import annotations
@@ -12,7 +15,13 @@ from importlib import import_module
 
 KINDS: dict[str, tuple[str, str]] = {
     # name: (module with configure(parser) and run(args) -> exit status, one line of help)
+    "model": (
+        "emgait_ros.cli.bench_model",
+        "the network: plain forward, streaming and the CLIP tower, torch and onnxruntime",
+    ),
     "gallery": ("emgait_ros.cli.bench_gallery", "exact search over many templates, against exhaustive numpy and faiss"),
+    "perception": ("emgait_ros.cli.bench_perception", "time, recall and false tracks of sensing on simulated streets"),
+    "tracking": ("emgait_ros.cli.bench_tracking", "MOTA, IDF1, HOTA and speed of the tracker"),
 }
 
 

@@ -9,9 +9,14 @@ compared with, and its distance to the nearest identity there: the rate then hol
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
 from scipy.stats import beta
 
 from emgait_ros.samples import Float64
@@ -31,6 +36,13 @@ class Calibration:
         true_accept_interval: Clopper-Pearson interval of that share.
         genuine_tracks: how many there were.
         confidence: of both intervals.
+        min_margin: smallest lead over the second identity; 0: the bundle's.
+        probability: (slope, offset) of the logistic curve over the distance, fitted with as much weight on genuine as on
+            impostor tracks; None without genuine tracks.
+        ranges_m: smallest and largest range of the tracks, m.
+        gallery_size: identities the impostor tracks were compared with.
+        source: where the tracks come from, in words.
+        distances: genuine and impostor distances it rests on.
     """
 
     threshold: float
@@ -42,6 +54,39 @@ class Calibration:
     true_accept_interval: tuple[float, float]
     genuine_tracks: int
     confidence: float
+    min_margin: float = 0.0
+    probability: tuple[float, float] | None = None
+    ranges_m: tuple[float, float] = (0.0, float("inf"))
+    gallery_size: int = 0
+    source: str = ""
+    distances: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+
+    def to_json(self) -> str:
+        """As it is stored with a gallery."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> Calibration:
+        """The other way round.
+
+        Raises:
+            ValueError: not what :meth:`to_json` wrote.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            values["distances"] = tuple(tuple(part) for part in values["distances"])
+            for name in ("false_accept_interval", "true_accept_interval", "ranges_m", "probability"):
+                values[name] = None if values[name] is None else tuple(values[name])
+            return Calibration(**values)
+        except (TypeError, KeyError, ValueError) as error:
+            raise ValueError(f"the gallery's stored calibration is damaged ({error}): calibrate again") from error
+
+    def chance_of(self, distance: float) -> float:
+        """Probability that a track at this distance is that person; NaN without one calibrated."""
+        if self.probability is None or not np.isfinite(distance):
+            return float("nan")
+        slope, offset = self.probability
+        return float(1.0 / (1.0 + np.exp(np.clip(slope * distance + offset, -60.0, 60.0))))
 
 
 def calibrate_threshold(
@@ -84,6 +129,32 @@ def calibrate_threshold(
         genuine_tracks=len(genuine),
         confidence=confidence,
     )
+
+
+def fit_probability(genuine: Float64, impostor: Float64) -> tuple[float, float] | None:
+    """(slope, offset) of 1 / (1 + exp(slope d + offset)), the chance of a genuine track at distance d when both are as likely.
+
+    Logistic regression with the two kinds weighted equally and Platt's smoothed targets, so that separable data does not
+    give certainty (Platt 1999). None when one kind is missing.
+    """
+    genuine, impostor = _checked("genuine", genuine), _checked("impostor", impostor)
+    if not len(genuine) or not len(impostor):
+        return None
+    distance = np.concatenate([genuine, impostor])
+    centre, scale = float(distance.mean()), float(distance.std()) or 1.0
+    x = (distance - centre) / scale
+    is_genuine = np.arange(len(x)) < len(genuine)
+    target = np.where(is_genuine, (len(genuine) + 1) / (len(genuine) + 2), 1 / (len(impostor) + 2))
+    weight = np.where(is_genuine, 0.5 / len(genuine), 0.5 / len(impostor))
+
+    def loss(values: Float64) -> tuple[float, Float64]:
+        score = values[0] * x + values[1]  # genuine when small
+        error = weight * (target - expit(-score))
+        value = float((weight * (np.logaddexp(0, -score) + target * score)).sum()) + 1e-4 * float(values[0] ** 2)
+        return value, np.array([(error * x).sum() + 2e-4 * values[0], error.sum()])
+
+    slope, offset = minimize(loss, np.array([1.0, 0.0]), jac=True, method="BFGS").x
+    return float(slope / scale), float(offset - slope * centre / scale)
 
 
 def share_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -8,6 +8,7 @@ within ``hysteresis`` times the threshold, until as many votes in a row say othe
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from emgait_ros.config import DecisionConfig
+from emgait_ros.gallery.calibration import Calibration
 from emgait_ros.gallery.matcher import Matches
 from emgait_ros.samples import Candidate, Float32, Int64, Modality, Status
 
@@ -35,21 +37,24 @@ class TrackState:
     Attributes:
         decided: identity number, 0 (decided to be nobody enrolled) or None (not decided yet).
         vote: what the last windows voted for; None before the first.
-        streak: how many windows in a row did.
+        streak: how many windows in a row did; a weak one counts as half.
     """
 
     decided: int | None = None
     vote: int | None = None
-    streak: int = 0
+    streak: float = 0.0
 
     def reset(self) -> None:
         """Back to nothing known."""
-        self.decided, self.vote, self.streak = None, None, 0
+        self.decided, self.vote, self.streak = None, None, 0.0
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Outcome for one track; fields as in :class:`emgait_ros.samples.IdentityResult`."""
+    """Outcome for one track; fields as in :class:`emgait_ros.samples.IdentityResult`.
+
+    ``probability``: that the track is who is named, or the nearest; NaN without a calibration of this gallery.
+    """
 
     status: Status
     name: str
@@ -58,6 +63,7 @@ class Decision:
     margin: float
     candidates: tuple[Candidate, ...]
     reason: str
+    probability: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -75,12 +81,31 @@ class Decider:
         config: options of the decision.
         bundle_threshold: calibrated threshold of the model bundle; None or 0 when it has none.
         bundle_min_margin: margin of the bundle; None or 0 when it has none.
+        calibration: of the gallery, with this model: goes before the bundle's limits.
+
+    Attributes:
+        threshold, min_margin: in use.
+        name_changes: how often a name that was shown gave way to another, or to none.
     """
 
-    def __init__(self, config: DecisionConfig, bundle_threshold: float | None, bundle_min_margin: float | None) -> None:
+    def __init__(
+        self,
+        config: DecisionConfig,
+        bundle_threshold: float | None,
+        bundle_min_margin: float | None,
+        calibration: Calibration | None = None,
+    ) -> None:
         self._config = config
-        self.threshold = config.threshold or bundle_threshold or 0.0
-        self.min_margin = config.min_margin or bundle_min_margin or 0.0
+        self._bundle = (bundle_threshold or 0.0, bundle_min_margin or 0.0)
+        self.name_changes = 0
+        self.calibrate(calibration)
+
+    def calibrate(self, calibration: Calibration | None) -> None:
+        """Take over the gallery's calibration, or its absence; options of the user go before it."""
+        self._calibration = calibration
+        threshold, margin = (calibration.threshold, calibration.min_margin) if calibration else (0.0, 0.0)
+        self.threshold = self._config.threshold or threshold or self._bundle[0]
+        self.min_margin = self._config.min_margin or margin or self._bundle[1]
 
     def limit(self, modalities: Modality) -> float:
         """Distance below which a window from these sensors is accepted; NaN without a threshold."""
@@ -95,6 +120,7 @@ class Decider:
         modalities: Sequence[Modality],
         fresh: Sequence[bool],
         empty_reason: str = "the gallery is empty: call the enroll service",
+        weak: Sequence[str] = (),
     ) -> list[Decision]:
         """Decide for all tracks in view that have a window; updates their states.
 
@@ -104,7 +130,9 @@ class Decider:
             modalities: sensors behind each track's window.
             fresh: the window is new since the last call: only those vote.
             empty_reason: said when there is nobody to compare with.
+            weak: why each window says little, empty where it does not; () for none. Weak windows count as half a vote.
         """
+        weak = weak or [""] * len(states)
         columns = {int(identity): column for column, identity in enumerate(matches.identity_id)}
         for state in states:  # removed or merged since
             if state.decided and state.decided not in columns:
@@ -115,12 +143,12 @@ class Decider:
             self._vote(row, states, matches, modalities[row], limits[row], assigned, empty_reason)
             for row in range(len(states))
         ]
-        for state, vote, new in zip(states, votes, fresh, strict=True):
+        for state, vote, new, doubt in zip(states, votes, fresh, weak, strict=True):
             if new:
-                self._count(state, vote.identity)
+                self._count(state, vote.identity, 0.5 if doubt else 1.0)
         self._keep_names_unique(states, votes, matches, columns)
         return [
-            self._decision(row, states[row], votes[row], matches, columns, float(limits[row]))
+            self._with_notes(self._decision(row, states[row], votes[row], matches, columns, float(limits[row])), weak[row])
             for row in range(len(states))
         ]
 
@@ -186,11 +214,18 @@ class Decider:
             return f"{said} is another pedestrian in view"
         return f"nearest {said}, threshold {limit:.2f}" + _sensor_note(modalities)
 
-    def _count(self, state: TrackState, vote: int) -> None:
-        state.streak = state.streak + 1 if state.vote == vote else 1
+    def _count(self, state: TrackState, vote: int, weight: float) -> None:
+        state.streak = state.streak + weight if state.vote == vote else weight
         state.vote = vote
         if state.streak >= self._config.agree_windows:
+            self.name_changes += bool(state.decided) and state.decided != vote
             state.decided = vote
+
+    def _with_notes(self, decision: Decision, weak: str) -> Decision:
+        chance = self._calibration.chance_of(decision.distance) if self._calibration else float("nan")
+        said = f", probability {chance:.0%}" if np.isfinite(chance) and decision.status == Status.KNOWN else ""
+        reason = decision.reason + said + (f"; weak window: {weak}" if weak else "")
+        return dataclasses.replace(decision, reason=reason, probability=chance)
 
     def _keep_names_unique(
         self, states: Sequence[TrackState], votes: Sequence[_Vote], matches: Matches, columns: dict[int, int]
@@ -216,10 +251,10 @@ class Decider:
         candidates = nearest_candidates(matches.distance[row], matches.names, self._config.candidates)
         if state.decided is None:
             voted = f"'{matches.names[columns[state.vote]]}'" if state.vote in columns else "nobody enrolled"
-            reason = f"{state.streak} of {agree} windows agree on {voted}: {vote.reason}"
+            reason = f"{state.streak:g} of {agree} windows agree on {voted}: {vote.reason}"
             return Decision(Status.PENDING, "", distance, limit, margin, candidates, reason)
         contrary = (
-            f"; {state.streak} of {agree} windows say otherwise"
+            f"; {state.streak:g} of {agree} windows say otherwise"
             if state.vote != state.decided and state.vote is not None
             else ""
         )

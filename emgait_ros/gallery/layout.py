@@ -5,7 +5,7 @@ A new layout is a new step at the end, never a change of an old one: files of ev
 
 from __future__ import annotations
 
-_AUDIT_IS_APPEND_ONLY = (
+AUDIT_IS_APPEND_ONLY = (
     "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append only'); END",
     "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append only'); END",
 )
@@ -50,7 +50,7 @@ _FIRST = (
         name TEXT NOT NULL,
         detail TEXT NOT NULL
     ) STRICT""",
-    *_AUDIT_IS_APPEND_ONLY,
+    *AUDIT_IS_APPEND_ONLY,
 )
 
 # Room for encrypted names and templates, disabled people, quality reports, calibrations and undoing.
@@ -98,7 +98,7 @@ _SECOND = (
     "ALTER TABLE audit_2 RENAME TO audit",
     "CREATE INDEX templates_by_identity ON templates (identity_id)",
     "CREATE INDEX templates_by_fingerprint ON templates (fingerprint)",
-    *_AUDIT_IS_APPEND_ONLY,
+    *AUDIT_IS_APPEND_ONLY,
     "CREATE TABLE properties (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
     """CREATE TABLE calibrations (
         id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -21,6 +21,7 @@ class EnrolledIdentity:
         templates: number of templates, of all models.
         templates_by_model: number of templates of each model fingerprint.
         samples: samples the templates rest on, most of any one template.
+        disabled: kept, but never named.
     """
 
     identity_id: int
@@ -29,6 +30,7 @@ class EnrolledIdentity:
     templates: int
     templates_by_model: dict[str, int]
     samples: int
+    disabled: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,19 @@ class TemplateSet:
 
 
 @dataclass(frozen=True)
+class TemplateInfo:
+    """What is known of one stored template; ``created_ns`` is shared by those of one enrolment, ``quality`` is JSON."""
+
+    template_id: int
+    fingerprint: str
+    samples: int
+    modalities: int
+    median_range_m: float
+    created_ns: int
+    quality: str
+
+
+@dataclass(frozen=True)
 class RenameOutcome:
     """``merged``: the new name existed; ``templates``: how many it has now."""
 
@@ -58,7 +73,7 @@ class RenameOutcome:
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """One line of the audit log; ``action`` is enroll, remove, rename or merge."""
+    """One line of the audit log; ``action`` is enroll, remove, rename, merge, split, disable, undo ..."""
 
     at_ns: int
     action: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from emgait_ros.gallery.calibration import Calibration
 from emgait_ros.gallery.matcher import Matcher, compile_search
 from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.gallery.store import Gallery
@@ -23,6 +24,7 @@ class GalleryView:
     Attributes:
         matcher: the templates, as of the last :meth:`follow`.
         problem: why changes are not seen at the moment; empty when they are.
+        calibration: of this gallery with this model, None when there is none.
     """
 
     def __init__(self, gallery: Gallery, fingerprint: str, templates_per_identity: int, threads: int = 1) -> None:
@@ -32,6 +34,7 @@ class GalleryView:
         self._fingerprint = fingerprint
         self._change = -1
         self._others: dict[str, int] = {}
+        self.calibration: Calibration | None = None
         compile_search()
         self.follow()
 
@@ -59,6 +62,7 @@ class GalleryView:
         )
         self._change = change
         self._others = self.gallery.other_models(self._fingerprint)
+        self.calibration = self.gallery.calibration(self._fingerprint)
         return True
 
     def try_to_follow(self) -> bool:
@@ -85,9 +89,19 @@ class GalleryView:
         if self.problem:
             return self.problem
         if not self._others:
-            return "" if len(self.matcher) else self.empty_reason
+            return self._outgrown() if len(self.matcher) else self.empty_reason
         models = ", ".join(f"{count} of model {model[:12]}" for model, count in sorted(self._others.items()))
         return (
             f"the gallery holds templates this model ({self._fingerprint[:12]}) cannot be compared with: {models}; "
             "enrol those people again"
+        )
+
+    def _outgrown(self) -> str:
+        """Said when the gallery is larger than the one its threshold was calibrated for."""
+        calibration, people = self.calibration, self.matcher.identities
+        if calibration is None or people <= 1.25 * calibration.gallery_size:
+            return ""
+        return (
+            f"the threshold was calibrated for {calibration.gallery_size} identities, there are {people} now: strangers are "
+            "accepted more often than stated; run `emgait gallery calibrate` again"
         )

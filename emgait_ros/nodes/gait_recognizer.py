@@ -45,6 +45,7 @@ from emgait_ros.samples import IdentityResult
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 AT_CONFIGURE = ("engine.", "gallery.")
 SHOWN_TRACKS = 20
+CLOSE_PATIENCE_S = 3.0  # launch kills what has not ended 5 s after SIGINT
 
 
 class GaitRecognizerNode(LifecycleNode):
@@ -152,8 +153,8 @@ class GaitRecognizerNode(LifecycleNode):
             self.destroy_subscription(self._subscription)
             self._subscription = self._watch = None
         if self._worker is not None:
-            if not self._worker.close():
-                self.get_logger().error("the worker did not end within 10 s")
+            if not self._worker.close(CLOSE_PATIENCE_S):
+                self.get_logger().error(f"the worker did not end within {CLOSE_PATIENCE_S:.0f} s")
             self._worker = None
         if self._recognizer is not None:
             self._recognizer.forget_tracks()

@@ -48,6 +48,7 @@ from emgait_ros.sensing import PedestrianSensing
 IMAGE_DEPTH = 5  # several images come for each cloud: one being taken must not push out the next
 POLL_S = 0.01
 SLOW_WARM_UP_S = 3.0
+CLOSE_PATIENCE_S = 2.0  # launch kills what has not ended 5 s after SIGINT
 SENSING_OPTIONS = ("detector.", "tracker.", "sample.")
 
 
@@ -95,8 +96,8 @@ class PedestrianTracker(Node):
         )
 
     def close(self) -> None:
-        """Stop the worker; called before the node is destroyed."""
-        self._worker.close()
+        """Stop the worker; called before the node is destroyed. Kernels that are being compiled are not waited for."""
+        self._worker.close(CLOSE_PATIENCE_S)
 
     def _publish_to(self, depth: int) -> None:
         self._pedestrians = self.create_publisher(PedestrianArray, "~/pedestrians", output_qos(depth))

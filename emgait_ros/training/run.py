@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from emgait_ros.datasets.sequences import SequenceSet
 from emgait_ros.datasets.simulated import PlannedWalk, generate, load_simulated, plan_protocol, plan_training
@@ -34,6 +35,7 @@ from emgait_ros.training.evaluate import calibrate, embed, whole_sequences
 from emgait_ros.training.loop import Trainer
 
 GAIT_COMPONENTS = 7  # principal components of the gaits that hold nine tenths of their variance
+IMAGE_GAIN = 0.05
 STAGES = ("data", "clip", "network", "bundle")
 
 
@@ -113,14 +115,26 @@ class Run:
         """Train from the last checkpoint, or from the start; returns the network."""
         data = self.load("train", shrunk=True)
         network = EMGaitNet(self.network_config(len(np.unique(data.identity))))
-        if self.config.model.use_image:
-            quieten(network.frame.image_encoder.project, self.config.optimisation.image_gain)
         attributes = person_attributes(np.unique(data.identity), self.config.population) if self.config.optimisation.attribute_weight else None
         trainer = Trainer(self.config, data, network, self.folder, self._clip_features(network), attributes)
         if trainer.checkpoint.is_file():
             trainer.resume()
+        elif self.config.optimisation.points_steps:
+            add_image_branch(trainer.learner, self.train_points(data, attributes))
         trainer.run()
         return network
+
+    def train_points(self, data: SequenceSet, attributes: Float32 | None) -> nn.Module:
+        """The first part of training: the same network without image and text; returns what the trainer learnt."""
+        config = points_only(self.config)
+        folder = self.folder / "points"
+        folder.mkdir(exist_ok=True)
+        network = EMGaitNet(dataclasses.replace(config.model, classes=len(np.unique(data.identity))))
+        trainer = Trainer(config, data, network, folder, None, attributes)
+        if trainer.checkpoint.is_file():
+            trainer.resume()
+        trainer.run()
+        return trainer.learner
 
     def _clip_features(self, network: EMGaitNet) -> Float32 | None:
         """CLIP's view of every training frame, computed once and kept on disk."""
@@ -185,11 +199,38 @@ class Run:
         return json.loads(self._seconds.read_text(encoding="utf-8")) if self._seconds.is_file() else {}
 
 
+def points_only(config: TrainingConfig) -> TrainingConfig:
+    """The recipe of the first part: no image, no text, every sequence has its points."""
+    return dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, use_image=False, use_sga=False, use_semi=False),
+        augment=dataclasses.replace(config.augment, drop_image=0.0, drop_points=0.0),
+        optimisation=dataclasses.replace(
+            config.optimisation,
+            steps=config.optimisation.points_steps,
+            points_steps=0,
+            milestones=(int(0.7 * config.optimisation.points_steps), int(0.9 * config.optimisation.points_steps)),
+        ),
+    )
+
+
 @torch.no_grad()
-def quieten(layer: torch.nn.Conv2d, gain: float) -> None:
-    """Multiply a layer's weights and bias."""
-    for parameter in layer.parameters():
-        parameter.mul_(gain)
+def add_image_branch(learner: nn.Module, points_learner: nn.Module) -> None:
+    """Give a full network what one without image has learnt, so that both embed alike at first, image or not.
+
+    Image tokens start as the token of a missing image, plus a twentieth of the untrained encoder's output; the layers
+    that read the text start by adding nothing.
+    """
+    learner.load_state_dict(points_learner.state_dict(), strict=False)
+    frame = learner.get_submodule("network").frame
+    if frame.config.use_image:
+        frame.position.copy_(frame.missing_image)
+        for parameter in frame.image_encoder.project.parameters():
+            parameter.mul_(IMAGE_GAIN)
+    for layer in (module for name, module in frame.named_children() if name.startswith("sga_")):
+        for part in (layer.to_output, layer.ffn[-1]):
+            part.weight.zero_()
+            part.bias.zero_()
 
 
 def person_attributes(identities: Int64, population: int) -> Float32:

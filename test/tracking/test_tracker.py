@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from emgait_ros.config import TrackerConfig
+from emgait_ros.evaluation.bench_tracking import crossing_idf1
 from emgait_ros.tracking.tracker import PedestrianTracker, TrackedPedestrians
 
 PERIOD_NS = 100_000_000
@@ -173,42 +174,6 @@ def _number_at(report: TrackedPedestrians, place: tuple[float, float]) -> int:
     return int(report.track_id[distance.argmin()])
 
 
-def crowd(count: int = 12, frames: int = 150, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
-    """People crossing a square in straight lines, some of them unseen behind others; per frame: places, who."""
-    random = np.random.default_rng(seed)
-    angle = np.arange(count) * (2 * np.pi / count) + random.normal(0, 0.15, count)
-    speed = random.uniform(0.9, 1.6, count)
-    aim = random.uniform(-2.5, 2.5, (count, 2))
-    start = 9.0 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    heading = (aim - start) / np.linalg.norm(aim - start, axis=1, keepdims=True)
-    out = []
-    for k in range(frames):
-        place = start + heading * (speed * k * 0.1)[:, None] + [20, 0]
-        azimuth, distance = np.arctan2(place[:, 1], place[:, 0]), np.hypot(*place.T)
-        in_front = (distance[None] < distance[:, None] - 0.3) & (
-            np.abs(azimuth[None] - azimuth[:, None]) * distance[:, None] < 0.22
-        )
-        seen = ~in_front.any(1) & (random.random(count) > 0.03)
-        out.append((place + random.normal(0, 0.05, place.shape), seen))
-    return out
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_twelve_people_crossing(seed):
-    """IDF1 over the frames in which a person is seen: identities are one-to-one to tracks."""
-    from scipy.optimize import linear_sum_assignment
-
-    tracker = PedestrianTracker()
-    together = np.zeros((12, 200))
-    truth = shown = 0
-    for k, (places, seen) in enumerate(crowd(seed=seed)):
-        order = np.random.default_rng(k).permutation(np.flatnonzero(seen))
-        report = step(tracker, k, [tuple(places[i]) for i in order])
-        truth += len(places)
-        shown += len(report)
-        distance = np.hypot(*(report.position[:, None] - places[None]).transpose(2, 0, 1))
-        for track, person in zip(*linear_sum_assignment(distance), strict=True):
-            if distance[track, person] < 1.0:
-                together[person, report.track_id[track]] += 1
-    rows, columns = linear_sum_assignment(-together)
-    assert 2 * together[rows, columns].sum() / (truth + shown) >= 0.95
+    assert crossing_idf1(seed) >= 0.95

@@ -1,0 +1,114 @@
+"""How long the network takes here: an identity from scratch, an identity updated by one new frame, and where the time goes.
+
+  emgait bench model                               the paper's scale with CLIP ViT-B/16, random weights
+  emgait bench model --clip ViT-B-32 --people 1
+  emgait bench model --bundle                      the shipped bundle; --bundle DIR: another one
+  emgait bench model --json figures.json
+
+`plain` is the paper's forward, step by step: every frame of the window encoded anew, all 77 tokens of every prompt, edges
+gathered before they are multiplied. `stream` is what the live node does when one new frame arrives: encode that frame,
+run the sequence head on the window. All take turns in one process; p50 and p95 over the rounds. `MB` is how much the
+peak of resident memory rose during the first call. Speed does not depend on the weights, so random ones will do.
+Close other programs first: a busy machine slows the contestants unevenly. Needs torch and open_clip (requirements/dev.txt).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "--clip",
+        default="ViT-B-16",
+        metavar="NAME",
+        help="open_clip architecture of a network at the paper's scale (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--bundle", nargs="?", const="", metavar="DIR", help="measure a bundle instead; without DIR the shipped one"
+    )
+    parser.add_argument(
+        "--people", type=_numbers, default=(1, 8), metavar="N,N", help="pedestrians in view (default: 1,8)"
+    )
+    for name, value, text in (
+        ("frames", 10, "frames of a window"),
+        ("threads", 2, "CPU threads of torch and of onnxruntime"),
+        ("rounds", 7, "timed turns of everything"),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"{text} (default: {value})")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print."""
+    try:
+        from emgait_ros.emgaitnet.benchmark import ModelBenchmark, run_benchmark
+    except ImportError as error:
+        raise ValueError(
+            f"measuring the plain forward needs torch, open_clip and onnx ({error}): install requirements/dev.txt"
+        ) from error
+    from emgait_ros.inference.bundle import default_bundle_path
+
+    bundle = None if args.bundle is None else Path(args.bundle) if args.bundle else default_bundle_path()
+    config = ModelBenchmark(args.clip, bundle, args.people, args.frames, args.threads, args.rounds)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=1.0)
+        figures = run_benchmark(config, lambda text, done: progress.update(task, description=text, completed=done))
+    figures["machine"] = _machine()
+    _print(figures)
+    if args.json is not None:
+        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of numbers such as 1,8") from error
+
+
+def _machine() -> str:
+    from emgait_ros.evaluation.bench_gallery import machine
+
+    return machine()
+
+
+def _print(figures: dict[str, Any]) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    versions = ", ".join(f"{name} {version}" for name, version in figures["versions"].items())
+    for result in figures["results"]:
+        table = Table(
+            box=box.SIMPLE_HEAD,
+            title=f"{result['people']} in view, {figures['bundle']}, windows of {figures['frames']} frames, {figures['threads']} threads",
+            title_justify="left",
+        )
+        for title in ("", "p50 ms", "p95 ms", "ms a person", "MB"):
+            table.add_column(title, justify="right" if title else "left")
+        for name, row in result["ms"].items():
+            each = row["p50"] / result["people"]
+            table.add_row(name, f"{row['p50']:.1f}", f"{row['p95']:.1f}", f"{each:.2f}", f"{row['peak_mb']:.0f}")
+        console.print(table)
+    for backend, row in figures["engines"].items():
+        overhead = row["overhead_over_clip_tower"]
+        beside = "" if overhead is None else f", {100 * overhead:.1f} % on top of the CLIP tower"
+        console.print(
+            f"{backend}: an identity updated by one frame {row['speedup_plain_over_stream']:.1f}x faster than the plain torch forward"
+            f"{beside}; embeddings differ by {row['max_abs_diff']:.1e} at most",
+            soft_wrap=True,
+        )
+    console.print(
+        f"{figures['machine']}; {versions}; load average {figures['load_average']:.1f}; weights: {figures['weights']}",
+        soft_wrap=True,
+        style="dim",
+    )

@@ -1,0 +1,236 @@
+"""Changes in the life of an identity beyond enrolling: split off, disable, expire, undo; and another key for the file."""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Collection
+from typing import Any
+
+from emgait_ros.gallery.encryption import codec_for
+from emgait_ros.gallery.layout import AUDIT_IS_APPEND_ONLY
+from emgait_ros.gallery.names import normalised_name
+from emgait_ros.gallery.reading import GalleryReading
+
+UNDO_KEPT = 100
+"""Changes that can be taken back, newest first."""
+_DAY_NS = 86_400 * 10**9
+
+
+class GalleryLife(GalleryReading):
+    """Adds changes to reading; each is one transaction. Errors as the base classes say."""
+
+    def split(self, name: str, templates: Collection[int], new_name: str) -> int:
+        """Make some templates of a person somebody else's.
+
+        Args:
+            name: whose they are.
+            templates: numbers as :meth:`templates_of` lists them; not all of the person's.
+            new_name: a person who is not enrolled yet.
+
+        Returns:
+            How many templates went over.
+
+        Raises:
+            ValueError: nobody has that name, the new one is taken, or the numbers are not theirs or all of theirs.
+        """
+        old, new = normalised_name(name), normalised_name(new_name)
+        chosen = sorted(set(templates))
+        now = time.time_ns()
+        with self._change() as connection:
+            source = self._known_identity(old)
+            if self._identity_id(new) is not None:
+                raise ValueError(f"'{new}' is enrolled already: split onto a new name, then merge by renaming")
+            own = [row[0] for row in connection.execute("SELECT id FROM templates WHERE identity_id = ?", (source,))]
+            if not chosen or set(chosen) - set(own) or len(chosen) == len(own):
+                listed = ", ".join(str(number) for number in own)
+                raise ValueError(f"'{old}' has the templates {listed}: name some of them, not all (got {chosen})")
+            cursor = connection.execute(
+                "INSERT INTO identities (name, enrolled_ns) VALUES (?, ?)", (self._codec.text(new), now)
+            )
+            made = int(cursor.lastrowid or 0)
+            connection.executemany("UPDATE templates SET identity_id = ? WHERE id = ?", [(made, n) for n in chosen])
+            change = self._log("split", source, old, f"{len(chosen)} templates to '{new}'", now, made)
+            self._remember(change, action="split", identity=source, made=made, templates=chosen)
+        return len(chosen)
+
+    def set_disabled(self, name: str, disabled: bool) -> bool:
+        """Keep a person but never name them, or name them again. Returns whether that was a change.
+
+        Raises:
+            ValueError: nobody has that name.
+        """
+        clean = normalised_name(name)
+        with self._change() as connection:
+            identity = self._known_identity(clean)
+            row = connection.execute("SELECT disabled FROM identities WHERE id = ?", (identity,)).fetchone()
+            if bool(row[0]) == disabled:
+                return False
+            connection.execute("UPDATE identities SET disabled = ? WHERE id = ?", (int(disabled), identity))
+            change = self._log("disable" if disabled else "enable", identity, clean, "", time.time_ns())
+            self._remember(change, action="disabled", identity=identity, disabled=not disabled)
+        return True
+
+    def expire(self, keep_days: float) -> list[str]:
+        """Remove everybody whose newest template is older; returns their names. 0 keeps everybody."""
+        if keep_days <= 0:
+            return []
+        before = time.time_ns() - int(keep_days * _DAY_NS)
+        with self._change() as connection:
+            old = connection.execute(
+                "SELECT i.id, i.name FROM identities i LEFT JOIN templates t ON t.identity_id = i.id"
+                " GROUP BY i.id HAVING coalesce(max(t.created_ns), i.enrolled_ns) < ?",
+                (before,),
+            ).fetchall()
+            names = [self._codec.read_text(name) for _, name in old]
+            for (identity, _), name in zip(old, names, strict=True):
+                count = self._delete(identity)
+                self._log("expire", identity, name, f"{count} templates older than {keep_days:g} days", time.time_ns())
+        if names:
+            self._wipe_log()
+        return sorted(names)
+
+    def undo(self) -> str:
+        """Take back the newest change that can be (enrol, rename, merge, split, disable); removals are final.
+
+        Returns:
+            What was done, as a sentence.
+
+        Raises:
+            ValueError: there is nothing to take back, or somebody else has the old name by now.
+        """
+        with self._change() as connection:
+            row = connection.execute(
+                "SELECT u.change, u.content, a.name, a.detail FROM undo u JOIN audit a ON a.id = u.change"
+                " ORDER BY u.change DESC LIMIT 1"
+            ).fetchone()
+            if row is None:
+                raise ValueError("there is no change to undo: a removal is final, and what was before it is forgotten")
+            change, content, name, detail = row[0], json.loads(self._codec.read_text(row[1])), row[2], row[3]
+            name, detail = self._codec.read_text(name), self._codec.read_text(detail)
+            self._take_back(content)
+            connection.execute("DELETE FROM undo WHERE change = ?", (change,))
+            said = f"{content['action']} of '{name}' {detail}".strip()
+            self._log("undo", content["identity"], name, said, time.time_ns(), content.get("made", content.get("target")))
+        self._wipe_log()
+        return f"undone: {said}"
+
+    def change_key(self, key: bytes | None) -> int:
+        """Encrypt everything with another key, or store it plainly (None); returns the number of templates rewritten.
+
+        The file is rebuilt afterwards, so that nothing of the old bytes stays in it.
+        """
+        old, new = self._codec, codec_for(key)
+        with self._change() as connection:
+            for trigger in ("audit_no_update", "audit_no_delete"):
+                connection.execute(f"DROP TRIGGER {trigger}")
+            for table, column, number in (
+                ("identities", "name", "id"),
+                ("audit", "name", "id"),
+                ("audit", "detail", "id"),
+                ("undo", "content", "change"),
+            ):
+                rows = connection.execute(f"SELECT {column}, {number} FROM {table}").fetchall()  # noqa: S608
+                changed = [(new.text(old.read_text(text)), place) for text, place in rows]
+                connection.executemany(f"UPDATE {table} SET {column} = ? WHERE {number} = ?", changed)  # noqa: S608
+            count = 0
+            numbers = [row[0] for row in connection.execute("SELECT id FROM templates")]
+            for number in numbers:
+                stored, fingerprint = connection.execute(
+                    "SELECT embedding, fingerprint FROM templates WHERE id = ?", (number,)
+                ).fetchone()
+                blob = new.data(old.read_data(stored, fingerprint), fingerprint)
+                connection.execute(
+                    "UPDATE templates SET embedding = ?, checksum = ? WHERE id = ?", (blob, zlib.crc32(blob), number)
+                )
+                count += 1
+            for statement in AUDIT_IS_APPEND_ONLY:
+                connection.execute(statement)
+            self._note_key(new)
+            self._codec = new
+            try:
+                self._log("rekey", 0, "", "encrypted" if new.encrypted else "stored plainly", time.time_ns())
+            except BaseException:
+                self._codec = old
+                raise
+        with self._reading() as connection:
+            connection.execute("VACUUM")
+        self._wipe_log()
+        return count
+
+    def _delete(self, identity: int) -> int:
+        count = self._template_count(identity)
+        self._connection.execute(
+            "DELETE FROM undo WHERE change IN (SELECT id FROM audit WHERE identity_id = ? OR other_identity_id = ?)",
+            (identity, identity),
+        )
+        self._connection.execute("DELETE FROM identities WHERE id = ?", (identity,))
+        return count
+
+    def _log(self, action: str, identity: int, name: str, detail: str, now: int, other: int | None = None) -> int:
+        cursor = self._connection.execute(
+            "INSERT INTO audit (at_ns, action, identity_id, other_identity_id, name, detail) VALUES (?, ?, ?, ?, ?, ?)",
+            (now, action, identity, other, self._codec.text(name), self._codec.text(detail)),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def _remember(self, change: int, **content: Any) -> None:
+        """Note how a change can be taken back."""
+        self._connection.execute(
+            "INSERT INTO undo (change, content) VALUES (?, ?)", (change, self._codec.text(json.dumps(content)))
+        )
+        self._connection.execute(
+            "DELETE FROM undo WHERE change <= (SELECT change FROM undo ORDER BY change DESC LIMIT 1 OFFSET ?)",
+            (UNDO_KEPT,),
+        )
+
+    def _remember_merge(self, old: str, new: str, source: int, target: int) -> None:
+        rows = self._connection.execute(
+            "SELECT id, enrolled_ns, disabled FROM identities WHERE id IN (?, ?)", (source, target)
+        ).fetchall()
+        before = {identity: (enrolled, disabled) for identity, enrolled, disabled in rows}
+        moved = [row[0] for row in self._connection.execute("SELECT id FROM templates WHERE identity_id = ?", (source,))]
+        change = self._log("merge", source, old, f"into '{new}'", time.time_ns(), target)
+        self._remember(
+            change,
+            action="merge",
+            identity=source,
+            target=target,
+            name=old,
+            enrolled_ns=before[source][0],
+            disabled=before[source][1],
+            target_enrolled_ns=before[target][0],
+            templates=moved,
+        )
+
+    def _take_back(self, content: dict[str, Any]) -> None:
+        connection, identity = self._connection, content["identity"]
+        if content["action"] in ("rename", "merge"):
+            holder = self._identity_id(content["name"])
+            if holder is not None and holder != identity:
+                raise ValueError(f"somebody else is called '{content['name']}' by now: rename them first")
+        if content["action"] == "enroll":
+            connection.executemany("DELETE FROM templates WHERE id = ?", [(n,) for n in content["templates"]])
+            if content["created"] and not self._template_count(identity):
+                connection.execute("DELETE FROM identities WHERE id = ?", (identity,))
+        elif content["action"] == "rename":
+            values = (self._codec.text(content["name"]), identity)
+            connection.execute("UPDATE identities SET name = ? WHERE id = ?", values)
+        elif content["action"] == "merge":
+            connection.execute(
+                "INSERT INTO identities (id, name, enrolled_ns, disabled) VALUES (?, ?, ?, ?)",
+                (identity, self._codec.text(content["name"]), content["enrolled_ns"], content["disabled"]),
+            )
+            connection.execute(
+                "UPDATE identities SET enrolled_ns = ? WHERE id = ?", (content["target_enrolled_ns"], content["target"])
+            )
+            moved = [(identity, number) for number in content["templates"]]
+            connection.executemany("UPDATE templates SET identity_id = ? WHERE id = ?", moved)
+        elif content["action"] == "split":
+            connection.execute("UPDATE templates SET identity_id = ? WHERE identity_id = ?", (identity, content["made"]))
+            connection.execute("DELETE FROM identities WHERE id = ?", (content["made"],))
+        elif content["action"] == "disabled":
+            connection.execute(
+                "UPDATE identities SET disabled = ? WHERE id = ?", (int(content["disabled"]), identity)
+            )

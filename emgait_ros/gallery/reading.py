@@ -1,0 +1,218 @@
+"""What can be asked of a gallery file without changing it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from emgait_ros.gallery.calibration import Calibration
+from emgait_ros.gallery.encryption import WrongKeyError
+from emgait_ros.gallery.file import GalleryFile
+from emgait_ros.gallery.records import AuditEntry, EnrolledIdentity, TemplateInfo, TemplateSet
+from emgait_ros.gallery.schema import GalleryError
+
+_BATCH = 500  # below SQLite's limit of variables in one statement
+
+
+class GalleryReading(GalleryFile):
+    """Adds reading to the open file; arguments and errors as there."""
+
+    def identities(self) -> list[EnrolledIdentity]:
+        """Everybody enrolled, sorted by name."""
+        with self._reading() as connection:
+            people = connection.execute("SELECT id, name, enrolled_ns, disabled FROM identities").fetchall()
+            people = [(key, self._codec.read_text(name), *rest) for key, name, *rest in people]
+            counts = connection.execute(
+                "SELECT identity_id, fingerprint, count(*), max(samples) FROM templates GROUP BY identity_id, fingerprint"
+            ).fetchall()
+        by_model: dict[int, dict[str, int]] = {}
+        samples: dict[int, int] = {}
+        for identity, fingerprint, count, most in counts:
+            by_model.setdefault(identity, {})[fingerprint] = count
+            samples[identity] = max(samples.get(identity, 0), most)
+        return [
+            EnrolledIdentity(
+                key,
+                name,
+                enrolled,
+                sum(by_model.get(key, {}).values()),
+                by_model.get(key, {}),
+                samples.get(key, 0),
+                bool(disabled),
+            )
+            for key, name, enrolled, disabled in sorted(people, key=lambda person: person[1])
+        ]
+
+    def templates_for(self, fingerprint: str, identity_ids: Iterable[int] | None = None) -> TemplateSet:
+        """Templates made by one model, of people who are not disabled; those of other models are never compared.
+
+        Args:
+            fingerprint: of the model in use.
+            identity_ids: only of these identities; None: of all.
+
+        Raises:
+            GalleryError: a template's bytes are not those that were stored; or as the class says.
+        """
+        columns = "SELECT t.identity_id, i.name, t.parts, t.dimensions, t.embedding, t.checksum, t.modalities"
+        query = f"{columns} FROM templates t JOIN identities i ON i.id = t.identity_id WHERE t.fingerprint = ? AND NOT i.disabled"
+        with self._reading() as connection:
+            if identity_ids is None:
+                rows = connection.execute(f"{query} ORDER BY t.id", (fingerprint,)).fetchall()
+            else:
+                wanted = sorted(set(identity_ids))
+                rows = []
+                for start in range(0, len(wanted), _BATCH):
+                    chosen = wanted[start : start + _BATCH]
+                    marks = ",".join("?" * len(chosen))
+                    rows += connection.execute(
+                        f"{query} AND t.identity_id IN ({marks}) ORDER BY t.id", (fingerprint, *chosen)
+                    ).fetchall()
+            return self._template_set(rows, fingerprint)
+
+    def templates_of(self, name: str) -> list[TemplateInfo]:
+        """What is stored of one person, oldest first.
+
+        Raises:
+            ValueError: nobody has that name.
+        """
+        with self._reading() as connection:
+            identity = self._known_identity(name)
+            rows = connection.execute(
+                "SELECT id, fingerprint, samples, modalities, median_range_m, created_ns, quality FROM templates"
+                " WHERE identity_id = ? ORDER BY id",
+                (identity,),
+            ).fetchall()
+        return [TemplateInfo(*row) for row in rows]
+
+    def other_models(self, fingerprint: str) -> dict[str, int]:
+        """How many templates there are of each model other than this one: they need a new enrolment to be compared."""
+        with self._reading() as connection:
+            query = "SELECT fingerprint, count(*) FROM templates WHERE fingerprint <> ? GROUP BY fingerprint"
+            return dict(connection.execute(query, (fingerprint,)).fetchall())
+
+    def calibration(self, fingerprint: str) -> Calibration | None:
+        """The newest threshold calibrated for this gallery with this model, if there is one."""
+        with self._reading() as connection:
+            row = connection.execute(
+                "SELECT content FROM calibrations WHERE fingerprint = ? ORDER BY id DESC LIMIT 1", (fingerprint,)
+            ).fetchone()
+        return None if row is None else Calibration.from_json(row[0])
+
+    def last_change(self) -> int:
+        """Number of the newest change by any process: differs from before when something changed. Takes microseconds."""
+        with self._reading() as connection:
+            return int(connection.execute("SELECT coalesce(max(id), 0) FROM audit").fetchone()[0])
+
+    def changed_since(self, change: int) -> set[int]:
+        """Identity numbers touched (enrolled, renamed, merged, removed ...) after change number ``change``."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT identity_id, other_identity_id FROM audit WHERE id > ?", (change,)
+            ).fetchall()
+        return {identity for row in rows for identity in row if identity}
+
+    def audit(self) -> list[AuditEntry]:
+        """Every change ever made, oldest first."""
+        read = self._codec.read_text
+        with self._reading() as connection:
+            return [
+                AuditEntry(at, action, read(name), read(detail))
+                for at, action, name, detail in connection.execute(
+                    "SELECT at_ns, action, name, detail FROM audit ORDER BY id"
+                )
+            ]
+
+    def check(self) -> list[str]:
+        """What is wrong with the file, a sentence each; empty when it is sound. Reads all of it."""
+        problems: list[str] = []
+        with self._reading() as connection:
+            problems += [
+                f"{self.path}: {row[0]}" for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"
+            ]
+            problems += [
+                f"{self.path}: a template belongs to nobody (row {row[1]})"
+                for row in connection.execute("PRAGMA foreign_key_check")
+            ]
+            query = (
+                "SELECT i.name, t.embedding, t.checksum, t.fingerprint FROM templates t"
+                " JOIN identities i ON i.id = t.identity_id ORDER BY t.id"
+            )
+            for name, blob, checksum, fingerprint in connection.execute(query):
+                if zlib.crc32(blob) != checksum or not self._readable(blob, fingerprint):
+                    problems.append(self._damaged_template(self._shown(name)))
+            query = "SELECT name FROM identities WHERE id NOT IN (SELECT identity_id FROM templates)"
+            problems += [
+                f"{self.path}: '{self._shown(row[0])}' has no templates: enrol them again or remove them"
+                for row in connection.execute(query)
+            ]
+            texts = "SELECT name FROM identities UNION ALL SELECT name FROM audit UNION ALL SELECT detail FROM audit"
+            broken = sum(self._shown(row[0]) == "?" for row in connection.execute(texts))
+            if broken:
+                problems.append(f"{self.path}: {broken} names cannot be decrypted: put a backup in its place")
+        return problems + list(self._open_to_others())
+
+    def _open_to_others(self) -> Iterator[str]:
+        for suffix in ("", "-wal", "-shm"):
+            side = Path(f"{self.path}{suffix}")
+            if side.exists() and side.stat().st_mode & 0o077:
+                yield f"{side} can be read by others (mode {side.stat().st_mode & 0o777:04o}): chmod 600 it"
+
+    def _readable(self, blob: bytes, fingerprint: str) -> bool:
+        try:
+            self._codec.read_data(blob, fingerprint)
+        except WrongKeyError:
+            return False
+        return True
+
+    def _shown(self, stored: str) -> str:
+        try:
+            return self._codec.read_text(stored)
+        except WrongKeyError:
+            return "?"
+
+    def _identity_id(self, name: str) -> int | None:
+        row = self._connection.execute("SELECT id FROM identities WHERE name = ?", (self._codec.text(name),)).fetchone()
+        return None if row is None else int(row[0])
+
+    def _known_identity(self, name: str) -> int:
+        identity = self._identity_id(name)
+        if identity is None:
+            stored = self._connection.execute("SELECT name FROM identities").fetchall()
+            names = sorted(self._codec.read_text(row[0]) for row in stored)
+            listed = ", ".join(f"'{known}'" for known in names[:10]) + (", ..." if len(names) > 10 else "")
+            raise ValueError(
+                f"nobody called '{name}' is enrolled: "
+                + (f"enrolled are {listed}" if names else "the gallery is empty")
+            )
+        return identity
+
+    def _template_count(self, identity: int) -> int:
+        return int(
+            self._connection.execute("SELECT count(*) FROM templates WHERE identity_id = ?", (identity,)).fetchone()[0]
+        )
+
+    def _template_set(self, rows: list[tuple], fingerprint: str) -> TemplateSet:
+        if not rows:
+            return TemplateSet(np.zeros(0, np.int64), np.zeros((0, 0, 0), np.float32), np.zeros(0, np.int64), {})
+        parts, dimensions = rows[0][2], rows[0][3]
+        names: dict[int, str] = {}
+        embedding = np.empty((len(rows), parts, dimensions), np.float32)
+        for index, (identity, name, row_parts, row_dimensions, blob, checksum, _) in enumerate(rows):
+            if identity not in names:
+                names[identity] = self._codec.read_text(name)
+            if zlib.crc32(blob) != checksum or (row_parts, row_dimensions) != (parts, dimensions):
+                raise GalleryError(self._damaged_template(names[identity]))
+            try:
+                plain = self._codec.read_data(blob, fingerprint)
+            except WrongKeyError as error:
+                raise GalleryError(self._damaged_template(names[identity])) from error
+            embedding[index] = np.frombuffer(plain, "<f4").reshape(parts, dimensions)
+        identity_id = np.array([row[0] for row in rows], np.int64)
+        modalities = np.array([row[6] for row in rows], np.int64)
+        return TemplateSet(identity_id, embedding, modalities, names)
+
+    def _damaged_template(self, name: str) -> str:
+        return f"gallery {self.path}: a template of '{name}' is damaged: put a backup in place, or `emgait gallery remove` and enrol again"

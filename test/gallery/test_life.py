@@ -1,0 +1,172 @@
+"""Splitting, disabling, expiring, undoing, and files of the first layout."""
+
+from __future__ import annotations
+
+import time
+import zlib
+
+import numpy as np
+import pytest
+
+from emgait_ros.gallery import schema
+from emgait_ros.gallery.calibration import calibrate_threshold
+from emgait_ros.gallery.layout import STEPS
+from emgait_ros.gallery.store import Gallery
+from emgait_ros.samples import Modality
+
+MODEL = "a" * 64
+
+
+def embeddings(count=2, seed=0):
+    return np.random.default_rng(seed).normal(size=(count, 4, 8)).astype(np.float32)
+
+
+def enroll(gallery, name, count=2, seed=0):
+    return gallery.enroll(
+        name, embeddings(count, seed), MODEL, samples=[30] * count, modalities=Modality.BOTH, median_range_m=12.5
+    )
+
+
+def state(gallery):
+    """Everything but the audit log."""
+    found = gallery.templates_for(MODEL)
+    rows = sorted(
+        (found.names[identity], row.tobytes())
+        for identity, row in zip(found.identity_id.tolist(), found.embedding, strict=True)
+    )
+    return [(p.identity_id, p.name, p.enrolled_ns, p.templates, p.disabled) for p in gallery.identities()], rows
+
+
+@pytest.fixture(params=[None, b"k" * 32], ids=["plain", "encrypted"])
+def gallery(tmp_path, request):
+    with Gallery(tmp_path / "gallery.db", key=request.param) as opened:
+        enroll(opened, "Anna", 3, 1)
+        enroll(opened, "Ben", 2, 2)
+        yield opened
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda gallery: enroll(gallery, "Anna", 2, 5),
+        lambda gallery: enroll(gallery, "Cleo", 2, 5),
+        lambda gallery: gallery.rename("Anna", "Annabel"),
+        lambda gallery: gallery.rename("Anna", "Ben"),  # merged
+        lambda gallery: gallery.split("Anna", [gallery.templates_of("Anna")[1].template_id], "Anne"),
+        lambda gallery: gallery.set_disabled("Ben", True),
+    ],
+)
+def test_every_change_can_be_undone(gallery, change):
+    before = state(gallery)
+    change(gallery)
+    assert state(gallery) != before
+    assert gallery.undo().startswith("undone: ")
+    assert state(gallery) == before
+    assert gallery.audit()[-1].action == "undo"
+    assert gallery.check() == []
+
+
+def test_undoing_goes_back_step_by_step_and_stops_at_a_removal(gallery):
+    gallery.rename("Anna", "A")
+    gallery.rename("A", "AA")
+    gallery.undo()
+    gallery.undo()
+    assert [p.name for p in gallery.identities()] == ["Anna", "Ben"]
+    gallery.remove("Anna")
+    gallery.undo()  # Ben's enrolment is all that is left to undo
+    assert gallery.identities() == []
+    with pytest.raises(ValueError, match="there is no change to undo: a removal is final"):
+        gallery.undo()
+
+
+def test_undo_does_not_take_a_name_that_is_used_again(gallery):
+    gallery.rename("Anna", "Annabel")
+    with gallery._change() as connection:  # somebody else under the old name, without an undo entry
+        connection.execute("UPDATE identities SET name = ? WHERE id = 2", (gallery._codec.text("Anna"),))
+    with pytest.raises(ValueError, match="somebody else is called 'Anna' by now"):
+        gallery.undo()
+    assert [p.name for p in gallery.identities()] == ["Anna", "Annabel"]
+
+
+def test_a_disabled_person_is_listed_but_never_compared(gallery):
+    assert gallery.set_disabled("Anna", True)
+    assert not gallery.set_disabled("Anna", True)
+    assert [p.disabled for p in gallery.identities()] == [True, False]
+    assert set(gallery.templates_for(MODEL).names.values()) == {"Ben"}
+    assert gallery.set_disabled("Anna", False)
+    assert set(gallery.templates_for(MODEL).names.values()) == {"Anna", "Ben"}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "new", "said"),
+    [
+        ([], "Eve", "name some of them, not all"),
+        ([1, 2, 3], "Eve", "name some of them, not all"),
+        ([4], "Eve", "'Anna' has the templates 1, 2, 3"),  # Ben's
+        ([1], "Ben", "'Ben' is enrolled already"),
+        ([1], " ", "empty or only blanks"),
+    ],
+)
+def test_splits_refused(gallery, numbers, new, said):
+    before = state(gallery)
+    with pytest.raises(ValueError, match=said):
+        gallery.split("Anna", numbers, new)
+    assert state(gallery) == before
+
+
+def test_retention_removes_who_was_not_enrolled_again(gallery):
+    with gallery._change() as connection:
+        connection.execute("UPDATE templates SET created_ns = created_ns - 40 * 86400 * 1000000000 WHERE identity_id = 1")
+    assert gallery.expire(0) == []
+    assert gallery.expire(41) == []
+    assert gallery.expire(30) == ["Anna"]
+    assert [p.name for p in gallery.identities()] == ["Ben"]
+    assert gallery.audit()[-1].action == "expire"
+
+
+def test_calibration_belongs_to_a_model_and_the_newest_counts(gallery):
+    assert gallery.calibration(MODEL) is None
+    first = calibrate_threshold(np.array([0.1, 0.2]), np.linspace(0.5, 2, 200), 0.01)
+    second = calibrate_threshold(np.array([0.1, 0.2]), np.linspace(0.4, 2, 200), 0.01)
+    before = gallery.last_change()
+    gallery.set_calibration(MODEL, first)
+    assert gallery.calibration(MODEL) == first
+    gallery.set_calibration(MODEL, second)
+    assert gallery.calibration(MODEL) == second
+    assert gallery.calibration("b" * 64) is None
+    assert gallery.last_change() == before + 2  # recognizers notice
+
+
+def first_layout(path, monkeypatch):
+    """A file as the first version wrote it: two people, one of whom was the last and is removed again."""
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "STEPS", STEPS[:1])
+        connection = schema.connect(path)
+    blob = embeddings(1, 9)[0].tobytes()
+    now = time.time_ns()
+    for number, name in ((1, "Anna"), (2, "Zoë '; --"), (3, "Gone")):
+        connection.execute("INSERT INTO identities (name, enrolled_ns) VALUES (?, ?)", (name, now))
+        values = (number, MODEL, 4, 8, blob, zlib.crc32(blob), 30, 3, 10.0, now)
+        connection.execute(
+            "INSERT INTO templates (identity_id, fingerprint, parts, dimensions, embedding, checksum, samples, modalities,"
+            " median_range_m, created_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            values,
+        )
+        log = "INSERT INTO audit (at_ns, action, identity_id, name, detail) VALUES (?, 'enroll', ?, ?, '')"
+        connection.execute(log, (now, number, name))
+    connection.execute("DELETE FROM identities WHERE id = 3")
+    connection.close()
+
+
+def test_a_file_of_the_first_layout_keeps_everything(tmp_path, monkeypatch):
+    path = tmp_path / "gallery.db"
+    first_layout(path, monkeypatch)
+    with Gallery(path) as gallery:
+        assert [(p.identity_id, p.name, p.templates) for p in gallery.identities()] == [(1, "Anna", 1), (2, "Zoë '; --", 1)]
+        np.testing.assert_array_equal(gallery.templates_for(MODEL).embedding, embeddings(1, 9).repeat(2, axis=0))
+        assert [entry.action for entry in gallery.audit()] == ["enroll"] * 3
+        assert gallery.check() == []
+        enroll(gallery, "Dan")
+        assert {p.name: p.identity_id for p in gallery.identities()}["Dan"] == 4  # 3 is never used again
+        with pytest.raises(schema.GalleryError, match="append only"), gallery._change() as connection:
+            connection.execute("DELETE FROM audit")

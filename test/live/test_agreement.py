@@ -1,0 +1,79 @@
+"""The whole chain, live over DDS and offline: both must agree on who is who, and the enrolled must be recognised."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from emgait_ros.cli.demo import play_live
+from emgait_ros.cli.live import isolate
+from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
+from emgait_ros.datasets.bag import BagRecording
+from emgait_ros.evaluation.bag_run import evaluate_bag
+from emgait_ros.evaluation.demo_report import WalkVerdict, judge
+from emgait_ros.pipeline import GaitPipeline
+from emgait_ros.simulation.recording import Recording, record
+from emgait_ros.simulation.scene import Scene, WalkPlan, demo_scene
+
+
+def two_people_and_a_stranger() -> Scene:
+    """Half a minute of the demo's people: two walk, come again in other clothes, and a third comes once."""
+    plans = {(plan.name, plan.is_probe): plan for plan in demo_scene().walks}
+    chosen = [
+        ("Anna", False, 0.5),
+        ("Boris", False, 2.0),
+        ("Anna", True, 14.0),
+        ("Boris", True, 15.5),
+        ("", True, 19.0),
+    ]
+    walks = tuple(_at(plans[name, is_probe], begin_s) for name, is_probe, begin_s in chosen)
+    return Scene("agreement", walks, duration_s=31.0, seed=7)
+
+
+def _at(plan: WalkPlan, begin_s: float) -> WalkPlan:
+    return WalkPlan(plan.identity, plan.walk, plan.points, begin_s, plan.name, plan.is_probe, plan.bag)
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    return record(two_people_and_a_stranger(), tmp_path_factory.mktemp("agreement") / "bag", jpeg=True)
+
+
+@pytest.fixture(scope="module")
+def offline(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> list[WalkVerdict]:
+    return verdicts_offline(recording, tmp_path_factory.mktemp("offline") / "gallery.db")
+
+
+def verdicts_offline(recording: Recording, gallery: Path) -> list[WalkVerdict]:
+    config = with_options(RecognizerNodeConfig(), {"gallery.path": str(gallery)})
+    with BagRecording(recording.path) as bag:
+        result = evaluate_bag(bag, GaitPipeline(TrackerNodeConfig(), config), TrackerNodeConfig(), recording.walks)
+    assert all(note.success for note in result.enrollments)
+    return [judge(walk, result.sightings) for walk in recording.walks if walk.is_probe]
+
+
+@pytest.mark.slow
+def test_offline_recognises_the_enrolled_and_nobody_else(offline):
+    assert [verdict.decided for verdict in offline] == ["Anna", "Boris", "unknown"]
+    assert all(verdict.correct for verdict in offline)
+
+
+@pytest.mark.slow
+def test_offline_is_the_same_twice(recording, offline, tmp_path):
+    assert verdicts_offline(recording, tmp_path / "gallery.db") == offline
+
+
+@pytest.mark.slow
+@pytest.mark.ros
+@pytest.mark.timeout(300)
+def test_live_nodes_agree_with_offline(recording, offline, tmp_path):
+    isolate(os.environ)
+    notes = play_live(recording, tmp_path / "gallery.db", tmp_path / "nodes.log", rate=0.7)
+    live = [judge(walk, notes.sightings) for walk in recording.walks if walk.is_probe]
+    log = (tmp_path / "nodes.log").read_text(encoding="utf-8")
+    assert [note.name for note in notes.enrollments if note.success] == ["Anna", "Boris"], log
+    assert [(v.expected, v.decided) for v in live] == [(v.expected, v.decided) for v in offline], log
