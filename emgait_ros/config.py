@@ -118,7 +118,18 @@ class GalleryConfig:
     """Where identities live (``emgait_ros.gallery``)."""
 
     path: str = option("~/.local/share/emgait/gallery.db", "SQLite file, created with mode 0600: templates are biometric data.")
+    key_file: str = option("", "File with the key the gallery is encrypted with (mode 0600); empty: the environment variable EMGAIT_GALLERY_KEY, or plain.")
+    keep_days: float = option(0.0, "People whose newest template is older are deleted when the gallery is opened; 0: kept for ever.", unit="d", low=0, high=36500)
     threads: int = option(1, "CPU threads that compare with the templates; more pays from some ten thousand templates on.", low=1, high=16)
+
+
+@dataclass(frozen=True)
+class EnrollmentConfig:
+    """What a walk must be like to become a template (``emgait_ros.recognition``)."""
+
+    min_points: int = option(12, "Median LiDAR returns a sample; with fewer, templates hold more noise than gait.", low=1, high=1000)
+    min_straightness: float = option(0.5, "Distance gained over length of the path: milling about is no walk.", low=0, high=1)
+    consistent_factor: float = option(1.5, "A known person's new walk within this many thresholds of their templates needs no confirmation.", low=1, high=10)
 
 
 @dataclass(frozen=True)
@@ -150,6 +161,7 @@ class RecognitionConfig:
     window: WindowConfig = field(default_factory=WindowConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
     gallery: GalleryConfig = field(default_factory=GalleryConfig)
+    enrollment: EnrollmentConfig = field(default_factory=EnrollmentConfig)
 
 
 @dataclass(frozen=True)

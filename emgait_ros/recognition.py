@@ -19,9 +19,10 @@ import numpy as np
 
 from emgait_ros.config import RecognitionConfig, WindowConfig
 from emgait_ros.gallery.calibration import Calibration
-from emgait_ros.gallery.decision import Decider, Decision, nearest_candidates
+from emgait_ros.gallery.decision import Decider, Decision
 from emgait_ros.gallery.matcher import Matches
 from emgait_ros.gallery.names import normalised_name
+from emgait_ros.gallery.quality import WalkQuality, walk_quality
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.gallery.view import GalleryView
 from emgait_ros.inference.bundle import Bundle
@@ -33,13 +34,29 @@ from emgait_ros.windows import TrackWindow, TrackWindows, WindowSample
 
 @dataclass(frozen=True)
 class EnrollmentResult:
-    """What became of an enrolment; fields as in ``emgait_msgs/srv/EnrollIdentity``. ``track_id`` is -1 when there was none."""
+    """What became of an enrolment; fields as in ``emgait_msgs/srv/EnrollIdentity``. ``track_id`` is -1 when there was none.
+
+    ``quality`` says what the enrolment rests on.
+    """
 
     success: bool
     message: str
     track_id: int = -1
     samples: int = 0
     templates: int = 0
+    quality: str = ""
+
+
+@dataclass
+class _Pending:
+    """An enrolment over time; ``stored_at`` is the window's count of samples when templates were last stored."""
+
+    name: str
+    window: TrackWindow
+    until_ns: int
+    confirm: bool
+    stored_at: int
+    stored: bool = False
 
 
 class GaitRecognizer:
@@ -77,6 +94,9 @@ class GaitRecognizer:
         self._counts: Counter[str] = Counter()
         self._stages: dict[str, float] = {}
         self._watched_s = 0.0
+        self._enrollment = config.enrollment
+        self._pending: dict[int, _Pending] = {}
+        self._finished: list[EnrollmentResult] = []
         self._lock = threading.RLock()
         self._view = GalleryView(
             gallery, encoder.fingerprint, config.decision.templates_per_identity, config.gallery.threads
@@ -122,6 +142,7 @@ class GaitRecognizer:
         """Drop all windows and what was decided; the gallery stays."""
         with self._lock:
             self._windows.clear()
+            self._pending.clear()
 
     def process(self, frame: PedestrianFrame) -> list[IdentityResult]:
         """Who the pedestrians of one frame are, in their order.
@@ -146,8 +167,11 @@ class GaitRecognizer:
                 matches, modalities = self._match(ready)
             with self._timed("decide"):
                 decisions = self._decide(ready, matches, modalities)
+            self._go_on_enrolling(frame.stamp_ns)
             self._counts["frames"] += 1
-            self._watched_s += sum(max(0.0, frame.stamp_ns - window.decided_ns) * 1e-9 for window in ready if window.decided_ns)
+            self._watched_s += sum(
+                max(0.0, frame.stamp_ns - window.decided_ns) * 1e-9 for window in ready if window.decided_ns
+            )
             for window in ready:
                 window.decided_ns = frame.stamp_ns
             self.timings = self._stages
@@ -157,7 +181,7 @@ class GaitRecognizer:
             }
             return [self._result(frame, pedestrian, decisions) for pedestrian in frame.pedestrians]
 
-    def enroll(self, name: str, track_id: int = -1) -> EnrollmentResult:
+    def enroll(self, name: str, track_id: int = -1, confirm: bool = False) -> EnrollmentResult:
         """Add the walk in a track's window to a person; one who is not there yet is created.
 
         Several templates are stored: the embedding of the whole window and, when it is long enough, those of its equal
@@ -167,6 +191,7 @@ class GaitRecognizer:
             name: 1 to 64 characters.
             track_id: as seen in the frames; -1: the only pedestrian in view. Tracks that left the view are kept for
                 ``window.keep_s``.
+            confirm: also when the walk is unlike the person's other templates, or nearer to somebody else's.
 
         Returns:
             Never raises for what a caller can mend: ``success`` is False and ``message`` says what to do.
@@ -175,9 +200,12 @@ class GaitRecognizer:
             try:
                 clean = normalised_name(name)
                 window = self._windows.to_enroll(track_id)
+                quality = quality_of(window)
+                if refusal := quality.refusal(self._enrollment):
+                    raise ValueError(f"track {window.track_id} was not enrolled: {refusal}")
                 embeddings, counts = self._template_embeddings(window)
                 modalities = window.modalities(self._samples_to_count)
-                note = self._resembles(clean, embeddings[:1], modalities)
+                note = self._checked_likeness(clean, embeddings[:1], modalities, confirm)
                 templates = self.gallery.enroll(
                     clean,
                     embeddings,
@@ -185,6 +213,7 @@ class GaitRecognizer:
                     samples=counts,
                     modalities=modalities,
                     median_range_m=float(np.median([sample.range_m for sample in window.samples])),
+                    quality=quality.to_json(),
                 )
                 self._view.follow()
             except (ValueError, OSError) as error:
@@ -193,7 +222,56 @@ class GaitRecognizer:
                 modalities, ""
             )
             message = f"enrolled '{clean}' from track {window.track_id}: {counts[0]} samples{sensors}, {templates} templates now{note}"
-            return EnrollmentResult(True, message, window.track_id, counts[0], templates)
+            return EnrollmentResult(True, message, window.track_id, counts[0], templates, str(quality))
+
+    def enroll_over(self, name: str, track_id: int, seconds: float, confirm: bool = False) -> EnrollmentResult:
+        """Enrol a pedestrian from what is seen over the next seconds; returns at once.
+
+        A template set is stored for every full window of new samples, and for what is left at the end (or when the
+        pedestrian leaves); results come in ``finished_enrollments``.
+
+        Args:
+            name, track_id, confirm: as :meth:`enroll`.
+            seconds: from the newest frame on, 0 to 60 s.
+
+        Returns:
+            ``success``: it has begun; or what is wrong and what to do.
+        """
+        with self._lock:
+            try:
+                clean = normalised_name(name)
+                if not 0.0 < seconds <= 60.0:
+                    raise ValueError(f"enrolling over {seconds:g} s is not possible: give more than 0 and at most 60 s")
+                window = self._windows.chosen(track_id)
+            except ValueError as error:
+                return EnrollmentResult(False, str(error), track_id)
+            until_ns = window.seen_ns + int(seconds * 1e9)
+            self._pending[window.track_id] = _Pending(clean, window, until_ns, confirm, window.taken)
+            return EnrollmentResult(
+                True, f"enrolling '{clean}' from track {window.track_id} over {seconds:g} s", window.track_id
+            )
+
+    @property
+    def pending_enrollments(self) -> dict[int, tuple[str, int]]:
+        """Enrolments under way: track number -> name, and samples seen since the last template was stored."""
+        return {track: (entry.name, entry.window.taken - entry.stored_at) for track, entry in self._pending.items()}
+
+    def finished_enrollments(self) -> list[EnrollmentResult]:
+        """What became of enrolments over time since the last call."""
+        with self._lock:
+            finished, self._finished = self._finished, []
+            return finished
+
+    def _go_on_enrolling(self, now_ns: int) -> None:
+        for track, entry in list(self._pending.items()):
+            window = entry.window
+            over = now_ns >= entry.until_ns or now_ns - window.seen_ns > 0.5e9
+            fresh = window.taken - entry.stored_at
+            if fresh >= self._window.max_samples or (over and (fresh >= self._window.min_samples or not entry.stored)):
+                self._finished.append(self.enroll(entry.name, track, entry.confirm))
+                entry.stored_at, entry.stored = window.taken, True
+            if over:
+                del self._pending[track]
 
     @property
     def _samples_to_count(self) -> int:
@@ -223,10 +301,9 @@ class GaitRecognizer:
             light = float("nan") if pedestrian.crop is None else float(pedestrian.crop[::8, ::8].mean())
             place = (float(pedestrian.center[0]), float(pedestrian.center[1]))
             window.samples.append(
-                WindowSample(
-                    features[index], modalities, pedestrian.range_m, int(pedestrian.point_count), light, place
-                )
+                WindowSample(features[index], modalities, pedestrian.range_m, int(pedestrian.point_count), light, place)
             )
+            window.taken += 1
         self._counts["samples encoded"] += len(new)
 
     def _embed(self, windows: list[TrackWindow]) -> None:
@@ -247,7 +324,7 @@ class GaitRecognizer:
 
     def _decide(self, ready: list[TrackWindow], matches: Matches, modalities: list[Modality]) -> dict[int, Decision]:
         states, fresh = [window.state for window in ready], [window.fresh for window in ready]
-        weak = [window.weakness(self._window, self._samples_to_count) for window in ready]
+        weak = [window.weakness(self._window) for window in ready]
         decisions = self._decider.decide(states, matches, modalities, fresh, self._view.empty_reason, weak)
         return {window.track_id: decision for window, decision in zip(ready, decisions, strict=True)}
 
@@ -259,15 +336,35 @@ class GaitRecognizer:
         windows = [features, *parts]
         return self._encoder.embed(windows), [len(part) for part in windows]
 
-    def _resembles(self, name: str, probe: Float32, modalities: Modality) -> str:
-        """A warning when the walk to be enrolled is accepted as somebody else's."""
+    def _checked_likeness(self, name: str, probe: Float32, modalities: Modality, confirm: bool) -> str:
+        """A note when the walk is accepted as somebody else's.
+
+        Raises:
+            ValueError: the person is known, and the walk is unlike their templates or nearer to somebody else; not
+                when the caller has confirmed that it is them.
+        """
         matches = self._view.matcher.search(probe, [modalities])
-        if not len(matches.identity_id):
+        limit = self._decider.limit(modalities)
+        if not len(matches.identity_id) or not np.isfinite(limit):
             return ""
-        nearest = nearest_candidates(matches.distance[0], matches.names, 1)[0]
-        if nearest.name == name or not nearest.distance < self._decider.limit(modalities):
+        distance = dict(zip(matches.names, matches.distance[0].tolist(), strict=True))
+        own = distance.pop(name, None)
+        nearest = min(distance, key=lambda other: distance[other], default="")
+        like_another = bool(nearest) and distance[nearest] < limit
+        if own is not None and not confirm:
+            if like_another and distance[nearest] < own:
+                raise ValueError(
+                    f"this walk is nearer to '{nearest}' ({distance[nearest]:.2f}) than to '{name}' ({own:.2f}): "
+                    f"call again with confirm if it is '{name}' all the same"
+                )
+            if own > limit * self._enrollment.consistent_factor:
+                raise ValueError(
+                    f"this walk is unlike the other templates of '{name}' ({own:.2f}, threshold {limit:.2f}): "
+                    f"call again with confirm if it is '{name}' all the same"
+                )
+        if not like_another or (own is not None and own <= distance[nearest]):
             return ""
-        return f"; note: this walk is like that of '{nearest.name}' ({nearest.distance:.2f}): rename one onto the other if they are one person"
+        return f"; note: this walk is like that of '{nearest}' ({distance[nearest]:.2f}): rename one onto the other if they are one person"
 
     def _result(self, frame: PedestrianFrame, pedestrian: Pedestrian, decisions: dict[int, Decision]) -> IdentityResult:
         window = self._windows.get(frame.tracker_id, pedestrian.track_id)
@@ -308,6 +405,17 @@ class GaitRecognizer:
         if 0.9 * near <= range_m <= 1.1 * far:
             return ""
         return f"; {range_m:.0f} m is outside the calibrated {near:.0f}-{far:.0f} m"
+
+
+def quality_of(window: TrackWindow) -> WalkQuality:
+    """What enrolling a window would rest on."""
+    samples = list(window.samples)
+    return walk_quality(
+        [sample.range_m for sample in samples],
+        [sample.point_count for sample in samples],
+        [Modality.IMAGE in sample.modalities for sample in samples],
+        np.array([sample.position for sample in samples]),
+    )
 
 
 def window_for(window: WindowConfig, bundle: Bundle) -> WindowConfig:

@@ -16,12 +16,14 @@ from emgait_ros.tracking.tracker import PedestrianTracker, TrackedPedestrians
 
 log = logging.getLogger(__name__)
 
+SLOW_WARM_UP_S = 3.0
+
 
 class PedestrianSensing:
     """Detection, tracking and cutting out of samples, frame by frame.
 
-    The first construction in a process compiles the numeric kernels or loads them from numba's cache, so that the
-    first live frame does not wait.
+    Construction compiles the numeric kernels (half a minute, once per installation) or loads them from numba's cache
+    (about a second), so that the first live frame does not wait.
 
     Args:
         config: detector, tracker and sample options.
@@ -45,6 +47,8 @@ class PedestrianSensing:
         started = time.perf_counter()
         self.detector.detect(_warm_up_cloud())
         self.warm_up_s = time.perf_counter() - started
+        if self.warm_up_s > SLOW_WARM_UP_S:
+            log.info("perception kernels compiled in %.0f s; later starts load them from numba's cache", self.warm_up_s)
 
     def reset(self) -> None:
         """Forget all tracks (a bag starts over)."""

@@ -49,6 +49,7 @@ class TrackWindow:
         last_left_out: why the last sample was left out; empty when it was not.
         embedding: (parts, d) float32 of the samples now; None until there are enough.
         fresh: the embedding is of this frame.
+        taken: samples ever put in.
         decided_ns: stamp of the last frame something was decided in; 0 before the first.
         state: what its windows have settled about who it is.
     """
@@ -61,6 +62,7 @@ class TrackWindow:
     last_left_out: str = ""
     embedding: Float32 | None = None
     fresh: bool = False
+    taken: int = 0
     decided_ns: int = 0
     state: TrackState = field(default_factory=TrackState)
 
@@ -72,11 +74,9 @@ class TrackWindow:
                 found |= sensor
         return found
 
-    def weakness(self, config: WindowConfig, needed: int) -> str:
-        """Why the window says little about who it is; empty when it does not."""
+    def weakness(self, config: WindowConfig) -> str:
+        """Why the window says little about who it is; empty when it does not. (One sensor alone has a limit of its own.)"""
         found = []
-        if self.modalities(needed) != Modality.BOTH:
-            found.append("one sensor alone")
         returns = float(np.median([sample.point_count for sample in self.samples])) if self.samples else 0.0
         if returns < config.weak_points:
             found.append(f"{returns:.0f} LiDAR returns a sample")
@@ -166,6 +166,20 @@ class TrackWindows:
         Raises:
             ValueError: unknown, ambiguous or too short; the sentence lists who is in view or says what to do.
         """
+        window = self.chosen(track_id)
+        needed = self._config.min_samples
+        if len(window.samples) < needed:
+            raise ValueError(
+                f"track {window.track_id} has {len(window.samples)} of {needed} samples{window.why_left_out()}: let the person walk on and call again"
+            )
+        return window
+
+    def chosen(self, track_id: int) -> TrackWindow:
+        """The window meant by ``track_id`` (-1: the only pedestrian in view), however short.
+
+        Raises:
+            ValueError: unknown or ambiguous; the sentence lists who is in view.
+        """
         in_view = self.in_view()
         if track_id < 0:
             if not in_view:
@@ -187,11 +201,6 @@ class TrackWindows:
                     f"track {track_id} exists at the trackers {trackers}: enrol while only one of them sees the person"
                 )
             window = chosen[0]
-        needed = self._config.min_samples
-        if len(window.samples) < needed:
-            raise ValueError(
-                f"track {window.track_id} has {len(window.samples)} of {needed} samples{window.why_left_out()}: let the person walk on and call again"
-            )
         return window
 
     def _listed(self, windows: list[TrackWindow]) -> str:

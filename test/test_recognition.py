@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import threading
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from emgait_ros.config import RecognitionConfig, with_options
+from emgait_ros.gallery.calibration import Calibration
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import default_bundle_path, load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
@@ -495,3 +497,178 @@ def test_the_shipped_network_recognises_the_same_samples(shipped_encoder, galler
     assert (
         gallery.templates_for(shipped_encoder.fingerprint).embedding.shape[1:] == shipped_encoder.bundle.embedding_shape
     )
+
+
+# A gallery's own calibration, weak windows, flicker.
+
+
+def calibrated(threshold=0.1, ranges=(5.0, 20.0), people=5):
+    return Calibration(
+        threshold, 0.01, (0.0, 0.03), 1, 200, 0.9, (0.8, 1.0), 50, 0.95,
+        probability=(200.0, -20.0), ranges_m=ranges, gallery_size=people,
+    )  # fmt: skip
+
+
+def test_a_calibration_is_taken_over_while_running_and_bound_to_its_model(gallery):
+    recognizer = GaitRecognizer(RecognitionConfig(), BuildEncoder(threshold=0.12, min_margin=0.02), gallery)
+    enroll_people(recognizer, ["Anna", "Ben"])
+    street = Street(1)
+    assert walk(recognizer, street, {1: 1})[1].threshold == 0.12
+    gallery.set_calibration("e" * 64, calibrated(0.01))  # of another model
+    assert walk(recognizer, street, {1: 1}, frames=1)[1].threshold == 0.12
+    gallery.set_calibration(recognizer.fingerprint, calibrated())
+    result = walk(recognizer, street, {1: 1}, frames=1)[1]
+    assert (result.threshold, result.name) == (0.1, "Anna")
+    assert result.probability > 0.9
+    assert "probability 1" in result.reason or "probability 9" in result.reason
+    assert recognizer.calibration.impostor_tracks == 200
+
+
+@pytest.mark.parametrize(
+    ("range_m", "said"),
+    [
+        (10.0, ""),
+        (21.5, ""),
+        (40.0, "; 40 m is outside the calibrated 5-20 m"),
+        (3.0, "; 3 m is outside the calibrated"),
+    ],
+)
+def test_a_range_that_was_not_calibrated_is_said(recognizer, gallery, range_m, said):
+    gallery.set_calibration(recognizer.fingerprint, calibrated())
+    enroll_people(recognizer, ["Anna"])
+    reason = walk(recognizer, Street(1), {1: 1}, range_m=range_m)[1].reason
+    assert (said in reason) if said else ("outside" not in reason)
+
+
+def test_a_gallery_that_outgrew_its_calibration_is_said(recognizer, gallery):
+    gallery.set_calibration(recognizer.fingerprint, calibrated(people=2))
+    enroll_people(recognizer, ["Anna", "Ben"])
+    assert recognizer.gallery_note == ""
+    enroll_people(recognizer, ["Cleo"], seed=7)
+    assert "calibrated for 2 identities, there are 3 now" in recognizer.gallery_note
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"point_count": 12}, "; weak window: 12 LiDAR returns a sample"),
+        ({"crop": np.full((128, 64, 3), 9, np.uint8)}, "; weak window: dark images"),
+        ({"point_count": 12, "crop": np.zeros((128, 64, 3), np.uint8)}, "12 LiDAR returns a sample, dark images"),
+        ({}, ""),
+    ],
+)
+def test_weak_windows_take_longer_and_are_said(recognizer, changes, said):
+    enroll_people(recognizer, ["Anna"])
+    street = Street(1)
+    told = [recognizer.process(street.frame({1: 1}, **changes))[0] for _ in range(16)]
+    first = next(index for index, result in enumerate(told) if result.status == Status.KNOWN)
+    assert first == (14 if said else 11)  # six windows instead of three
+    assert (said in told[-1].reason) if said else ("weak" not in told[-1].reason)
+
+
+def test_flicker_is_measured_over_track_minutes(recognizer, gallery):
+    enroll_people(recognizer, ["Anna", "Ben"])
+    recognizer = GaitRecognizer(CONFIG, BuildEncoder(), gallery)
+    assert np.isnan(recognizer.flicker)
+    street = Street(1)
+    walk(recognizer, street, {1: 1}, frames=70)
+    assert recognizer.flicker == 0.0
+    walk(recognizer, street, {1: 2}, frames=70)  # somebody else under the same number
+    assert recognizer._decider.name_changes >= 1
+    assert recognizer.flicker == pytest.approx(recognizer._decider.name_changes / (13.0 / 60), rel=0.02)
+
+
+# Quality and consistency of what is enrolled.
+
+
+def line(index, step=0.13):
+    """Box centre on a straight walk across the view."""
+    return np.array([10.0, -2.0 + step * index, 0.9])
+
+
+def test_quality_of_an_enrolment_is_told_and_kept(recognizer, gallery):
+    street = Street(1)
+    for index in range(30):
+        recognizer.process(street.frame({1: 1}, center=line(index), range_m=10.0 + index / 10))
+    result = recognizer.enroll("Anna", 1)
+    assert result.quality == "30 samples at 10-13 m, 120 points, 100% with image, 3.3 m walked, straightness 1.00"
+    stored = json.loads(gallery.templates_of("Anna")[0].quality)
+    assert stored["samples"] == 30
+    assert stored["view_deg"] == pytest.approx(90, abs=10)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"point_count": 11}, "the walk has 11 LiDAR points a sample, enrolling takes 12 (enrollment.min_points)"),
+        ({"to_and_fro": True}, "the walk is not straight (0."),
+    ],
+)
+def test_walks_that_are_not_good_enough(recognizer, gallery, changes, said):
+    street, turning = Street(1), changes.pop("to_and_fro", False)
+    for index in range(30):
+        center = line(abs(index % 20 - 10) if turning else index)
+        recognizer.process(street.frame({1: 1}, center=center, **changes))
+    result = recognizer.enroll("Anna", 1)
+    assert not result.success
+    assert said in result.message
+    assert gallery.identities() == []
+
+
+def test_a_walk_unlike_the_persons_others_asks_to_confirm(recognizer, gallery):
+    enroll_people(recognizer, ["Anna"])
+    walk(recognizer, Street(1), {1: 9})
+    result = recognizer.enroll("Anna", 1)
+    assert not result.success
+    assert "this walk is unlike the other templates of 'Anna'" in result.message
+    assert "call again with confirm" in result.message
+    assert recognizer.enroll("Anna", 1, confirm=True).success
+
+
+def test_a_walk_nearer_to_somebody_else_asks_to_confirm(recognizer, gallery):
+    enroll_people(recognizer, ["Anna", "Ben"])
+    walk(recognizer, Street(1), {1: 2})
+    result = recognizer.enroll("Anna", 1)
+    assert not result.success
+    assert "this walk is nearer to 'Ben' (0.0" in result.message
+    confirmed = recognizer.enroll("Anna", 1, confirm=True)
+    assert confirmed.success
+    assert "this walk is like that of 'Ben'" in confirmed.message
+
+
+def test_enrolling_over_the_next_seconds(recognizer, gallery):
+    street = Street(1)
+    walk(recognizer, street, {1: 1}, frames=3)
+    begun = recognizer.enroll_over("Anna", -1, 6.5)
+    assert (begun.success, begun.track_id) == (True, 1)
+    assert gallery.identities() == []
+    walk(recognizer, street, {1: 1}, frames=40)
+    assert recognizer.pending_enrollments == {1: ("Anna", 10)}  # a full window was stored after 30
+    walk(recognizer, street, {1: 1}, frames=30)
+    done = recognizer.finished_enrollments()
+    assert [result.success for result in done] == [True, True]  # five samples more are too few
+    assert [person.templates for person in gallery.identities()] == [8]
+    assert (recognizer.pending_enrollments, recognizer.finished_enrollments()) == ({}, [])
+
+
+def test_enrolling_over_time_ends_when_the_person_leaves(recognizer, gallery):
+    street = Street(1)
+    walk(recognizer, street, {1: 1}, frames=3)
+    assert recognizer.enroll_over("Anna", 1, 20.0).success
+    walk(recognizer, street, {1: 1}, frames=12)
+    for _ in range(7):
+        recognizer.process(street.frame({}))
+    [result] = recognizer.finished_enrollments()
+    assert (result.success, result.samples) == (True, 15)
+    assert recognizer.pending_enrollments == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "track", "seconds", "said"),
+    [("", 1, 5.0, "empty"), ("Anna", 9, 5.0, "track 9 is unknown"), ("Anna", 1, 0.0, "more than 0 and at most 60 s")],
+)
+def test_enrolling_over_time_refused(recognizer, name, track, seconds, said):
+    walk(recognizer, Street(1), {1: 1}, frames=3)
+    result = recognizer.enroll_over(name, track, seconds)
+    assert not result.success
+    assert said in result.message

@@ -101,7 +101,7 @@ def _run_scene(
     for k in range(simulator.cloud_count):
         scan, truth = simulator.cloud(k)
         now = simulator.cloud_time_s(k)
-        nearest = min(range(simulator.image_count), key=lambda i: abs(simulator.image_time_s(i) - now))  # noqa: B023
+        nearest = min(range(simulator.image_count), key=lambda i: abs(simulator.image_time_s(i) - now))
         if nearest // 10 != shown:  # a fresh picture a second: drawing them is what takes long here
             image, shown = simulator.image(nearest), nearest // 10
         dt_s = simulator.image_time_s(nearest) - now
@@ -181,7 +181,7 @@ def _patchwork_components() -> Callable[[Float32], object]:
     def work(cloud: Float32) -> object:
         ground.estimateGround(np.column_stack([cloud, np.zeros(len(cloud), np.float32)]))
         rest = np.asarray(ground.getNongroundIndices())
-        near, index = cKDTree(cloud[rest]).query(cloud[rest], k=10, distance_upper_bound=0.5)
+        near, index = map(np.asarray, cKDTree(cloud[rest]).query(cloud[rest], k=10, distance_upper_bound=0.5))
         row, column = np.nonzero(np.isfinite(near))
         graph = coo_matrix((np.ones(len(row), bool), (row, index[row, column])), shape=(len(rest), len(rest)))
         return connected_components(graph, directed=False)

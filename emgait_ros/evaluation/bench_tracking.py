@@ -6,7 +6,6 @@ than ours and the KITTI sensor drives without a pose being used.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import platform
 import time

@@ -89,7 +89,7 @@ def _clear(frames: list[tuple[Int64, Int64, Float64]]) -> Float64:
             if column is not None and cost[row, column] < 1e6:
                 pairs.append((row, column))
                 cost[row, :], cost[:, column] = 1e6, 1e6
-        pairs += [(r, c) for r, c in zip(*linear_sum_assignment(cost), strict=True) if cost[r, c] < 1e6]
+        pairs += [(int(r), int(c)) for r, c in zip(*linear_sum_assignment(cost), strict=True) if cost[r, c] < 1e6]
         for row, column in pairs:
             person, number = int(truth[row]), int(track[column])
             switches += person in last and last[person] != number

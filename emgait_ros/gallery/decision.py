@@ -148,7 +148,9 @@ class Decider:
                 self._count(state, vote.identity, 0.5 if doubt else 1.0)
         self._keep_names_unique(states, votes, matches, columns)
         return [
-            self._with_notes(self._decision(row, states[row], votes[row], matches, columns, float(limits[row])), weak[row])
+            self._with_notes(
+                self._decision(row, states[row], votes[row], matches, columns, float(limits[row])), weak[row]
+            )
             for row in range(len(states))
         ]
 

@@ -59,7 +59,9 @@ class Cipher(PlainText):
 
     def __init__(self, key: bytes) -> None:
         if len(key) != 32:
-            raise ValueError(f"a gallery key has 32 bytes, this one {len(key)}: `emgait gallery new-key FILE` makes one")
+            raise ValueError(
+                f"a gallery key has 32 bytes, this one {len(key)}: `emgait gallery new-key FILE` makes one"
+            )
         try:
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
         except ImportError as error:
@@ -124,7 +126,9 @@ def find_key(key_file: str | Path = "") -> bytes | None:
     if str(key_file):
         path = Path(key_file).expanduser()
         if path.stat().st_mode & 0o077:
-            raise ValueError(f"key file {path} can be read by others (mode {path.stat().st_mode & 0o777:04o}): chmod 600 it")
+            raise ValueError(
+                f"key file {path} can be read by others (mode {path.stat().st_mode & 0o777:04o}): chmod 600 it"
+            )
         return parsed_key(path.read_text(encoding="ascii", errors="replace"), f"key file {path}")
     variable = os.environ.get(KEY_VARIABLE, "")
     return parsed_key(variable, f"the environment variable {KEY_VARIABLE}") if variable else None
@@ -158,7 +162,9 @@ def write_new_key(path: Path) -> bytes:
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError as error:
-        raise FileExistsError(f"{path} exists already and is kept: a lost key is a lost gallery; give another name") from error
+        raise FileExistsError(
+            f"{path} exists already and is kept: a lost key is a lost gallery; give another name"
+        ) from error
     with os.fdopen(descriptor, "w", encoding="ascii") as stream:
         stream.write(key.hex() + "\n")
         stream.flush()

@@ -81,7 +81,9 @@ def _float_dot(builder: Any, templates: Any, probes: Any, stride: Any, groups: A
             values = builder.sitofp(byte, _FLOATS)
             for number, slot in enumerate(sums):
                 place = builder.add(inner, builder.mul(stride, ir.Constant(_I64, number)))
-                one = _splat(builder, _load(builder, probes, builder.add(place, ir.Constant(_I64, 4 * k)), _F32), _FLOATS)
+                one = _splat(
+                    builder, _load(builder, probes, builder.add(place, ir.Constant(_I64, 4 * k)), _F32), _FLOATS
+                )
                 builder.store(builder.call(fma, [values, one, builder.load(slot)]), slot)
     return [builder.load(slot) for slot in sums]
 
@@ -274,4 +276,3 @@ def mean_of_nearest(distance, owner, used, identities, nearest):  # type: ignore
                 count += 1
         result[identity] = total / count if count else np.inf
     return result
-

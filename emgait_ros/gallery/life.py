@@ -112,7 +112,9 @@ class GalleryLife(GalleryReading):
             self._take_back(content)
             connection.execute("DELETE FROM undo WHERE change = ?", (change,))
             said = f"{content['action']} of '{name}' {detail}".strip()
-            self._log("undo", content["identity"], name, said, time.time_ns(), content.get("made", content.get("target")))
+            self._log(
+                "undo", content["identity"], name, said, time.time_ns(), content.get("made", content.get("target"))
+            )
         self._wipe_log()
         return f"undone: {said}"
 
@@ -190,7 +192,9 @@ class GalleryLife(GalleryReading):
             "SELECT id, enrolled_ns, disabled FROM identities WHERE id IN (?, ?)", (source, target)
         ).fetchall()
         before = {identity: (enrolled, disabled) for identity, enrolled, disabled in rows}
-        moved = [row[0] for row in self._connection.execute("SELECT id FROM templates WHERE identity_id = ?", (source,))]
+        moved = [
+            row[0] for row in self._connection.execute("SELECT id FROM templates WHERE identity_id = ?", (source,))
+        ]
         change = self._log("merge", source, old, f"into '{new}'", time.time_ns(), target)
         self._remember(
             change,
@@ -228,9 +232,9 @@ class GalleryLife(GalleryReading):
             moved = [(identity, number) for number in content["templates"]]
             connection.executemany("UPDATE templates SET identity_id = ? WHERE id = ?", moved)
         elif content["action"] == "split":
-            connection.execute("UPDATE templates SET identity_id = ? WHERE identity_id = ?", (identity, content["made"]))
+            connection.execute(
+                "UPDATE templates SET identity_id = ? WHERE identity_id = ?", (identity, content["made"])
+            )
             connection.execute("DELETE FROM identities WHERE id = ?", (content["made"],))
         elif content["action"] == "disabled":
-            connection.execute(
-                "UPDATE identities SET disabled = ? WHERE id = ?", (int(content["disabled"]), identity)
-            )
+            connection.execute("UPDATE identities SET disabled = ? WHERE id = ?", (int(content["disabled"]), identity))

@@ -89,6 +89,11 @@ class Matcher:
         return len(self._identity_ids)
 
     @property
+    def columns(self) -> dict[int, int]:
+        """Column of each identity number in what :meth:`search` returns over everybody; until the next change."""
+        return dict(self._columns)
+
+    @property
     def nbytes(self) -> int:
         """Memory of all templates and what belongs to them."""
         index = 0 if self._index is None else self._index.nbytes

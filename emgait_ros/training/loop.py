@@ -43,8 +43,8 @@ class Trainer:
         network: with as many classes as the data has identities; CLIP frozen.
         folder: gets ``checkpoint.safetensors`` and ``log.jsonl``.
         clip_features: (F, E) CLIP image embedding of every frame of ``data``, or None to compute them as needed.
-        attributes: (identities, A) standardised facts about each person, in the order of ``np.unique(data.identity)``,
-            that the embedding must tell (``optimisation.attribute_weight``); None: no such loss.
+        attributes: (S, A) standardised facts about the walker of each sequence of ``data`` that the embedding must tell
+            (``optimisation.attribute_weight``); None: no such loss.
 
     Raises:
         ValueError: the network's classes are not the data's identities, or the data is too small for a step.
@@ -116,8 +116,8 @@ class Trainer:
         recipe = self.config.optimisation
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(recipe, self.step)
-        batch, labels = self.batch(self.step)
-        terms = self._losses(batch, labels)
+        chosen = self.sampler.step(self.step)
+        terms = self._losses(self.batch(self.step, chosen), chosen)
         if not math.isfinite(terms.total.item()):
             raise FloatingPointError(f"the loss is {terms.total.item()} at step {self.step}: lower optimisation.learning_rate")
         self.optimiser.zero_grad(set_to_none=True)
@@ -135,20 +135,19 @@ class Trainer:
             "seconds": time.perf_counter() - began,
         }
 
-    def batch(self, step: int) -> tuple[Batch, Tensor]:
-        """Augmented input of one step and its (B,) labels."""
-        chosen = self.sampler.step(step)
+    def batch(self, step: int, chosen: Int64) -> Batch:
+        """Augmented input of one step: T drawn frames of each of the (B,) chosen sequences."""
         rng = np.random.default_rng((self.config.seed, 3, step))
         frames = np.stack([self._frames(sequence, rng) for sequence in chosen])  # (B, T)
-        generator = torch.Generator().manual_seed(int(np.random.default_rng((self.config.seed, 4, step)).integers(2**62)))
+        seed = int(np.random.default_rng((self.config.seed, 4, step)).integers(2**62))
         plain = collate(self.data, frames, self.clip_features)
-        return augment(plain, self.config.augment, generator), torch.from_numpy(self.label[chosen])
+        return augment(plain, self.config.augment, torch.Generator().manual_seed(seed))
 
     def _frames(self, sequence: int, rng: np.random.Generator) -> Int64:
         start, end = self.data.start[sequence], self.data.start[sequence + 1]
         return start + draw_frames(int(end - start), self.config.optimisation.frames, rng)
 
-    def _losses(self, batch: Batch, labels: Tensor) -> LossTerms:
+    def _losses(self, batch: Batch, chosen: Int64) -> LossTerms:
         recipe = self.config.optimisation
         frame_mask = torch.ones_like(batch.has_image)
         with PlainAttention(), autocast(recipe.precision):
@@ -158,7 +157,7 @@ class Trainer:
         terms = gait_loss(
             output.embedding,
             output.logits,
-            labels,
+            torch.from_numpy(self.label[chosen]),
             margin=recipe.margin,
             mining=recipe.mining,
             smoothing=recipe.label_smoothing,
@@ -168,7 +167,7 @@ class Trainer:
         if self.attributes is None:
             return terms
         told = self.learner["attributes"](output.embedding.flatten(1))
-        error = F.mse_loss(told, self.attributes[labels])
+        error = F.mse_loss(told, self.attributes[torch.from_numpy(chosen)])
         return terms._replace(total=terms.total + recipe.attribute_weight * error, attributes=error.detach())
 
     def _keep(self, log: list[dict[str, float]]) -> None:

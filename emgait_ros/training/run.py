@@ -26,15 +26,14 @@ from emgait_ros.emgaitnet.model import EMGaitNet
 from emgait_ros.evaluation.baselines import BASELINES, baseline_distance
 from emgait_ros.evaluation.protocols import CrossDistance, by_embedding, cross_distance, open_set
 from emgait_ros.inference.bundle import Bundle
-from emgait_ros.samples import Float32, Int64
-from emgait_ros.simulation.walker import Walker
+from emgait_ros.samples import Float32
+from emgait_ros.training.attributes import walker_attributes
 from emgait_ros.training.card import model_card
 from emgait_ros.training.clip_pretraining import clip_features, pretrain_clip
 from emgait_ros.training.config import PeopleConfig, TrainingConfig
 from emgait_ros.training.evaluate import calibrate, embed, whole_sequences
 from emgait_ros.training.loop import Trainer
 
-GAIT_COMPONENTS = 7  # principal components of the gaits that hold nine tenths of their variance
 IMAGE_GAIN = 0.05
 STAGES = ("data", "clip", "network", "bundle")
 
@@ -115,7 +114,7 @@ class Run:
         """Train from the last checkpoint, or from the start; returns the network."""
         data = self.load("train", shrunk=True)
         network = EMGaitNet(self.network_config(len(np.unique(data.identity))))
-        attributes = person_attributes(np.unique(data.identity), self.config.population) if self.config.optimisation.attribute_weight else None
+        attributes = walker_attributes(data, self.config.population) if self.config.optimisation.attribute_weight else None
         trainer = Trainer(self.config, data, network, self.folder, self._clip_features(network), attributes)
         if trainer.checkpoint.is_file():
             trainer.resume()
@@ -231,22 +230,6 @@ def add_image_branch(learner: nn.Module, points_learner: nn.Module) -> None:
         for part in (layer.to_output, layer.ffn[-1]):
             part.weight.zero_()
             part.bias.zero_()
-
-
-def person_attributes(identities: Int64, population: int) -> Float32:
-    """(I, A) what the simulator drew for each person: stature, build, pace and the main components of the gait.
-
-    Zero mean and unit spread each.
-    """
-    people = [Walker(int(identity), seed=population) for identity in identities]
-    facts = np.array(
-        [
-            [p.stature_m, p.shape.gender, p.shape.muscle, p.shape.weight, p.shape.proportions, p.gait.period_s, p.speed_m_s]
-            + p.latent[:GAIT_COMPONENTS].tolist()
-            for p in people
-        ]
-    )
-    return ((facts - facts.mean(axis=0)) / np.maximum(facts.std(axis=0), 1e-9)).astype(np.float32)
 
 
 def _summary(result: CrossDistance) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from emgait_ros.gallery.calibration import calibrate_threshold, share_interval
+from emgait_ros.gallery.calibration import Calibration, calibrate_threshold, fit_probability, share_interval
 
 
 @pytest.mark.parametrize(
@@ -67,3 +69,37 @@ def test_refused(genuine, impostor, rate, said):
 )
 def test_share_interval(successes, trials, low, high):
     assert share_interval(successes, trials) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_probability_follows_the_data():
+    """Gaussian distances 1 apart at both sides of 2: the curve is 1 / (1 + exp(2 (d - 2) / spread^2)) in theory."""
+    random = np.random.default_rng(0)
+    genuine, impostor = (
+        random.normal(1.5, 0.5, 4000),
+        random.normal(2.5, 0.5, 500),
+    )  # the numbers differ, the weights not
+    slope, offset = fit_probability(genuine, impostor)
+    assert slope == pytest.approx(4.0, rel=0.1)
+    assert offset == pytest.approx(-8.0, rel=0.1)
+    found = calibrate_threshold(genuine, impostor, 0.01)
+    found = dataclasses.replace(found, probability=(slope, offset))
+    assert found.chance_of(2.0) == pytest.approx(0.5, abs=0.05)
+    assert found.chance_of(0.0) > 0.99
+    assert np.isnan(found.chance_of(float("nan")))
+
+
+def test_separable_data_gives_no_certainty():
+    slope, offset = fit_probability(np.array([0.1, 0.2]), np.array([1.0, 1.1, 1.2]))
+    chances = 1 / (1 + np.exp(slope * np.array([0.1, 1.2]) + offset))
+    assert 0.6 < chances[0] < 0.99
+    assert 0.01 < chances[1] < 0.4
+    assert fit_probability(np.zeros(0), np.ones(3)) is None
+
+
+def test_what_is_stored_comes_back():
+    found = calibrate_threshold(np.array([0.1]), np.linspace(1, 2, 99), 0.01)
+    found = dataclasses.replace(found, probability=(1.0, -2.0), ranges_m=(10.0, 30.0), distances=((0.1,), (1.0, 2.0)))
+    assert Calibration.from_json(found.to_json()) == found
+    for text in ("", "{}", '{"threshold": 1}', "[]"):
+        with pytest.raises(ValueError, match="stored calibration is damaged .*: calibrate again"):
+            Calibration.from_json(text)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from emgait_ros.config import DecisionConfig
+from emgait_ros.gallery.calibration import Calibration
 from emgait_ros.gallery.decision import Decider, TrackState
 from emgait_ros.gallery.matcher import Matches
 from emgait_ros.samples import Modality, Status
@@ -274,3 +275,48 @@ def test_a_renamed_person_keeps_the_track():
         one(rules, state, ANNA)
     renamed = Matches(np.array([[0.5, 0.9]], np.float32), np.ones((1, 2), bool), np.array([1, 2]), ("Annabel", "Ben"))
     assert rules.decide([state], renamed, [Modality.BOTH], [True])[0].name == "Annabel"
+
+
+def calibration(threshold=0.6, probability=(20.0, -12.0)):
+    return Calibration(
+        threshold, 0.01, (0.0, 0.02), 1, 200, 0.9, (0.8, 0.95), 50, 0.95, min_margin=0.02, probability=probability
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "held", "threshold", "margin"),
+    [
+        (0.0, True, 0.6, 0.02),  # the gallery's own goes before the bundle's
+        (0.5, True, 0.5, 0.02),  # the user's before both
+        (0.0, False, 0.8, 0.05),
+    ],
+)
+def test_the_gallerys_calibration(option, held, threshold, margin):
+    rules = Decider(DecisionConfig(threshold=option), 0.8, 0.05, calibration() if held else None)
+    assert (rules.threshold, rules.min_margin) == (threshold, margin)
+    rules.calibrate(None)
+    assert rules.threshold == (option or 0.8)
+
+
+def test_probability_is_said_and_given():
+    rules = Decider(DecisionConfig(), 0.8, 0.05, calibration())
+    decision = settled(rules, [0.5, 0.9])
+    assert decision.probability == pytest.approx(1 / (1 + np.exp(20 * 0.5 - 12)))
+    assert decision.reason == "'Anna' at 0.50, threshold 0.60, margin 0.40, probability 88%"
+    assert np.isnan(settled(decider(), [0.5, 0.9]).probability)
+
+
+def test_weak_windows_count_as_half_and_are_said():
+    rules, state, told = decider(), TrackState(), []
+    for _ in range(6):
+        told += rules.decide([state], matches(ANNA), [Modality.BOTH], [True], weak=["dark images"])
+    assert [decision.status for decision in told] == [PENDING] * 5 + [KNOWN]
+    assert told[0].reason.startswith("0.5 of 3 windows agree on 'Anna'")
+    assert told[-1].reason.endswith("; weak window: dark images")
+
+
+def test_name_changes_are_counted():
+    rules, state = decider(), TrackState()
+    for row in [ANNA] * 3 + [BEN] * 3 + [NOBODY] * 3 + [ANNA] * 3:
+        one(rules, state, row)
+    assert rules.name_changes == 2  # Anna to Ben, Ben to nobody; a first name is no change

@@ -116,7 +116,9 @@ def test_splits_refused(gallery, numbers, new, said):
 
 def test_retention_removes_who_was_not_enrolled_again(gallery):
     with gallery._change() as connection:
-        connection.execute("UPDATE templates SET created_ns = created_ns - 40 * 86400 * 1000000000 WHERE identity_id = 1")
+        connection.execute(
+            "UPDATE templates SET created_ns = created_ns - 40 * 86400 * 1000000000 WHERE identity_id = 1"
+        )
     assert gallery.expire(0) == []
     assert gallery.expire(41) == []
     assert gallery.expire(30) == ["Anna"]
@@ -162,7 +164,10 @@ def test_a_file_of_the_first_layout_keeps_everything(tmp_path, monkeypatch):
     path = tmp_path / "gallery.db"
     first_layout(path, monkeypatch)
     with Gallery(path) as gallery:
-        assert [(p.identity_id, p.name, p.templates) for p in gallery.identities()] == [(1, "Anna", 1), (2, "Zoë '; --", 1)]
+        assert [(p.identity_id, p.name, p.templates) for p in gallery.identities()] == [
+            (1, "Anna", 1),
+            (2, "Zoë '; --", 1),
+        ]
         np.testing.assert_array_equal(gallery.templates_for(MODEL).embedding, embeddings(1, 9).repeat(2, axis=0))
         assert [entry.action for entry in gallery.audit()] == ["enroll"] * 3
         assert gallery.check() == []
