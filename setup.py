@@ -10,7 +10,9 @@ PACKAGE = "emgait_ros"
 def shared(folder: str) -> list[tuple[str, list[str]]]:
     """data_files entries that copy a folder of this repository to share/emgait_ros, sub-folders included."""
     parents = sorted({path.parent for path in Path(folder).rglob("*") if path.is_file()})
-    return [(f"share/{PACKAGE}/{parent}", [str(f) for f in sorted(parent.iterdir()) if f.is_file()]) for parent in parents]
+    return [
+        (f"share/{PACKAGE}/{parent}", [str(f) for f in sorted(parent.iterdir()) if f.is_file()]) for parent in parents
+    ]
 
 
 setup(

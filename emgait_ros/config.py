@@ -38,11 +38,25 @@ def option(
 class PairingConfig:
     """How a LiDAR cloud finds its image (``emgait_ros.pairing``)."""
 
-    cloud_offset_s: float = option(0.0, "Added to every cloud stamp: corrects a constant clock error.", unit="s", low=-10, high=10)
-    image_offset_s: float = option(0.0, "Added to every image stamp: corrects exposure or driver delay.", unit="s", low=-10, high=10)
-    max_dt_s: float = option(0.05, "Largest stamp difference of a pair; at 1.5 m/s 0.05 s is 7 cm of motion.", unit="s", low=0.001, high=1)
-    image_wait_s: float = option(0.04, "How long a cloud waits for a nearer image: one period of a 30 Hz camera and a bit.", unit="s", low=0, high=1)
-    image_silent_s: float = option(1.0, "Without an image for this long, clouds go on alone (flagged as LiDAR only).", unit="s", low=0.1, high=60)
+    cloud_offset_s: float = option(
+        0.0, "Added to every cloud stamp: corrects a constant clock error.", unit="s", low=-10, high=10
+    )
+    image_offset_s: float = option(
+        0.0, "Added to every image stamp: corrects exposure or driver delay.", unit="s", low=-10, high=10
+    )
+    max_dt_s: float = option(
+        0.05, "Largest stamp difference of a pair; at 1.5 m/s 0.05 s is 7 cm of motion.", unit="s", low=0.001, high=1
+    )
+    image_wait_s: float = option(
+        0.04,
+        "How long a cloud waits for a nearer image: one period of a 30 Hz camera and a bit.",
+        unit="s",
+        low=0,
+        high=1,
+    )
+    image_silent_s: float = option(
+        1.0, "Without an image for this long, clouds go on alone (flagged as LiDAR only).", unit="s", low=0.1, high=60
+    )
     buffer_s: float = option(1.0, "Images older than this are dropped.", unit="s", low=0.1, high=10)
 
 
@@ -51,11 +65,23 @@ class DetectorConfig:
     """What counts as a pedestrian in a cloud (``emgait_ros.perception``)."""
 
     min_range_m: float = option(1.0, "Nearer returns are mostly the robot itself.", unit="m", low=0, high=20)
-    max_range_m: float = option(55.0, "A bit over the 50 m that a person can be recognised at.", unit="m", low=5, high=200)
-    sensor_height_m: float = option(0.0, "Height of the LiDAR over the ground; 0: found from the cloud itself.", unit="m", low=0, high=10)
-    min_height_m: float = option(0.9, "Lowest visible height of a person: legs may be hidden by a car or a wall.", unit="m", low=0.3, high=2)
+    max_range_m: float = option(
+        55.0, "A bit over the 50 m that a person can be recognised at.", unit="m", low=5, high=200
+    )
+    sensor_height_m: float = option(
+        0.0, "Height of the LiDAR over the ground; 0: found from the cloud itself.", unit="m", low=0, high=10
+    )
+    min_height_m: float = option(
+        0.9, "Lowest visible height of a person: legs may be hidden by a car or a wall.", unit="m", low=0.3, high=2
+    )
     max_height_m: float = option(2.2, "Nobody is taller; poles, walls and trees are.", unit="m", low=1, high=3)
-    max_width_m: float = option(1.3, "Largest horizontal extent: a long stride seen from the side with swinging arms.", unit="m", low=0.3, high=3)
+    max_width_m: float = option(
+        1.3,
+        "Largest horizontal extent: a long stride seen from the side with swinging arms.",
+        unit="m",
+        low=0.3,
+        high=3,
+    )
     min_points: int = option(8, "Fewer returns say nothing about a gait; a person at 50 m has 15-25.", low=3, high=1000)
     min_score: float = option(0.5, "Detections the shape model trusts less are dropped.", low=0, high=1)
 
@@ -64,22 +90,46 @@ class DetectorConfig:
 class TrackerConfig:
     """How detections become tracks (``emgait_ros.tracking``)."""
 
-    gate_m: float = option(0.9, "A pedestrian moves at most 0.25 m in 0.1 s; the rest is cluster noise at 50 m.", unit="m", low=0.1, high=5)
+    gate_m: float = option(
+        0.9, "A pedestrian moves at most 0.25 m in 0.1 s; the rest is cluster noise at 50 m.", unit="m", low=0.1, high=5
+    )
     confirm_hits: int = option(4, "Detections before a track is believed: 0.4 s at 10 Hz.", low=1, high=50)
     max_coast_s: float = option(1.2, "How long a hidden pedestrian is followed blindly.", unit="s", low=0.1, high=10)
-    relink_s: float = option(2.0, "A pedestrian who reappears where a lost track must be by then gets its number back.", unit="s", low=0, high=30)
-    acceleration_m_s2: float = option(0.6, "Process noise of the constant-velocity model: more loses people who cross, less those who stop.", unit="m/s^2", low=0.1, high=10)
-    position_noise_m: float = option(0.06, "Measurement noise of a box centre up close; doubled at 30 m.", unit="m", low=0.01, high=1)
-    walking_speed_m_s: float = option(0.35, "Slower than this is standing: no gait to see, and poles never walk.", unit="m/s", low=0, high=2)
-    walking_distance_m: float = option(0.8, "A track has walked once it came this far from where it began.", unit="m", low=0, high=10)
+    relink_s: float = option(
+        2.0,
+        "A pedestrian who reappears where a lost track must be by then gets its number back.",
+        unit="s",
+        low=0,
+        high=30,
+    )
+    acceleration_m_s2: float = option(
+        0.6,
+        "Process noise of the constant-velocity model: more loses people who cross, less those who stop.",
+        unit="m/s^2",
+        low=0.1,
+        high=10,
+    )
+    position_noise_m: float = option(
+        0.06, "Measurement noise of a box centre up close; doubled at 30 m.", unit="m", low=0.01, high=1
+    )
+    walking_speed_m_s: float = option(
+        0.35, "Slower than this is standing: no gait to see, and poles never walk.", unit="m/s", low=0, high=2
+    )
+    walking_distance_m: float = option(
+        0.8, "A track has walked once it came this far from where it began.", unit="m", low=0, high=10
+    )
 
 
 @dataclass(frozen=True)
 class SampleConfig:
     """What is cut out for each pedestrian in each frame (``emgait_ros.perception.crops``)."""
 
-    points: int = option(128, "Points per sample, resampled; a fixed number keeps range from leaking identity.", low=16, high=4096)
-    crop_height_px: int = option(128, "Height of the crop; 128x64 is what gait networks are trained on.", unit="px", low=32, high=512)
+    points: int = option(
+        128, "Points per sample, resampled; a fixed number keeps range from leaking identity.", low=16, high=4096
+    )
+    crop_height_px: int = option(
+        128, "Height of the crop; 128x64 is what gait networks are trained on.", unit="px", low=32, high=512
+    )
     crop_width_px: int = option(64, "Width of the crop.", unit="px", low=16, high=512)
     crop_margin: float = option(0.1, "Margin around the projected 3D box, as a part of its height.", low=0, high=1)
 
@@ -90,13 +140,26 @@ class WindowConfig:
 
     min_samples: int = option(10, "Samples before the first embedding; the paper trains on 10 frames.", low=1, high=200)
     max_samples: int = option(30, "Samples a window keeps: about three strides at 10 Hz.", low=1, high=300)
-    max_gap_s: float = option(1.5, "A longer hole in a track clears its window: it may be somebody else.", unit="s", low=0.1, high=30)
+    max_gap_s: float = option(
+        1.5, "A longer hole in a track clears its window: it may be somebody else.", unit="s", low=0.1, high=30
+    )
     min_points: int = option(8, "Samples with fewer LiDAR returns are left out.", low=1, high=1000)
-    min_crop_height_px: float = option(16.0, "Crops smaller than this in the camera image are not used.", unit="px", low=1, high=1000)
-    weak_points: int = option(20, "Windows with fewer LiDAR returns a sample count as half a vote: 50 m away only 15-25 are left.", low=1, high=1000)
-    weak_brightness: float = option(30.0, "Windows whose crops are darker (0-255) count as half a vote: night.", low=0, high=255)
+    min_crop_height_px: float = option(
+        16.0, "Crops smaller than this in the camera image are not used.", unit="px", low=1, high=1000
+    )
+    weak_points: int = option(
+        20,
+        "Windows with fewer LiDAR returns a sample count as half a vote: 50 m away only 15-25 are left.",
+        low=1,
+        high=1000,
+    )
+    weak_brightness: float = option(
+        30.0, "Windows whose crops are darker (0-255) count as half a vote: night.", low=0, high=255
+    )
     require_moving: bool = option(True, "Only walking people show a gait.")
-    keep_s: float = option(3.0, "A track that left the view can still be enrolled for this long.", unit="s", low=0, high=60)
+    keep_s: float = option(
+        3.0, "A track that left the view can still be enrolled for this long.", unit="s", low=0, high=60
+    )
     max_tracks: int = option(200, "Windows kept at most; the longest unseen go first.", low=1, high=10000)
 
 
@@ -106,30 +169,60 @@ class DecisionConfig:
 
     threshold: float = option(0.0, "Largest accepted distance; 0: the bundle's own calibrated threshold.", low=0)
     min_margin: float = option(0.0, "Smallest lead over the second identity; 0: the bundle's own.", low=0)
-    agree_windows: int = option(3, "Windows in a row that must agree before a name is given or changed.", low=1, high=100)
+    agree_windows: int = option(
+        3, "Windows in a row that must agree before a name is given or changed.", low=1, high=100
+    )
     candidates: int = option(3, "Nearest identities listed with each result.", low=1, high=100)
-    templates_per_identity: int = option(3, "A person's distance is the mean of this many of their nearest templates.", low=1, high=50)
-    hysteresis: float = option(1.1, "A name once given is kept up to this many times the threshold: no flicker at the limit.", low=1, high=2)
-    one_sensor_factor: float = option(0.85, "Threshold factor for windows of LiDAR or camera alone: it is calibrated on both.", low=0.1, high=1)
+    templates_per_identity: int = option(
+        3, "A person's distance is the mean of this many of their nearest templates.", low=1, high=50
+    )
+    hysteresis: float = option(
+        1.1, "A name once given is kept up to this many times the threshold: no flicker at the limit.", low=1, high=2
+    )
+    one_sensor_factor: float = option(
+        0.85, "Threshold factor for windows of LiDAR or camera alone: it is calibrated on both.", low=0.1, high=1
+    )
 
 
 @dataclass(frozen=True)
 class GalleryConfig:
     """Where identities live (``emgait_ros.gallery``)."""
 
-    path: str = option("~/.local/share/emgait/gallery.db", "SQLite file, created with mode 0600: templates are biometric data.")
-    key_file: str = option("", "File with the key the gallery is encrypted with (mode 0600); empty: the environment variable EMGAIT_GALLERY_KEY, or plain.")
-    keep_days: float = option(0.0, "People whose newest template is older are deleted when the gallery is opened; 0: kept for ever.", unit="d", low=0, high=36500)
-    threads: int = option(1, "CPU threads that compare with the templates; more pays from some ten thousand templates on.", low=1, high=16)
+    path: str = option(
+        "~/.local/share/emgait/gallery.db", "SQLite file, created with mode 0600: templates are biometric data."
+    )
+    key_file: str = option(
+        "",
+        "File with the key the gallery is encrypted with (mode 0600); empty: the environment variable EMGAIT_GALLERY_KEY, or plain.",
+    )
+    keep_days: float = option(
+        0.0,
+        "People whose newest template is older are deleted when the gallery is opened; 0: kept for ever.",
+        unit="d",
+        low=0,
+        high=36500,
+    )
+    threads: int = option(
+        1, "CPU threads that compare with the templates; more pays from some ten thousand templates on.", low=1, high=16
+    )
 
 
 @dataclass(frozen=True)
 class EnrollmentConfig:
     """What a walk must be like to become a template (``emgait_ros.recognition``)."""
 
-    min_points: int = option(12, "Median LiDAR returns a sample; with fewer, templates hold more noise than gait.", low=1, high=1000)
-    min_straightness: float = option(0.5, "Distance gained over length of the path: milling about is no walk.", low=0, high=1)
-    consistent_factor: float = option(1.5, "A known person's new walk within this many thresholds of their templates needs no confirmation.", low=1, high=10)
+    min_points: int = option(
+        12, "Median LiDAR returns a sample; with fewer, templates hold more noise than gait.", low=1, high=1000
+    )
+    min_straightness: float = option(
+        0.5, "Distance gained over length of the path: milling about is no walk.", low=0, high=1
+    )
+    consistent_factor: float = option(
+        1.5,
+        "A known person's new walk within this many thresholds of their templates needs no confirmation.",
+        low=1,
+        high=10,
+    )
 
 
 @dataclass(frozen=True)
@@ -137,10 +230,21 @@ class EngineConfig:
     """Which network runs, and on what (``emgait_ros.inference``)."""
 
     bundle: str = option("", "Folder of a model bundle; empty: the one shipped with the package.")
-    backend: str = option("auto", "Inference backend; auto takes the best available and says which.", choices=("auto", "onnxruntime", "tensorrt", "torch"))
+    backend: str = option(
+        "auto",
+        "Inference backend; auto takes the best available and says which.",
+        choices=("auto", "onnxruntime", "tensorrt", "torch"),
+    )
     threads: int = option(1, "CPU threads of the inference backend: the sensors need the other cores.", low=1, high=64)
-    precision: str = option("fp32", "Precision of TensorRT engines; the other backends run FP32.", choices=("fp32", "fp16"))
-    max_batch: int = option(16, "Pedestrians per run of the network; more are split. Bounds memory and the TensorRT profile.", low=1, high=256)
+    precision: str = option(
+        "fp32", "Precision of TensorRT engines; the other backends run FP32.", choices=("fp32", "fp16")
+    )
+    max_batch: int = option(
+        16,
+        "Pedestrians per run of the network; more are split. Bounds memory and the TensorRT profile.",
+        low=1,
+        high=256,
+    )
 
 
 @dataclass(frozen=True)
@@ -169,11 +273,17 @@ class TrackerTopicsConfig:
     """Topics, frames and QoS of the pedestrian_tracker node."""
 
     cloud: str = option("/lidar/points", "sensor_msgs/PointCloud2, frame with z up (REP-103).")
-    image: str = option("/camera/image", "sensor_msgs/Image, or CompressedImage when image_compressed is set; empty: LiDAR only.")
+    image: str = option(
+        "/camera/image", "sensor_msgs/Image, or CompressedImage when image_compressed is set; empty: LiDAR only."
+    )
     camera_info: str = option("/camera/camera_info", "sensor_msgs/CameraInfo of that image.")
     image_compressed: bool = option(False, "The image topic carries sensor_msgs/CompressedImage (JPEG or PNG).")
-    reliability: str = option("best_effort", "QoS reliability of the sensor subscriptions.", choices=("best_effort", "reliable"))
-    depth: int = option(1, "Queue depth of the cloud subscription: 1 is latest wins; deeper queues deliver old data.", low=1, high=100)
+    reliability: str = option(
+        "best_effort", "QoS reliability of the sensor subscriptions.", choices=("best_effort", "reliable")
+    )
+    depth: int = option(
+        1, "Queue depth of the cloud subscription: 1 is latest wins; deeper queues deliver old data.", low=1, high=100
+    )
     output_depth: int = option(5, "Queue depth of what the node publishes.", low=1, high=100)
 
 
@@ -181,9 +291,13 @@ class TrackerTopicsConfig:
 class CameraConfig:
     """Where the camera sits, when TF does not say."""
 
-    T_camera_lidar: tuple[float, ...] = option((), "LiDAR to camera optical frame, 4x4 row-major (16 numbers); empty: looked up in TF.", unit="m")
+    T_camera_lidar: tuple[float, ...] = option(
+        (), "LiDAR to camera optical frame, 4x4 row-major (16 numbers); empty: looked up in TF.", unit="m"
+    )
     overlay: bool = option(False, "Publish ~/overlay: the image with boxes, projected points and |dt|.")
-    overlay_rate_hz: float = option(2.0, "How often the overlay is drawn at most: it costs a copy of the image.", unit="Hz", low=0.1, high=30)
+    overlay_rate_hz: float = option(
+        2.0, "How often the overlay is drawn at most: it costs a copy of the image.", unit="Hz", low=0.1, high=30
+    )
 
 
 @dataclass(frozen=True)
@@ -206,9 +320,17 @@ class TrackerNodeConfig(SensingConfig):
 class RecognizerTopicsConfig:
     """Topics and QoS of the gait_recognizer node."""
 
-    pedestrians: str = option("/pedestrian_tracker/pedestrians", "emgait_msgs/PedestrianArray, from our tracker or yours.")
-    reliability: str = option("reliable", "QoS reliability of that subscription; best_effort for a publisher that offers no more.", choices=("best_effort", "reliable"))
-    depth: int = option(10, "Queue depth of that subscription: the worker drains it, latest wins after that.", low=1, high=100)
+    pedestrians: str = option(
+        "/pedestrian_tracker/pedestrians", "emgait_msgs/PedestrianArray, from our tracker or yours."
+    )
+    reliability: str = option(
+        "reliable",
+        "QoS reliability of that subscription; best_effort for a publisher that offers no more.",
+        choices=("best_effort", "reliable"),
+    )
+    depth: int = option(
+        10, "Queue depth of that subscription: the worker drains it, latest wins after that.", low=1, high=100
+    )
     output_depth: int = option(5, "Queue depth of what the node publishes.", low=1, high=100)
 
 
@@ -250,12 +372,14 @@ def with_options(config: Any, values: dict[str, Any]) -> Any:
 def check_option(name: str, value: Any, default: Any, metadata: dict[str, Any]) -> None:
     """Raise ``ValueError`` with a full sentence unless ``value`` is allowed for this option."""
     number = isinstance(default, (int, float)) and not isinstance(default, bool)
-    if number and isinstance(value, bool) or not isinstance(value, _accepted_types(default)):
+    if (number and isinstance(value, bool)) or not isinstance(value, _accepted_types(default)):
         raise ValueError(f"parameter '{name}' is {value!r}: expected {type(default).__name__}")
     unit = f" {metadata['unit']}" if metadata.get("unit") else ""
     low, high = metadata.get("low"), metadata.get("high")
     if number and ((low is not None and not value >= low) or (high is not None and not value <= high)):
-        raise ValueError(f"parameter '{name}' is {value}{unit}: allowed is {low} to {'any' if high is None else high}{unit}")
+        raise ValueError(
+            f"parameter '{name}' is {value}{unit}: allowed is {low} to {'any' if high is None else high}{unit}"
+        )
     choices = metadata.get("choices")
     if choices and value not in choices:
         raise ValueError(f"parameter '{name}' is '{value}': allowed are {', '.join(choices)}")

@@ -11,7 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # Before rclpy, numpy or onnxruntime are imported: they read these once.
 os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 101)))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):  # Jazzy reads the first, Kilted the second
+for name in (
+    "FASTRTPS_DEFAULT_PROFILES_FILE",
+    "FASTDDS_DEFAULT_PROFILES_FILE",
+):  # Jazzy reads the first, Kilted the second
     os.environ[name] = str(ROOT / "config" / "fastdds_shm.xml")
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")

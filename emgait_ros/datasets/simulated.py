@@ -86,7 +86,9 @@ def plan_protocol(
     return plan
 
 
-def generate(plan: Sequence[PlannedWalk], folder: Path, seed: int, preprocessing: Preprocessing, workers: int = 2) -> None:
+def generate(
+    plan: Sequence[PlannedWalk], folder: Path, seed: int, preprocessing: Preprocessing, workers: int = 2
+) -> None:
     """Write a set; files that are there already from the same plan are kept, so an interrupted run goes on.
 
     Args:
@@ -108,7 +110,11 @@ def generate(plan: Sequence[PlannedWalk], folder: Path, seed: int, preprocessing
     folder.mkdir(parents=True, exist_ok=True)
     _describe(folder, plan, seed, preprocessing)
     sample = SampleConfig(preprocessing.points, preprocessing.crop_height, preprocessing.crop_width)
-    tasks = [(_file(folder, name), walks, seed, sample) for name, walks in people.items() if not _file(folder, name).is_file()]
+    tasks = [
+        (_file(folder, name), walks, seed, sample)
+        for name, walks in people.items()
+        if not _file(folder, name).is_file()
+    ]
     if not tasks:
         return
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:  # spawn: the caller may hold threads of torch
@@ -188,7 +194,9 @@ def load_simulated(
     made = (description.get("crop"), description.get("points"))
     wanted = ([preprocessing.crop_height, preprocessing.crop_width], preprocessing.points)
     if made != wanted:
-        raise ValueError(f"{folder} holds crops and points of {made}, the network takes {wanted}: generate the set anew")
+        raise ValueError(
+            f"{folder} holds crops and points of {made}, the network takes {wanted}: generate the set anew"
+        )
     paths = sorted(folder.glob("identity_*.npz"))
     if "plan" in description:
         paths = [_file(folder, name) for name in sorted({entry[0] for entry in description["plan"]})]
@@ -205,7 +213,9 @@ def load_simulated(
     return SequenceSet(start=start, **whole)
 
 
-def _read_person(path: Path, preprocessing: Preprocessing, crop_size: tuple[int, int] | None) -> dict[str, NDArray[Any]]:
+def _read_person(
+    path: Path, preprocessing: Preprocessing, crop_size: tuple[int, int] | None
+) -> dict[str, NDArray[Any]]:
     """Arrays of one person, named as in ``SequenceSet``, and ``lengths`` of the sequences."""
     try:
         file = WalkFile.read(path)
@@ -234,7 +244,9 @@ def _read_person(path: Path, preprocessing: Preprocessing, crop_size: tuple[int,
     uneven = [name for name in FRAME_FIELDS if len(found[name]) != frames]
     uneven += [name for name in SEQUENCE_FIELDS if len(found[name]) != len(lengths)]
     if uneven or not lengths.all():
-        raise ValueError(f"{path} is damaged: {', '.join(uneven) or 'a sequence'} does not fit its {frames} samples; remove it and generate the set again")
+        raise ValueError(
+            f"{path} is damaged: {', '.join(uneven) or 'a sequence'} does not fit its {frames} samples; remove it and generate the set again"
+        )
     return found
 
 

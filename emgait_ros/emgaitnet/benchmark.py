@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,18 +84,14 @@ def run_benchmark(config: ModelBenchmark, progress: Progress) -> dict[str, Any]:
         progress("opening the engines", 0.2)
         network = load_network(bundle)
         engine = EngineConfig(threads=config.threads, max_batch=64)
-        encoders = {
-            name: GaitEncoder(bundle, EngineConfig(**{**vars(engine), "backend": name})) for name in BACKENDS
-        }
+        encoders = {name: GaitEncoder(bundle, EngineConfig(**{**vars(engine), "backend": name})) for name in BACKENDS}
         tower = _tower_engine(network, Path(scratch), config.threads)
         results = []
         people = sorted(set(config.people))
         for turn, count in enumerate(people):
             contest = _Contest(network, encoders, tower, count, config)
             span = (0.3 + 0.7 * turn / len(people), 0.7 / len(people))
-            results.append(
-                contest.measure(plain=turn == 0, progress=lambda text, part, s=span: progress(text, s[0] + part * s[1]))
-            )
+            results.append(contest.measure(plain=turn == 0, progress=partial(_within, progress, span)))
     return _summary(config, bundle, network, results)
 
 
@@ -122,6 +119,11 @@ def _tower_engine(network: EMGaitNet, folder: Path, threads: int) -> OnnxRuntime
     crops = random_samples(network.config, 2)["crops"]
     export_graph(semantics.image, {"crops": crops}, path, ("clip_features",))
     return OnnxRuntimeEngine(path, threads)
+
+
+def _within(progress: Callable[[str, float], None], span: tuple[float, float], text: str, part: float) -> None:
+    """Report progress of a part of the whole."""
+    progress(text, span[0] + part * span[1])
 
 
 class _Contest:
@@ -162,7 +164,7 @@ class _Contest:
         """What takes turns, by name."""
         found: dict[str, Contestant] = {"torch plain": self.plain} if plain else {}
         for backend in BACKENDS:
-            found[f"{backend} stream"] = lambda backend=backend: self.stream(backend)
+            found[f"{backend} stream"] = partial(self.stream, backend)
             found[f"{backend} sequence head"] = self._head(backend)
         if self.tower is not None:
             crops = {"crops": self.crops.numpy()}
@@ -188,7 +190,9 @@ class _Contest:
         for turn in range(self.config.rounds):
             order = list(contestants)[:: 1 if turn % 2 == 0 else -1]
             for step, name in enumerate(order):
-                progress(f"{self.people} in view, round {turn + 1}: {name}", (turn + step / len(order)) / self.config.rounds)
+                progress(
+                    f"{self.people} in view, round {turn + 1}: {name}", (turn + step / len(order)) / self.config.rounds
+                )
                 start = time.perf_counter()
                 contestants[name]()
                 taken[name].append(1e3 * (time.perf_counter() - start))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -33,7 +34,7 @@ def crop_colour(sequence: Sequence) -> Float64:
     height, width = crops.shape[1:3]
     middle = crops[:, :, width // 3 : 2 * width // 3].astype(np.float64)
     rows = [0, int(0.25 * height), int(0.55 * height), height]
-    return np.concatenate([middle[:, a:b].mean(axis=(0, 1, 2)) for a, b in zip(rows[:-1], rows[1:], strict=True)])
+    return np.concatenate([middle[:, a:b].mean(axis=(0, 1, 2)) for a, b in itertools.pairwise(rows)])
 
 
 BASELINES: dict[str, Callable[[Sequence], Float64]] = {

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -173,11 +174,11 @@ def _take_turns(
     for turn in range(config.rounds + 1):
         probes = make_probes(config.probes)
         joined = probes.reshape(len(probes), -1)
-        calls = {
-            "index_ms": lambda probes=probes: index.nearest(probes, config.nearest),
-            "numpy_ms": lambda probes=probes: exhaustive.nearest(probes, config.nearest),
-            "faiss_ms": lambda joined=joined: flat.search(joined, config.nearest),
-            "floor_ms": lambda: _read(words),
+        calls: dict[str, Callable[[], Any]] = {
+            "index_ms": partial(index.nearest, probes, config.nearest),
+            "numpy_ms": partial(exhaustive.nearest, probes, config.nearest),
+            "faiss_ms": partial(flat.search, joined, config.nearest),
+            "floor_ms": partial(_read, words),
         }
         for name, call in calls.items():
             began = time.perf_counter()

@@ -7,6 +7,7 @@ whose walks are used must not be enrolled (strangers), or not with these walks (
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +76,7 @@ def embed_tracks(
 
 def _split(features: list[Any], pieces: int) -> list[list[Any]]:
     bounds = np.linspace(0, len(features), pieces + 1).astype(int)
-    return [features[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [features[start:end] for start, end in itertools.pairwise(bounds)]
 
 
 def _batch(data: SequenceSet, rows: Int64) -> FrameBatch:

@@ -209,7 +209,7 @@ class TemplateIndex:
             self._pool.shutdown()
             self._pool = None
 
-    def _map(self, function, count: int) -> Iterator:  # type: ignore[no-untyped-def,type-arg]
+    def _map(self, function, count: int) -> Iterator:  # type: ignore[no-untyped-def]
         return self._pool.map(function, range(count)) if self._pool is not None else map(function, range(count))
 
     def _scan(self, values: NDArray, terms: Float32, blocks: int, out: Float32) -> None:

@@ -122,7 +122,7 @@ class Matcher:
         for _, _, embedding, _ in people:
             self._check_shape(*embedding.shape[1:])
         if self._index is None or not len(self._index):
-            self._index = TemplateIndex(*people[0][2].shape[1:], self._threads)
+            self._index = TemplateIndex(people[0][2].shape[1], people[0][2].shape[2], self._threads)
         counts = [len(embedding) for _, _, embedding, _ in people]
         first, columns = len(self._index), len(self._identity_ids)
         self._index.append(np.concatenate([embedding for _, _, embedding, _ in people]))

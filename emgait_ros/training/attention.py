@@ -30,6 +30,10 @@ class PlainAttention(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func is F.scaled_dot_product_attention and len(args) <= 3 and set(kwargs) <= {"attn_mask", "query", "key", "value"}:
+        if (
+            func is F.scaled_dot_product_attention
+            and len(args) <= 3
+            and set(kwargs) <= {"attn_mask", "query", "key", "value"}
+        ):
             return plain_attention(*args, **kwargs)
         return func(*args, **kwargs)

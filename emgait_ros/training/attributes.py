@@ -33,7 +33,15 @@ def _facts(walker: Walker) -> Float64:
     bone = Body.load().bone
     motion = walker.gait.coefficients  # (B, 3, H + 1) complex, rad
     shape = walker.shape
-    facts = [walker.stature_m, shape.gender, shape.muscle, shape.weight, shape.proportions, walker.gait.period_s, walker.speed_m_s]
+    facts = [
+        walker.stature_m,
+        shape.gender,
+        shape.muscle,
+        shape.weight,
+        shape.proportions,
+        walker.gait.period_s,
+        walker.speed_m_s,
+    ]
     for joint in SWINGING:
         both = motion[[bone[f"Left{joint}"], bone[f"Right{joint}"]], FORWARD]
         facts += [both[:, 0].real.mean(), np.abs(both[:, 1]).mean(), np.abs(both[:, 2]).mean()]

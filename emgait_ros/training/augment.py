@@ -79,9 +79,7 @@ def vary_crops(crops: Tensor, mirrored: Tensor, config: AugmentConfig, generator
         align_corners=False,
     ).unflatten(0, (sequences, frames))
     each = (sequences, 1, 3, 1, 1)
-    gain = 1 + config.colour * (
-        _normal((sequences, 1, 1, 1, 1), generator) + 0.6 * _normal(each, generator)
-    )
+    gain = 1 + config.colour * (_normal((sequences, 1, 1, 1, 1), generator) + 0.6 * _normal(each, generator))
     offset = 0.4 * config.colour * (_normal((sequences, 1, 1, 1, 1), generator) + 0.5 * _normal(each, generator))
     flicker = 0.02 * _normal((sequences, frames, 1, 1, 1), generator)
     coloured = moved * gain + offset + flicker
@@ -96,7 +94,9 @@ def _crop_transforms(
     """(B, T, 2, 3) output to input coordinates in -1..1: one shift and scale a sequence, a little more a frame."""
     scale = 1 + config.scale * _normal((sequences, 1), generator)
     aspect = 1 + 0.3 * config.scale * _normal((sequences, 1), generator)
-    shift = 2 * config.shift * (_normal((sequences, 1, 2), generator) + 0.3 * _normal((sequences, frames, 2), generator))
+    shift = (
+        2 * config.shift * (_normal((sequences, 1, 2), generator) + 0.3 * _normal((sequences, frames, 2), generator))
+    )
     sign = 1.0 - 2.0 * mirrored.float()[:, None]
     transforms = torch.zeros(sequences, frames, 2, 3)
     transforms[:, :, 0, 0] = sign * scale * aspect

@@ -66,7 +66,9 @@ def describe(identity: int, walk: int, condition: str, seed: int) -> Description
     )
     regions = dict(zip(walker_regions(), walker.appearance.colors, strict=False))
     return Description(
-        build=" ".join(filter(None, (_stature(walker), _weight(walker), "woman" if walker.shape.gender > 0.5 else "man"))),
+        build=" ".join(
+            filter(None, (_stature(walker), _weight(walker), "woman" if walker.shape.gender > 0.5 else "man"))
+        ),
         top=colour_name(regions["torso"]),
         legs=colour_name(regions["shank"]),
         shoes=colour_name(regions["foot"]),
@@ -101,7 +103,12 @@ def whole_caption(words: Description, view_deg: float) -> str:
 
 def part_caption(words: Description, part: str) -> str:
     """One part of the body (one of ``PARTS_OF_BODY``)."""
-    worn = {"arms": f" in a {words.top} top", "torso": f" in a {words.top} top", "legs": f" in {words.legs} trousers", "feet": f" in {words.shoes} shoes"}
+    worn = {
+        "arms": f" in a {words.top} top",
+        "torso": f" in a {words.top} top",
+        "legs": f" in {words.legs} trousers",
+        "feet": f" in {words.shoes} shoes",
+    }
     return f"A photo of the {part} of a {words.build}{worn.get(part, '')}"
 
 

@@ -64,7 +64,9 @@ def _table(measured: dict[str, Any]) -> str:
     lines = ["| | " + " | ".join(columns) + " | mAP | mINP | EER |", "|---" * (len(columns) + 4) + "|"]
     for name, figures in measured.items():
         cells = [f"{v[0]:.1f} ({v[1]:.0f}-{v[2]:.0f})" for v in (figures["rank1"][column] for column in columns)]
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {figures['mAP']} | {figures['mINP']} | {figures['EER']} |")
+        lines.append(
+            f"| {name} | " + " | ".join(cells) + f" | {figures['mAP']} | {figures['mINP']} | {figures['EER']} |"
+        )
     return "\n".join(lines)
 
 

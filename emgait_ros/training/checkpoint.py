@@ -44,7 +44,9 @@ def save_checkpoint(path: Path, network: nn.Module, optimiser: Adam, step: int, 
         os.replace(unfinished, path)
     except (OSError, SafetensorError) as error:
         unfinished.unlink(missing_ok=True)
-        raise OSError(f"the checkpoint {path} could not be written ({error}): is the disk full? The one before it is kept") from error
+        raise OSError(
+            f"the checkpoint {path} could not be written ({error}): is the disk full? The one before it is kept"
+        ) from error
 
 
 def load_checkpoint(path: Path, network: nn.Module, optimiser: Adam, recipe: dict[str, Any]) -> int:
@@ -62,7 +64,9 @@ def load_checkpoint(path: Path, network: nn.Module, optimiser: Adam, recipe: dic
     own = learnt_state(network)
     found = {name[len("model.") :]: value for name, value in tensors.items() if name.startswith("model.")}
     if set(own) != set(found):
-        raise ValueError(f"{path} does not hold the weights of this network: {sorted(set(own) ^ set(found))[:3]} differ")
+        raise ValueError(
+            f"{path} does not hold the weights of this network: {sorted(set(own) ^ set(found))[:3]} differ"
+        )
     network.load_state_dict(found, strict=False)
     for name, parameter in network.named_parameters():
         if f"first.{name}" in tensors:
@@ -88,7 +92,9 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         with safe_open(str(path), framework="pt") as file:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
-                raise ValueError(f"{path} is no checkpoint of emgait train: its format is {header.get('format')!r}, expected '{FORMAT}'")
+                raise ValueError(
+                    f"{path} is no checkpoint of emgait train: its format is {header.get('format')!r}, expected '{FORMAT}'"
+                )
             return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged ({error}): delete it and start again") from error
@@ -112,4 +118,6 @@ def _check_recipe(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> 
         if isinstance(one, dict) and isinstance(other, dict):
             inner = next(k for k in sorted(set(one) | set(other)) if one.get(k) != other.get(k))
             key, one, other = f"{key}.{inner}", one.get(inner), other.get(inner)
-        raise ValueError(f"{path} is of another recipe: {key} was {one!r} and is now {other!r}; undo that or start without --resume")
+        raise ValueError(
+            f"{path} is of another recipe: {key} was {one!r} and is now {other!r}; undo that or start without --resume"
+        )

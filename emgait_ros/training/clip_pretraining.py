@@ -50,11 +50,21 @@ def pretrain_clip(config: TrainingConfig, data: SequenceSet, path: Path) -> Clip
     torch.manual_seed(config.seed)
     recipe = config.clip
     clip = build_clip(config.model.clip, load_pretrained=False).train().requires_grad_(True)
-    optimiser = torch.optim.AdamW(clip.parameters(), lr=recipe.learning_rate, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.learning_rate, total_steps=recipe.steps, pct_start=0.1)
+    optimiser = torch.optim.AdamW(
+        clip.parameters(), lr=recipe.learning_rate, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.98)
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.learning_rate, total_steps=recipe.steps, pct_start=0.1
+    )
     words: dict[int, Description] = {}
     kept: list[tuple[float, float]] = []
-    columns = (TextColumn("CLIP"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[figures]}"))
+    columns = (
+        TextColumn("CLIP"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
     with Progress(*columns) as progress:
         bar = progress.add_task("", total=recipe.steps, figures="")
         for step in range(recipe.steps):
@@ -87,7 +97,9 @@ def contrastive_loss(clip: CLIP, images: Tensor, texts: list[str]) -> tuple[Tens
     distinct = sorted(set(texts))
     number = torch.tensor([distinct.index(text) for text in texts])
     size = tuple(clip.visual.image_size)
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD))
+    mean, std = (
+        torch.tensor(v).view(1, 3, 1, 1) for v in (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+    )
     image = F.normalize(clip.visual((resize(images, size) - mean) / std), dim=-1)
     text = clip.encode_text(_tokenizer(clip.context_length)(distinct), normalize=True)
     similarity = image @ text.t() * clip.logit_scale.exp().clamp(max=1 / SMALLEST_TEMPERATURE)  # (B, distinct)
@@ -103,7 +115,9 @@ def _tokenizer(context_length: int) -> open_clip.SimpleTokenizer:
     return open_clip.SimpleTokenizer(context_length=context_length)
 
 
-def _draw(config: TrainingConfig, data: SequenceSet, words: dict[int, Description], step: int) -> tuple[Tensor, list[str]]:
+def _draw(
+    config: TrainingConfig, data: SequenceSet, words: dict[int, Description], step: int
+) -> tuple[Tensor, list[str]]:
     """One batch: pictures of drawn frames, whole or cut to the part their caption speaks of."""
     rng = np.random.default_rng((config.seed, 5, step))
     images, texts = [], []

@@ -35,7 +35,9 @@ class PeopleConfig:
 
     def __post_init__(self) -> None:
         if min(self.identities, self.walks, self.sequences, self.frames) < 1 or self.first_identity < 0:
-            raise ValueError("people need at least one identity, walk, sequence and frame, and a first_identity of 0 or more")
+            raise ValueError(
+                "people need at least one identity, walk, sequence and frame, and a first_identity of 0 or more"
+            )
         if len(self.ranges_m) != 2 or not 1.0 <= self.ranges_m[0] <= self.ranges_m[1]:
             raise ValueError(f"ranges_m is {self.ranges_m}: expected nearest and farthest, at least 1 m")
 
@@ -91,7 +93,9 @@ class AugmentConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"augment.{name} is {getattr(self, name)}: expected a share between 0 and 1")
         if self.drop_image + self.drop_points > 1:
-            raise ValueError("augment.drop_image and drop_points add up to more than 1: a sequence keeps at least one modality")
+            raise ValueError(
+                "augment.drop_image and drop_points add up to more than 1: a sequence keeps at least one modality"
+            )
 
 
 @dataclass(frozen=True)
@@ -201,11 +205,18 @@ class TrainingConfig:
         if self.points_frame not in POINTS_FRAMES:
             raise ValueError(f"points_frame is '{self.points_frame}': expected {', '.join(POINTS_FRAMES)}")
         if self.augment.mirror and self.points_frame == "sensor":
-            raise ValueError("augment.mirror needs points_frame 'ray' or 'heading': in the sensor's axes points cannot be mirrored with the crop")
+            raise ValueError(
+                "augment.mirror needs points_frame 'ray' or 'heading': in the sensor's axes points cannot be mirrored with the crop"
+            )
         sets = {"train": self.train, "calibrate": self.calibrate, "test": self.test}
         for (one, a), (other, b) in ((x, y) for x in sets.items() for y in sets.items() if x[0] < y[0]):
-            if a.first_identity < b.first_identity + b.identities and b.first_identity < a.first_identity + a.identities:
-                raise ValueError(f"the identities of {one} and {other} overlap: results on people trained on mean nothing")
+            if (
+                a.first_identity < b.first_identity + b.identities
+                and b.first_identity < a.first_identity + a.identities
+            ):
+                raise ValueError(
+                    f"the identities of {one} and {other} overlap: results on people trained on mean nothing"
+                )
 
     @property
     def run_folder(self) -> Path:
@@ -233,7 +244,9 @@ def load_training_config(path: str | Path) -> TrainingConfig:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path} is missing: give the YAML file of a recipe, such as config/training/emgait-sim.yaml") from None
+        raise FileNotFoundError(
+            f"{path} is missing: give the YAML file of a recipe, such as config/training/emgait-sim.yaml"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not YAML: {error}") from error
     if not isinstance(values, dict):
@@ -250,7 +263,9 @@ def build(kind: type, values: dict[str, Any], prefix: str) -> Any:
     fields = {item.name: item for item in dataclasses.fields(kind)}
     unknown = sorted(set(values) - set(fields))
     if unknown:
-        raise ValueError(f"unknown key '{prefix}{unknown[0]}': known are {', '.join(sorted(prefix + name for name in fields))}")
+        raise ValueError(
+            f"unknown key '{prefix}{unknown[0]}': known are {', '.join(sorted(prefix + name for name in fields))}"
+        )
     if kind is TrainingConfig and "name" not in values:
         raise ValueError("the key 'name' is missing: it names the run and the bundle")
     defaults = kind() if kind is not TrainingConfig else TrainingConfig(name=str(values["name"]))

@@ -66,7 +66,9 @@ def whole_sequences(data: SequenceSet, frames: int | None = None) -> list[Int64]
     return [np.arange(start, end) for start, end in zip(data.start[:-1], ends, strict=True)]
 
 
-def calibrate(network: EMGaitNet, data: SequenceSet, config: CalibrationConfig, precision: str = "fp32") -> DecisionLimits:
+def calibrate(
+    network: EMGaitNet, data: SequenceSet, config: CalibrationConfig, precision: str = "fp32"
+) -> DecisionLimits:
     """Threshold and margin for windows and templates as the live recognizer makes them.
 
     Galleries of ``config.gallery_size`` people are drawn again and again; each enrols one walk 0 (the whole window and
@@ -81,13 +83,18 @@ def calibrate(network: EMGaitNet, data: SequenceSet, config: CalibrationConfig, 
     """
     names = np.unique(data.identity)
     if len(names) < 2 * config.gallery_size:
-        raise ValueError(f"calibration data holds {len(names)} people: galleries of {config.gallery_size} need at least {2 * config.gallery_size}")
+        raise ValueError(
+            f"calibration data holds {len(names)} people: galleries of {config.gallery_size} need at least {2 * config.gallery_size}"
+        )
     enrolments = [int(np.flatnonzero((data.identity == name) & (data.walk == 0))[0]) for name in names]
     probes = np.flatnonzero(data.walk != 0)
     templates = [_pieces(data, number) for number in enrolments]
-    windows = [_windows(data, number) for number in probes]
+    windows = [_windows(data, int(number)) for number in probes]
     embedding = embed(network, data, [w for group in (*templates, *windows) for w in group], precision)
-    template_groups, probe_groups = _grouped(embedding, templates), _grouped(embedding[sum(map(len, templates)) :], windows)
+    template_groups, probe_groups = (
+        _grouped(embedding, templates),
+        _grouped(embedding[sum(map(len, templates)) :], windows),
+    )
     distance = _track_distances(template_groups, probe_groups)  # (probes, people)
     return _limits(distance, np.searchsorted(names, data.identity[probes]), config)
 
@@ -144,7 +151,9 @@ def _windows(data: SequenceSet, sequence: int) -> list[Int64]:
 def _pieces(data: SequenceSet, sequence: int) -> list[Int64]:
     """The newest full window and its equal pieces, as enrolment stores them."""
     live = WindowConfig()
-    frames = np.arange(max(int(data.start[sequence]), int(data.start[sequence + 1]) - live.max_samples), int(data.start[sequence + 1]))
+    frames = np.arange(
+        max(int(data.start[sequence]), int(data.start[sequence + 1]) - live.max_samples), int(data.start[sequence + 1])
+    )
     pieces = len(frames) // live.min_samples
     return [frames, *(np.array_split(frames, pieces) if pieces > 1 else [])]
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Adam
 
 from emgait_ros.datasets.sequences import SequenceSet
@@ -68,7 +68,9 @@ class Trainer:
             self.learner["attributes"] = nn.Linear(inputs, self.attributes.shape[1])
         self.names, self.label = np.unique(data.identity, return_inverse=True)
         if network.config.classes != len(self.names):
-            raise ValueError(f"the network has {network.config.classes} classes, the data {len(self.names)} identities: set model.classes to that")
+            raise ValueError(
+                f"the network has {network.config.classes} classes, the data {len(self.names)} identities: set model.classes to that"
+            )
         recipe = config.optimisation
         self.sampler = IdentitySampler(
             data.identity, data.walk, data.setting, recipe.identities, recipe.sequences, config.seed
@@ -103,7 +105,9 @@ class Trainer:
             while self.step < until:
                 entry = self.train_step()
                 log.append(entry)
-                progress.update(bar, completed=self.step, figures=f"loss {entry['loss']:.3f}, triplets {entry['active']:.0%}")
+                progress.update(
+                    bar, completed=self.step, figures=f"loss {entry['loss']:.3f}, triplets {entry['active']:.0%}"
+                )
                 if stop or self.step == until or self.step % recipe.checkpoint_every == 0:
                     self._keep(log)
                 if stop:
@@ -119,7 +123,9 @@ class Trainer:
         chosen = self.sampler.step(self.step)
         terms = self._losses(self.batch(self.step, chosen), chosen)
         if not math.isfinite(terms.total.item()):
-            raise FloatingPointError(f"the loss is {terms.total.item()} at step {self.step}: lower optimisation.learning_rate")
+            raise FloatingPointError(
+                f"the loss is {terms.total.item()} at step {self.step}: lower optimisation.learning_rate"
+            )
         self.optimiser.zero_grad(set_to_none=True)
         terms.total.backward()
         torch.nn.utils.clip_grad_norm_(self.trainable, recipe.max_grad_norm)

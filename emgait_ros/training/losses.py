@@ -50,7 +50,9 @@ def triplet_loss(embedding: Tensor, labels: Tensor, margin: float, mining: str =
     same = labels[:, None] == labels[None, :]
     positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     if not (bool(positive.any()) and bool((~same).any())):
-        raise ValueError(f"a batch of {len(labels)} sequences holds no triplet: it needs two identities and two sequences of one")
+        raise ValueError(
+            f"a batch of {len(labels)} sequences holds no triplet: it needs two identities and two sequences of one"
+        )
     distance = part_distances(embedding)
     if mining == "hard":
         farthest = distance.masked_fill(~positive, 0.0).amax(-1)  # (P, B)

@@ -22,7 +22,7 @@ from emgait_ros.datasets.sequences import SequenceSet
 from emgait_ros.datasets.simulated import PlannedWalk, generate, load_simulated, plan_protocol, plan_training
 from emgait_ros.emgaitnet.config import EMGaitNetConfig
 from emgait_ros.emgaitnet.export import write_bundle
-from emgait_ros.emgaitnet.model import EMGaitNet
+from emgait_ros.emgaitnet.model import CrossAttention, EMGaitNet
 from emgait_ros.evaluation.baselines import BASELINES, baseline_distance
 from emgait_ros.evaluation.protocols import CrossDistance, by_embedding, cross_distance, open_set
 from emgait_ros.inference.bundle import Bundle
@@ -114,7 +114,9 @@ class Run:
         """Train from the last checkpoint, or from the start; returns the network."""
         data = self.load("train", shrunk=True)
         network = EMGaitNet(self.network_config(len(np.unique(data.identity))))
-        attributes = walker_attributes(data, self.config.population) if self.config.optimisation.attribute_weight else None
+        attributes = (
+            walker_attributes(data, self.config.population) if self.config.optimisation.attribute_weight else None
+        )
         trainer = Trainer(self.config, data, network, self.folder, self._clip_features(network), attributes)
         if trainer.checkpoint.is_file():
             trainer.resume()
@@ -221,15 +223,18 @@ def add_image_branch(learner: nn.Module, points_learner: nn.Module) -> None:
     that read the text start by adding nothing.
     """
     learner.load_state_dict(points_learner.state_dict(), strict=False)
-    frame = learner.get_submodule("network").frame
+    network = learner.get_submodule("network")
+    assert isinstance(network, EMGaitNet)  # noqa: S101
+    frame = network.frame
     if frame.config.use_image:
         frame.position.copy_(frame.missing_image)
         for parameter in frame.image_encoder.project.parameters():
             parameter.mul_(IMAGE_GAIN)
-    for layer in (module for name, module in frame.named_children() if name.startswith("sga_")):
-        for part in (layer.to_output, layer.ffn[-1]):
-            part.weight.zero_()
-            part.bias.zero_()
+    for name, layer in frame.named_children():
+        if name.startswith("sga_") and isinstance(layer, CrossAttention):
+            for part in (layer.to_output, layer.ffn[-1]):
+                for parameter in part.parameters():
+                    parameter.zero_()
 
 
 def _summary(result: CrossDistance) -> dict[str, Any]:

@@ -27,8 +27,8 @@ from emgait_ros.config import (
 from emgait_ros.doctor import backends, contents, environment, installation, live
 from emgait_ros.doctor.findings import Level, Page, collect, fail, ok, warn
 from emgait_ros.doctor.observations import CAMERA_INFO, CLOUD, IDENTITIES, IMAGE, PEDESTRIANS, LiveSystem, TopicSeen
-from emgait_ros.parameter_file import load_parameters
 from emgait_ros.gallery.store import Gallery
+from emgait_ros.parameter_file import load_parameters
 from emgait_ros.samples import CameraModel, Modality
 from emgait_ros.transport import PROFILE_VARIABLES, shipped_profile
 

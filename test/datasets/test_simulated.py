@@ -45,11 +45,13 @@ def data(folder: Path) -> SequenceSet:
 
 
 def test_sequences_are_those_of_the_plan(data: SequenceSet) -> None:
-    assert len(data) == 4 and data.frames == 12
+    assert len(data) == 4
+    assert data.frames == 12
     assert [(s.identity, s.walk, len(s), s.condition) for s in data] == [
         (7, 0, 3, "normal"), (7, 1, 4, "normal"), (9, 0, 3, "night"), (9, 1, 2, "bag"),
     ]  # fmt: skip
-    assert data.range_m.tolist() == [10, 25, 15, 12] and data.view_deg.tolist() == [90, 180, 0, 45]
+    assert data.range_m.tolist() == [10, 25, 15, 12]
+    assert data.view_deg.tolist() == [90, 180, 0, 45]
 
 
 def test_points_and_crops_are_what_live_preprocessing_makes(data: SequenceSet) -> None:
@@ -59,7 +61,8 @@ def test_points_and_crops_are_what_live_preprocessing_makes(data: SequenceSet) -
     assert np.array_equal(np.moveaxis(found.crops, -1, 1).astype(np.float32) / np.float32(255), live.crops) or (
         np.abs(np.moveaxis(found.crops, -1, 1) / 255 - live.crops).max() < 1e-6
     )
-    assert np.array_equal(found.has_points, live.has_points) and np.array_equal(found.has_image, live.has_image)
+    assert np.array_equal(found.has_points, live.has_points)
+    assert np.array_equal(found.has_image, live.has_image)
 
 
 @pytest.mark.parametrize("points_frame", ["sensor", "ray", "heading"])
@@ -86,7 +89,8 @@ def test_selecting_keeps_frames_with_their_sequences(data: SequenceSet) -> None:
 def test_crops_are_shrunk_by_block_means(folder: Path, data: SequenceSet) -> None:
     small = load_simulated(folder, PREPROCESSING, (64, 32)).crops
     expected = data.crops.reshape(12, 64, 2, 32, 2, 3).mean(axis=(2, 4))
-    assert small.shape == (12, 64, 32, 3) and np.abs(small - expected).max() <= 0.5
+    assert small.shape == (12, 64, 32, 3)
+    assert np.abs(small - expected).max() <= 0.5
     assert shrink(data.crops, (60, 30)) is data.crops  # no whole factor: the network resizes
 
 
@@ -107,8 +111,16 @@ def test_another_plan_is_refused(folder: Path) -> None:
     ("harm", "kind", "sentence"),
     [
         (lambda f: (f / "set.json").unlink(), FileNotFoundError, "no set.json"),  # not a set
-        (lambda f: (f / "identity_000009.npz").unlink(), FileNotFoundError, "lacks 1 .*identity_000009"),  # a person missing
-        (lambda f: (f / "identity_000007.npz").write_bytes(b"PK"), ValueError, "identity_000007.npz is damaged"),  # cut off
+        (
+            lambda f: (f / "identity_000009.npz").unlink(),
+            FileNotFoundError,
+            "lacks 1 .*identity_000009",
+        ),  # a person missing
+        (
+            lambda f: (f / "identity_000007.npz").write_bytes(b"PK"),
+            ValueError,
+            "identity_000007.npz is damaged",
+        ),  # cut off
         (lambda f: np.savez(f / "identity_000007.npz", identity=7), ValueError, "is damaged"),  # something else
     ],
 )
@@ -137,7 +149,11 @@ def test_an_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest
 
 def test_training_plans_spread_views_and_repeat() -> None:
     plan = plan_training(100, 5, 4, 2, 16, (8.0, 50.0), seed=1)
-    assert plan == plan_training(100, 5, 4, 2, 16, (8.0, 50.0), seed=1) != plan_training(100, 5, 4, 2, 16, (8.0, 50.0), seed=2)
+    assert (
+        plan
+        == plan_training(100, 5, 4, 2, 16, (8.0, 50.0), seed=1)
+        != plan_training(100, 5, 4, 2, 16, (8.0, 50.0), seed=2)
+    )
     for identity in range(100, 105):
         own = [walk for walk in plan if walk.identity == identity]
         views = np.sort([walk.view_deg for walk in own])

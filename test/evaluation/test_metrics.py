@@ -41,9 +41,11 @@ def test_closed_set_by_hand() -> None:
     # Probe B: its one right one at rank 2: AP 1/2, INP 1/2. Probe C has nobody in the gallery.
     distance = [[0.1, 0.3, 0.2, 0.9], [0.5, 0.6, 0.7, 0.4], [0.1, 0.2, 0.3, 0.4]]
     found = closed_set(distance, ["a", "d", "c"], ["a", "a", "b", "e"], ranks=3)
-    assert found.probes == 1 and found.skipped == 2
+    assert found.probes == 1
+    assert found.skipped == 2
     found = closed_set(distance, ["a", "b", "c"], ["a", "a", "b", "e"], ranks=4)
-    assert found.probes == 2 and found.skipped == 1
+    assert found.probes == 2
+    assert found.skipped == 1
     assert found.rank1 == Share(1, 2)
     # Probe B: e 0.4, a 0.5, a 0.6, b 0.7: rank 4.
     assert found.cmc == pytest.approx([0.5, 0.5, 0.5, 1.0])
@@ -56,7 +58,8 @@ def test_excluded_comparisons_do_not_count() -> None:
     distance = np.array([[0.0, 0.2, 0.3]])
     everything = closed_set(distance, [1], [1, 2, 1])
     without = closed_set(distance, [1], [1, 2, 1], np.array([[True, False, False]]))
-    assert everything.rank1 == Share(1, 1) and without.rank1 == Share(0, 1)
+    assert everything.rank1 == Share(1, 1)
+    assert without.rank1 == Share(0, 1)
     assert without.cmc[:2] == pytest.approx([0, 1])
 
 
@@ -95,7 +98,8 @@ def test_equal_error_rate_by_hand(genuine: list[float], impostor: list[float], r
 def test_equal_error_rate_of_two_normal_distributions() -> None:
     rng = np.random.default_rng(0)
     rate, threshold = equal_error_rate(rng.normal(0, 1, 200_000), rng.normal(2, 1, 200_000))
-    assert rate == pytest.approx(0.1587, abs=0.003) and threshold == pytest.approx(1.0, abs=0.02)  # 1 - Phi(1)
+    assert rate == pytest.approx(0.1587, abs=0.003)
+    assert threshold == pytest.approx(1.0, abs=0.02)
 
 
 def test_true_accept_rate_by_hand() -> None:
@@ -115,7 +119,8 @@ def test_identification_needs_the_right_name_and_the_threshold() -> None:
     # right and near; right but too far; near but wrong; right and near
     distance = [[0.1, 0.9], [0.6, 0.9], [0.2, 0.1], [0.9, 0.3]]
     share, threshold = detection_identification_rate(distance, [1, 1, 1, 2], [1, 2], [0.5, 0.7, 0.8], 0.01)
-    assert threshold == 0.5 and share == Share(2, 4)
+    assert threshold == 0.5
+    assert share == Share(2, 4)
 
 
 @pytest.mark.parametrize(

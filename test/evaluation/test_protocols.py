@@ -10,7 +10,9 @@ from emgait_ros.evaluation.baselines import BASELINES, baseline_distance
 from emgait_ros.evaluation.protocols import angle_between, by_embedding, cross_distance, open_set
 
 
-def sequences(identities: int = 6, views: tuple[int, ...] = (0, 90, 180), ranges: tuple[int, ...] = (20, 40), frames: int = 3) -> SequenceSet:
+def sequences(
+    identities: int = 6, views: tuple[int, ...] = (0, 90, 180), ranges: tuple[int, ...] = (20, 40), frames: int = 3
+) -> SequenceSet:
     """Gallery (walk 0, 10 m) of every view; probes (walk 1) of every range and view."""
     rows = [(i, 0, v, 10) for i in range(identities) for v in views]
     rows += [(i, 1, v, r) for i in range(identities) for r in ranges for v in views]
@@ -39,7 +41,8 @@ def test_perfect_embeddings_score_everything() -> None:
     result = cross_distance(data, by_embedding(np.eye(6, dtype=np.float32)[data.identity][:, None]))
     assert set(result.rank1) == {"overall", "D20", "D40", "view 0", "view 90", "view 180"}
     assert all(figure.value == 1.0 for figure in result.rank1.values())
-    assert result.mean_average_precision == 1.0 and result.equal_error_rate == 0.0
+    assert result.mean_average_precision == 1.0
+    assert result.equal_error_rate == 0.0
     assert (result.identities, result.probes) == (6, 36)
     assert result.rank1["overall"].comparisons == 36 * 2  # two gallery views are not the probe's own
 
@@ -69,13 +72,15 @@ def test_intervals_resample_people() -> None:
     embedding[wrong & (data.walk == 1)] = 0.5
     figure = cross_distance(data, by_embedding(embedding)).rank1["overall"]
     assert figure.value == pytest.approx(0.5, abs=0.05)
-    assert 0.25 < figure.low < 0.4 and 0.6 < figure.high < 0.75  # +- 0.18: 30 people, not 360 comparisons
+    assert 0.25 < figure.low < 0.4
+    assert 0.6 < figure.high < 0.75
 
 
 def test_open_set_counts_enrolled_people_only() -> None:
     data = sequences(identities=8)
     share = open_set(data, by_embedding(np.eye(8, dtype=np.float32)[data.identity][:, None]))
-    assert share.value == 1.0 and share.trials == 4 * 6
+    assert share.value == 1.0
+    assert share.trials == 4 * 6
 
 
 def test_gallery_and_probes_are_both_needed() -> None:
@@ -93,6 +98,10 @@ def test_angles_wrap(one: float, other: float, angle: float) -> None:
 
 def test_baselines_see_what_they_claim_to_see() -> None:
     data = sequences()
-    scores = {name: cross_distance(data, baseline_distance(data, measure)).rank1["overall"].value for name, measure in BASELINES.items()}
+    scores = {
+        name: cross_distance(data, baseline_distance(data, measure)).rank1["overall"].value
+        for name, measure in BASELINES.items()
+    }
     assert scores["body height"] == 1.0  # planted in the clouds
-    assert scores["mean crop colour"] < 0.5 and scores["number of points"] < 0.5
+    assert scores["mean crop colour"] < 0.5
+    assert scores["number of points"] < 0.5

@@ -101,5 +101,5 @@ def test_what_is_stored_comes_back():
     found = dataclasses.replace(found, probability=(1.0, -2.0), ranges_m=(10.0, 30.0), distances=((0.1,), (1.0, 2.0)))
     assert Calibration.from_json(found.to_json()) == found
     for text in ("", "{}", '{"threshold": 1}', "[]"):
-        with pytest.raises(ValueError, match="stored calibration is damaged .*: calibrate again"):
+        with pytest.raises(ValueError, match=r"stored calibration is damaged .*: calibrate again"):
             Calibration.from_json(text)

@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from emgait_ros.datasets.sequences import SequenceSet  # noqa: E402
-from emgait_ros.emgaitnet.config import ClipConfig, EMGaitNetConfig  # noqa: E402
+from emgait_ros.datasets.sequences import SequenceSet
+from emgait_ros.emgaitnet.config import ClipConfig, EMGaitNetConfig
 
 TINY_CLIP = {
     "embed_dim": 8,
@@ -17,10 +17,12 @@ TINY_CLIP = {
 }
 
 
-def made_up_set(identities: int = 10, sequences: int = 4, frames: int = 6, points: int = 16, seed: int = 0) -> SequenceSet:
+def made_up_set(
+    identities: int = 10, sequences: int = 4, frames: int = 6, points: int = 16, seed: int = 0
+) -> SequenceSet:
     """Sequences whose points have a shape of the identity and whose crops have stripes of it."""
     rng = np.random.default_rng(seed)
-    shape = rng.normal(0, 0.3, (identities, points, 3)) + [0, 0, 0.9]
+    shape = [*rng.normal(0, 0.3, (identities, points, 3)), 0, 0, 0.9]
     stripes = rng.integers(40, 216, (identities, 16, 1, 1))
     count = identities * sequences
     identity = np.repeat(np.arange(identities) + 100, sequences)

@@ -39,7 +39,9 @@ def test_the_same_generator_gives_the_same_batch() -> None:
 
 def test_crops_stay_pictures() -> None:
     crops = augment(batch(), AugmentConfig(), generator()).crops
-    assert crops.shape == batch().crops.shape and crops.min() >= 0 and crops.max() <= 1
+    assert crops.shape == batch().crops.shape
+    assert crops.min() >= 0
+    assert crops.max() <= 1
 
 
 def test_mirroring_moves_crop_and_points_together() -> None:
@@ -48,7 +50,8 @@ def test_mirroring_moves_crop_and_points_together() -> None:
     crops = vary_crops(data.crops, mirrored, NONE, generator())
     assert torch.allclose(crops[0], data.crops[0].flip(-1) + (crops[0] - data.crops[0].flip(-1)), atol=0)
     flicker = 0.12  # brightness of single frames
-    assert (crops[0] - data.crops[0].flip(-1)).abs().max() < flicker and (crops[1] - data.crops[1]).abs().max() < flicker
+    assert (crops[0] - data.crops[0].flip(-1)).abs().max() < flicker
+    assert (crops[1] - data.crops[1]).abs().max() < flicker
     kept = data._replace(point_count=torch.full((40, 5), 1000))
     points = vary_points(kept.points, kept.point_count, mirrored, NONE, generator())
     ordered = lambda p: p[p[:, 2].argsort()]  # noqa: E731
@@ -61,7 +64,8 @@ def test_thinned_clouds_repeat_some_of_their_own_points() -> None:
     thinned = thin_points(data.points, data.point_count, AugmentConfig(thin=1.0, thin_to=0.3), generator())
     counts = torch.tensor([len(torch.unique(frame, dim=0)) for frame in thinned.flatten(0, 1)])
     assert thinned.shape == data.points.shape
-    assert counts.min() >= 8 and counts.max() <= 20  # never more than the 20 returns there were
+    assert counts.min() >= 8
+    assert counts.max() <= 20
     own = {tuple(p) for p in data.points[0, 0].tolist()}
     assert {tuple(p) for p in thinned[0, 0].tolist()} <= own
 
@@ -88,16 +92,20 @@ def test_a_sample_never_loses_both_modalities() -> None:
     points = ~image | (torch.rand(500, 4, generator=rng) < 0.7)
     left_image, left_points = drop_modalities(image, points, AugmentConfig(drop_image=0.5, drop_points=0.5), rng)
     assert (left_image | left_points).all()
-    assert not (left_image & ~image).any() and not (left_points & ~points).any()
+    assert not (left_image & ~image).any()
+    assert not (left_points & ~points).any()
 
 
 def test_dropped_modalities_are_zero() -> None:
     found = augment(batch(200), AugmentConfig(drop_image=0.4, drop_points=0.4), generator())
-    assert (~found.has_image).any() and (~found.has_points).any()
-    assert not found.crops[~found.has_image].any() and not found.points[~found.has_points].any()
+    assert (~found.has_image).any()
+    assert (~found.has_points).any()
+    assert not found.crops[~found.has_image].any()
+    assert not found.points[~found.has_points].any()
 
 
 def test_grayscale_takes_all_colour() -> None:
     config = AugmentConfig(mirror=0, grayscale=1.0, colour=0.3, erase=0.0, drop_image=0, drop_points=0)
     crops = augment(batch(), config, generator()).crops
-    assert torch.allclose(crops[:, :, 0], crops[:, :, 1]) and torch.allclose(crops[:, :, 1], crops[:, :, 2])
+    assert torch.allclose(crops[:, :, 0], crops[:, :, 1])
+    assert torch.allclose(crops[:, :, 1], crops[:, :, 2])

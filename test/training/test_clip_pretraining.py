@@ -54,7 +54,10 @@ def test_views_are_named(view: float, name: str) -> None:
 
 
 def test_captions_are_worded_like_the_prompts() -> None:
-    assert whole_caption(WORDS, 180) == "A photo of a tall slim man in a red top and blue trousers carrying a bag seen from behind"
+    assert (
+        whole_caption(WORDS, 180)
+        == "A photo of a tall slim man in a red top and blue trousers carrying a bag seen from behind"
+    )
     assert part_caption(WORDS, "legs") == "A photo of the legs of a tall slim man in blue trousers"
     assert all(part_caption(WORDS, part).startswith(f"A photo of the {part} of a ") for part in PARTS_OF_BODY)
     assert set(PART_ROWS) == set(PARTS_OF_BODY)
@@ -64,7 +67,8 @@ def test_clothes_change_between_walks_and_builds_do_not() -> None:
     walks = [describe(12, walk, "normal", 0) for walk in range(6)]
     assert len({words.build for words in walks}) == 1
     assert len({(words.top, words.legs) for words in walks}) > 2
-    assert describe(12, 0, "bag", 0).bag and not describe(12, 0, "normal", 0).bag
+    assert describe(12, 0, "bag", 0).bag
+    assert not describe(12, 0, "normal", 0).bag
 
 
 def test_contrastive_loss_of_equal_captions_is_not_a_mistake() -> None:
@@ -82,10 +86,14 @@ def test_a_small_clip_learns_to_match(tmp_path, monkeypatch: pytest.MonkeyPatch)
     owner = np.repeat(data.identity - 100, np.diff(data.start))
     data.crops[:] = tones[owner][:, None, None]
     monkeypatch.setattr(
-        clip_pretraining, "describe", lambda identity, *_: Description("man", colours[identity - 100], colours[identity - 100], "black", "")
+        clip_pretraining,
+        "describe",
+        lambda identity, *_: Description("man", colours[identity - 100], colours[identity - 100], "black", ""),
     )
     monkeypatch.setattr(clip_pretraining, "caption", lambda words, *_: (f"A photo of a man in {words.top}", ""))
-    config = TrainingConfig("tiny", model=tiny_network_config(), clip=ClipTrainingConfig(steps=40, batch=16, learning_rate=5e-3))
+    config = TrainingConfig(
+        "tiny", model=tiny_network_config(), clip=ClipTrainingConfig(steps=40, batch=16, learning_rate=5e-3)
+    )
     result = clip_pretraining.pretrain_clip(config, data, tmp_path / "clip.safetensors")
     assert result.retrieval > 0.9
     import dataclasses

@@ -55,7 +55,8 @@ def test_limits_by_hand() -> None:
     limits = _limits(distance, np.arange(10), CalibrationConfig(gallery_size=4, galleries=20))
     assert limits.threshold == pytest.approx(1.0)  # strangers are at best 1.0 from somebody
     assert 0.9 <= limits.min_margin <= 0.95  # the second is 0.9 farther or more
-    assert limits.facts["true_accept_rate"] == 1.0 and limits.facts["wrong_nearest_rate"] == 0.0
+    assert limits.facts["true_accept_rate"] == 1.0
+    assert limits.facts["wrong_nearest_rate"] == 0.0
     assert limits.facts["stranger_tracks"] == 10
 
 
@@ -73,7 +74,8 @@ def test_limits_keep_the_false_accept_rate() -> None:
 def test_calibration_of_a_network_runs_on_held_back_people(network: EMGaitNet) -> None:
     data = made_up_set(identities=8, sequences=2, frames=20)
     limits = calibrate(network, data, CalibrationConfig(gallery_size=2, galleries=10))
-    assert limits.threshold > 0 and limits.facts["people"] == 8
+    assert limits.threshold > 0
+    assert limits.facts["people"] == 8
     with pytest.raises(ValueError, match="need at least 10"):
         calibrate(network, data, CalibrationConfig(gallery_size=5))
 

@@ -28,8 +28,19 @@ MILD = AugmentConfig(mirror=0.0, grayscale=0.0, colour=0.05, drop_image=0.05, dr
 
 
 def recipe(**changes: object) -> TrainingConfig:
-    steps = {"steps": 6, "identities": 5, "sequences": 3, "frames": 3, "warmup_steps": 2, "checkpoint_every": 1, "milestones": (4,), "precision": "fp32"}
-    return TrainingConfig("tiny", model=tiny_network_config(), augment=MILD, optimisation=OptimisationConfig(**{**steps, **changes}))  # type: ignore[arg-type]
+    steps = {
+        "steps": 6,
+        "identities": 5,
+        "sequences": 3,
+        "frames": 3,
+        "warmup_steps": 2,
+        "checkpoint_every": 1,
+        "milestones": (4,),
+        "precision": "fp32",
+    }
+    return TrainingConfig(
+        "tiny", model=tiny_network_config(), augment=MILD, optimisation=OptimisationConfig(**{**steps, **changes})
+    )  # type: ignore[arg-type]
 
 
 def trainer(folder: Path, data: SequenceSet, config: TrainingConfig) -> Trainer:
@@ -65,7 +76,9 @@ def test_a_stop_request_ends_the_step_and_keeps_it(tmp_path: Path, small_set: Se
 
 def test_ten_identities_are_overfitted(tmp_path: Path) -> None:
     data = made_up_set(frames=5)
-    running = trainer(tmp_path / "a", data, recipe(steps=70, learning_rate=5e-3, checkpoint_every=70, milestones=(), frames=4))
+    running = trainer(
+        tmp_path / "a", data, recipe(steps=70, learning_rate=5e-3, checkpoint_every=70, milestones=(), frames=4)
+    )
     log = running.run()
     first, last = (np.mean([entry["loss"] for entry in part]) for part in (log[:5], log[-5:]))
     assert last < 0.75 * first

@@ -32,7 +32,9 @@ def brute_force(embedding: torch.Tensor, labels: torch.Tensor, margin: float, ha
             if hardest:
                 positives = [max(positives, key=lambda j: d(anchor, j))]
                 negatives = [min(negatives, key=lambda j: d(anchor, j))]
-            hinges += [max(0.0, margin + d(anchor, p) - d(anchor, n)) for p, n in itertools.product(positives, negatives)]
+            hinges += [
+                max(0.0, margin + d(anchor, p) - d(anchor, n)) for p, n in itertools.product(positives, negatives)
+            ]
         costing = [h for h in hinges if h > 0]
         losses.append(sum(costing) / max(len(costing), 1))
         shares.append(len(costing) / len(hinges))
@@ -51,7 +53,8 @@ def test_triplet_loss_equals_brute_force(mining: str, scale: float) -> None:
 def test_separated_identities_cost_nothing() -> None:
     far = torch.nn.functional.one_hot(LABELS, 5).float()[:, None].repeat(1, 4, 1) * 10
     loss, active = triplet_loss(far, LABELS, 0.2)
-    assert float(loss) == 0 and float(active) == 0
+    assert float(loss) == 0
+    assert float(active) == 0
 
 
 def test_gradient_matches_finite_differences() -> None:

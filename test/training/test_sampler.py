@@ -8,15 +8,20 @@ import pytest
 from emgait_ros.training.sampler import IdentitySampler, draw_frames
 
 
-def sampler(identities: int = 10, walks: int = 4, settings: int = 3, p: int = 4, k: int = 4, seed: int = 1) -> IdentitySampler:
-    grid = np.stack(np.meshgrid(np.arange(identities), np.arange(walks), np.arange(settings), indexing="ij"), -1).reshape(-1, 3)
+def sampler(
+    identities: int = 10, walks: int = 4, settings: int = 3, p: int = 4, k: int = 4, seed: int = 1
+) -> IdentitySampler:
+    grid = np.stack(
+        np.meshgrid(np.arange(identities), np.arange(walks), np.arange(settings), indexing="ij"), -1
+    ).reshape(-1, 3)
     return IdentitySampler(grid[:, 0], grid[:, 1], grid[:, 2], p, k, seed)
 
 
 def test_a_step_holds_p_identities_with_k_sequences_each() -> None:
     drawn = sampler()
     names, counts = np.unique(drawn.identity[drawn.step(0)], return_counts=True)
-    assert len(names) == 4 and set(counts) == {4}
+    assert len(names) == 4
+    assert set(counts) == {4}
 
 
 def test_sequences_of_an_identity_are_of_different_walks_and_settings_as_far_as_they_go() -> None:
@@ -74,7 +79,10 @@ def test_steps_without_triplets_are_refused(identities: int, p: int, k: int, sen
 )
 def test_frames_are_drawn_in_order(length: int, frames: int, distinct: int | None) -> None:
     found = draw_frames(length, frames, np.random.default_rng(0))
-    assert len(found) == frames and (np.diff(found) >= 0).all() and found.min() >= 0 and found.max() < length
+    assert len(found) == frames
+    assert (np.diff(found) >= 0).all()
+    assert found.min() >= 0
+    assert found.max() < length
     if distinct:
         assert len(set(found)) == distinct
 

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from emgait_ros.training.config import TrainingConfig, load_training_config  # noqa: E402
+from emgait_ros.training.config import TrainingConfig, load_training_config
 
 
 def written(folder: Path, text: str) -> Path:
@@ -19,12 +19,17 @@ def written(folder: Path, text: str) -> Path:
 
 def test_a_recipe_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
     config = load_training_config(
-        written(tmp_path, "name: mine\nseed: 7\nmodel: {heads: 2}\noptimisation: {steps: 20, learning_rate: 1}\ntrain: {ranges_m: [10, 20]}\n")
+        written(
+            tmp_path,
+            "name: mine\nseed: 7\nmodel: {heads: 2}\noptimisation: {steps: 20, learning_rate: 1}\ntrain: {ranges_m: [10, 20]}\n",
+        )
     )
     assert (config.name, config.seed, config.model.heads, config.optimisation.steps) == ("mine", 7, 2, 20)
     assert config.train.ranges_m == (10, 20)
-    assert config.optimisation.learning_rate == 1.0 and isinstance(config.optimisation.learning_rate, float)
-    assert config.augment == TrainingConfig("mine").augment and config.model.width == TrainingConfig("mine").model.width
+    assert config.optimisation.learning_rate == 1.0
+    assert isinstance(config.optimisation.learning_rate, float)
+    assert config.augment == TrainingConfig("mine").augment
+    assert config.model.width == TrainingConfig("mine").model.width
 
 
 @pytest.mark.parametrize(
