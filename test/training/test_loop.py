@@ -14,7 +14,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from conftest import made_up_set, tiny_network_config  # noqa: E402
+from made_up_sets import made_up_set, tiny_network_config  # noqa: E402
 
 from emgait_ros.datasets.sequences import SequenceSet  # noqa: E402
 from emgait_ros.emgaitnet.model import EMGaitNet  # noqa: E402

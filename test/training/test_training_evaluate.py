@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from conftest import made_up_set, tiny_network_config  # noqa: E402
+from made_up_sets import made_up_set, tiny_network_config  # noqa: E402
 
 from emgait_ros.emgaitnet.model import EMGaitNet  # noqa: E402
 from emgait_ros.training.attention import PlainAttention, plain_attention  # noqa: E402
