@@ -28,6 +28,7 @@ from emgait_ros.doctor import backends, contents, environment, installation, liv
 from emgait_ros.doctor.findings import Level, Page, collect, fail, ok, warn
 from emgait_ros.doctor.observations import CAMERA_INFO, CLOUD, IDENTITIES, IMAGE, PEDESTRIANS, LiveSystem, TopicSeen
 from emgait_ros.gallery.store import Gallery
+from emgait_ros.inference.bundle import load_bundle
 from emgait_ros.parameter_file import load_parameters
 from emgait_ros.samples import CameraModel, Modality
 from emgait_ros.transport import PROFILE_VARIABLES, shipped_profile
@@ -261,7 +262,8 @@ def test_galleries(tmp_path, content, mode, level, words):
     elif content is not None:
         embedding = np.arange(12, dtype=np.float32).reshape(3, 4)
         with Gallery(path) as gallery:
-            gallery.enroll("Anna", embedding, "f" * 64, samples=[10], modalities=Modality.BOTH, median_range_m=12.0)
+            fingerprint = load_bundle("").fingerprint
+            gallery.enroll("Anna", embedding, fingerprint, samples=[10], modalities=Modality.BOTH, median_range_m=12.0)
         if content == "damaged":
             whole = path.read_bytes()
             assert whole.count(embedding.tobytes()) == 1
