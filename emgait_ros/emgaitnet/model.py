@@ -113,6 +113,9 @@ def nearest_by_cosine(x: Tensor, neighbours: int) -> Tensor:
         return (similarity - 4.0 * itself).topk(neighbours, dim=-1).indices
 
 
+LATERAL_GAIN = 4.0  # bodies are some four times as high as wide: at first, height must not drown the limbs
+
+
 class PointGNN(nn.Module):
     """Point embedding, EdgeConv layers and a joint projection of all levels (paper: 3D encoder)."""
 
@@ -120,6 +123,8 @@ class PointGNN(nn.Module):
         super().__init__()
         widths = config.point_channels
         self.embed = nn.Linear(3, widths[0], bias=False)
+        with torch.no_grad():
+            self.embed.weight[:, :2] *= LATERAL_GAIN
         self.embed_norm = nn.BatchNorm1d(widths[0])
         self.layers = nn.ModuleList(EdgeConv(a, b, config.neighbours) for a, b in pairwise(widths))
         self.project = nn.Linear(sum(widths), config.width)
