@@ -109,6 +109,8 @@ class OptimisationConfig:
         points_steps: before that, the network is trained on points alone for this many steps (the image branch is then
             added so that it changes nothing at first); an untrained image encoder's noise drowns what the points tell:
             after 400 joint steps less was learnt than from points alone after 100. 0: jointly from the start.
+        joint_rate: factor of the learning rate of the joint part after points_steps: at 1 the image branch undoes in 100
+            steps what the points have learnt.
         warmup_steps: the learning rate rises linearly over these.
         milestones: steps at which it falls to a tenth (paper: 15,000 and 30,000).
         gamma: what it is multiplied with there.
@@ -129,6 +131,7 @@ class OptimisationConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 5e-4
     points_steps: int = 0
+    joint_rate: float = 1.0
     warmup_steps: int = 50
     milestones: tuple[int, ...] = ()
     gamma: float = 0.1

@@ -186,7 +186,10 @@ class Trainer:
 def learning_rate(recipe: OptimisationConfig, step: int) -> float:
     """Linear warm-up, then a tenth (``gamma``) at each milestone (MultiStepLR)."""
     warm = min(1.0, (step + 1) / recipe.warmup_steps) if recipe.warmup_steps else 1.0
-    return recipe.learning_rate * warm * recipe.gamma ** sum(step >= milestone for milestone in recipe.milestones)
+    joint = recipe.joint_rate if recipe.points_steps else 1.0
+    return (
+        recipe.learning_rate * joint * warm * recipe.gamma ** sum(step >= milestone for milestone in recipe.milestones)
+    )
 
 
 def collate(data: SequenceSet, frames: Int64, clip_features: Float32 | None = None) -> Batch:
