@@ -1,0 +1,52 @@
+"""The command line as a whole: every sub-command can be reached, teaches with --help, and fails in a sentence."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from emgait_ros.cli import main as cli
+
+FOLDER = Path(cli.__file__).parent
+PARTS = ("bench_", "evaluate_")  # modules of sub-sub-commands, reached through bench and evaluate
+
+
+def test_every_command_module_is_reachable():
+    modules = {path.stem for path in FOLDER.glob("*.py") if "def configure(" in path.read_text(encoding="utf-8")}
+    own = {name for name in modules if not name.startswith(PARTS)}
+    assert own == {module.rsplit(".", 1)[1] for module, _ in cli.COMMANDS.values()}
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_help_teaches(name, capsys):
+    if name == "train":
+        pytest.importorskip("torch")
+    with pytest.raises(SystemExit) as ended:
+        cli.main([name, "--help"])
+    assert ended.value.code == 0
+    assert len(capsys.readouterr().out.splitlines()) > 8
+    assert import_module(cli.COMMANDS[name][0]).__doc__
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        # a file that is not there
+        (["evaluate", "bag", "/nowhere/at/all.bag"], "/nowhere/at/all.bag"),
+        # a value that cannot be
+        (["simulate", "/tmp/emgait-never-written", "--seconds", "-1"], "--seconds is -1"),
+    ],
+)
+def test_what_a_user_can_mend_is_a_sentence(words, said, capsys):
+    assert cli.main(words) == 1
+    err = capsys.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_an_unknown_command_is_wrong_use(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["fly"])
+    assert ended.value.code == 2
