@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from emgait_ros.cli.live import Playback, emgait, isolate, running
+from emgait_ros.cli.live import Playback, compile_kernels, emgait, isolate, running
 from emgait_ros.evaluation.demo_film import write_film
 from emgait_ros.evaluation.demo_report import judge, summary, table
 from emgait_ros.simulation.recording import Recording, record
@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     isolate(os.environ)
     recording = _simulate(args.seed, out / "walk", console)
     simulated = time.monotonic()
+    compile_kernels(console)
     log = out / "nodes.log"
     console.print(f"starting the nodes (their output: {log})", highlight=False)
     notes = play_live(recording, out / "gallery.db", log, args.bundle, args.rate)

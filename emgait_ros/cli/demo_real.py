@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.optimize import linear_sum_assignment
 
-from emgait_ros.cli.live import Playback, isolate, running
+from emgait_ros.cli.live import Playback, compile_kernels, isolate, running
 from emgait_ros.datasets.kitti import KittiFrame, KittiFrames
 from emgait_ros.datasets.kitti_bag import PEOPLE, write_bag
 from emgait_ros.samples import PedestrianFrame, UInt8
@@ -64,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     isolate(os.environ)
     console = Console()
+    compile_kernels(console)
     figures = []
     for name in args.frames or frames.names:
         with console.status(f"playing the real frame {name} to the live tracker"):

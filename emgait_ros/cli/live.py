@@ -12,6 +12,9 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.console import Console
+
+from emgait_ros.sensing import PedestrianSensing
 from emgait_ros.transport import use_shipped_profile
 
 SETTLE_S = 2.0  # after the last message: answers still on their way
@@ -23,6 +26,12 @@ def isolate(environ: MutableMapping[str, str]) -> None:
     environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 101)))
     environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     use_shipped_profile(environ)
+
+
+def compile_kernels(console: Console) -> None:
+    """Compile the tracker's numeric kernels before a node needs them; done once, then they come from numba's cache."""
+    with console.status("compiling numeric kernels (the first time only, up to a minute)"):
+        PedestrianSensing()
 
 
 def emgait(*words: str | Path) -> list[str]:
