@@ -19,6 +19,7 @@ from emgait_ros.simulation.recording import RecordedWalk
 COLORS = {Status.PENDING: (150, 150, 150), Status.UNKNOWN: (250, 170, 40), Status.KNOWN: (60, 220, 80)}  # RGB
 SAME_FRAME_NS = 20_000_000
 FILM_WIDTH = 960
+LABEL_SIZE = (150, 22)  # px a label takes at most
 PANEL_SIZE = (260, 360)  # width, height of one picture of the strip, px
 
 
@@ -37,13 +38,23 @@ def draw_sightings(image: UInt8, camera: CameraModel, sightings: Sequence[Sighti
         return picture
     centers, sizes = np.array([s.center for s in sightings]), np.array([s.size for s in sightings])
     rectangles, visible = box_rectangles(centers, sizes, camera)
+    labels: list[tuple[int, int]] = []
     for sighting, rectangle, shown in zip(sightings, rectangles.round().astype(int).tolist(), visible, strict=True):
         if shown:
             left, top, right, bottom = rectangle
             color = COLORS[Status(sighting.status)]
             cv2.rectangle(picture, (left, top), (right, bottom), color, 2)
-            _write(picture, f"{label(sighting)}  {sighting.range_m:.0f} m", (left, max(top - 8, 16)), color)
+            place = _free_place(left, max(top - 8, 16), labels)
+            _write(picture, f"{label(sighting)}  {sighting.range_m:.0f} m", place, color)
     return picture
+
+
+def _free_place(left: int, bottom: int, taken: list[tuple[int, int]]) -> tuple[int, int]:
+    """Where a label can stand without covering another: moved up line by line; noted in ``taken``."""
+    while any(abs(left - x) < LABEL_SIZE[0] and abs(bottom - y) < LABEL_SIZE[1] for x, y in taken):
+        bottom -= LABEL_SIZE[1]
+    taken.append((left, bottom))
+    return left, bottom
 
 
 def label(sighting: Sighting) -> str:

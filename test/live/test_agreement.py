@@ -1,4 +1,4 @@
-"""The whole chain, live over DDS and offline: both must agree on who is who, and nobody may get a wrong name."""
+"""The whole chain, live over DDS and offline: both must agree on who is who, and the enrolled must be recognised."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def verdicts_offline(recording: Recording, gallery: Path) -> list[WalkVerdict]:
 
 
 @pytest.mark.slow
-def test_everybody_is_judged_and_nobody_gets_a_wrong_name(offline):
+def test_the_enrolled_are_recognised_and_nobody_else(offline):
     assert [verdict.expected for verdict in offline] == ["Anna", "Boris", "unknown"]
-    assert all(verdict.frames >= 40 and verdict.decided != "pending" for verdict in offline)
-    assert not any(verdict.wrong_names for verdict in offline)
+    assert [verdict.decided for verdict in offline] == ["Anna", "Boris", "unknown"]
+    assert all(verdict.correct for verdict in offline)
 
 
 @pytest.mark.slow
