@@ -1,8 +1,9 @@
-"""Runs the same pipeline as the live nodes on recordings, without ROS, and says what it decided.
+"""Measures recognition, without ROS: on recordings by the live nodes' pipeline, on data sets by their protocols.
 
   emgait evaluate bag BAG        who was recognised in a rosbag2, from when on, at what range
+  emgait evaluate dataset sim    Rank-1, mAP, EER and more of a bundle on simulated people it never saw
 
-`emgait evaluate bag --help` says more.
+`emgait evaluate bag --help` and `emgait evaluate dataset --help` say more.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from importlib import import_module
 KINDS: dict[str, tuple[str, str]] = {
     # name: (module with configure(parser) and run(args) -> exit status, one line of help)
     "bag": ("emgait_ros.cli.evaluate_bag", "a rosbag2 of your sensors or of simulated people"),
+    "dataset": ("emgait_ros.cli.evaluate_dataset", "a data set, by its published protocol"),
 }
 
 

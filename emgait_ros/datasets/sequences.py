@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,33 @@ class Sequence:
 
     def __len__(self) -> int:
         return len(self.point_count)
+
+
+class SequenceSource(Protocol):
+    """Any data set: labels of its S sequences, and the sequences themselves, read when they are asked for.
+
+    Attributes:
+        identity, walk, view_deg, range_m, condition: (S,), as in :class:`Sequence`.
+    """
+
+    @property
+    def identity(self) -> Int64: ...
+
+    @property
+    def walk(self) -> Int64: ...
+
+    @property
+    def view_deg(self) -> Float32: ...
+
+    @property
+    def range_m(self) -> Float32: ...
+
+    @property
+    def condition(self) -> NDArray[np.str_]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, sequence: int) -> Sequence: ...
 
 
 @dataclass(frozen=True)

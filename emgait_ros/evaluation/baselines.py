@@ -6,9 +6,8 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from emgait_ros.datasets.sequences import Sequence, SequenceSet
+from emgait_ros.datasets.sequences import Sequence, SequenceSource
 from emgait_ros.samples import Float32, Float64
 
 
@@ -45,15 +44,14 @@ BASELINES: dict[str, Callable[[Sequence], Float64]] = {
 }
 
 
-def baseline_distance(
-    data: SequenceSet, measure: Callable[[Sequence], Float64]
-) -> Callable[[NDArray[np.bool_], NDArray[np.bool_]], Float32]:
-    """Distances of standardised measurements, for ``protocols.cross_distance``."""
-    values = np.stack([measure(data[number]) for number in range(len(data))])
-    values = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)
-    return lambda probes, gallery: np.linalg.norm(values[probes][:, None] - values[gallery][None], axis=2).astype(
-        np.float32
-    )
+def measured(source: SequenceSource, measure: Callable[[Sequence], Float64]) -> Float32:
+    """A measure of every sequence as an embedding (S, 1, n), standardised over the sequences."""
+    return standardised(np.stack([measure(source[number]) for number in range(len(source))]))
+
+
+def standardised(values: Float64) -> Float32:
+    """(S, n) -> (S, 1, n), zero mean and unit spread."""
+    return np.asarray((values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9), np.float32)[:, None]
 
 
 def _clouds(sequence: Sequence) -> Float32:

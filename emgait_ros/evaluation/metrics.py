@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 from emgait_ros.gallery.matcher import part_distances
-from emgait_ros.samples import Float32, Float64
+from emgait_ros.samples import Float32, Float64, Int64
 
 
 class Share(NamedTuple):
@@ -70,6 +70,8 @@ class ClosedSet:
         mean_average_precision, mean_inverse_negative_penalty: mAP and mINP, 0..1.
         rank1: with counts.
         probes: that had a right answer; skipped: that had none.
+        usable: (B,) bool, which had one. Of the ``probes`` usable ones, in order: first_position (1 is Rank-1),
+            average_precision and inverse_negative_penalty.
     """
 
     cmc: Float64
@@ -78,6 +80,10 @@ class ClosedSet:
     rank1: Share
     probes: int
     skipped: int
+    usable: NDArray[np.bool_]
+    first_position: Int64
+    average_precision: Float64
+    inverse_negative_penalty: Float64
 
     def rank(self, k: int) -> float:
         """Rank-k, 0..1; all of the gallery beyond its size."""
@@ -104,25 +110,29 @@ def closed_set(
     distance, probe_identity, gallery_identity = (np.asarray(v) for v in (distance, probe_identity, gallery_identity))
     same = probe_identity[:, None] == gallery_identity[None, :]
     allowed = np.ones_like(same) if excluded is None else ~excluded
-    cmc, precision, penalty, first = np.zeros(ranks), 0.0, 0.0, 0
     usable = (same & allowed).any(axis=1)
+    first: list[int] = []
+    precision: list[float] = []
+    penalty: list[float] = []
     for row in np.flatnonzero(usable):
         values, hits = distance[row, allowed[row]], same[row, allowed[row]]
-        ordered = hits[np.lexsort((hits, values))]
-        positions = np.flatnonzero(ordered) + 1
-        cmc[positions[0] - 1 :] += 1
-        first += int(positions[0] == 1)
-        precision += float(np.mean(np.arange(1, len(positions) + 1) / positions))
-        penalty += len(positions) / positions[-1]
-    probes = int(usable.sum())
-    scale = max(probes, 1)
+        positions = np.flatnonzero(hits[np.lexsort((hits, values))]) + 1
+        first.append(int(positions[0]))
+        precision.append(float(np.mean(np.arange(1, len(positions) + 1) / positions)))
+        penalty.append(len(positions) / float(positions[-1]))
+    positions = np.array(first, np.int64)
+    probes = len(first)
     return ClosedSet(
-        cmc / scale,
-        precision / scale if probes else float("nan"),
-        penalty / scale if probes else float("nan"),
-        Share(first, probes),
-        probes,
-        len(usable) - probes,
+        cmc=(positions[:, None] <= np.arange(1, ranks + 1)).mean(axis=0) if probes else np.zeros(ranks),
+        mean_average_precision=float(np.mean(precision)) if probes else float("nan"),
+        mean_inverse_negative_penalty=float(np.mean(penalty)) if probes else float("nan"),
+        rank1=Share(int((positions == 1).sum()), probes),
+        probes=probes,
+        skipped=len(usable) - probes,
+        usable=usable,
+        first_position=positions,
+        average_precision=np.array(precision),
+        inverse_negative_penalty=np.array(penalty),
     )
 
 
@@ -151,28 +161,37 @@ def true_accept_rate(genuine: ArrayLike, impostor: ArrayLike, false_accept_rate:
     return Share(int((genuine < threshold).sum()), len(genuine)), threshold
 
 
+class Named(NamedTuple):
+    """Enrolled probes at a threshold: (B,) bool, given a name and the right one; and that threshold."""
+
+    right: NDArray[np.bool_]
+    threshold: float
+
+    @property
+    def share(self) -> Share:
+        """DIR with counts."""
+        return Share(int(self.right.sum()), len(self.right))
+
+
 def detection_identification_rate(
     distance: ArrayLike,
     probe_identity: ArrayLike,
     gallery_identity: ArrayLike,
     stranger_nearest: ArrayLike,
     false_accept_rate: float,
-) -> tuple[Share, float]:
+) -> Named:
     """DIR@FAR at rank 1 (open set): enrolled probes whose nearest identity is right and below the threshold.
 
     Args:
         distance: (B, G) of probes whose identity is in the gallery.
         stranger_nearest: (n,) distance of each stranger's sequence to the nearest of the gallery; the threshold accepts at
             most ``false_accept_rate`` of them.
-
-    Returns:
-        The share with counts, and the threshold.
     """
     distance, probe_identity, gallery_identity = (np.asarray(v) for v in (distance, probe_identity, gallery_identity))
     threshold = strictest(np.sort(np.asarray(stranger_nearest, np.float64).ravel()), false_accept_rate)
     nearest = distance.argmin(axis=1)
     right = (gallery_identity[nearest] == probe_identity) & (distance.min(axis=1) < threshold)
-    return Share(int(right.sum()), len(right)), threshold
+    return Named(right, threshold)
 
 
 def strictest(impostor: Float64, false_accept_rate: float) -> float:

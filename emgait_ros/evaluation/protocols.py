@@ -1,31 +1,34 @@
-"""Cross-distance, cross-view evaluation on simulated walks, in the layout of LRGait: gallery at 10 m, probes beyond.
+"""Comparisons of probes with a gallery, and every figure drawn from them with its interval.
 
-For every probe and every gallery view that is not the probe's own, the gallery sequences of that view (one per identity)
-compete, as cross-view gait protocols do; figures are means over probes and views. Probes of one person are not
-independent, so intervals are drawn by resampling identities.
+Cross-view Rank-k is counted as gait protocols do: for every probe and every gallery view that may be compared, the gallery
+sequences of that view compete; figures are means over probes and views. mAP and mINP pool the views. Probes of one
+person are not independent, so intervals come from resampling identities (percentile bootstrap, fixed seed).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgait_ros.datasets.sequences import SequenceSet
 from emgait_ros.evaluation.metrics import (
-    Share,
+    ClosedSet,
     closed_set,
     detection_identification_rate,
     distance_matrix,
     equal_error_rate,
     true_accept_rate,
 )
-from emgait_ros.samples import Float32, Float64
+from emgait_ros.samples import Float32, Float64, Int64
 
 SAME_VIEW_DEG = 22.5
 RESAMPLES = 1000
+THRESHOLDS = 4000  # steps of the curves of false accepts and false rejects
+SPLITS = 40  # drawn divisions into enrolled people and strangers
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -42,107 +45,246 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class CrossDistance:
-    """Result of :func:`cross_distance`.
+class Labels:
+    """What is known of S sequences.
 
     Attributes:
-        rank1: overall, and under "D20", "D30", ... and "view 45", ....
-        mean_average_precision, mean_inverse_negative_penalty: mAP and mINP over the pooled gallery, 0..1.
-        equal_error_rate: of all cross-view pairs.
-        true_accept_rate: TAR at a false-accept rate of 1 %, with counts.
-        identities, probes: how many.
+        identity: (S,) int64.
+        view_deg: (S,) float32 heading against the direction to the sensor.
+        range_m: (S,) float32; condition: (S,) str.
     """
 
-    rank1: dict[str, Figure]
-    mean_average_precision: float
-    mean_inverse_negative_penalty: float
-    equal_error_rate: float
-    true_accept_rate: Share
-    identities: int
-    probes: int
+    identity: Int64
+    view_deg: Float32
+    range_m: Float32
+    condition: NDArray[np.str_]
+
+    @classmethod
+    def of(cls, source: object) -> Labels:
+        """The labels of a data set (``datasets.sequences.SequenceSource``)."""
+        return cls(*(np.asarray(getattr(source, name)) for name in cls.__dataclass_fields__))
+
+    def select(self, chosen: Mask) -> Labels:
+        """Some of the sequences."""
+        return Labels(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
+    def __len__(self) -> int:
+        return len(self.identity)
 
 
-def cross_distance(
-    data: SequenceSet, distance_of: Callable[[NDArray[np.bool_], NDArray[np.bool_]], Float32]
-) -> CrossDistance:
-    """Rank-1 by range and view, mAP, mINP, EER and TAR.
+@dataclass(frozen=True)
+class Comparison:
+    """Distances of B probes to G sequences of the gallery.
 
-    Args:
-        data: walk 0 is the gallery, every other walk a probe.
-        distance_of: from masks (S,) of probes and of gallery to distances (B, G).
-
-    Raises:
-        ValueError: there are no probes or no gallery.
+    Attributes:
+        distance: (B, G) float32.
+        probes, gallery: labels.
+        excluded: (B, G) bool, pairs that must not count (identical views).
     """
-    is_gallery = data.walk == 0
-    if not is_gallery.any() or is_gallery.all():
-        raise ValueError(
-            f"{len(data)} sequences of which {int(is_gallery.sum())} are of walk 0: both gallery (walk 0) and probes (other walks) are needed"
+
+    distance: Float32
+    probes: Labels
+    gallery: Labels
+    excluded: Mask
+
+    @classmethod
+    def of(
+        cls, embedding: Float32, labels: Labels, is_probe: Mask, is_gallery: Mask, same_view_counts: bool = False
+    ) -> Comparison:
+        """Compare (S, parts, d) embeddings.
+
+        Raises:
+            ValueError: there are no probes or no gallery.
+        """
+        if not is_probe.any() or not is_gallery.any():
+            raise ValueError(
+                f"{len(labels)} sequences of which {int(is_gallery.sum())} are gallery and {int(is_probe.sum())} probes: both are needed"
+            )
+        probes, gallery = labels.select(is_probe), labels.select(is_gallery)
+        same = angle_between(probes.view_deg[:, None], gallery.view_deg[None, :]) < SAME_VIEW_DEG
+        distance = distance_matrix(embedding[is_probe], embedding[is_gallery])
+        return cls(distance, probes, gallery, same & (not same_view_counts))
+
+    @cached_property
+    def same(self) -> Mask:
+        """(B, G) the pair is one person."""
+        return np.asarray(self.probes.identity[:, None] == self.gallery.identity[None, :])
+
+    @property
+    def everything(self) -> Mask:
+        """(B,) all probes."""
+        return np.ones(len(self.probes), bool)
+
+    def ranks(self, deepest: int = 20) -> tuple[Float64, Float64]:
+        """Hits (B, deepest) at Rank-1..deepest and trials (B,), summed over the gallery views that may be compared.
+
+        Ties count against the probe.
+        """
+        hits, trials = np.zeros((len(self.probes), deepest)), np.zeros(len(self.probes))
+        for view in np.unique(self.gallery.view_deg):
+            columns = np.flatnonzero(self.gallery.view_deg == view)
+            same: Mask = self.same[:, columns]
+            asked = np.logical_and(~self.excluded[:, columns].any(axis=1), same.any(axis=1))
+            distance = self.distance[:, columns]
+            own = np.where(same, distance, np.inf).min(axis=1)
+            before = ((distance <= own[:, None]) & ~same).sum(axis=1)  # impostors ranked ahead
+            hits += (asked[:, None]) & (before[:, None] < np.arange(1, deepest + 1))
+            trials += asked
+        return hits, trials
+
+    def rank(self, k: int = 1, chosen: Mask | None = None) -> Figure:
+        """Cross-view Rank-k of some of the probes."""
+        hits, trials = self.ranks(k)
+        chosen = self.everything if chosen is None else chosen
+        return figure(hits[chosen, k - 1], trials[chosen], self.probes.identity[chosen])
+
+    def pooled(self, chosen: Mask) -> ClosedSet:
+        """Rank-k, mAP and mINP with all gallery views pooled."""
+        probes = self.probes.select(chosen)
+        return closed_set(self.distance[chosen], probes.identity, self.gallery.identity, self.excluded[chosen])
+
+    def mean_precision(self, chosen: Mask | None = None) -> tuple[Figure, Figure]:
+        """mAP and mINP."""
+        chosen = self.everything if chosen is None else chosen
+        result = self.pooled(chosen)
+        identity = self.probes.identity[chosen][result.usable]
+        ones = np.ones(result.probes)
+        return figure(result.average_precision, ones, identity), figure(result.inverse_negative_penalty, ones, identity)
+
+    def pooled_rank1(self, chosen: Mask) -> Figure:
+        """Rank-1 where all gallery views of a person are enrolled together, as a live gallery holds them."""
+        result = self.pooled(chosen)
+        return figure(
+            (result.first_position == 1).astype(float),
+            np.ones(result.probes),
+            self.probes.identity[chosen][result.usable],
         )
-    gallery, probes = data.select(is_gallery), data.select(~is_gallery)
-    distance = distance_of(~is_gallery, is_gallery)
-    same_view = angle_between(probes.view_deg[:, None], gallery.view_deg[None, :]) < SAME_VIEW_DEG
-    hits, trials = view_by_view(distance, probes.identity, gallery.identity, gallery.view_deg, same_view)
-    bins = np.round(probes.range_m / 10).astype(int) * 10
-    groups = {"overall": np.ones(len(probes), bool)}
-    groups |= {f"D{value}": bins == value for value in np.unique(bins)}
-    sector = np.round(probes.view_deg / 45).astype(int) % 8 * 45
-    groups |= {f"view {value}": sector == value for value in np.unique(sector)}
-    same = probes.identity[:, None] == gallery.identity[None, :]
-    pooled = closed_set(distance, probes.identity, gallery.identity, same_view)
-    genuine, impostor = distance[same & ~same_view], distance[~same & ~same_view]
-    return CrossDistance(
-        rank1={name: _figure(hits[mask], trials[mask], probes.identity[mask]) for name, mask in groups.items()},
-        mean_average_precision=pooled.mean_average_precision,
-        mean_inverse_negative_penalty=pooled.mean_inverse_negative_penalty,
-        equal_error_rate=equal_error_rate(genuine, impostor)[0],
-        true_accept_rate=true_accept_rate(genuine, impostor, 0.01)[0],
-        identities=len(np.unique(data.identity)),
-        probes=len(probes),
-    )
+
+    def verification(self, chosen: Mask | None = None) -> Verification:
+        """Same or different person, over all pairs that may be compared."""
+        chosen = self.everything if chosen is None else chosen
+        same, allowed = self.same[chosen], ~self.excluded[chosen]
+        if not (same & allowed).any() or not (~same & allowed).any():
+            raise ValueError("there are no pairs of one person, or none of two: nothing can be verified")
+        return Verification.of(self.distance[chosen], same, allowed, self.probes.identity[chosen])
+
+    def open_set(
+        self, chosen: Mask, false_accept_rate: float = 0.01, enrolled: int | None = None, seed: int = 0
+    ) -> Figure:
+        """DIR at a false-accept rate: a probe of an enrolled person is named, and rightly so.
+
+        People are divided ``SPLITS`` times by lot into enrolled ones and strangers; each time the threshold is the largest
+        that names at most that share of the strangers' probes.
+
+        Args:
+            chosen: (B,) probes that are asked.
+            enrolled: how many people are enrolled; default: half.
+
+        Raises:
+            ValueError: too few people to have both.
+        """
+        names = np.unique(self.gallery.identity)
+        count = len(names) // 2 if enrolled is None else enrolled
+        if not 1 <= count < len(names):
+            raise ValueError(
+                f"{len(names)} identities are too few for an open-set test with {count} enrolled: both enrolled people and strangers are needed"
+            )
+        rng = np.random.default_rng(seed)
+        distance = np.where(self.excluded, np.inf, self.distance)[chosen]
+        identity = self.probes.identity[chosen]
+        hits, trials = np.zeros(len(identity)), np.zeros(len(identity))
+        for _ in range(SPLITS):
+            columns = np.isin(self.gallery.identity, rng.permutation(names)[:count])
+            near = distance[:, columns]
+            known = np.isin(identity, self.gallery.identity[columns])
+            named = detection_identification_rate(
+                near[known],
+                identity[known],
+                self.gallery.identity[columns],
+                near[~known].min(axis=1),
+                false_accept_rate,
+            )
+            hits[known] += named.right
+            trials += known
+        return figure(hits, trials, identity)
 
 
-def by_embedding(embedding: Float32) -> Callable[[NDArray[np.bool_], NDArray[np.bool_]], Float32]:
-    """Distances of (S, parts, d) embeddings, for :func:`cross_distance`."""
-    return lambda probes, gallery: distance_matrix(embedding[probes], embedding[gallery])
+@dataclass(frozen=True)
+class Verification:
+    """Pairs of one person (genuine) and of two (impostor).
 
+    Attributes:
+        genuine, impostor: distances of all pairs, sorted.
+        thresholds: (K,) distances at quantiles of both.
+        accepted: (I, K) genuine pairs of person i at or below threshold k, and impostor pairs likewise.
+        pairs: (I,) in all, of both kinds.
+    """
 
-def view_by_view(
-    distance: Float32,
-    probe_identity: NDArray,
-    gallery_identity: NDArray,
-    gallery_view: Float32,
-    excluded: NDArray[np.bool_],
-) -> tuple[Float64, Float64]:
-    """(B,) how often the nearest was right and how often it was asked, over the gallery's views not excluded."""
-    hits, trials = np.zeros(len(distance)), np.zeros(len(distance))
-    for view in np.unique(gallery_view):
-        columns = np.flatnonzero(gallery_view == view)
-        asked = ~excluded[:, columns].any(axis=1) & (probe_identity[:, None] == gallery_identity[columns]).any(axis=1)
-        right = gallery_identity[columns][distance[:, columns].argmin(axis=1)] == probe_identity
-        hits += asked & right
-        trials += asked
-    return hits, trials
+    genuine: Float64
+    impostor: Float64
+    thresholds: Float64
+    accepted: tuple[Float64, Float64]
+    pairs: tuple[Float64, Float64]
 
+    @classmethod
+    def of(cls, distance: Float32, same: Mask, allowed: Mask, identity: Int64) -> Verification:
+        """Count the allowed pairs of (B, G) distances, person by person of the (B,) probes."""
+        kinds = (same & allowed, ~same & allowed)
+        genuine, impostor = (np.sort(distance[kind].astype(np.float64)) for kind in kinds)
+        steps = np.linspace(0, 1, THRESHOLDS // 2)
+        thresholds = np.unique(np.concatenate([np.quantile(values, steps) for values in (genuine, impostor)]))
+        names, number = np.unique(identity, return_inverse=True)
+        accepted = tuple(np.zeros((len(names), len(thresholds))) for _ in kinds)
+        pairs = tuple(np.zeros(len(names)) for _ in kinds)
+        for person in range(len(names)):
+            rows = number == person
+            for kind, counts, total in zip(kinds, accepted, pairs, strict=True):
+                values = np.sort(distance[rows][kind[rows]].astype(np.float64))
+                counts[person] = np.searchsorted(values, thresholds, side="right")
+                total[person] = len(values)
+        return cls(genuine, impostor, thresholds, (accepted[0], accepted[1]), (pairs[0], pairs[1]))
 
-def open_set(
-    data: SequenceSet,
-    distance_of: Callable[[NDArray[np.bool_], NDArray[np.bool_]], Float32],
-    enrolled_share: float = 0.5,
-    false_accept_rate: float = 0.01,
-) -> Share:
-    """DIR at a false-accept rate: the first half of the identities is enrolled with walk 0, the rest are strangers."""
-    names = np.unique(data.identity)
-    enrolled = np.isin(data.identity, names[: max(1, int(enrolled_share * len(names)))])
-    gallery, known, strangers = enrolled & (data.walk == 0), enrolled & (data.walk != 0), ~enrolled & (data.walk != 0)
-    if not (gallery.any() and known.any() and strangers.any()):
-        raise ValueError(
-            f"{len(names)} identities are too few for an open-set test: both enrolled people and strangers with a second walk are needed"
+    def curve(self) -> tuple[Float64, Float64]:
+        """False-accept and true-accept rates (K,) at the thresholds: the ROC."""
+        accept, true = self._rates(np.ones((1, len(self.pairs[0]))))
+        return accept[0], true[0]
+
+    def equal_error_rate(self) -> Figure:
+        """Where false accepts and false rejects are equally frequent."""
+        return self._figure(equal_error_rate(self.genuine, self.impostor)[0], self._equal_errors)
+
+    def true_accept_rate(self, false_accept_rate: float = 0.01) -> Figure:
+        """TAR@FAR."""
+
+        def at(accept: Float64, true: Float64) -> Float64:
+            last = (accept <= false_accept_rate).sum(axis=1) - 1
+            return np.where(last >= 0, true[np.arange(len(true)), np.maximum(last, 0)], 0.0)
+
+        return self._figure(true_accept_rate(self.genuine, self.impostor, false_accept_rate)[0].value, at)
+
+    @staticmethod
+    def _equal_errors(accept: Float64, true: Float64) -> Float64:
+        """Linear between the two thresholds where the curves cross."""
+        gap = accept - (1 - true)  # rises from -1 to 1
+        after = np.argmax(gap >= 0, axis=1)
+        before, row = np.maximum(after - 1, 0), np.arange(len(gap))
+        span = gap[row, after] - gap[row, before]
+        part = np.where(span > 0, -gap[row, before] / np.where(span > 0, span, 1), 0.0)
+        return np.asarray(accept[row, before] + part * (accept[row, after] - accept[row, before]))
+
+    def _rates(self, weight: Float64) -> tuple[Float64, Float64]:
+        """(R, K) false-accept and true-accept rates with people weighted by (R, I)."""
+        true, accept = (
+            weight @ counts / np.maximum(weight @ total, 1)[:, None]
+            for counts, total in zip(self.accepted, self.pairs, strict=True)
         )
-    nearest = distance_of(strangers, gallery).min(axis=1)
-    return detection_identification_rate(
-        distance_of(known, gallery), data.identity[known], data.identity[gallery], nearest, false_accept_rate
-    )[0]
+        return accept, true
+
+    def _figure(self, value: float, measure: Callable[[Float64, Float64], Float64]) -> Figure:
+        people = len(self.pairs[0])
+        drawn = np.random.default_rng(0).multinomial(people, np.full(people, 1 / people), RESAMPLES)
+        low, high = np.percentile(measure(*self._rates(drawn.astype(np.float64))), (2.5, 97.5))
+        return Figure(value, float(low), float(high), len(self.genuine))
 
 
 def angle_between(one: Float32, other: Float32) -> Float32:
@@ -150,8 +292,8 @@ def angle_between(one: Float32, other: Float32) -> Float32:
     return np.abs((np.asarray(one) - np.asarray(other) + 180) % 360 - 180)
 
 
-def _figure(hits: Float64, trials: Float64, identity: NDArray) -> Figure:
-    """The share with an interval from resampling identities (percentile bootstrap, fixed seed)."""
+def figure(hits: Float64, trials: Float64, identity: NDArray) -> Figure:
+    """Hits over trials with an interval from resampling identities; NaN without trials."""
     names, number = np.unique(identity, return_inverse=True)
     hit, asked = np.bincount(number, hits, len(names)), np.bincount(number, trials, len(names))
     if not asked.sum():

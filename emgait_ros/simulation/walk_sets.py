@@ -1,133 +1,139 @@
 """Sets of simulated walks on disk: made in parallel, one file a person, read back as samples.
 
-    generate_set(range(100), walks_per_identity=4, ranges=(10, 20, 30), views=(0, 90), frames=20, out_dir="out/walks")
+    generate([PlannedWalk(12, 0, 10.0, 90.0, 20), PlannedWalk(12, 1, 30.0, 45.0, 20)], Path("out/walks"), seed=0)
 
 A file ``identity_000012.npz`` holds, over the N samples of all walks of that person:
 
     points (N, P, 3) float16   m, relative to ``center``: float16 in the LiDAR frame would round to 3 cm at 50 m
     crops (N, H, W, 3) uint8   RGB; black where ``has_crop`` is false
     center, size, velocity (N, 3) float32; range_m, image_dt_s, crop_native_height_px (N,) float32
-    point_count, frame (N,) int32; has_crop (N,) bool
+    point_count (N,) int32; has_crop (N,) bool
     sequence (N,) int32        number of the walk within the file; rows below describe the S walks
     walk_number (S,) int32, walk_range_m, walk_view_deg (S,) float32, walk_condition (S,) int32 into ``CONDITIONS``
 
-``set.json`` beside them says how the set was made; the same arguments give the same bytes of every array.
+``set.json`` beside them holds the plan; the same plan gives the same bytes of every array.
 """
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.progress import track
 
 from emgait_ros.config import SampleConfig
 from emgait_ros.samples import Pedestrian
-from emgait_ros.simulation.lidar import LidarModel
 from emgait_ros.simulation.walks import CONDITIONS, generate_walk
 
 
 @dataclass(frozen=True)
-class WalkPlan:
-    """What every person of a set does: each walk at each range, view and condition.
+class PlannedWalk:
+    """One sequence to generate; arguments of ``simulation.walks.generate_walk``."""
 
-    Attributes:
-        walks: walk numbers; a number is one day's gait and clothes.
-        ranges, views, conditions: metres, degrees and names; the set holds every combination.
-        frames, rate_hz: samples of a walk.
-        seed: population and noise.
-        lidar: fixed sensor; None: drawn per walk among usual ones.
-        sample: crop size and number of points.
-    """
-
-    walks: tuple[int, ...]
-    ranges: tuple[float, ...]
-    views: tuple[float, ...]
-    conditions: tuple[str, ...] = ("normal",)
-    frames: int = 20
-    rate_hz: float = 10.0
-    seed: int = 0
-    lidar: LidarModel | None = None
-    sample: SampleConfig = field(default_factory=SampleConfig)
-
-    def __post_init__(self) -> None:
-        if not (self.walks and self.ranges and self.views and self.conditions):
-            raise ValueError("a set needs at least one walk, range, view and condition")
-        unknown = [c for c in self.conditions if c not in CONDITIONS]
-        if unknown:
-            raise ValueError(f"conditions {unknown} are unknown: allowed are {', '.join(CONDITIONS)}")
-
-    def combinations(self) -> Iterator[tuple[int, float, float, str]]:
-        """(walk, range, view, condition) in the order of the files."""
-        for walk in self.walks:
-            for condition in self.conditions:
-                for range_m in self.ranges:
-                    for view in self.views:
-                        yield walk, range_m, view, condition
+    identity: int
+    walk: int
+    range_m: float
+    view_deg: float
+    frames: int
+    condition: str = "normal"
 
 
-def generate_set(
-    identities: Sequence[int],
-    walks_per_identity: int,
-    ranges: Sequence[float],
-    views: Sequence[float],
-    frames: int,
-    out_dir: str | Path,
-    workers: int = 2,
-    *,
-    conditions: Sequence[str] = ("normal",),
-    first_walk: int = 0,
-    rate_hz: float = 10.0,
-    seed: int = 0,
-    lidar: LidarModel | None = None,
-    sample: SampleConfig | None = None,
-    progress: bool = True,
-) -> list[Path]:
-    """Generate a set with a progress bar; files that are already there are kept, so an interrupted run goes on.
+def generate(
+    plan: Sequence[PlannedWalk], folder: Path, seed: int, sample: SampleConfig | None = None, workers: int = 2
+) -> None:
+    """Write a set; files that are there already from the same plan are kept, so an interrupted run goes on.
 
-    Returns:
-        The files, in the order of ``identities``.
+    Args:
+        plan: all walks; those of one identity go into one file.
+        folder: made when absent.
+        seed: population of the simulated people.
+        sample: sizes of crops and clouds.
+        workers: processes.
 
     Raises:
-        ValueError: nothing to do, an unknown condition, or ``out_dir`` holds a set made with other arguments.
-        OSError: the folder cannot be written.
+        ValueError: the folder holds a set made from another plan, or the plan is empty.
+        OSError: the folder cannot be written or the disk is full; no file is left half-written.
     """
-    if walks_per_identity < 1 or frames < 1 or workers < 1 or not len(identities):
-        raise ValueError("a set needs identities, and walks_per_identity, frames and workers of at least 1")
-    plan = WalkPlan(
-        walks=tuple(range(first_walk, first_walk + walks_per_identity)),
-        ranges=tuple(float(r) for r in ranges),
-        views=tuple(float(v) for v in views),
-        conditions=tuple(conditions),
-        frames=frames,
-        rate_hz=rate_hz,
-        seed=seed,
-        lidar=lidar,
-        sample=sample or SampleConfig(),
-    )
-    folder = Path(out_dir)
+    if not plan:
+        raise ValueError("a simulated set needs at least one walk")
+    sample = sample or SampleConfig()
+    people: dict[int, list[PlannedWalk]] = {}
+    for walk in plan:
+        people.setdefault(walk.identity, []).append(walk)
     folder.mkdir(parents=True, exist_ok=True)
-    _describe(folder, plan)
-    files = [folder / f"identity_{identity:06d}.npz" for identity in identities]
-    todo = [(i, f) for i, f in zip(identities, files, strict=True) if not f.is_file()]
-    with _progress_bar(progress, len(todo)) as advance:
-        if workers == 1 or len(todo) <= 1:
-            for identity, file in todo:
-                _generate_file(int(identity), plan, file)
-                advance()
-        else:
-            context = multiprocessing.get_context("spawn")  # the caller may hold threads of torch or ROS
-            with ProcessPoolExecutor(min(workers, len(todo)), mp_context=context) as pool:
-                for future in as_completed([pool.submit(_generate_file, int(i), plan, f) for i, f in todo]):
-                    future.result()
-                    advance()
-    return files
+    _describe(folder, plan, seed, sample)
+    tasks = [
+        (identity_file(folder, name), walks, seed, sample)
+        for name, walks in people.items()
+        if not identity_file(folder, name).is_file()
+    ]
+    if not tasks:
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:  # spawn: the caller may hold threads of torch
+        made = pool.map(_write_person, tasks, chunksize=1)
+        for _ in track(made, description=f"people of {folder.name}", total=len(tasks)):
+            pass
+
+
+def identity_file(folder: Path, identity: int) -> Path:
+    """Where a person's walks lie."""
+    return folder / f"identity_{identity:06d}.npz"
+
+
+def _describe(folder: Path, plan: Sequence[PlannedWalk], seed: int, sample: SampleConfig) -> None:
+    """Write set.json, or refuse a folder that holds another set."""
+    description = {
+        "seed": seed,
+        "crop": [sample.crop_height_px, sample.crop_width_px],
+        "points": sample.points,
+        "plan": [list(asdict(walk).values()) for walk in plan],
+    }
+    index = folder / "set.json"
+    if index.is_file():
+        if json.loads(index.read_text(encoding="utf-8")) != description:
+            raise ValueError(f"{folder} holds a set made from another plan: remove it or choose another folder")
+        return
+    unfinished = index.with_suffix(".unfinished")
+    try:
+        unfinished.write_text(json.dumps(description), encoding="utf-8")
+        unfinished.replace(index)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _write_person(task: tuple[Path, list[PlannedWalk], int, SampleConfig]) -> None:
+    """Generate one person's file (in a worker process) and move it into place when it is complete."""
+    path, plan, seed, sample = task
+    walks = [
+        generate_walk(
+            w.identity, w.walk, w.range_m, w.view_deg, w.frames, condition=w.condition, seed=seed, sample=sample
+        )
+        for w in plan
+    ]
+    arrays: dict[str, Any] = {
+        "identity": np.int64(plan[0].identity),
+        "sequence": np.repeat(np.arange(len(walks), dtype=np.int32), [len(walk) for walk in walks]),
+        "walk_number": np.array([w.walk for w in plan], np.int32),
+        "walk_range_m": np.array([w.range_m for w in plan], np.float32),
+        "walk_view_deg": np.array([w.view_deg for w in plan], np.float32),
+        "walk_condition": np.array([CONDITIONS.index(w.condition) for w in plan], np.int32),
+        **pack([pedestrian for walk in walks for pedestrian in walk], sample),
+    }
+    unfinished = path.with_suffix(".unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            np.savez(file, **arrays)
+        os.replace(unfinished, path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 @dataclass(frozen=True)
@@ -177,37 +183,6 @@ class WalkFile:
         )
 
 
-def _generate_file(identity: int, plan: WalkPlan, file: Path) -> None:
-    """All walks of one person into one file, whole or not at all."""
-    samples: list[Pedestrian] = []
-    sequence: list[int] = []
-    walks = list(plan.combinations())
-    for number, (walk, range_m, view, condition) in enumerate(walks):
-        made = generate_walk(
-            identity, walk, range_m, view, plan.frames, rate_hz=plan.rate_hz, lidar=plan.lidar,
-            condition=condition, seed=plan.seed, sample=plan.sample,
-        )  # fmt: skip
-        samples += made
-        sequence += [number] * len(made)
-    temporary = file.with_suffix(f".{os.getpid()}.part")
-    arrays: dict[str, Any] = {
-        "identity": np.array(identity),
-        "sequence": np.array(sequence, np.int32),
-        "walk_number": np.array([w[0] for w in walks], np.int32),
-        "walk_range_m": np.array([w[1] for w in walks], np.float32),
-        "walk_view_deg": np.array([w[2] for w in walks], np.float32),
-        "walk_condition": np.array([CONDITIONS.index(w[3]) for w in walks], np.int32),
-        "frame": np.tile(np.arange(plan.frames, dtype=np.int32), len(walks)),
-        **pack(samples, plan.sample),
-    }
-    try:
-        with temporary.open("wb") as stream:
-            np.savez(stream, **arrays)
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def pack(samples: Sequence[Pedestrian], sample: SampleConfig) -> dict[str, np.ndarray]:
     """The arrays of a file for N samples (see the module's docstring)."""
     no_points = np.zeros((sample.points, 3))
@@ -225,42 +200,3 @@ def pack(samples: Sequence[Pedestrian], sample: SampleConfig) -> dict[str, np.nd
         "crop_native_height_px": np.array([p.crop_native_height_px for p in samples], np.float32),
         "point_count": np.array([p.point_count for p in samples], np.int32),
     }
-
-
-def _describe(folder: Path, plan: WalkPlan) -> None:
-    """Write set.json, or refuse a folder whose set was made otherwise."""
-    lidar = None if plan.lidar is None else [len(plan.lidar.elevations_deg), plan.lidar.azimuth_step_deg]
-    text: dict[str, Any] = {
-        "walks": plan.walks, "ranges_m": plan.ranges, "views_deg": plan.views, "conditions": plan.conditions,
-        "frames": plan.frames, "rate_hz": plan.rate_hz, "seed": plan.seed, "lidar": lidar,
-        "points": plan.sample.points, "crop": [plan.sample.crop_height_px, plan.sample.crop_width_px],
-    }  # fmt: skip
-    wanted = json.loads(json.dumps(text))
-    file = folder / "set.json"
-    if file.is_file():
-        found = json.loads(file.read_text())
-        if found != wanted:
-            differing = sorted(k for k in wanted if found.get(k) != wanted[k])
-            raise ValueError(
-                f"{folder} holds a set made with other {', '.join(differing)}: choose another folder or remove it"
-            )
-    else:
-        file.write_text(json.dumps(wanted, indent=1) + "\n")
-
-
-class _progress_bar:
-    """A rich bar over people; nothing when switched off."""
-
-    def __init__(self, shown: bool, total: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("people"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, disable=not shown)
-        self._task = self._bar.add_task("people", total=total)
-
-    def __enter__(self) -> Any:
-        self._bar.start()
-        return lambda: self._bar.advance(self._task)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()

@@ -18,15 +18,19 @@ import numpy as np
 import torch
 from torch import nn
 
+from emgait_ros.config import SampleConfig
+from emgait_ros.datasets.plans import SHORT, plan_protocol, plan_training
 from emgait_ros.datasets.sequences import SequenceSet
-from emgait_ros.datasets.simulated import PlannedWalk, generate, load_simulated, plan_protocol, plan_training
+from emgait_ros.datasets.simulated import load_simulated
 from emgait_ros.emgaitnet.config import EMGaitNetConfig
 from emgait_ros.emgaitnet.export import write_bundle
 from emgait_ros.emgaitnet.model import CrossAttention, EMGaitNet
-from emgait_ros.evaluation.baselines import BASELINES, baseline_distance
-from emgait_ros.evaluation.protocols import CrossDistance, by_embedding, cross_distance, open_set
+from emgait_ros.evaluation import simulated_test
+from emgait_ros.evaluation.baselines import BASELINES, measured
+from emgait_ros.evaluation.protocols import Labels
 from emgait_ros.inference.bundle import Bundle
 from emgait_ros.samples import Float32
+from emgait_ros.simulation.walk_sets import PlannedWalk, generate
 from emgait_ros.training.attributes import walker_attributes
 from emgait_ros.training.card import model_card
 from emgait_ros.training.clip_pretraining import clip_features, pretrain_clip
@@ -79,14 +83,16 @@ class Run:
         if which == "train" and self.config.dataset:
             return Path(self.config.dataset)
         folder = self.folder / "data" / which
-        generate(self._plan(which), folder, self.config.population, self.config.preprocessing, self.config.threads)
+        model = self.config.model
+        sample = SampleConfig(model.points, model.crop_height, model.crop_width)
+        generate(self._plan(which), folder, self.config.population, sample, self.config.threads)
         return folder
 
     def _plan(self, which: str) -> list[PlannedWalk]:
         people: PeopleConfig = getattr(self.config, which)
         first, count, frames = people.first_identity, people.identities, people.frames
         if which == "test":
-            return plan_protocol(first, count, frames, seed=self.config.seed)
+            return plan_protocol(first, count, frames, SHORT, self.config.seed)
         plan = plan_training(first, count, people.walks, people.sequences, frames, people.ranges_m, self.config.seed)
         if which == "train":
             return plan
@@ -175,16 +181,17 @@ class Run:
         )
 
     def test(self, network: EMGaitNet) -> dict[str, Any]:
-        """Figures on people, bodies and motion unseen in training, trivial baselines beside them."""
+        """Figures on people, bodies and motion unseen in training, trivial baselines beside them; percent."""
         data = self.load("test", shrunk=False)
-        ours = by_embedding(embed(network, data, whole_sequences(data), self.config.optimisation.precision))
-        measured = {"EMGaitNet": _summary(cross_distance(data, ours))}
-        share = open_set(data, ours)
-        measured["EMGaitNet"]["DIR at FAR 1 %"] = [share.hits, share.trials]
-        for name, measure in BASELINES.items():
-            measured[name] = _summary(cross_distance(data, baseline_distance(data, measure)))
-        (self.folder / "measured.json").write_text(json.dumps(measured, indent=2), encoding="utf-8")
-        return measured
+        embeddings = {"EMGaitNet": embed(network, data, whole_sequences(data), self.config.optimisation.precision)}
+        embeddings |= {name: measured(data, measure) for name, measure in BASELINES.items()}
+        figures: dict[str, Any] = {}
+        for name, embedding in embeddings.items():
+            comparison = simulated_test.compare(embedding, data.walk, Labels.of(data))
+            figures[name] = simulated_test.as_json(simulated_test.figures(comparison))
+        figures["identities"], figures["probes"] = len(np.unique(data.identity)), int((data.walk != 0).sum())
+        (self.folder / "measured.json").write_text(json.dumps(figures, indent=2), encoding="utf-8")
+        return figures
 
     def _timed(self, stage: str, work: Callable[[], Any]) -> None:
         """Do a stage and add its wall time to what was recorded (a resumed stage adds up)."""
@@ -235,16 +242,3 @@ def add_image_branch(learner: nn.Module, points_learner: nn.Module) -> None:
             for part in (layer.to_output, layer.ffn[-1]):
                 for parameter in part.parameters():
                     parameter.zero_()
-
-
-def _summary(result: CrossDistance) -> dict[str, Any]:
-    """Plain types, percent."""
-    return {
-        "rank1": {name: [round(100 * v, 1) for v in (f.value, f.low, f.high)] for name, f in result.rank1.items()},
-        "mAP": round(100 * result.mean_average_precision, 1),
-        "mINP": round(100 * result.mean_inverse_negative_penalty, 1),
-        "EER": round(100 * result.equal_error_rate, 1),
-        "TAR at FAR 1 %": round(100 * result.true_accept_rate.value, 1),
-        "identities": result.identities,
-        "probes": result.probes,
-    }

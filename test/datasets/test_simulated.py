@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emgait_ros.datasets import simulated
+from emgait_ros.config import SampleConfig
+from emgait_ros.datasets.plans import PUBLISHED, SHORT, plan_protocol, plan_training
 from emgait_ros.datasets.sequences import SequenceSet
-from emgait_ros.datasets.simulated import PlannedWalk, generate, load_simulated, plan_protocol, plan_training, shrink
+from emgait_ros.datasets.simulated import SimulatedSet, load_simulated, shrink
 from emgait_ros.inference.preprocessing import Preprocessing, prepare
+from emgait_ros.simulation import walk_sets
+from emgait_ros.simulation.walk_sets import PlannedWalk, WalkFile, generate
 from emgait_ros.simulation.walks import generate_walk
 
 PREPROCESSING = Preprocessing(points_frame="heading")
@@ -27,16 +30,16 @@ PLAN = [
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("walks")
     for task in _tasks(path):
-        simulated._write_person(task)
+        walk_sets._write_person(task)
     return path
 
 
 def _tasks(path: Path) -> list:
     """What ``generate`` would hand its worker processes, done here: starting processes takes seconds."""
-    simulated._describe(path, PLAN, 0, PREPROCESSING)
-    sample = simulated.SampleConfig(128, 128, 64)
+    sample = SampleConfig(128, 128, 64)
+    walk_sets._describe(path, PLAN, 0, sample)
     people = {walk.identity: [w for w in PLAN if w.identity == walk.identity] for walk in PLAN}
-    return [(simulated._file(path, name), walks, 0, sample) for name, walks in people.items()]
+    return [(walk_sets.identity_file(path, name), walks, 0, sample) for name, walks in people.items()]
 
 
 @pytest.fixture(scope="module")
@@ -96,15 +99,15 @@ def test_crops_are_shrunk_by_block_means(folder: Path, data: SequenceSet) -> Non
 
 def test_a_finished_set_is_not_made_again(folder: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*.npz")}
-    generate(PLAN, folder, 0, PREPROCESSING)
+    generate(PLAN, folder, 0)
     assert before == {path: path.stat().st_mtime_ns for path in folder.glob("*.npz")}
 
 
 def test_another_plan_is_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="made from another plan"):
-        generate(PLAN[:2], folder, 0, PREPROCESSING)
+        generate(PLAN[:2], folder, 0)
     with pytest.raises(ValueError, match="at least one walk"):
-        generate([], folder, 0, PREPROCESSING)
+        generate([], folder, 0)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +146,7 @@ def test_an_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(np, "savez", full_disk)
     with pytest.raises(OSError, match="No space"):
-        simulated._write_person(_tasks(tmp_path)[0])
+        walk_sets._write_person(_tasks(tmp_path)[0])
     assert [path.name for path in tmp_path.iterdir()] == ["set.json"]
 
 
@@ -163,7 +166,54 @@ def test_training_plans_spread_views_and_repeat() -> None:
 
 
 def test_protocol_plans_have_gallery_and_probes() -> None:
-    plan = plan_protocol(100, 3, 20)
+    plan = plan_protocol(100, 3, 20, SHORT)
     assert {(w.walk, w.range_m) for w in plan} == {(0, 10.0), (1, 20.0), (1, 30.0), (1, 40.0), (1, 50.0)}
     assert len(plan) == 3 * (4 + 8)
     assert json.dumps([w.view_deg for w in plan if w.walk == 0][:4]) == "[0.0, 90.0, 180.0, 270.0]"
+
+
+def test_the_published_test_has_the_layout_of_lrgait() -> None:
+    plan = plan_protocol(200_000, 100, 24)
+    assert plan == plan_protocol(200_000, 100, 24, PUBLISHED, seed=0)  # the same again
+    assert {w.range_m for w in plan if w.condition == "night"} == {10.0, 20.0, 30.0, 40.0}
+    assert {w.range_m for w in plan if w.condition == "normal" and w.walk == 1} == {10.0, 20.0, 30.0, 40.0, 50.0}
+    assert {w.condition for w in plan} == {"normal", "night", "clothing", "bag", "occlusion"}
+    one = [w for w in plan if w.identity == 200_050]
+    assert [w.view_deg for w in one if w.walk == 0] == [0, 45, 90, 135, 180, 225, 270, 315]
+    assert {(w.walk, w.range_m) for w in one if w.walk == 0} == {(0, 10.0)}
+    assert len({w.view_deg for w in plan if w.range_m == 50}) == 8  # probes see every view
+
+
+def test_a_set_read_lazily_is_the_set_read_whole(folder: Path, data: SequenceSet) -> None:
+    lazy = SimulatedSet(folder, PREPROCESSING)
+    for name in ("identity", "walk", "view_deg", "range_m", "condition"):
+        assert np.array_equal(getattr(lazy, name), getattr(data, name))
+    for number in (3, 0, 2, -1):
+        assert np.array_equal(lazy[number].points, data[number].points)
+        assert np.array_equal(lazy[number].crops, data[number].crops)
+    with pytest.raises(IndexError):
+        lazy[4]
+
+
+def test_samples_of_a_file_are_those_generated(folder: Path) -> None:
+    file = WalkFile.read(walk_sets.identity_file(folder, 9))
+    made = generate_walk(9, 1, 12.0, 45.0, 2, condition="bag")
+    for row, expected in zip(file.rows(1), made, strict=True):
+        sample = file.pedestrian(int(row))
+        assert np.abs(sample.points - expected.points).max() < 2e-3  # float16 around the centre
+        assert np.array_equal(sample.crop, expected.crop)
+        assert sample.point_count == expected.point_count
+        assert sample.center == pytest.approx(expected.center, abs=1e-4)
+
+
+def test_a_foreign_file(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", a=np.zeros(3))
+    with pytest.raises(ValueError, match="not a file of a walk set"):
+        WalkFile.read(tmp_path / "x.npz")
+
+
+def test_worker_processes_make_the_same_set(tmp_path: Path, folder: Path) -> None:
+    generate(PLAN, tmp_path, 0, workers=2)
+    for path in folder.glob("*.npz"):
+        one, other = WalkFile.read(path).arrays, WalkFile.read(tmp_path / path.name).arrays
+        assert all(np.array_equal(one[name], other[name]) for name in one)

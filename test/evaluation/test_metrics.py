@@ -118,9 +118,10 @@ def test_strictest_threshold_keeps_the_promise() -> None:
 def test_identification_needs_the_right_name_and_the_threshold() -> None:
     # right and near; right but too far; near but wrong; right and near
     distance = [[0.1, 0.9], [0.6, 0.9], [0.2, 0.1], [0.9, 0.3]]
-    share, threshold = detection_identification_rate(distance, [1, 1, 1, 2], [1, 2], [0.5, 0.7, 0.8], 0.01)
-    assert threshold == 0.5
-    assert share == Share(2, 4)
+    named = detection_identification_rate(distance, [1, 1, 1, 2], [1, 2], [0.5, 0.7, 0.8], 0.01)
+    assert named.threshold == 0.5
+    assert named.right.tolist() == [True, False, False, True]
+    assert named.share == Share(2, 4)
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from emgait_ros.config import SampleConfig
 from emgait_ros.simulation.lidar import LidarModel
 from emgait_ros.simulation.stations import draw_station
-from emgait_ros.simulation.walk_sets import WalkFile, generate_set
 from emgait_ros.simulation.walker import Path as Walk
 from emgait_ros.simulation.walker import Walker
 from emgait_ros.simulation.walks import CONDITIONS, _crop, _place, generate_walk
@@ -143,61 +140,3 @@ def test_occlusion_hides_returns() -> None:
 def test_bad_arguments(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         generate_walk(**({"identity": 0, "walk": 0, "range_m": 10, "view_deg": 0, "frames": 2} | arguments))
-
-
-def test_a_set_on_disk_gives_back_its_samples(tmp_path: Path) -> None:
-    files = generate_set([2, 5], 1, [10, 40], [0, 90], 3, tmp_path, 1, seed=3, progress=False)
-    assert [f.name for f in files] == ["identity_000002.npz", "identity_000005.npz"]
-    file = WalkFile.read(files[1])
-    assert (file.identity, file.sequences) == (5, 4)
-    number = next(n for n in range(4) if file.arrays["walk_range_m"][n] == 40 and file.arrays["walk_view_deg"][n] == 90)
-    made = generate_walk(5, 0, 40, 90, 3, seed=3)
-    for row, expected in zip(file.rows(number), made, strict=True):
-        sample = file.pedestrian(int(row))
-        assert np.abs(sample.points - expected.points).max() < 2e-3  # float16 around the centre
-        assert np.array_equal(sample.crop, expected.crop)
-        assert sample.point_count == expected.point_count
-        assert sample.center == pytest.approx(expected.center, abs=1e-4)
-
-
-def test_an_interrupted_set_goes_on_and_another_is_refused(tmp_path: Path) -> None:
-    files = generate_set([1, 2], 1, [10], [0], 2, tmp_path, 1, progress=False)
-    files[1].unlink()
-    kept = files[0].stat().st_mtime_ns
-    generate_set([1, 2], 1, [10], [0], 2, tmp_path, 1, progress=False)
-    assert files[1].is_file()
-    assert files[0].stat().st_mtime_ns == kept
-    with pytest.raises(ValueError, match="seed"):
-        generate_set([1, 2], 1, [10], [0], 2, tmp_path, 1, seed=9, progress=False)
-
-
-def test_workers_make_the_same_set(tmp_path: Path) -> None:
-    one = generate_set([1, 2], 1, [10], [0], 2, tmp_path / "one", 1, progress=False)
-    two = generate_set([1, 2], 1, [10], [0], 2, tmp_path / "two", 2, progress=False)
-    for a, b in zip(one, two, strict=True):
-        left, right = WalkFile.read(a).arrays, WalkFile.read(b).arrays
-        assert all(np.array_equal(left[k], right[k]) for k in left)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"identities": []}, "needs identities"),
-        ({"workers": 0}, "at least 1"),
-        ({"conditions": ["rain"]}, "rain"),
-        ({"ranges": []}, "range"),
-    ],
-)
-def test_bad_sets(tmp_path: Path, change: dict, message: str) -> None:
-    arguments = {
-        "identities": [0], "walks_per_identity": 1, "ranges": [10], "views": [0], "frames": 1,
-        "out_dir": tmp_path, "workers": 1, "progress": False,
-    }  # fmt: skip
-    with pytest.raises(ValueError, match=message):
-        generate_set(**(arguments | change))
-
-
-def test_a_foreign_file(tmp_path: Path) -> None:
-    np.savez(tmp_path / "x.npz", a=np.zeros(3))
-    with pytest.raises(ValueError, match="not a file of a walk set"):
-        WalkFile.read(tmp_path / "x.npz")
