@@ -95,6 +95,13 @@ class TrackerConfig:
     )
     confirm_hits: int = option(4, "Detections before a track is believed: 0.4 s at 10 Hz.", low=1, high=50)
     max_coast_s: float = option(1.2, "How long a hidden pedestrian is followed blindly.", unit="s", low=0.1, high=10)
+    max_hidden_s: float = option(
+        3.0,
+        "How much longer when somebody nearer stands in the line of sight: two people who walk abreast.",
+        unit="s",
+        low=0,
+        high=30,
+    )
     relink_s: float = option(
         2.0,
         "A pedestrian who reappears where a lost track must be by then gets its number back.",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from emgait_ros.samples import Float64, Int64
 
 FORBIDDEN = 1e6
+BODY_RADIUS_M = 0.25  # half the width of what hides somebody
+BEHIND_M = 0.3  # nearer people hide those at least this far behind them
+HIDDEN_PENALTY = 3.0  # of a cost (-2 log likelihood): somebody hidden is seen about four times less often
 
 
 def gated_cost(
@@ -35,6 +39,24 @@ def gated_cost(
     cost += 2.0 * np.log(total)
     cost[outside] = FORBIDDEN
     return cost
+
+
+def hidden_by(predicted: Float64, measured: Float64, sensor: Float64) -> NDArray[np.bool_]:
+    """Which tracks stand in the shadow of somebody nearer to the sensor who is seen now.
+
+    Args:
+        predicted: (T, 2) m; measured: (D, 2) m; sensor: (2,) m, all in one frame.
+
+    Returns:
+        (T,) bool.
+    """
+    place, blocker = predicted - sensor, measured - sensor
+    distance, nearer = np.hypot(place[:, 0], place[:, 1]), np.hypot(blocker[:, 0], blocker[:, 1])
+    across = place[:, None, 0] * blocker[None, :, 1] - place[:, None, 1] * blocker[None, :, 0]
+    along = (place[:, None] * blocker[None]).sum(2)
+    half_width = BODY_RADIUS_M * distance[:, None] + 0.5 * BODY_RADIUS_M * nearer[None]
+    shadow = (np.abs(across) < half_width) & (along > 0) & (nearer[None] < distance[:, None] - BEHIND_M)
+    return np.asarray(shadow.any(1))
 
 
 def assign(cost: Float64) -> tuple[Int64, Int64]:

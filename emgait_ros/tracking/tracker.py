@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emgait_ros.config import TrackerConfig
 from emgait_ros.samples import Float32, Float64, Int64
-from emgait_ros.tracking.association import assign, gated_cost
+from emgait_ros.tracking.association import HIDDEN_PENALTY, assign, gated_cost, hidden_by
 from emgait_ros.tracking.kalman import KalmanBank
 from emgait_ros.tracking.motion import MotionHistory
 
@@ -80,6 +80,7 @@ class PedestrianTracker:
         self._evidence = np.zeros(0)
         self._believed = np.zeros(0, bool)
         self._lost_s = np.zeros(0)  # time since the last detection
+        self._unexplained_s = np.zeros(0)  # the part of it in which nobody stood in front
         self._score = np.zeros(0)
         self._size = np.zeros((0, 3))
         self._bottom = np.zeros(0)
@@ -91,6 +92,7 @@ class PedestrianTracker:
         size: Float32 | Float64,
         score: Float32 | Float64,
         distance: Float32 | Float64,
+        sensor: Float64 | tuple[float, float] = (0.0, 0.0),
     ) -> TrackedPedestrians:
         """One frame of detections.
 
@@ -100,6 +102,7 @@ class PedestrianTracker:
             size: (D, 3) extents, m.
             score: (D,) trust, 0..1.
             distance: (D,) range from the sensor, m: far detections are noisier.
+            sensor: (2,) where the sensor is in that frame, m: who stands behind somebody cannot be seen.
         """
         dt_s = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) * 1e-9
         if dt_s < 0:
@@ -110,12 +113,16 @@ class PedestrianTracker:
         noise = (self.config.position_noise_m * (1.0 + np.asarray(distance, np.float64) / NOISE_RANGE_M)) ** 2
         self._filter.predict(dt_s)
         self._lost_s += dt_s
-        self._keep(self._alive(dt_s))  # after a pause nobody is linked to what is too long ago
-        tracks, detections = self._associate(center[:, :2], noise, score)
+        hidden = hidden_by(self._filter.position, center[score >= HIGH_SCORE, :2], np.asarray(sensor, np.float64))
+        self._unexplained_s += np.where(hidden, 0.0, dt_s)
+        alive = self._alive(dt_s)
+        self._keep(alive)  # after a pause nobody is linked to what is too long ago
+        hidden = hidden[alive]
+        tracks, detections = self._associate(center[:, :2], noise, score, hidden)
         self._correct(tracks, detections, center, np.asarray(size, np.float64), score, noise)
         missed = np.ones(len(self._id), bool)
         missed[tracks] = False
-        self._evidence[missed] -= MISS_EVIDENCE
+        self._evidence[missed & ~hidden] -= MISS_EVIDENCE
         fresh = np.ones(len(center), bool)
         fresh[detections] = False
         fresh &= score >= BIRTH_SCORE
@@ -132,7 +139,9 @@ class PedestrianTracker:
         """What ``confirm_hits`` sure detections in a row bring together."""
         return self.config.confirm_hits * (1.0 - DOUBT) * 0.95
 
-    def _associate(self, measured: Float64, noise: Float64, score: Float64) -> tuple[Int64, Int64]:
+    def _associate(
+        self, measured: Float64, noise: Float64, score: Float64, hidden: NDArray[np.bool_]
+    ) -> tuple[Int64, Int64]:
         """Pairs of (track, detection): sure detections first, then doubtful ones, then tracks given up for lost."""
         if len(self._id) == 0 or len(measured) == 0:
             nothing = np.zeros(0, np.int64)
@@ -141,7 +150,8 @@ class PedestrianTracker:
         cost = gated_cost(
             self._filter.position, self._filter.covariance[:, 0], measured, noise, gate, GATE_SIGMA
         )  # (T, D)
-        lost = self._lost_s > self.config.max_coast_s
+        cost[hidden] += HIDDEN_PENALTY
+        lost = self._given_up
         open_track, open_detection = np.ones(len(cost), bool), np.ones(len(measured), bool)
         pairs_track: list[Int64] = []
         pairs_detection: list[Int64] = []
@@ -165,7 +175,7 @@ class PedestrianTracker:
         self, tracks: Int64, detections: Int64, center: Float64, size: Float64, score: Float64, noise: Float64
     ) -> None:
         self._filter.update(tracks, center[detections, :2], noise[detections])
-        self._lost_s[tracks] = 0.0
+        self._lost_s[tracks] = self._unexplained_s[tracks] = 0.0
         self._evidence[tracks] = np.minimum(
             self._evidence[tracks] + score[detections] - DOUBT, self._needed_evidence + EVIDENCE_CAP
         )
@@ -185,6 +195,7 @@ class PedestrianTracker:
         self._evidence = np.concatenate([self._evidence, score[fresh] - DOUBT])
         self._believed = np.concatenate([self._believed, np.zeros(count, bool)])
         self._lost_s = np.concatenate([self._lost_s, np.zeros(count)])
+        self._unexplained_s = np.concatenate([self._unexplained_s, np.zeros(count)])
         self._score = np.concatenate([self._score, score[fresh]])
         self._size = np.concatenate([self._size, size[fresh]])
         self._bottom = np.concatenate([self._bottom, center[fresh, 2] - size[fresh, 2] / 2])
@@ -193,7 +204,15 @@ class PedestrianTracker:
     def _alive(self, dt_s: float) -> NDArray[np.bool_]:
         """Believed tracks live on unseen for the coasting and the re-linking time, others but for a moment."""
         limit = np.where(self._believed, self.config.max_coast_s + self.config.relink_s, TENTATIVE_FRAMES * dt_s)
-        return (self._lost_s <= limit) & (self._believed | (self._evidence > 0))
+        longest = limit + np.where(self._believed, self.config.max_hidden_s, 0.0)
+        lives = (self._unexplained_s <= limit) & (self._lost_s <= longest)
+        return lives & (self._believed | (self._evidence > 0))
+
+    @property
+    def _given_up(self) -> NDArray[np.bool_]:
+        """Tracks that are not followed blindly any more, and may only be linked again."""
+        longest = self.config.max_coast_s + self.config.max_hidden_s
+        return (self._unexplained_s > self.config.max_coast_s) | (self._lost_s > longest)
 
     def _keep(self, mask: NDArray[np.bool_]) -> None:
         if mask.all():
@@ -201,11 +220,12 @@ class PedestrianTracker:
         self._filter.keep(mask)
         self._history.keep(mask)
         self._id, self._evidence, self._believed = self._id[mask], self._evidence[mask], self._believed[mask]
-        self._lost_s, self._score = self._lost_s[mask], self._score[mask]
+        self._lost_s, self._unexplained_s = self._lost_s[mask], self._unexplained_s[mask]
+        self._score = self._score[mask]
         self._size, self._bottom = self._size[mask], self._bottom[mask]
 
     def _report(self, detection: Int64) -> TrackedPedestrians:
-        shown = np.flatnonzero(self._believed & (self._evidence > 0) & (self._lost_s <= self.config.max_coast_s))
+        shown = np.flatnonzero(self._believed & (self._evidence > 0) & ~self._given_up)
         velocity, moving = self._history.motion(self._filter.velocity)
         return TrackedPedestrians(
             self._id[shown],
