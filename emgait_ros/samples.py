@@ -106,6 +106,9 @@ class Pedestrian:
         crop: (H, W, 3) uint8 RGB; None without an image.
         crop_native_height_px: height of the box in the camera image, px.
         image_dt_s: image stamp minus LiDAR stamp, s.
+        sharpness: fine detail of the crop over its contrast, before resizing, 0..1; 0: not known.
+        occlusion: part of the body that something nearer hides from the LiDAR, 0..1.
+        previous_track_id: number this pedestrian was followed under before, when it is linked to that now; else 0.
     """
 
     track_id: int
@@ -120,6 +123,9 @@ class Pedestrian:
     crop: UInt8 | None = None
     crop_native_height_px: float = 0.0
     image_dt_s: float = 0.0
+    sharpness: float = 0.0
+    occlusion: float = 0.0
+    previous_track_id: int = 0
 
 
 @dataclass(frozen=True)

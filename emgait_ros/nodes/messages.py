@@ -91,6 +91,9 @@ def _pedestrian_to_message(pedestrian: Pedestrian) -> PedestrianMessage:
         point_count=int(pedestrian.point_count),
         crop_native_height_px=float(pedestrian.crop_native_height_px),
         image_dt_s=float(pedestrian.image_dt_s),
+        sharpness=float(pedestrian.sharpness),
+        occlusion=float(pedestrian.occlusion),
+        previous_track_id=int(pedestrian.previous_track_id),
     )
     if pedestrian.points is not None:
         message.points = float_array(pedestrian.points)
@@ -128,6 +131,9 @@ def _message_to_pedestrian(message: PedestrianMessage) -> tuple[Pedestrian | Non
         crop=crop,
         crop_native_height_px=float(np.nan_to_num(message.crop_native_height_px)) if crop is not None else 0.0,
         image_dt_s=float(np.nan_to_num(message.image_dt_s)) if crop is not None else 0.0,
+        sharpness=float(np.nan_to_num(message.sharpness)) if crop is not None else 0.0,
+        occlusion=float(np.clip(np.nan_to_num(message.occlusion), 0.0, 1.0)),
+        previous_track_id=int(message.previous_track_id),
     ), problems
 
 
