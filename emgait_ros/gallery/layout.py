@@ -112,4 +112,25 @@ _SECOND = (
     ) STRICT""",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
+# Samples of enrolled walks, kept when that was asked for; those of one enrolment share ``created_ns`` with its templates.
+_THIRD = (
+    """CREATE TABLE saved_walks (
+        created_ns INTEGER PRIMARY KEY,
+        content BLOB NOT NULL
+    ) STRICT""",
+    "CREATE INDEX templates_by_time ON templates (created_ns)",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
+
+TABLES = {
+    "identities": "id, name, enrolled_ns, disabled",
+    "templates": "id, identity_id, fingerprint, parts, dimensions, embedding, checksum, samples, modalities, median_range_m,"
+    " created_ns, quality",
+    "audit": "id, at_ns, action, identity_id, other_identity_id, name, detail",
+    "properties": "name, value",
+    "calibrations": "id, fingerprint, created_ns, content",
+    "undo": "change, content",
+    "saved_walks": "created_ns, content",
+}
+"""All tables of the newest layout with their columns, in an order in which they can be filled."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
 import time
 import zlib
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
-from emgait_ros.gallery.encryption import codec_for
-from emgait_ros.gallery.layout import AUDIT_IS_APPEND_ONLY
+from emgait_ros.gallery.database import is_url
+from emgait_ros.gallery.encryption import PlainText, codec_for
 from emgait_ros.gallery.names import normalised_name
 from emgait_ros.gallery.reading import GalleryReading
+from emgait_ros.gallery.records import WALK_CONTEXT
+from emgait_ros.gallery.schema import GalleryError, say
 
 UNDO_KEPT = 100
 """Changes that can be taken back, newest first."""
@@ -46,10 +51,7 @@ class GalleryLife(GalleryReading):
             if not chosen or set(chosen) - set(own) or len(chosen) == len(own):
                 listed = ", ".join(str(number) for number in own)
                 raise ValueError(f"'{old}' has the templates {listed}: name some of them, not all (got {chosen})")
-            cursor = connection.execute(
-                "INSERT INTO identities (name, enrolled_ns) VALUES (?, ?)", (self._codec.text(new), now)
-            )
-            made = int(cursor.lastrowid or 0)
+            made = self._new_identity(new, now)
             connection.executemany("UPDATE templates SET identity_id = ? WHERE id = ?", [(made, n) for n in chosen])
             change = self._log("split", source, old, f"{len(chosen)} templates to '{new}'", now, made)
             self._remember(change, action="split", identity=source, made=made, templates=chosen)
@@ -88,7 +90,7 @@ class GalleryLife(GalleryReading):
                 count = self._delete(identity)
                 self._log("expire", identity, name, f"{count} templates older than {keep_days:g} days", time.time_ns())
         if names:
-            self._wipe_log()
+            self._forget_bytes()
         return sorted(names)
 
     def undo(self) -> str:
@@ -115,51 +117,101 @@ class GalleryLife(GalleryReading):
             self._log(
                 "undo", content["identity"], name, said, time.time_ns(), content.get("made", content.get("target"))
             )
-        self._wipe_log()
+        self._forget_bytes()
         return f"undone: {said}"
 
     def change_key(self, key: bytes | None) -> int:
         """Encrypt everything with another key, or store it plainly (None); returns the number of templates rewritten.
 
-        The file is rebuilt afterwards, so that nothing of the old bytes stays in it.
+        The file is rebuilt afterwards, so that nothing of the old bytes stays in it. Others who have the gallery open
+        have to open it anew: their changes are refused.
         """
-        old, new = self._codec, codec_for(key)
-        with self._change() as connection:
-            for trigger in ("audit_no_update", "audit_no_delete"):
-                connection.execute(f"DROP TRIGGER {trigger}")
-            for table, column, number in (
-                ("identities", "name", "id"),
-                ("audit", "name", "id"),
-                ("audit", "detail", "id"),
-                ("undo", "content", "change"),
-            ):
-                rows = connection.execute(f"SELECT {column}, {number} FROM {table}").fetchall()  # noqa: S608
-                changed = [(new.text(old.read_text(text)), place) for text, place in rows]
-                connection.executemany(f"UPDATE {table} SET {column} = ? WHERE {number} = ?", changed)  # noqa: S608
-            count = 0
-            numbers = [row[0] for row in connection.execute("SELECT id FROM templates")]
-            for number in numbers:
-                stored, fingerprint = connection.execute(
-                    "SELECT embedding, fingerprint FROM templates WHERE id = ?", (number,)
-                ).fetchone()
-                blob = new.data(old.read_data(stored, fingerprint), fingerprint)
-                connection.execute(
-                    "UPDATE templates SET embedding = ?, checksum = ? WHERE id = ?", (blob, zlib.crc32(blob), number)
-                )
-                count += 1
-            for statement in AUDIT_IS_APPEND_ONLY:
-                connection.execute(statement)
-            self._note_key(new)
-            self._codec = new
-            try:
+        before = self._codec, self._key_check
+        try:
+            with self._change() as connection:
+                new = codec_for(key)
+                with connection.audit_unlocked():
+                    self._rewrite_texts(new)
+                count = self._rewrite_data(new)
+                self._note_key(new)
+                self._codec = new
                 self._log("rekey", 0, "", "encrypted" if new.encrypted else "stored plainly", time.time_ns())
-            except BaseException:
-                self._codec = old
-                raise
+        except BaseException:
+            self._codec, self._key_check = before
+            raise
         with self._reading() as connection:
-            connection.execute("VACUUM")
-        self._wipe_log()
+            connection.rebuild()
+        self._forget_bytes()
         return count
+
+    def _rewrite_texts(self, new: PlainText) -> None:
+        for table, column, number in (
+            ("identities", "name", "id"),
+            ("audit", "name", "id"),
+            ("audit", "detail", "id"),
+            ("undo", "content", "change"),
+        ):
+            rows = self._connection.execute(f"SELECT {column}, {number} FROM {table}").fetchall()  # noqa: S608
+            changed = [(new.text(self._codec.read_text(text)), place) for text, place in rows]
+            self._connection.executemany(f"UPDATE {table} SET {column} = ? WHERE {number} = ?", changed)  # noqa: S608
+
+    def _rewrite_data(self, new: PlainText) -> int:
+        """One row at a time: all of a large gallery need not fit into memory."""
+        numbers = [row[0] for row in self._connection.execute("SELECT id FROM templates").fetchall()]
+        for number in numbers:
+            stored, fingerprint = self._connection.execute(
+                "SELECT embedding, fingerprint FROM templates WHERE id = ?", (number,)
+            ).fetchone()
+            blob = new.data(self._codec.read_data(stored, fingerprint), fingerprint)
+            values = (blob, zlib.crc32(blob), number)
+            self._connection.execute("UPDATE templates SET embedding = ?, checksum = ? WHERE id = ?", values)
+        walks = [row[0] for row in self._connection.execute("SELECT created_ns FROM saved_walks").fetchall()]
+        for created in walks:
+            query = "SELECT content FROM saved_walks WHERE created_ns = ?"
+            stored = self._connection.execute(query, (created,)).fetchone()[0]
+            blob = new.data(self._codec.read_data(stored, WALK_CONTEXT), WALK_CONTEXT)
+            self._connection.execute("UPDATE saved_walks SET content = ? WHERE created_ns = ?", (blob, created))
+        return len(numbers)
+
+    def back_up(self, path: Path | None = None) -> Path:
+        """Copy the whole gallery into an SQLite file (mode 0600), encrypted as the gallery is, while it is in use.
+
+        Args:
+            path: where to; None: beside the gallery's file, with ``.backup`` behind its name. A copy there is replaced,
+                and replaced again by every later removal, so that it never holds who was removed.
+
+        Raises:
+            GalleryError: it cannot be written.
+        """
+        if path is None and self._own_backup is None:
+            raise GalleryError(f"gallery {self.place} is no file: say where its backup shall go")
+        target = Path(path or self._own_backup or "").expanduser().absolute()
+        fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fresh.unlink(missing_ok=True)
+            os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            with self._reading() as connection:
+                connection.copy_to(fresh)
+            os.replace(fresh, target)
+        except (OSError, sqlite3.Error) as error:
+            raise say(target, error) from error
+        finally:
+            for suffix in ("", "-journal", "-wal", "-shm"):
+                Path(f"{fresh}{suffix}").unlink(missing_ok=True)
+        return target
+
+    @property
+    def _own_backup(self) -> Path | None:
+        return None if is_url(self.place) else Path(f"{self.place}.backup")
+
+    def _forget_bytes(self) -> None:
+        """After a change that removed something: nothing of it stays in side files or in the backup beside the gallery."""
+        with self._reading() as connection:
+            connection.wipe()
+        backup = self._own_backup
+        if backup is not None and backup.exists():
+            self.back_up()
 
     def _delete(self, identity: int) -> int:
         count = self._template_count(identity)
@@ -168,14 +220,28 @@ class GalleryLife(GalleryReading):
             (identity, identity),
         )
         self._connection.execute("DELETE FROM identities WHERE id = ?", (identity,))
+        self._forget_walks()
         return count
 
-    def _log(self, action: str, identity: int, name: str, detail: str, now: int, other: int | None = None) -> int:
-        cursor = self._connection.execute(
-            "INSERT INTO audit (at_ns, action, identity_id, other_identity_id, name, detail) VALUES (?, ?, ?, ?, ?, ?)",
-            (now, action, identity, other, self._codec.text(name), self._codec.text(detail)),
+    def _forget_walks(self) -> None:
+        """Samples of walks no template rests on any more."""
+        self._connection.execute(
+            "DELETE FROM saved_walks WHERE created_ns NOT IN (SELECT created_ns FROM templates)"
         )
-        return int(cursor.lastrowid or 0)
+
+    def _log(self, action: str, identity: int, name: str, detail: str, now: int, other: int | None = None) -> int:
+        row = self._connection.execute(
+            "INSERT INTO audit (at_ns, action, identity_id, other_identity_id, name, detail) VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+            (now, action, identity, other, self._codec.text(name), self._codec.text(detail)),
+        ).fetchone()
+        self._connection.announce(int(row[0]))
+        return int(row[0])
+
+    def _new_identity(self, name: str, now: int) -> int:
+        row = self._connection.execute(
+            "INSERT INTO identities (name, enrolled_ns) VALUES (?, ?) RETURNING id", (self._codec.text(name), now)
+        ).fetchone()
+        return int(row[0])
 
     def _remember(self, change: int, **content: Any) -> None:
         """Note how a change can be taken back."""
@@ -218,6 +284,7 @@ class GalleryLife(GalleryReading):
             connection.executemany("DELETE FROM templates WHERE id = ?", [(n,) for n in content["templates"]])
             if content["created"] and not self._template_count(identity):
                 connection.execute("DELETE FROM identities WHERE id = ?", (identity,))
+            self._forget_walks()
         elif content["action"] == "rename":
             values = (self._codec.text(content["name"]), identity)
             connection.execute("UPDATE identities SET name = ? WHERE id = ?", values)

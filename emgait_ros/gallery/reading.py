@@ -1,10 +1,9 @@
-"""What can be asked of a gallery file without changing it."""
+"""What can be asked of a gallery without changing it."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -57,7 +56,7 @@ class GalleryReading(GalleryFile):
             GalleryError: a template's bytes are not those that were stored; or as the class says.
         """
         columns = "SELECT t.identity_id, i.name, t.parts, t.dimensions, t.embedding, t.checksum, t.modalities"
-        query = f"{columns} FROM templates t JOIN identities i ON i.id = t.identity_id WHERE t.fingerprint = ? AND NOT i.disabled"
+        query = f"{columns} FROM templates t JOIN identities i ON i.id = t.identity_id WHERE t.fingerprint = ? AND i.disabled = 0"
         with self._reading() as connection:
             if identity_ids is None:
                 rows = connection.execute(f"{query} ORDER BY t.id", (fingerprint,)).fetchall()
@@ -102,7 +101,14 @@ class GalleryReading(GalleryFile):
         return None if row is None else Calibration.from_json(row[0])
 
     def last_change(self) -> int:
-        """Number of the newest change by any process: differs from before when something changed. Takes microseconds."""
+        """Number of the newest change by anybody: differs from before when something changed. Takes microseconds.
+
+        Raises:
+            GalleryError: the database is lost.
+        """
+        known = self._connection.newest_change()
+        if known is not None:
+            return known
         with self._reading() as connection:
             return int(connection.execute("SELECT coalesce(max(id), 0) FROM audit").fetchone()[0])
 
@@ -126,16 +132,9 @@ class GalleryReading(GalleryFile):
             ]
 
     def check(self) -> list[str]:
-        """What is wrong with the file, a sentence each; empty when it is sound. Reads all of it."""
-        problems: list[str] = []
+        """What is wrong with the gallery, a sentence each; empty when it is sound. Reads all of it."""
         with self._reading() as connection:
-            problems += [
-                f"{self.path}: {row[0]}" for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"
-            ]
-            problems += [
-                f"{self.path}: a template belongs to nobody (row {row[1]})"
-                for row in connection.execute("PRAGMA foreign_key_check")
-            ]
+            problems = connection.problems()
             query = (
                 "SELECT i.name, t.embedding, t.checksum, t.fingerprint FROM templates t"
                 " JOIN identities i ON i.id = t.identity_id ORDER BY t.id"
@@ -145,20 +144,14 @@ class GalleryReading(GalleryFile):
                     problems.append(self._damaged_template(self._shown(name)))
             query = "SELECT name FROM identities WHERE id NOT IN (SELECT identity_id FROM templates)"
             problems += [
-                f"{self.path}: '{self._shown(row[0])}' has no templates: enrol them again or remove them"
+                f"{self.place}: '{self._shown(row[0])}' has no templates: enrol them again or remove them"
                 for row in connection.execute(query)
             ]
             texts = "SELECT name FROM identities UNION ALL SELECT name FROM audit UNION ALL SELECT detail FROM audit"
             broken = sum(self._shown(row[0]) == "?" for row in connection.execute(texts))
             if broken:
-                problems.append(f"{self.path}: {broken} names cannot be decrypted: put a backup in its place")
-        return problems + list(self._open_to_others())
-
-    def _open_to_others(self) -> Iterator[str]:
-        for suffix in ("", "-wal", "-shm"):
-            side = Path(f"{self.path}{suffix}")
-            if side.exists() and side.stat().st_mode & 0o077:
-                yield f"{side} can be read by others (mode {side.stat().st_mode & 0o777:04o}): chmod 600 it"
+                problems.append(f"{self.place}: {broken} names cannot be decrypted: put a backup in its place")
+        return problems
 
     def _readable(self, blob: bytes, fingerprint: str) -> bool:
         try:
@@ -215,4 +208,4 @@ class GalleryReading(GalleryFile):
         return TemplateSet(identity_id, embedding, modalities, names)
 
     def _damaged_template(self, name: str) -> str:
-        return f"gallery {self.path}: a template of '{name}' is damaged: put a backup in place, or `emgait gallery remove` and enrol again"
+        return f"gallery {self.place}: a template of '{name}' is damaged: put a backup in place, or `emgait gallery remove` and enrol again"

@@ -9,6 +9,9 @@ import numpy as np
 
 from emgait_ros.samples import Float32, Int64
 
+WALK_CONTEXT = "saved walk"
+"""What an encrypted saved walk is bound to."""
+
 
 @dataclass(frozen=True)
 class EnrolledIdentity:

@@ -1,4 +1,4 @@
-"""Who is enrolled: identities and their templates in one SQLite file that outlives restarts and power cuts.
+"""Who is enrolled: identities and their templates in one SQLite file, or one PostgreSQL database, that outlives restarts and power cuts.
 
 Every change is one transaction, on the disk before it is answered. The file and its side files are for their owner
 alone (mode 0600), and with a key names and templates in it are encrypted. Removing a person overwrites their templates;
@@ -23,7 +23,7 @@ __all__ = ["AuditEntry", "EnrolledIdentity", "Gallery", "GalleryError", "RenameO
 
 
 class Gallery(GalleryLife):
-    """Identities and templates in a file. All methods may be called from any thread; several processes may share a file.
+    """Identities and templates. All methods may be called from any thread; several processes may share a gallery.
 
     Arguments and errors are those of :class:`emgait_ros.gallery.file.GalleryFile`.
     """
@@ -70,20 +70,17 @@ class Gallery(GalleryLife):
             identity = self._identity_id(clean)
             created = identity is None
             if identity is None:
-                cursor = connection.execute(
-                    "INSERT INTO identities (name, enrolled_ns) VALUES (?, ?)", (self._codec.text(clean), now)
-                )
-                identity = int(cursor.lastrowid or 0)
+                identity = self._new_identity(clean, now)
             added = []
             for row, count in zip(rows, samples, strict=True):
                 blob = self._codec.data(row.tobytes(), fingerprint)
                 checksum, seen = zlib.crc32(blob), (int(count), int(modalities), float(median_range_m))
-                cursor = connection.execute(
+                made = connection.execute(
                     "INSERT INTO templates (identity_id, fingerprint, parts, dimensions, embedding, checksum, samples, modalities,"
-                    " median_range_m, created_ns, quality) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    " median_range_m, created_ns, quality) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
                     (identity, fingerprint, *row.shape, blob, checksum, *seen, now, quality),
-                )
-                added.append(cursor.lastrowid)
+                ).fetchone()
+                added.append(int(made[0]))
             change = self._log("enroll", identity, clean, f"{len(rows)} templates of model {fingerprint[:12]}", now)
             self._remember(change, action="enroll", identity=identity, created=created, templates=added)
             return self._template_count(identity)
@@ -102,7 +99,7 @@ class Gallery(GalleryLife):
             identity = self._known_identity(clean)
             count = self._delete(identity)
             self._log("remove", identity, clean, f"{count} templates", time.time_ns())
-        self._wipe_log()
+        self._forget_bytes()
         return count
 
     def rename(self, old_name: str, new_name: str) -> RenameOutcome:
@@ -122,8 +119,8 @@ class Gallery(GalleryLife):
             self._remember_merge(old, new, source, target)
             connection.execute("UPDATE templates SET identity_id = ? WHERE identity_id = ?", (target, source))
             connection.execute(
-                "UPDATE identities SET enrolled_ns = min(enrolled_ns, (SELECT enrolled_ns FROM identities WHERE id = ?)) WHERE id = ?",
-                (source, target),
+                "UPDATE identities SET enrolled_ns = (SELECT min(enrolled_ns) FROM identities WHERE id IN (?, ?)) WHERE id = ?",
+                (source, target, target),
             )
             connection.execute("DELETE FROM identities WHERE id = ?", (source,))
             return RenameOutcome(True, self._template_count(target))
@@ -145,5 +142,5 @@ class Gallery(GalleryLife):
         ).fetchone()
         if stored is not None and tuple(stored) != rows.shape[1:]:
             raise ValueError(
-                f"embeddings are {rows.shape[1]}x{rows.shape[2]}, but templates of this model in {self.path} are {stored[0]}x{stored[1]}"
+                f"embeddings are {rows.shape[1]}x{rows.shape[2]}, but templates of this model in {self.place} are {stored[0]}x{stored[1]}"
             )

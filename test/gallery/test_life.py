@@ -38,8 +38,8 @@ def state(gallery):
 
 
 @pytest.fixture(params=[None, b"k" * 32], ids=["plain", "encrypted"])
-def gallery(tmp_path, request):
-    with Gallery(tmp_path / "gallery.db", key=request.param) as opened:
+def gallery(place, request):
+    with Gallery(place, key=request.param) as opened:
         enroll(opened, "Anna", 3, 1)
         enroll(opened, "Ben", 2, 2)
         yield opened

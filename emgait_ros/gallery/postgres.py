@@ -1,0 +1,243 @@
+"""A gallery in PostgreSQL, for several robots: the durable truth and the news of changes lie there, matching does not.
+
+Two connections: one for statements, and one of a thread that listens. Whoever matches asks :meth:`newest_change`, which
+never touches the network; when the server is lost it says so, and what is in memory stays in use until it is back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from emgait_ros.gallery import schema
+from emgait_ros.gallery.layout import TABLES
+from emgait_ros.gallery.postgres_layout import CHANNEL, LOCK, LOCK_AUDIT, SCHEMA, STEPS, UNLOCK_AUDIT
+from emgait_ros.gallery.postgres_listener import Listener, psycopg
+from emgait_ros.gallery.schema import GalleryError
+
+# What bounds the wait for a server that does not answer; parameters of libpq, s but for tcp_user_timeout (ms).
+PATIENCE = {
+    "connect_timeout": 2,
+    "keepalives_idle": 1,
+    "keepalives_interval": 1,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 2000,
+}
+_FETCHED = 2000  # rows at a time when everything is copied
+
+
+class PostgresDatabase:
+    """See :class:`emgait_ros.gallery.database.Database`.
+
+    Args:
+        url: ``postgresql://user@host:port/name?sslmode=verify-full`` or anything libpq takes; passwords are best left
+            to ~/.pgpass.
+        create: make the tables where there are none.
+
+    Raises:
+        GalleryError: psycopg is missing, the server cannot be reached or lets nobody in, or holds a newer layout.
+    """
+
+    def __init__(self, url: str, create: bool = True) -> None:
+        if psycopg is None:
+            raise GalleryError(
+                "a gallery in PostgreSQL needs the package psycopg: pip install -r requirements/runtime.txt"
+            )
+        self.errors: tuple[type[Exception], ...] = (psycopg.Error,)
+        self._url = url
+        self.place = _without_password(url)
+        self._announced = 0
+        try:
+            self._connection = self._connected()
+            self._prepare(create)
+        except psycopg.Error as error:
+            raise self.say(error) from error
+        self._listener = Listener(self._connected, self.place)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Between :meth:`begin` and its end."""
+        return bool(self._connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE)
+
+    def execute(self, statement: str, values: Iterable[Any] = ()) -> Any:
+        """Run one statement; ``?`` stands for a value. A connection that was lost before is made anew first."""
+        return self._usable().execute(_translated(statement), tuple(values), binary=True)
+
+    def executemany(self, statement: str, rows: Iterable[Iterable[Any]]) -> None:
+        """Run one statement for many rows of values."""
+        with self._usable().cursor() as cursor:
+            cursor.executemany(_translated(statement), [tuple(row) for row in rows])
+
+    def begin(self) -> None:
+        """Start a change; waits a moment for other writers."""
+        self._announced = 0
+        self._usable().execute("BEGIN")
+        self._connection.execute(f"SET LOCAL lock_timeout = {int(schema.BUSY_TIMEOUT_S * 1000)}")
+        self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+
+    def commit(self) -> None:
+        """End a change: on the server's disk when this returns."""
+        self._connection.execute("COMMIT")
+        self._listener.take(self._announced)
+
+    def rollback(self) -> None:
+        """Take everything since :meth:`begin` back; never raises."""
+        with contextlib.suppress(psycopg.Error):
+            if not self._connection.closed and self.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def newest_change(self) -> int:
+        """Number of the newest change, as the listener heard it.
+
+        Raises:
+            GalleryError: the server is lost.
+        """
+        return self._listener.newest()
+
+    def announce(self, change: int) -> None:
+        """Within a change: the other robots hear of it when it is committed."""
+        self._connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, str(change)))
+        self._announced = change
+
+    @contextlib.contextmanager
+    def audit_unlocked(self) -> Iterator[None]:
+        """Within a change: the audit log may be written over, which a new key needs."""
+        self.execute(UNLOCK_AUDIT)
+        yield
+        self.execute(LOCK_AUDIT)
+
+    def wipe(self) -> None:
+        """Have the removed rows' space reused; the server's log and its backups are its administrator's."""
+        with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
+            for table in ("templates", "undo", "saved_walks"):
+                self.execute(f"VACUUM {SCHEMA}.{table}")
+
+    def rebuild(self) -> None:
+        """Write the tables anew, so that nothing of what was replaced stays in them."""
+        for table in TABLES:
+            self.execute(f"VACUUM FULL {SCHEMA}.{table}")
+
+    def copy_to(self, path: Path) -> None:
+        """Copy everything into a gallery file, as of one moment."""
+        path.unlink(missing_ok=True)
+        copy = schema.connect(path)
+        try:
+            self._usable().execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            copy.execute("BEGIN IMMEDIATE")
+            for table, columns in TABLES.items():
+                marks = ", ".join("?" for _ in columns.split(","))
+                insert = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
+                with self._connection.cursor(f"copy_{table}", binary=True) as cursor:  # on the server: few rows at a time here
+                    cursor.execute(f"SELECT {columns} FROM {table}")  # noqa: S608
+                    while rows := cursor.fetchmany(_FETCHED):
+                        copy.executemany(insert, rows)
+            copy.execute("COMMIT")
+            copy.execute("PRAGMA journal_mode = DELETE")
+        finally:
+            self.rollback()
+            copy.close()
+
+    def problems(self) -> list[str]:
+        """What the server says of itself; its storage is its administrator's (pg_amcheck)."""
+        with contextlib.suppress(GalleryError):
+            self._listener.newest()
+            return []
+        return [self._listener.problem]
+
+    def close(self) -> None:
+        """End the listener and let go of the server."""
+        self._listener.close()
+        self._connection.close()
+
+    def say(self, error: BaseException) -> GalleryError:
+        """An error as a sentence that names the database and what to do."""
+        text = " ".join(str(error).split()) or type(error).__name__
+        for kinds, sentence in _sentences():
+            if isinstance(error, kinds):
+                return GalleryError(f"gallery {self.place} {sentence.format(text)}")
+        return GalleryError(f"gallery {self.place}: {text}")
+
+    def _connected(self) -> Any:
+        connection = psycopg.connect(self._url, autocommit=True, application_name="emgait", **PATIENCE)
+        connection.execute(f"SET search_path TO {SCHEMA}")
+        connection.execute("SET synchronous_commit TO on")  # answered means on the disk
+        return connection
+
+    def _usable(self) -> Any:
+        if self._connection.closed or self._connection.broken:
+            self._connection.close()
+            self._connection = self._connected()
+        return self._connection
+
+    def _prepare(self, create: bool) -> None:
+        """Make the tables or bring them up to date, in one transaction."""
+        self._connection.execute("BEGIN")
+        try:
+            self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+            found = self._connection.execute("SELECT to_regclass(%s)::text", (f"{SCHEMA}.layout",)).fetchone()
+            version = 0
+            if found[0] is not None:
+                version = self._connection.execute(f"SELECT version FROM {SCHEMA}.layout").fetchone()[0]  # noqa: S608
+            elif not create:
+                raise GalleryError(f"there is no gallery in {self.place}: enrol somebody first, or give another address")
+            if version > len(STEPS):
+                raise GalleryError(
+                    f"gallery {self.place} has layout {version}, this version knows up to {len(STEPS)}: update emgait_ros"
+                )
+            if not version:
+                self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            for step in STEPS[version:]:
+                for statement in step:
+                    self._connection.execute(statement)
+            if version < len(STEPS):
+                self._connection.execute(f"UPDATE {SCHEMA}.layout SET version = %s", (len(STEPS),))  # noqa: S608
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self.rollback()
+            self._connection.close()
+            raise
+
+
+@lru_cache(maxsize=256)
+def _translated(statement: str) -> str:
+    return statement.replace("?", "%s")
+
+
+def _without_password(url: str) -> str:
+    try:
+        parts = psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise GalleryError(
+            f"the gallery's PostgreSQL address is not understood ({' '.join(str(error).split())}): "
+            "expected postgresql://user@host:port/name"
+        ) from error
+    user = f"{parts['user']}@" if parts.get("user") else ""
+    port = f":{parts['port']}" if parts.get("port") else ""
+    return f"postgresql://{user}{parts.get('host') or ''}{port}/{parts.get('dbname') or ''}"
+
+
+def _sentences() -> tuple[tuple[tuple[type[Exception], ...], str], ...]:
+    errors = psycopg.errors
+    return (
+        (
+            (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure),
+            "is being changed by another process ({}): nothing was changed, try again",
+        ),
+        (
+            (errors.ReadOnlySqlTransaction, errors.InsufficientPrivilege),
+            "cannot be written ({}): nothing was changed; check the rights of its user",
+        ),
+        ((errors.DiskFull, errors.OutOfMemory), "has no space left ({}): nothing was changed"),
+        ((errors.DataCorrupted, errors.IndexCorrupted), "is damaged ({}): put a backup of the database in its place"),
+        (
+            (errors.InvalidPassword, errors.InvalidAuthorizationSpecification, errors.InvalidCatalogName),
+            "cannot be opened ({}): check its address, user and password (~/.pgpass)",
+        ),
+        (
+            (psycopg.OperationalError, psycopg.InterfaceError),
+            "cannot be reached ({}): nothing was changed; check the server and the network",
+        ),
+    )
