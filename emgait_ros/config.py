@@ -196,7 +196,8 @@ class GalleryConfig:
     """Where identities live (``emgait_ros.gallery``)."""
 
     path: str = option(
-        "~/.local/share/emgait/gallery.db", "SQLite file, created with mode 0600: templates are biometric data."
+        "~/.local/share/emgait/gallery.db",
+        "SQLite file, created with mode 0600 (templates are biometric data); or postgresql://user@host/name, for several robots.",
     )
     key_file: str = option(
         "",
@@ -204,10 +205,14 @@ class GalleryConfig:
     )
     keep_days: float = option(
         0.0,
-        "People whose newest template is older are deleted when the gallery is opened; 0: kept for ever.",
+        "People whose newest template is older are deleted, at the start and then every hour; 0: kept for ever.",
         unit="d",
         low=0,
         high=36500,
+    )
+    save_samples: bool = option(
+        False,
+        "Keep points and pictures of enrolled walks, to make templates anew for another model; off: no picture is ever kept.",
     )
     threads: int = option(
         1, "CPU threads that compare with the templates; more pays from some ten thousand templates on.", low=1, high=16

@@ -6,7 +6,7 @@ Bag evaluation, the demo's checks and the benchmarks call this, so that what the
 from __future__ import annotations
 
 from emgait_ros.config import RecognitionConfig, SensingConfig
-from emgait_ros.gallery.store import Gallery
+from emgait_ros.gallery.store import open_gallery
 from emgait_ros.inference.bundle import load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
 from emgait_ros.recognition import EnrollmentResult, GaitRecognizer
@@ -21,7 +21,7 @@ def open_recognizer(config: RecognitionConfig) -> GaitRecognizer:
         ValueError, OSError: a damaged or missing bundle or gallery; the sentence names the file.
     """
     bundle = load_bundle(config.engine.bundle)
-    return GaitRecognizer(config, GaitEncoder(bundle, config.engine), Gallery(config.gallery.path))
+    return GaitRecognizer(config, GaitEncoder(bundle, config.engine), open_gallery(config.gallery))
 
 
 class GaitPipeline:

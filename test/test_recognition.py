@@ -197,7 +197,7 @@ def test_changes_by_another_process_are_followed(recognizer, gallery, change, be
     enroll_people(recognizer, ["Anna", "Ben"])
     street = Street(1)
     assert walk(recognizer, street, {1: 1})[1].name == before
-    with Gallery(gallery.path) as command_line:
+    with Gallery(gallery.place) as command_line:
         change(command_line)
     assert walk(recognizer, street, {1: 1}, frames=3)[1].name == after
 

@@ -60,14 +60,14 @@ def run(args: argparse.Namespace) -> int:
         status, answer = _ACTIONS[args.action](gallery, args)
     if args.json is not None:
         args.json.write_text(
-            json.dumps({"gallery": str(gallery.path), **answer}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+            json.dumps({"gallery": gallery.place, **answer}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
     return status
 
 
 def _list(gallery: Gallery, _: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     people = gallery.identities()
-    table = Table(box=box.SIMPLE_HEAD, title=Text(f"{len(people)} enrolled in {gallery.path}"), title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title=Text(f"{len(people)} enrolled in {gallery.place}"), title_justify="left")
     for column in ("name", "enrolled", "templates", "of model"):
         table.add_column(column, justify="right" if column == "templates" else "left")
     for person in people:
@@ -113,7 +113,7 @@ def _check(gallery: Gallery, _: argparse.Namespace) -> tuple[int, dict[str, Any]
         print(problem, file=sys.stderr)
     if not problems:
         print(
-            f"{gallery.path} is sound: {len(people)} identities, {sum(person.templates for person in people)} templates"
+            f"{gallery.place} is sound: {len(people)} identities, {sum(person.templates for person in people)} templates"
         )
     return int(bool(problems)), {"sound": not problems, "problems": problems, "identities": len(people)}
 

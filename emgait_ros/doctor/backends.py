@@ -15,6 +15,8 @@ import numpy as np
 
 from emgait_ros.config import RecognitionConfig
 from emgait_ros.doctor.findings import Finding, fail, ok, warn
+from emgait_ros.gallery.database import is_url
+from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import Bundle, load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
@@ -147,25 +149,31 @@ def time_encoder(encoder: GaitEncoder, frames: int, repeats: int = 5) -> tuple[f
 
 def check_gallery(config: RecognitionConfig) -> Iterator[Finding]:
     """The gallery file: readable, whole, private, and made by the model in use."""
-    path = Path(config.gallery.path).expanduser().absolute()
-    if not path.exists():
-        folder = next(parent for parent in path.parents if parent.exists())
-        if os.access(folder, os.W_OK):
-            yield ok("gallery", f"none at {path} yet: the first enrolment creates it")
-        else:
-            yield fail(
-                "gallery", f"none at {path}, and {folder} cannot be written", "set gallery.path to a folder of yours"
+    place = config.gallery.path
+    if not is_url(place):
+        path = Path(place).expanduser().absolute()
+        place = str(path)
+        if not path.exists():
+            folder = next(parent for parent in path.parents if parent.exists())
+            if os.access(folder, os.W_OK):
+                yield ok("gallery", f"none at {path} yet: the first enrolment creates it")
+            else:
+                yield fail(
+                    "gallery",
+                    f"none at {path}, and {folder} cannot be written",
+                    "set gallery.path to a folder of yours",
+                )
+            return
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            yield warn(
+                "gallery",
+                f"{path} could be read by others (mode {mode:04o})",
+                "opening a whole gallery makes it 0600; find out who could have copied it",
             )
-        return
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        yield warn(
-            "gallery",
-            f"{path} could be read by others (mode {mode:04o})",
-            "opening a whole gallery makes it 0600; find out who could have copied it",
-        )
     try:
-        with Gallery(path, create=False) as gallery:
+        with Gallery(place, create=False, key=find_key(config.gallery.key_file)) as gallery:
+            place = gallery.place
             problems = gallery.check()
             identities = gallery.identities()
             fingerprint = _fingerprint(config)
@@ -175,10 +183,10 @@ def check_gallery(config: RecognitionConfig) -> Iterator[Finding]:
         return
     for problem in problems:
         yield fail(
-            "gallery", f"{path}: {problem}", "put a backup in its place, or remove that person and enrol them again"
+            "gallery", f"{place}: {problem}", "put a backup in its place, or remove that person and enrol them again"
         )
     if not problems:
-        yield ok("gallery", f"{len(identities)} people at {path}, whole", identities=len(identities))
+        yield ok("gallery", f"{len(identities)} people at {place}, whole", identities=len(identities))
     if others:
         yield warn(
             "gallery",

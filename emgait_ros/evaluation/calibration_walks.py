@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emgait_ros.datasets.simulated import PlannedWalk
+from emgait_ros.simulation.walk_sets import PlannedWalk
 
 FIRST_IDENTITY = 900_000
 """Numbers from here on are trained on by no recipe of this package."""
@@ -48,7 +48,7 @@ class CalibrationWalks:
 
 
 def plan_calibration(walks: CalibrationWalks, seed: int = 0) -> list[PlannedWalk]:
-    """What ``datasets.simulated.generate`` is to make; the same person has the same walks whatever the numbers asked for."""
+    """What ``simulation.walk_sets.generate`` is to make; the same person has the same walks whatever the numbers asked for."""
     frames = round(walks.track_s * walks.rate_hz)
     plan: list[PlannedWalk] = []
     for identity in range(walks.first_identity, walks.first_stranger + walks.strangers):

@@ -225,9 +225,7 @@ class GalleryLife(GalleryReading):
 
     def _forget_walks(self) -> None:
         """Samples of walks no template rests on any more."""
-        self._connection.execute(
-            "DELETE FROM saved_walks WHERE created_ns NOT IN (SELECT created_ns FROM templates)"
-        )
+        self._connection.execute("DELETE FROM saved_walks WHERE created_ns NOT IN (SELECT created_ns FROM templates)")
 
     def _log(self, action: str, identity: int, name: str, detail: str, now: int, other: int | None = None) -> int:
         row = self._connection.execute(

@@ -19,7 +19,7 @@ from emgait_ros.gallery.postgres_listener import Listener, psycopg
 from emgait_ros.gallery.schema import GalleryError
 
 # What bounds the wait for a server that does not answer; parameters of libpq, s but for tcp_user_timeout (ms).
-PATIENCE = {
+PATIENCE: dict[str, Any] = {
     "connect_timeout": 2,
     "keepalives_idle": 1,
     "keepalives_interval": 1,
@@ -60,27 +60,50 @@ class PostgresDatabase:
     @property
     def in_transaction(self) -> bool:
         """Between :meth:`begin` and its end."""
-        return bool(self._connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE)
+        status = psycopg.pq.TransactionStatus
+        return self._connection.info.transaction_status in (status.ACTIVE, status.INTRANS, status.INERROR)
 
     def execute(self, statement: str, values: Iterable[Any] = ()) -> Any:
-        """Run one statement; ``?`` stands for a value. A connection that was lost before is made anew first."""
-        return self._usable().execute(_translated(statement), tuple(values), binary=True)
+        """Run one statement; ``?`` stands for a value.
+
+        Outside of a change, a connection that turns out to be lost is made anew once: the server may be back.
+        """
+        words, given = _translated(statement), tuple(values)
+        if self.in_transaction:
+            return self._connection.execute(words, given, binary=True)
+        try:
+            return self._usable().execute(words, given, binary=True)
+        except psycopg.OperationalError:
+            if not self._connection.closed:
+                raise
+            return self._usable().execute(words, given, binary=True)
 
     def executemany(self, statement: str, rows: Iterable[Iterable[Any]]) -> None:
         """Run one statement for many rows of values."""
-        with self._usable().cursor() as cursor:
+        with self._connection.cursor() as cursor:
             cursor.executemany(_translated(statement), [tuple(row) for row in rows])
 
     def begin(self) -> None:
         """Start a change; waits a moment for other writers."""
         self._announced = 0
-        self._usable().execute("BEGIN")
+        self.execute("BEGIN")
         self._connection.execute(f"SET LOCAL lock_timeout = {int(schema.BUSY_TIMEOUT_S * 1000)}")
         self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
 
     def commit(self) -> None:
-        """End a change: on the server's disk when this returns."""
-        self._connection.execute("COMMIT")
+        """End a change: on the server's disk when this returns.
+
+        Raises:
+            GalleryError: the server was lost before it answered; only looking tells whether the change is in.
+        """
+        try:
+            self._connection.execute("COMMIT")
+        except psycopg.OperationalError as error:
+            if not self._connection.closed:
+                raise
+            raise GalleryError(
+                f"gallery {self.place} was lost while it answered: look whether the change is there, else make it again"
+            ) from error
         self._listener.take(self._announced)
 
     def rollback(self) -> None:
@@ -125,12 +148,14 @@ class PostgresDatabase:
         path.unlink(missing_ok=True)
         copy = schema.connect(path)
         try:
-            self._usable().execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             copy.execute("BEGIN IMMEDIATE")
             for table, columns in TABLES.items():
                 marks = ", ".join("?" for _ in columns.split(","))
                 insert = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
-                with self._connection.cursor(f"copy_{table}", binary=True) as cursor:  # on the server: few rows at a time here
+                with self._connection.cursor(
+                    f"copy_{table}", binary=True
+                ) as cursor:  # on the server: few rows at a time here
                     cursor.execute(f"SELECT {columns} FROM {table}")  # noqa: S608
                     while rows := cursor.fetchmany(_FETCHED):
                         copy.executemany(insert, rows)
@@ -182,7 +207,9 @@ class PostgresDatabase:
             if found[0] is not None:
                 version = self._connection.execute(f"SELECT version FROM {SCHEMA}.layout").fetchone()[0]  # noqa: S608
             elif not create:
-                raise GalleryError(f"there is no gallery in {self.place}: enrol somebody first, or give another address")
+                raise GalleryError(
+                    f"there is no gallery in {self.place}: enrol somebody first, or give another address"
+                )
             if version > len(STEPS):
                 raise GalleryError(
                     f"gallery {self.place} has layout {version}, this version knows up to {len(STEPS)}: update emgait_ros"

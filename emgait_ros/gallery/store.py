@@ -12,14 +12,16 @@ import time
 import zlib
 from collections.abc import Sequence
 
+from emgait_ros.config import GalleryConfig
 from emgait_ros.gallery.calibration import Calibration
+from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.life import GalleryLife
 from emgait_ros.gallery.names import normalised_name
 from emgait_ros.gallery.records import AuditEntry, EnrolledIdentity, RenameOutcome, TemplateSet, checked_embeddings
 from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.samples import Float32, Modality
 
-__all__ = ["AuditEntry", "EnrolledIdentity", "Gallery", "GalleryError", "RenameOutcome", "TemplateSet"]
+__all__ = ["AuditEntry", "EnrolledIdentity", "Gallery", "GalleryError", "RenameOutcome", "TemplateSet", "open_gallery"]
 
 
 class Gallery(GalleryLife):
@@ -144,3 +146,18 @@ class Gallery(GalleryLife):
             raise ValueError(
                 f"embeddings are {rows.shape[1]}x{rows.shape[2]}, but templates of this model in {self.place} are {stored[0]}x{stored[1]}"
             )
+
+
+def open_gallery(config: GalleryConfig, *, create: bool = True) -> Gallery:
+    """The gallery of the options: with its key, and without those whose time is over.
+
+    Raises:
+        GalleryError, ValueError, OSError: as :class:`Gallery` and :func:`emgait_ros.gallery.encryption.find_key` say.
+    """
+    gallery = Gallery(config.path, create=create, key=find_key(config.key_file))
+    try:
+        gallery.expire(config.keep_days)
+    except BaseException:
+        gallery.close()
+        raise
+    return gallery

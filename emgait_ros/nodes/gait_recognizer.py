@@ -18,7 +18,7 @@ from visualization_msgs.msg import MarkerArray
 
 from emgait_msgs.msg import IdentityArray, PedestrianArray
 from emgait_ros.config import RecognizerNodeConfig
-from emgait_ros.gallery.store import Gallery
+from emgait_ros.gallery.store import open_gallery
 from emgait_ros.inference.bundle import load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
 from emgait_ros.nodes.diagnostics import (
@@ -105,7 +105,7 @@ class GaitRecognizerNode(LifecycleNode):
         config = self._options.config
         try:
             self._encoder = GaitEncoder(load_bundle(config.engine.bundle), config.engine)
-            self._recognizer = GaitRecognizer(config, self._encoder, Gallery(config.gallery.path))
+            self._recognizer = GaitRecognizer(config, self._encoder, open_gallery(config.gallery))
         except Exception as error:  # backends raise classes of their own
             known = isinstance(error, (ValueError, OSError))
             self._failure = str(error) if known else f"{type(error).__name__}: {error}"
@@ -115,7 +115,7 @@ class GaitRecognizerNode(LifecycleNode):
         self._failure = ""
         self.get_logger().info(
             f"model '{self._encoder.bundle.name}' ({self._encoder.fingerprint[:12]}) on {self._encoder.description}; "
-            f"{self._recognizer.identities} identities in {self._recognizer.gallery.path}"
+            f"{self._recognizer.identities} identities in {self._recognizer.gallery.place}"
         )
         return super().on_configure(state)
 
@@ -261,7 +261,7 @@ def _model_status(recognizer: GaitRecognizer, encoder: GaitEncoder) -> Diagnosti
 
 
 def _gallery_status(recognizer: GaitRecognizer) -> DiagnosticStatus:
-    values = {"path": recognizer.gallery.path, "identities": recognizer.identities}
+    values = {"path": recognizer.gallery.place, "identities": recognizer.identities}
     note = recognizer.gallery_note
     return status("gallery", WARN if note else OK, note or f"{recognizer.identities} identities", values)
 

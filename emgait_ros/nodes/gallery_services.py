@@ -80,7 +80,7 @@ class GalleryServices:
         ]
         note = recognizer.gallery_note
         response.success = True
-        response.message = f"{len(people)} identities in {recognizer.gallery.path}" + (f"; {note}" if note else "")
+        response.message = f"{len(people)} identities in {recognizer.gallery.place}" + (f"; {note}" if note else "")
 
     def _remove(self, recognizer: GaitRecognizer, request: Any, response: Any) -> None:
         response.templates = recognizer.gallery.remove(request.name)

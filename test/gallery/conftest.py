@@ -16,5 +16,8 @@ def server():
 def place(request, tmp_path):
     """Where a new gallery can be: a file, and a database."""
     if request.param == "sqlite":
-        return tmp_path / "folder" / "gallery.db"
-    return request.getfixturevalue("server").url()
+        yield tmp_path / "folder" / "gallery.db"
+        return
+    server = request.getfixturevalue("server")
+    yield server.url()
+    server.clear()

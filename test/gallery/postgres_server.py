@@ -37,11 +37,14 @@ class PostgresServer:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self._data, self._count = self._folder / "data", 0
-        self._run("initdb", "-D", self._data, "-U", "robot", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
+        self._names: list[str] = []
+        self._run(
+            "initdb", "-D", self._data, "-U", "robot", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"
+        )
         self.start()
 
     def start(self) -> None:
-        options = f"-p {self.port} -h 127.0.0.1 -k {self._folder}"
+        options = f"-p {self.port} -h 127.0.0.1 -k {self._folder} -c fsync=off"  # the folder does not outlive the tests
         self._run("pg_ctl", "-D", self._data, "-l", self._folder / "log", "-w", "-o", options, "start")
 
     def stop(self, mode: str = "immediate") -> None:
@@ -51,8 +54,21 @@ class PostgresServer:
     def url(self) -> str:
         self._count += 1
         name = f"gallery_{self._count}"
-        self._run("createdb", "-h", "127.0.0.1", "-p", self.port, "-U", "robot", name)
+        self._administer(f"CREATE DATABASE {name}")
+        self._names.append(name)
         return f"postgresql://robot@127.0.0.1:{self.port}/{name}"
+
+    def clear(self) -> None:
+        """Drop the databases made so far."""
+        while self._names:
+            self._administer(f"DROP DATABASE {self._names.pop()} WITH (FORCE)")
+
+    def _administer(self, statement: str) -> None:
+        import psycopg
+
+        address = f"postgresql://robot@127.0.0.1:{self.port}/postgres"
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(statement)
 
     def close(self) -> None:
         try:
@@ -75,7 +91,9 @@ def running_server() -> Iterator[PostgresServer]:
     pytest.importorskip("psycopg", reason="psycopg is not installed: requirements/runtime.txt")
     programs = folder_of_programs()
     if programs is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql (Debian 12 has 15); .ci/run does it as root")
+        pytest.skip(
+            "PostgreSQL is not installed: apt-get install postgresql (Debian 12 has 15); .ci/run does it as root"
+        )
     server = PostgresServer(programs)
     yield server
     server.close()

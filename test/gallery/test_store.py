@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -183,7 +184,7 @@ def test_audit_log_only_grows(gallery):
         ("merge", "Ben"),
         ("remove", "Annie"),
     ]
-    with sqlite3.connect(gallery.path) as connection:
+    with sqlite3.connect(gallery.place) as connection:
         for statement in ("DELETE FROM audit", "UPDATE audit SET name = 'x'"):
             with pytest.raises(sqlite3.IntegrityError, match="append only"):
                 connection.execute(statement)
@@ -214,8 +215,8 @@ def test_files_are_for_their_owner_alone(path):
 
 
 def test_check_names_a_file_others_can_read(gallery):
-    gallery.path.chmod(0o640)
-    assert gallery.check() == [f"{gallery.path} can be read by others (mode 0640): chmod 600 it"]
+    Path(gallery.place).chmod(0o640)
+    assert gallery.check() == [f"{gallery.place} can be read by others (mode 0640): chmod 600 it"]
 
 
 def waited_for(happened, seconds=5.0):
@@ -237,7 +238,7 @@ def test_two_processes_share_a_gallery(place):
 
 def test_a_locked_gallery_says_so_and_recovers(gallery, monkeypatch):
     gallery._connection.execute("PRAGMA busy_timeout = 50")
-    other = sqlite3.connect(gallery.path, isolation_level=None)
+    other = sqlite3.connect(gallery.place, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(GalleryError, match=r"gallery\.db is being changed by another process .* try again"):
         enroll(gallery, "Anna")

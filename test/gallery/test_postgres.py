@@ -1,0 +1,170 @@
+"""Several robots, one gallery: what one enrols the others know at once; a lost server is said and got over."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from emgait_ros.gallery import schema
+from emgait_ros.gallery.store import Gallery, GalleryError
+from emgait_ros.gallery.view import GalleryView
+from emgait_ros.samples import Modality
+
+MODEL, KEY = "a" * 64, b"k" * 32
+
+
+def rows(seed):
+    return np.random.default_rng(seed).normal(size=(2, 4, 8)).astype(np.float32)
+
+
+def enroll(gallery, name, seed):
+    return gallery.enroll(name, rows(seed), MODEL, samples=[30, 10], modalities=Modality.BOTH, median_range_m=9.0)
+
+
+def nearest(view, seed):
+    found = view.matcher.search(rows(seed)[:1], [Modality.BOTH])
+    return found.names[int(found.distance[0].argmin())] if len(found.names) else None
+
+
+def until(happened, seconds=10.0):
+    """Seconds until it happens, looking as often as a robot does with 1 ms between frames; fails when it does not."""
+    start = time.monotonic()
+    while not happened():
+        assert time.monotonic() - start < seconds
+        time.sleep(0.001)
+    return time.monotonic() - start
+
+
+class Robot:
+    """A gallery and what its recognizer keeps in memory."""
+
+    def __init__(self, url, key=None):
+        self.gallery = Gallery(url, key=key)
+        self.view = GalleryView(self.gallery, MODEL, 3)
+
+    def knows(self, name, seed):
+        self.view.try_to_follow()
+        return nearest(self.view, seed) == name
+
+
+@pytest.fixture
+def url(server):
+    yield server.url()
+    server.clear()
+
+
+@pytest.fixture(params=[None, KEY], ids=["plain", "encrypted"])
+def robots(url, request):
+    made = [Robot(url, request.param) for _ in range(3)]
+    yield made
+    for robot in made:
+        robot.gallery.close()
+
+
+def test_enrolled_at_one_robot_known_at_the_others(robots):
+    first, *others = robots
+    for seed, name in enumerate(["Anna", "Robert'); DROP TABLE identities;--", "👣 %s %(x)s ?"]):
+        enroll(first.gallery, name, seed)
+        taken = [until(lambda robot=robot, name=name, seed=seed: robot.knows(name, seed)) for robot in others]
+        assert max(taken) < 1.0  # what is promised; it takes milliseconds
+    others[0].gallery.rename("Anna", "Annabel")
+    until(lambda: others[1].knows("Annabel", 0))
+    others[1].gallery.remove("Annabel")
+    until(lambda: not first.knows("Annabel", 0))
+    until(lambda: not others[0].knows("Annabel", 0))
+    assert first.gallery.check() == []
+    assert [entry.action for entry in first.gallery.audit()] == ["enroll"] * 3 + ["rename", "remove"]
+
+
+def test_a_robot_that_loses_the_database_goes_on_and_says_so(server, url):
+    robot, other = Robot(url), Robot(url)
+    enroll(robot.gallery, "Anna", 1)
+    assert robot.knows("Anna", 1)
+    server.stop()
+    try:
+        until(lambda: (robot.view.try_to_follow(), robot.view.problem)[1])
+        assert "is lost" in robot.view.problem
+        assert "going on with who was known so far" in robot.view.problem
+        assert robot.view.note == robot.view.problem
+        start = time.monotonic()
+        for _ in range(100):  # frames go on, none waits for the network
+            assert robot.knows("Anna", 1)
+        assert time.monotonic() - start < 1.0
+        with pytest.raises(GalleryError, match=r"cannot be reached .*: nothing was changed"):
+            enroll(robot.gallery, "Ben", 2)
+    finally:
+        server.start()
+    until(lambda: (robot.view.try_to_follow(), not robot.view.problem)[1])
+    enroll(other.gallery, "Ben", 2)
+    until(lambda: robot.knows("Ben", 2))
+    assert [person.name for person in robot.gallery.identities()] == ["Anna", "Ben"]  # answered is there
+    robot.gallery.close()
+    other.gallery.close()
+
+
+def test_a_server_that_is_away_or_wrong_is_said_without_the_password(server, url):
+    address = url.replace("robot@", "robot:secret@")
+    for wrong, said in (
+        (address.replace(str(server.port), "9"), "cannot be reached"),
+        (address + "_none", "cannot be reached|check its address"),
+        ("postgresql://robot:secret@127.0.0.1:port/x", "is not understood|cannot be reached"),
+    ):
+        with pytest.raises(GalleryError, match=said) as raised:
+            Gallery(wrong)
+        assert "secret" not in str(raised.value)
+    with Gallery(address) as gallery:
+        assert "secret" not in gallery.place
+    with pytest.raises(GalleryError, match="there is no gallery in"):
+        Gallery(server.url(), create=False)
+
+
+def test_keys(url):
+    with Gallery(url, key=KEY) as gallery:
+        enroll(gallery, "Anna", 1)
+        stored = gallery._connection.execute("SELECT name FROM identities").fetchone()[0]
+        assert stored.startswith("enc1:")
+        other = Gallery(url, key=KEY)
+        gallery.change_key(b"n" * 32)
+        with pytest.raises(GalleryError, match="was given another key by somebody else: nothing was changed"):
+            enroll(other, "Ben", 2)
+        other.close()
+    for key, said in ((None, "is encrypted"), (KEY, "another key")):
+        with pytest.raises(GalleryError, match=said):
+            Gallery(url, key=key)
+
+
+def test_a_newer_layout_is_refused(url):
+    with Gallery(url) as gallery:
+        gallery._connection.execute("UPDATE emgait.layout SET version = 99")
+    with pytest.raises(GalleryError, match="has layout 99, this version knows up to 1: update emgait_ros"):
+        Gallery(url)
+
+
+def test_a_locked_gallery_says_so_and_recovers(url, monkeypatch):
+    monkeypatch.setattr(schema, "BUSY_TIMEOUT_S", 0.05)
+    with Gallery(url) as gallery, Gallery(url) as other, other._change():
+        with pytest.raises(GalleryError, match=r"is being changed by another process .* try again"):
+            enroll(gallery, "Anna", 1)
+        assert gallery.identities() == []
+    with Gallery(url) as gallery:
+        assert enroll(gallery, "Anna", 1) == 2
+        with pytest.raises(GalleryError, match="append only"), gallery._change() as connection:
+            connection.execute("DELETE FROM audit")
+
+
+def test_a_backup_is_a_gallery_file(url, tmp_path):
+    with Gallery(url, key=KEY) as gallery:
+        enroll(gallery, "Anna", 1)
+        gallery.rename("Anna", "Annabel")
+        with pytest.raises(GalleryError, match="say where its backup shall go"):
+            gallery.back_up()
+        copy = gallery.back_up(tmp_path / "copy.db")
+    assert copy.stat().st_mode & 0o777 == 0o600
+    with Gallery(copy, key=KEY) as gallery:
+        assert [person.name for person in gallery.identities()] == ["Annabel"]
+        np.testing.assert_array_equal(gallery.templates_for(MODEL).embedding, rows(1))
+        assert gallery.check() == []
+        gallery.undo()
+        assert [person.name for person in gallery.identities()] == ["Anna"]
