@@ -1,12 +1,19 @@
 """Scores a model bundle on a data set by its published protocol, with the inference the live system uses.
 
-  emgait evaluate dataset sim                      100 simulated people never trained on, generated from their seed
-  emgait evaluate dataset sim --json figures.json  also write every figure, in percent, with 95 % intervals
+  emgait evaluate dataset sim --json figures.json --html figures.html
+  emgait evaluate dataset sustech1k ~/SUSTech1K-Released-pkl --partition SUSTech1K.json --bundle models/mine
+  emgait evaluate dataset freegait ~/FreeGait --partition FreeGait.json --bundle models/mine
+  emgait evaluate dataset lrgait ~/LRGait --bundle models/mine
 
-sim: LRGait's layout. Gallery: one walk at 10 m, eight views. Probes: another walk, other clothes, at 20 to 50 m by day
-(D-20 .. D-50) and 10 to 40 m at night (N-10 .. N-40), in a coat of other colours, with a bag, half hidden; never compared
-with the same view. Trivial baselines are measured on the same probes. The set (2 GB) is kept in ~/.cache/emgait_ros or
---data FOLDER, so that a second run only scores. Intervals come from resampling identities.
+sim        100 simulated people never trained on, generated from their seed (2 GB, kept in ~/.cache/emgait_ros or --data).
+           LRGait's layout: gallery one walk at 10 m, eight views; probes another walk in other clothes at 20 to 50 m by
+           day (D-20 .. D-50) and 10 to 40 m at night (N-10 .. N-40), in a coat, with a bag, half hidden.
+sustech1k  gallery 00-nm, probes by covariate, Rank-1 to 5. freegait: Rank-1, 5, 10, mAP, mINP.
+lrgait     gallery D-10, probes by distance, light and condition.
+
+Identical views are never compared (but in freegait, where views are not known). --partition is the JSON file with TRAIN_SET,
+TEST_SET (and PROBE_SET) published with the data set; without it everybody in the folder is scored. Trivial baselines are
+measured on the same probes. Intervals come from resampling identities.
 """
 
 from __future__ import annotations
@@ -19,16 +26,21 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from emgait_ros.config import EngineConfig
+from emgait_ros.datasets.opening import RECORDED
+from emgait_ros.datasets.sequences import SequenceSource
 from emgait_ros.evaluation import simulated_test
 from emgait_ros.evaluation.baselines import BASELINES
-from emgait_ros.evaluation.embedding import embed_source
-from emgait_ros.evaluation.protocols import Figure, Labels
-from emgait_ros.inference.bundle import load_bundle
+from emgait_ros.evaluation.embedding import Embedded, embed_source
+from emgait_ros.evaluation.page import page
+from emgait_ros.evaluation.protocols import Figure
+from emgait_ros.evaluation.published import Partition, Scored, as_json, load_partition, protocol_of
+from emgait_ros.inference.bundle import Bundle, load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
 
 OURS = "EMGaitNet"
@@ -36,66 +48,154 @@ OURS = "EMGaitNet"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("set", choices=("sim",), help="which data set")
+    parser.add_argument("set", choices=("sim", *RECORDED), help="which data set")
+    parser.add_argument("folder", type=Path, nargs="?", help="its folder (not for sim)")
+    parser.add_argument(
+        "--partition", type=Path, metavar="FILE", help="who is tested: JSON with TRAIN_SET and TEST_SET"
+    )
     parser.add_argument("--bundle", default="", metavar="FOLDER", help="model bundle; default: the shipped one")
     parser.add_argument("--backend", default="onnxruntime", help="inference backend (default: %(default)s)")
     parser.add_argument(
         "--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="CPU threads (default: all)"
     )
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="where the generated set is kept")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="sim: where the generated set is kept")
     parser.add_argument(
         "--identities",
         type=int,
         default=simulated_test.IDENTITIES,
         metavar="N",
-        help="test people; fewer for a quick look (default: the published %(default)s)",
+        help="sim: test people; fewer for a quick look (default: the published %(default)s)",
+    )
+    parser.add_argument(
+        "--skip-damaged", action="store_true", help="leave out sequences that cannot be read, and say so"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write one page with tables, CMC, ROC and range plots"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Generate, embed, compare, print."""
-    if args.identities < 4:
-        raise ValueError(f"--identities is {args.identities}: expected at least 4, half of them are strangers")
+    """Read or generate, embed, compare, print."""
+    _check(args)
+    console = Console(width=None if sys.stdout.isatty() else 160)
     began = time.monotonic()
     bundle = load_bundle(args.bundle)
-    data = simulated_test.published_set(bundle.preprocessing, args.data, args.identities, args.threads)
-    generated = time.monotonic()
+    partition = load_partition(args.partition) if args.partition else None
+    data = _open(args, bundle, partition)
+    opened = time.monotonic()
     encoder = GaitEncoder(bundle, EngineConfig(backend=args.backend, threads=args.threads))
     with _progress() as progress:
         task = progress.add_task(f"encoding with {encoder.backend}", total=len(data))
-        embedding, measured = embed_source(encoder, data, BASELINES, lambda n: progress.update(task, completed=n))
+        embedded = embed_source(
+            encoder, data, BASELINES, args.skip_damaged, lambda done: progress.update(task, completed=done)
+        )
     encoded = time.monotonic()
-    labels = Labels.of(data)
-    found = {
-        name: simulated_test.figures(simulated_test.compare(values, data.walk, labels))
-        for name, values in {OURS: embedding, **measured}.items()
-    }
-    seconds = {"generate": generated - began, "encode": encoded - generated, "compare": time.monotonic() - encoded}
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    _print(found, console)
-    console.print(
-        f"simulated people; {args.identities} identities, {int((data.walk != 0).sum())} probes, {encoder.description}; "
-        + ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items()),
-        highlight=False,
-    )
-    if args.json:
-        best = max(found[name]["rank1_overall"].value for name in measured)
-        text: dict[str, Any] = {
-            **simulated_test.as_json(found[OURS]),
-            "identities": args.identities,
-            "probes": int((data.walk != 0).sum()),
-            "gallery_sequences": int((data.walk == 0).sum()),
-            "lead_over_best_baseline": round(100 * (found[OURS]["rank1_overall"].value - best), 2),
-            "baselines": {name: simulated_test.as_json(found[name]) for name in measured},
-            "simulated": True,
-            "bundle": bundle.name,
-            "fingerprint": bundle.fingerprint,
-            "inference": encoder.description,
-            "seconds": {name: round(value, 1) for name, value in seconds.items()},
+    protocol = protocol_of(args.set, set(partition.probes) if partition and partition.probes is not None else None)
+    with console.status("comparing"):
+        methods = {
+            name: Scored.of(protocol, data, values, embedded.read)
+            for name, values in {OURS: embedded.embedding, **embedded.measured}.items()
         }
-        args.json.write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
+        figures = {name: scored.figures() for name, scored in methods.items()}
+        by_group = methods[OURS].by_group() if args.json or args.html else {}
+    seconds = {"data": opened - began, "encode": encoded - opened, "compare": time.monotonic() - encoded}
+    facts = _facts(args, bundle, methods[OURS], embedded, encoder.description, seconds)
+    _print(figures, console)
+    notes = _notes(args, protocol.description, facts, partition)
+    for note in notes:
+        console.print(note, highlight=False)
+    if args.json:
+        _write(
+            args.json, json.dumps({**as_json(figures[OURS]), **facts, **_nested(figures, by_group)}, indent=2) + "\n"
+        )
+    if args.html:
+        _write(args.html, page(f"{bundle.name} on {protocol.name}", notes, methods, figures, by_group))
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.set == "sim" and args.folder is not None:
+        raise ValueError("sim takes no folder: --data FOLDER says where the generated set is kept")
+    if args.set != "sim" and args.folder is None:
+        raise ValueError(f"the folder of the data set is missing: emgait evaluate dataset {args.set} FOLDER")
+    if args.identities < 4:
+        raise ValueError(f"--identities is {args.identities}: expected at least 4, half of them are strangers")
+    if args.threads < 1:
+        raise ValueError(f"--threads is {args.threads}: expected 1 or more")
+    for path in (args.json, args.html):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise FileNotFoundError(f"{path.absolute().parent} is missing: {path.name} cannot be written there")
+
+
+def _open(args: argparse.Namespace, bundle: Bundle, partition: Partition | None) -> SequenceSource:
+    if args.set == "sim":
+        return simulated_test.published_set(bundle.preprocessing, args.data, args.identities, args.threads)
+    return RECORDED[args.set](args.folder, bundle.preprocessing, partition.test if partition else None)
+
+
+def _facts(
+    args: argparse.Namespace,
+    bundle: Bundle,
+    scored: Scored,
+    embedded: Embedded,
+    inference: str,
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    probes, gallery = scored.comparison.probes, scored.comparison.gallery
+    return {
+        "identities": len(np.unique(np.concatenate([probes.identity, gallery.identity]))),
+        "probes": len(probes),
+        "gallery_sequences": len(gallery),
+        "frames": embedded.frames,
+        "left_out": list(embedded.problems),
+        "simulated": args.set == "sim",
+        "bundle": bundle.name,
+        "fingerprint": bundle.fingerprint,
+        "inference": inference,
+        "seconds": {name: round(value, 1) for name, value in seconds.items()},
+    }
+
+
+def _nested(figures: dict[str, dict[str, Figure]], by_group: dict[str, dict[str, Figure]]) -> dict[str, Any]:
+    best = max(found["rank1_overall"].value for name, found in figures.items() if name != OURS)
+    return {
+        "lead_over_best_baseline": round(100 * (figures[OURS]["rank1_overall"].value - best), 2),
+        "baselines": {name: as_json(found) for name, found in figures.items() if name != OURS},
+        "by_group": {name: as_json(row, counts=True) for name, row in by_group.items()},
+    }
+
+
+def _notes(args: argparse.Namespace, description: str, facts: dict[str, Any], partition: Partition | None) -> list[str]:
+    counts = (
+        f"{facts['identities']} identities, {facts['probes']} probes, {facts['gallery_sequences']} gallery sequences"
+    )
+    times = ", ".join(f"{name} {value:.0f} s" for name, value in facts["seconds"].items())
+    notes = [
+        f"{description}. {counts}.",
+        f"Bundle {facts['bundle']} ({facts['fingerprint'][:12]}), {facts['inference']}; {times}.",
+    ]
+    if args.set == "sim":
+        notes.append("Simulated people, sensors and gait: how well real people are told apart is not known.")
+    elif partition is None:
+        notes.append(
+            "No --partition: everybody in the folder was scored, also people the bundle may have been trained on."
+        )
+    if facts["left_out"]:
+        notes.append(
+            f"{len(facts['left_out'])} sequences could not be read and were left out; the first: {facts['left_out'][0]}"
+        )
+    return notes
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _progress() -> Progress:

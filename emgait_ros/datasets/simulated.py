@@ -87,6 +87,16 @@ def load_simulated(
     return _as_set([found.read_person(identity) for identity in found.people])
 
 
+def stored_preprocessing(folder: Path) -> Preprocessing:
+    """Sizes a set was made with, points as the LiDAR saw them."""
+    try:
+        description = json.loads((folder / "set.json").read_text(encoding="utf-8"))
+        height, width = description["crop"]
+        return Preprocessing(int(height), int(width), int(description["points"]), "sensor")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder / 'set.json'} is damaged ({error}): generate the set again") from error
+
+
 def _plan(folder: Path, preprocessing: Preprocessing) -> list[list[Any]]:
     """The walks of set.json, checked against the sizes that are wanted."""
     index = folder / "set.json"

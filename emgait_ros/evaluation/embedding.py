@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emgait_ros.datasets.sequences import Sequence, SequenceSource
 from emgait_ros.evaluation.baselines import standardised
@@ -15,12 +17,32 @@ from emgait_ros.samples import Float32, Float64, Int64
 SEQUENCES_AT_ONCE = 16
 
 
+@dataclass(frozen=True)
+class Embedded:
+    """Embeddings of a data set.
+
+    Attributes:
+        embedding: (S, parts, d) float32; zeros where a sequence could not be read.
+        measured: further measurements as embeddings (S, 1, n), standardised over the sequences that were read.
+        read: (S,) bool.
+        problems: a sentence for each sequence that could not be read.
+        frames: how many were encoded.
+    """
+
+    embedding: Float32
+    measured: dict[str, Float32]
+    read: NDArray[np.bool_]
+    problems: tuple[str, ...]
+    frames: int
+
+
 def embed_source(
     encoder: GaitEncoder,
     source: SequenceSource,
     measures: dict[str, Callable[[Sequence], Float64]] | None = None,
+    skip_damaged: bool = False,
     on_progress: Callable[[int], None] = lambda done: None,
-) -> tuple[Float32, dict[str, Float32]]:
+) -> Embedded:
     """Embed every sequence of a data set, reading each once.
 
     Every frame is encoded once. A sequence longer than the bundle's window is cut into windows of about equal length, the
@@ -30,27 +52,48 @@ def embed_source(
         encoder: a bundle on a backend.
         source: S sequences of crops and points as the bundle's preprocessing makes them.
         measures: further measurements of a sequence, by name (``baselines.BASELINES``).
+        skip_damaged: leave out what cannot be read, and say so, instead of raising.
         on_progress: told how many sequences are done.
 
-    Returns:
-        (S, parts, d) float32, and each measure's values as embeddings (S, 1, n), standardised over the sequences.
-
     Raises:
-        ValueError: an empty sequence.
+        ValueError, FileNotFoundError: a sequence that cannot be read, or none that can.
     """
     measures = measures or {}
-    embeddings: list[Float32] = []
-    measured: dict[str, list[Float64]] = {name: [] for name in measures}
+    shape = encoder.bundle.embedding_shape
+    embedding, read = np.zeros((len(source), *shape), np.float32), np.zeros(len(source), bool)
+    values: dict[str, list[Float64]] = {name: [] for name in measures}
+    problems: list[str] = []
+    frames = 0
     for start in range(0, len(source), SEQUENCES_AT_ONCE):
-        sequences = [source[number] for number in range(start, min(start + SEQUENCES_AT_ONCE, len(source)))]
-        for number, sequence in enumerate(sequences, start):
-            if not len(sequence):
-                raise ValueError(f"sequence {number} (identity {sequence.identity}) has no frame: leave it out")
+        stop = min(start + SEQUENCES_AT_ONCE, len(source))
+        sequences: list[Sequence] = []
+        for number in range(start, stop):
+            try:
+                sequences.append(_checked(source[number], number))
+                read[number] = True
+            except (ValueError, FileNotFoundError) as error:
+                if not skip_damaged:
+                    raise
+                problems.append(str(error))
+        for sequence in sequences:
+            frames += len(sequence)
             for name, measure in measures.items():
-                measured[name].append(measure(sequence))
-        embeddings += _embed(encoder, sequences)
-        on_progress(start + len(sequences))
-    return np.stack(embeddings), {name: standardised(np.stack(values)) for name, values in measured.items()}
+                values[name].append(measure(sequence))
+        if sequences:
+            embedding[start:stop][read[start:stop]] = _embed(encoder, sequences)
+        on_progress(stop)
+    if not read.any():
+        raise ValueError(f"no sequence can be read; the first: {problems[0] if problems else 'the data set is empty'}")
+    measured = {name: np.zeros((len(source), 1, len(rows[0])), np.float32) for name, rows in values.items()}
+    for name, rows in values.items():
+        measured[name][read] = standardised(np.stack(rows))
+    return Embedded(embedding, measured, read, tuple(problems), frames)
+
+
+def _checked(sequence: Sequence, number: int) -> Sequence:
+    if not len(sequence):
+        raise ValueError(f"sequence {number} (identity {sequence.identity}) has no frame: leave it out")
+    return sequence
 
 
 def _embed(encoder: GaitEncoder, sequences: list[Sequence]) -> list[Float32]:

@@ -1,8 +1,9 @@
 """Comparisons of probes with a gallery, and every figure drawn from them with its interval.
 
-Cross-view Rank-k is counted as gait protocols do: for every probe and every gallery view that may be compared, the gallery
-sequences of that view compete; figures are means over probes and views. mAP and mINP pool the views. Probes of one
-person are not independent, so intervals come from resampling identities (percentile bootstrap, fixed seed).
+Cross-view Rank-k is counted as gait protocols do: the sequences of one gallery view compete for the probes of one view,
+every pair of views but the identical ones gives a share, and the figure is the mean over gallery views, then over probe
+views. mAP and mINP pool the views. Probes of one person are not independent, so intervals come from resampling
+identities (percentile bootstrap, fixed seed).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from emgait_ros.datasets.sequences import SequenceSource
 from emgait_ros.evaluation.metrics import (
     ClosedSet,
     closed_set,
@@ -24,9 +26,9 @@ from emgait_ros.evaluation.metrics import (
 )
 from emgait_ros.samples import Float32, Float64, Int64
 
-SAME_VIEW_DEG = 22.5
+SECTOR_DEG = 45.0
 RESAMPLES = 1000
-THRESHOLDS = 4000  # steps of the curves of false accepts and false rejects
+THRESHOLDS = 1000  # steps of the curves of false accepts and false rejects
 SPLITS = 40  # drawn divisions into enrolled people and strangers
 Mask = NDArray[np.bool_]
 
@@ -50,19 +52,22 @@ class Labels:
 
     Attributes:
         identity: (S,) int64.
-        view_deg: (S,) float32 heading against the direction to the sensor.
+        view: (S,) str; equal names are identical views.
         range_m: (S,) float32; condition: (S,) str.
     """
 
     identity: Int64
-    view_deg: Float32
+    view: NDArray[np.str_]
     range_m: Float32
     condition: NDArray[np.str_]
 
     @classmethod
-    def of(cls, source: object) -> Labels:
-        """The labels of a data set (``datasets.sequences.SequenceSource``)."""
-        return cls(*(np.asarray(getattr(source, name)) for name in cls.__dataclass_fields__))
+    def of(cls, source: SequenceSource) -> Labels:
+        """The labels of a data set; a set without names of views has the eight sectors of its angles."""
+        view = getattr(source, "view", None)
+        return cls(
+            source.identity, sectors(source.view_deg) if view is None else view, source.range_m, source.condition
+        )
 
     def select(self, chosen: Mask) -> Labels:
         """Some of the sequences."""
@@ -89,9 +94,9 @@ class Comparison:
 
     @classmethod
     def of(
-        cls, embedding: Float32, labels: Labels, is_probe: Mask, is_gallery: Mask, same_view_counts: bool = False
+        cls, embedding: Float32, labels: Labels, is_probe: Mask, is_gallery: Mask, cross_view: bool = True
     ) -> Comparison:
-        """Compare (S, parts, d) embeddings.
+        """Compare (S, parts, d) embeddings; ``cross_view``: identical views do not count.
 
         Raises:
             ValueError: there are no probes or no gallery.
@@ -101,9 +106,9 @@ class Comparison:
                 f"{len(labels)} sequences of which {int(is_gallery.sum())} are gallery and {int(is_probe.sum())} probes: both are needed"
             )
         probes, gallery = labels.select(is_probe), labels.select(is_gallery)
-        same = angle_between(probes.view_deg[:, None], gallery.view_deg[None, :]) < SAME_VIEW_DEG
+        same = probes.view[:, None] == gallery.view[None, :]
         distance = distance_matrix(embedding[is_probe], embedding[is_gallery])
-        return cls(distance, probes, gallery, same & (not same_view_counts))
+        return cls(distance, probes, gallery, np.asarray(same & cross_view))
 
     @cached_property
     def same(self) -> Mask:
@@ -115,28 +120,41 @@ class Comparison:
         """(B,) all probes."""
         return np.ones(len(self.probes), bool)
 
-    def ranks(self, deepest: int = 20) -> tuple[Float64, Float64]:
-        """Hits (B, deepest) at Rank-1..deepest and trials (B,), summed over the gallery views that may be compared.
-
-        Ties count against the probe.
-        """
-        hits, trials = np.zeros((len(self.probes), deepest)), np.zeros(len(self.probes))
-        for view in np.unique(self.gallery.view_deg):
-            columns = np.flatnonzero(self.gallery.view_deg == view)
-            same: Mask = self.same[:, columns]
-            asked = np.logical_and(~self.excluded[:, columns].any(axis=1), same.any(axis=1))
-            distance = self.distance[:, columns]
+    @cached_property
+    def position(self) -> Int64:
+        """(B, V) rank of each probe's own person among the sequences of each gallery view, 1 the nearest; ties count
+        against the probe, and a person who is not there comes last. 0 where the views may not be compared."""
+        views = np.unique(self.gallery.view)
+        found = np.zeros((len(self.probes), len(views)), np.int64)
+        for number, view in enumerate(views):
+            columns = np.flatnonzero(self.gallery.view == view)
+            same, distance = self.same[:, columns], self.distance[:, columns]
             own = np.where(same, distance, np.inf).min(axis=1)
-            before = ((distance <= own[:, None]) & ~same).sum(axis=1)  # impostors ranked ahead
-            hits += (asked[:, None]) & (before[:, None] < np.arange(1, deepest + 1))
-            trials += asked
-        return hits, trials
+            ahead = ((distance <= own[:, None]) & ~same).sum(axis=1)
+            ahead[~same.any(axis=1)] = np.iinfo(np.int64).max - 1
+            found[:, number] = np.where(self.excluded[:, columns[0]], 0, ahead + 1)
+        return found
 
     def rank(self, k: int = 1, chosen: Mask | None = None) -> Figure:
-        """Cross-view Rank-k of some of the probes."""
-        hits, trials = self.ranks(k)
+        """Cross-view Rank-k of some of the probes: mean over gallery views, then over probe views."""
         chosen = self.everything if chosen is None else chosen
-        return figure(hits[chosen, k - 1], trials[chosen], self.probes.identity[chosen])
+        position = self.position[chosen]
+        if not (position > 0).any():
+            return Figure(float("nan"), 0.0, 1.0, 0)
+        people, person = np.unique(self.probes.identity[chosen], return_inverse=True)
+        views, view = np.unique(self.probes.view[chosen], return_inverse=True)
+        shape = (len(people), len(views), position.shape[1])
+        hits, trials = np.zeros(shape), np.zeros(shape)
+        np.add.at(hits, (person, view), (position > 0) & (position <= k))
+        np.add.at(trials, (person, view), position > 0)
+        drawn = resamples(len(people))
+        low, high = np.percentile(_mean_over_views(drawn, hits, trials), (2.5, 97.5))
+        value = _mean_over_views(np.ones((1, len(people))), hits, trials)[0]
+        return Figure(float(value), float(low), float(high), int(trials.sum()))
+
+    def cmc(self, chosen: Mask | None = None, deepest: int = 20) -> Float64:
+        """(deepest,) Rank-1, Rank-2, ..."""
+        return np.array([self.rank(k, chosen).value for k in range(1, deepest + 1)])
 
     def pooled(self, chosen: Mask) -> ClosedSet:
         """Rank-k, mAP and mINP with all gallery views pooled."""
@@ -197,6 +215,8 @@ class Comparison:
             columns = np.isin(self.gallery.identity, rng.permutation(names)[:count])
             near = distance[:, columns]
             known = np.isin(identity, self.gallery.identity[columns])
+            if not known.any() or known.all():
+                continue
             named = detection_identification_rate(
                 near[known],
                 identity[known],
@@ -282,14 +302,32 @@ class Verification:
 
     def _figure(self, value: float, measure: Callable[[Float64, Float64], Float64]) -> Figure:
         people = len(self.pairs[0])
-        drawn = np.random.default_rng(0).multinomial(people, np.full(people, 1 / people), RESAMPLES)
-        low, high = np.percentile(measure(*self._rates(drawn.astype(np.float64))), (2.5, 97.5))
+        drawn = resamples(people)
+        low, high = np.percentile(measure(*self._rates(drawn)), (2.5, 97.5))
         return Figure(value, float(low), float(high), len(self.genuine))
 
 
-def angle_between(one: Float32, other: Float32) -> Float32:
-    """Smallest angle between two directions, deg, 0..180."""
-    return np.abs((np.asarray(one) - np.asarray(other) + 180) % 360 - 180)
+def sectors(view_deg: Float32) -> NDArray[np.str_]:
+    """Names of views by their angle, "000" to "315"."""
+    sector = np.round(np.asarray(view_deg) / SECTOR_DEG).astype(int) % round(360 / SECTOR_DEG) * round(SECTOR_DEG)
+    return np.array([f"{value:03d}" for value in sector])
+
+
+def resamples(people: int) -> Float64:
+    """(RESAMPLES, people) how often each person is in each bootstrap sample; the same again for the same number."""
+    drawn = np.random.default_rng(0).multinomial(people, np.full(people, 1 / people), RESAMPLES)
+    return drawn.astype(np.float64)
+
+
+def _mean_over_views(weight: Float64, hits: Float64, trials: Float64) -> Float64:
+    """(R,) figures with people weighted by (R, I): shares of the (I, U, V) cells, mean over V, then over U."""
+    people = len(hits)
+    asked = (weight @ trials.reshape(people, -1)).reshape(-1, *trials.shape[1:])
+    right = (weight @ hits.reshape(people, -1)).reshape(asked.shape)
+    share = np.where(asked > 0, right / np.maximum(asked, 1e-12), np.nan)
+    used = asked.sum(axis=2) > 0
+    by_probe_view = np.nansum(share, axis=2) / np.maximum((asked > 0).sum(axis=2), 1)
+    return np.asarray((by_probe_view * used).sum(axis=1) / np.maximum(used.sum(axis=1), 1))
 
 
 def figure(hits: Float64, trials: Float64, identity: NDArray) -> Figure:
@@ -298,7 +336,6 @@ def figure(hits: Float64, trials: Float64, identity: NDArray) -> Figure:
     hit, asked = np.bincount(number, hits, len(names)), np.bincount(number, trials, len(names))
     if not asked.sum():
         return Figure(float("nan"), 0.0, 1.0, 0)
-    drawn = np.random.default_rng(0).integers(0, len(names), (RESAMPLES, len(names)))
-    resampled = hit[drawn].sum(axis=1) / np.maximum(asked[drawn].sum(axis=1), 1)
-    low, high = np.percentile(resampled, (2.5, 97.5))
+    drawn = resamples(len(names))
+    low, high = np.percentile((drawn @ hit) / np.maximum(drawn @ asked, 1), (2.5, 97.5))
     return Figure(float(hit.sum() / asked.sum()), float(low), float(high), int(asked.sum()))

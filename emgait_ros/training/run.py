@@ -25,9 +25,8 @@ from emgait_ros.datasets.simulated import load_simulated
 from emgait_ros.emgaitnet.config import EMGaitNetConfig
 from emgait_ros.emgaitnet.export import write_bundle
 from emgait_ros.emgaitnet.model import CrossAttention, EMGaitNet
-from emgait_ros.evaluation import simulated_test
 from emgait_ros.evaluation.baselines import BASELINES, measured
-from emgait_ros.evaluation.protocols import Labels
+from emgait_ros.evaluation.published import Scored, as_json, protocol_of
 from emgait_ros.inference.bundle import Bundle
 from emgait_ros.samples import Float32
 from emgait_ros.simulation.walk_sets import PlannedWalk, generate
@@ -187,8 +186,7 @@ class Run:
         embeddings |= {name: measured(data, measure) for name, measure in BASELINES.items()}
         figures: dict[str, Any] = {}
         for name, embedding in embeddings.items():
-            comparison = simulated_test.compare(embedding, data.walk, Labels.of(data))
-            figures[name] = simulated_test.as_json(simulated_test.figures(comparison))
+            figures[name] = as_json(Scored.of(protocol_of("sim"), data, embedding).figures())
         figures["identities"], figures["probes"] = len(np.unique(data.identity)), int((data.walk != 0).sum())
         (self.folder / "measured.json").write_text(json.dumps(figures, indent=2), encoding="utf-8")
         return figures

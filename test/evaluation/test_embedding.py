@@ -44,7 +44,9 @@ def test_a_set_is_embedded_as_the_live_encoder_would(repository) -> None:
         has_points=np.ones(frames, bool),
     )
     seen: list[int] = []
-    embedding, measured = embed_source(encoder, data, BASELINES, seen.append)
+    found = embed_source(encoder, data, BASELINES, on_progress=seen.append)
+    embedding, measured = found.embedding, found.measured
+    assert (found.read.tolist(), found.problems, found.frames) == ([True, True], (), frames)
     assert seen == [2]
     for number, sequence in enumerate(data):
         batch = FrameBatch(scale_crops(sequence.crops), sequence.points, sequence.has_image, sequence.has_points)

@@ -1,0 +1,77 @@
+"""Looks after data sets of gait recordings.
+
+  emgait dataset check ~/SUSTech1K-Released-pkl        what is missing or broken, every file read once
+  emgait dataset check ~/LRGait --json findings.json
+
+The kind is found by the layout: SUSTech1K (released pickle tree), FreeGait, LRGait (identity/D-20/nm-00/045/lidar/*.npy,
+rgb/*.png; see docs/datasets.md) or a simulated set. Pickles are read without running anything in them: what is not numpy is
+refused. Problems stop training and evaluation (exit status 1); remarks do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from emgait_ros.datasets.checking import Findings, check_dataset
+from emgait_ros.datasets.opening import KINDS
+
+SHOWN = 20
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = actions.add_parser(
+        "check",
+        help="say what is missing or broken",
+        description="Read every sequence of a data set once and say what is missing or broken.",
+        epilog=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument("folder", type=Path, help="folder of the data set")
+    check.add_argument("--kind", choices=KINDS, default="", help="which data set it is; default: found by its layout")
+    check.add_argument("--json", type=Path, metavar="FILE", help="write all findings to this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check; exit status 1 when there are problems."""
+    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("")
+        findings = check_dataset(
+            args.folder, args.kind, lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    _print(findings, Console())
+    if args.json:
+        args.json.write_text(json.dumps(asdict(findings), indent=2) + "\n", encoding="utf-8")
+    return 1 if findings.problems else 0
+
+
+def _print(findings: Findings, console: Console) -> None:
+    console.print(
+        f"{findings.dataset}: {findings.identities} identities, {findings.sequences} sequences, {findings.frames} frames read, "
+        f"{len(findings.views)} views, {len(findings.kinds)} kinds of sequences",
+        highlight=False,
+    )
+    for title, found in (("problems", findings.problems), ("remarks", findings.remarks)):
+        if not found:
+            continue
+        counts = ", ".join(f"{kind} {count}" for kind, count in Counter(p.kind for p in found).most_common())
+        table = Table(title=f"{len(found)} {title}: {counts}", title_justify="left")
+        table.add_column("kind")
+        table.add_column("what", overflow="fold")
+        for problem in found[:SHOWN]:
+            table.add_row(problem.kind, problem.sentence)
+        if len(found) > SHOWN:
+            table.add_row("", f"and {len(found) - SHOWN} more (--json writes them all)")
+        console.print(table)
+    if not findings.problems:
+        console.print("nothing that stops training or evaluation", highlight=False)
