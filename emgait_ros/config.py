@@ -84,6 +84,44 @@ class DetectorConfig:
     )
     min_points: int = option(8, "Fewer returns say nothing about a gait; a person at 50 m has 15-25.", low=3, high=1000)
     min_score: float = option(0.5, "Detections the shape model trusts less are dropped.", low=0, high=1)
+    static_sensor: bool = option(
+        False, "The LiDAR never moves: what stands still before it is learned and left out (poles, parked cars)."
+    )
+    learn_s: float = option(
+        20.0,
+        "How long that takes, and how long somebody may stand without becoming background.",
+        unit="s",
+        low=1,
+        high=3600,
+    )
+
+
+@dataclass(frozen=True)
+class VerifierConfig:
+    """A second opinion of the camera on what the LiDAR takes for a person (``emgait_ros.perception.verifier``)."""
+
+    model: str = option(
+        "",
+        "'mediapipe' (its pose model, when that package and ai-edge-litert are installed) or the path of an ONNX classifier; empty: none.",
+    )
+    crops_per_frame: int = option(
+        1, "Crops looked at in each frame, the least known tracks first: 16 ms each with mediapipe.", low=1, high=50
+    )
+    min_looks: int = option(3, "Looks at a track before it may be taken for something else.", low=1, high=50)
+    reject_below: float = option(
+        0.15, "A track whose crops score less than this on average is not reported.", low=0, high=1
+    )
+    min_height_px: float = option(
+        40.0, "Smaller crops are not judged: people far away score low, too.", unit="px", low=8, high=500
+    )
+
+
+@dataclass(frozen=True)
+class ImageDetectorConfig:
+    """A detector of people in images that helps where the LiDAR is sparse (``emgait_ros.perception.image_detector``)."""
+
+    model: str = option("", "Path of an ONNX detector (its forms: see the module); empty: none.")
+    min_score: float = option(0.4, "Weaker boxes are dropped.", low=0, high=1)
 
 
 @dataclass(frozen=True)
@@ -108,6 +146,13 @@ class TrackerConfig:
         unit="s",
         low=0,
         high=30,
+    )
+    gait_relink_s: float = option(
+        60.0,
+        "How long a lost track can get its number back when the recognizer says that it is the same person.",
+        unit="s",
+        low=0,
+        high=3600,
     )
     acceleration_m_s2: float = option(
         0.6,
@@ -153,6 +198,19 @@ class WindowConfig:
     min_points: int = option(8, "Samples with fewer LiDAR returns are left out.", low=1, high=1000)
     min_crop_height_px: float = option(
         16.0, "Crops smaller than this in the camera image are not used.", unit="px", low=1, high=1000
+    )
+    min_sharpness: float = option(
+        0.0015, "Crops with less fine detail than this are blurred by motion or focus and not used.", low=0, high=1
+    )
+    max_occlusion: float = option(
+        0.6, "Samples of which something nearer hides more than this part are left out.", low=0, high=1
+    )
+    max_image_dt_s: float = option(
+        0.1,
+        "Crops of an image farther away in time are not used: a leg swings 0.3 m meanwhile.",
+        unit="s",
+        low=0,
+        high=1,
     )
     weak_points: int = option(
         20,
@@ -265,6 +323,8 @@ class SensingConfig:
 
     pairing: PairingConfig = field(default_factory=PairingConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
+    image_detector: ImageDetectorConfig = field(default_factory=ImageDetectorConfig)
+    verifier: VerifierConfig = field(default_factory=VerifierConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     sample: SampleConfig = field(default_factory=SampleConfig)
 
@@ -297,6 +357,10 @@ class TrackerTopicsConfig:
         1, "Queue depth of the cloud subscription: 1 is latest wins; deeper queues deliver old data.", low=1, high=100
     )
     output_depth: int = option(5, "Queue depth of what the node publishes.", low=1, high=100)
+    identities: str = option(
+        "",
+        "emgait_msgs/IdentityArray of the recognizer: a lost track gets its number back when the same person reappears; empty: by place alone.",
+    )
 
 
 @dataclass(frozen=True)

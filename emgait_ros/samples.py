@@ -5,7 +5,7 @@ sensor frame -> detections -> pedestrians (one sample each) -> identities
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 
 import numpy as np
@@ -68,6 +68,7 @@ class Detections:
         score: (D,) float32 in 0..1.
         point_index: (M,) int64, indices into the cloud, grouped by detection.
         splits: (D + 1,) int64: detection i owns point_index[splits[i]:splits[i + 1]].
+        occlusion: (D,) float32 part of the body that something nearer hides, 0..1; empty: not known.
     """
 
     center: Float32
@@ -75,6 +76,7 @@ class Detections:
     score: Float32
     point_index: Int64
     splits: Int64
+    occlusion: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def __len__(self) -> int:
         return len(self.center)

@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emgait_ros.config import SensingConfig
+from emgait_ros.perception.agreement import ProjectionWatch
+from emgait_ros.perception.background import StaticBackground
 from emgait_ros.perception.camera import box_rectangles, check_model
-from emgait_ros.perception.crops import cut_crop, resample
-from emgait_ros.perception.detector import Detector, GeometricDetector
-from emgait_ros.samples import CameraModel, Detections, Float64, Pedestrian, PedestrianFrame, SensorFrame, UInt8
+from emgait_ros.perception.crops import cut_crop, resample, sharpness
+from emgait_ros.perception.detector import Detector, GeometricDetector, without
+from emgait_ros.perception.ground import GroundEstimator
+from emgait_ros.perception.image_detector import ImageDetector, OnnxImageDetector, fuse
+from emgait_ros.perception.occlusion import covered_by_nearer
+from emgait_ros.perception.orientation import orientation_problem
+from emgait_ros.perception.verifier import TrackVerdicts, Verifier, make_verifier
+from emgait_ros.samples import (
+    CameraModel,
+    Detections,
+    Float64,
+    IdentityResult,
+    Pedestrian,
+    PedestrianFrame,
+    SensorFrame,
+    UInt8,
+)
+from emgait_ros.tracking.memory import GaitLinks
 from emgait_ros.tracking.tracker import PedestrianTracker, TrackedPedestrians
 
 log = logging.getLogger(__name__)
 
 SLOW_WARM_UP_S = 3.0
+LOOK_EVERY = 50  # clouds between two looks at which way up the sensor is
 
 
 class PedestrianSensing:
@@ -29,19 +49,43 @@ class PedestrianSensing:
         config: detector, tracker and sample options.
         tracker_id: fixed name of this run; empty: a random one.
         detector: another detector than the geometric one that ships.
+        image_detector, verifier: others than the options ask for.
+
+    Raises:
+        ValueError: a model the options name is not there or not usable.
 
     Attributes:
         timings: ms per stage of the last frame: detect, track, cut, total.
+        problems: what is wrong with the input or had to be left out, in sentences; empty when all is well.
         warm_up_s: time the kernels took to compile or load.
     """
 
     def __init__(
-        self, config: SensingConfig | None = None, tracker_id: str = "", detector: Detector | None = None
+        self,
+        config: SensingConfig | None = None,
+        tracker_id: str = "",
+        detector: Detector | None = None,
+        image_detector: ImageDetector | None = None,
+        verifier: Verifier | None = None,
     ) -> None:
         self.config = config or SensingConfig()
-        self.detector: Detector = detector or GeometricDetector(self.config.detector)
+        options = self.config.detector
+        self.detector: Detector = detector or GeometricDetector(options)
+        image_options = self.config.image_detector
+        if image_detector is None and image_options.model:
+            image_detector = OnnxImageDetector(image_options.model, image_options.min_score)
+        self._image_detector = image_detector
+        verifier = verifier or make_verifier(self.config.verifier)
+        self._verdicts = TrackVerdicts(self.config.verifier, verifier) if verifier is not None else None
+        self._background = StaticBackground(options.max_range_m, options.learn_s) if options.static_sensor else None
+        self._ground = GroundEstimator(options.min_range_m, options.max_range_m)
+        self._watch = ProjectionWatch()
         self.tracker = PedestrianTracker(self.config.tracker, tracker_id)
+        self._links = GaitLinks(self.tracker.relink)
         self.timings: dict[str, float] = {}
+        self.problems: tuple[str, ...] = ()
+        self._frames = 0
+        self._orientation = ""
         self._checked: CameraModel | None = None
         self._usable = False
         started = time.perf_counter()
@@ -53,6 +97,20 @@ class PedestrianSensing:
     def reset(self) -> None:
         """Forget all tracks (a bag starts over)."""
         self.tracker.reset()
+        self._links.reset()
+        self._watch.reset()
+        if self._verdicts is not None:
+            self._verdicts.reset()
+        if self._background is not None:
+            self._background.reset()
+
+    def recognised(self, results: list[IdentityResult]) -> list[tuple[int, int]]:
+        """What the recognizer says of these tracks: a lost one that reappeared gets its number back in the next frame.
+
+        Returns:
+            Pairs (number until now, number it got back).
+        """
+        return self._links.observe(results)
 
     def process(self, frame: SensorFrame, frame_id: str) -> PedestrianFrame:
         """Pedestrians at one cloud, with or without its image.
@@ -65,12 +123,14 @@ class PedestrianSensing:
             Believed tracks only; a hidden one coasts with ``point_count`` 0 and no points.
         """
         begun = time.perf_counter()
-        points = frame.points
-        detections = self.detector.detect(points)
+        detections = self._detect(frame)
         detected = time.perf_counter()
         tracks = self._track(frame, detections)
         tracked = time.perf_counter()
         pedestrians = self._cut(frame, detections, tracks)
+        if self._verdicts is not None:
+            pedestrians = self._verdicts.sift(pedestrians)
+        self.problems = tuple(self._problems(frame))
         done = time.perf_counter()
         self.timings = {
             "detect": (detected - begun) * 1e3,
@@ -80,13 +140,67 @@ class PedestrianSensing:
         }
         return PedestrianFrame(frame.stamp_ns, frame_id, self.tracker.tracker_id, pedestrians)
 
+    def _detect(self, frame: SensorFrame) -> Detections:
+        """People in the cloud, without what is known to stand there, joined with those in the image."""
+        detections = self.detector.detect(frame.points)
+        ground_z = self._ground_z(frame)
+        if self._background is not None and frame.T_fixed_lidar is None:
+            self._background.observe(frame.stamp_ns, frame.points, float(np.median(ground_z)))
+            detections = without(detections, self._background.is_background(detections, frame.points))
+        picture = self._picture(frame)
+        if self._image_detector is not None and picture is not None:
+            boxes, scores = self._image_detector.detect(picture[0])
+            detections = fuse(detections, boxes, scores, frame.points, ground_z, picture[1])
+        return detections
+
+    def _ground_z(self, frame: SensorFrame) -> Float64:
+        """z of the ground under every return, m, as far as the detector knows it."""
+        if isinstance(self.detector, GeometricDetector) and self.detector.ground is not None:
+            if self._image_detector is not None:
+                return self.detector.ground.height_at(frame.points[:, 0], frame.points[:, 1])
+            return np.array([self.detector.ground.plane[2]])
+        return np.array([-self.config.detector.sensor_height_m])
+
+    def _picture(self, frame: SensorFrame) -> tuple[UInt8, CameraModel] | None:
+        """Image and calibration, when there are both and they fit."""
+        if frame.image is None or frame.camera is None or not self._camera_usable(frame.camera, frame.image):
+            return None
+        return frame.image, frame.camera
+
+    def _problems(self, frame: SensorFrame) -> Iterator[str]:
+        left_out = getattr(self.detector, "left_out", 0)
+        if left_out:
+            yield f"{left_out} of the shapes in a cloud were not looked at, the nearest were: too many at once"
+        if self._background is not None and frame.T_fixed_lidar is not None:
+            yield "detector.static_sensor is set, but the sensor moves (frames.fixed): no background is learned"
+        if self._frames % LOOK_EVERY == 0:
+            self._orientation = orientation_problem(frame.points, self._ground)
+        self._frames += 1
+        for sentence in (self._orientation, self._watch.problem()):
+            if sentence:
+                yield sentence
+
+    def _hides(self, frame: SensorFrame) -> Callable[[Float64], NDArray[np.bool_]] | None:
+        """The detector's view of what is hidden, for places in the frame that does not move."""
+        detector = self.detector
+        if not isinstance(detector, GeometricDetector):
+            return None
+        T = frame.T_fixed_lidar
+        if T is None:
+            return detector.hides
+        return lambda place: detector.hides((place - T[:3, 3]) @ T[:3, :3])
+
     def _track(self, frame: SensorFrame, detections: Detections) -> TrackedPedestrians:
         """Tracks in the frame that does not move."""
         center = detections.center.astype(np.float64)
         distance = np.hypot(center[:, 0], center[:, 1])
+        sensor = np.zeros(2)
         if frame.T_fixed_lidar is not None:
             center = center @ frame.T_fixed_lidar[:3, :3].T + frame.T_fixed_lidar[:3, 3]
-        return self.tracker.update(frame.stamp_ns, center, detections.size, detections.score, distance)
+            sensor = frame.T_fixed_lidar[:2, 3]
+        return self.tracker.update(
+            frame.stamp_ns, center, detections.size, detections.score, distance, sensor, self._hides(frame)
+        )
 
     def _cut(self, frame: SensorFrame, detections: Detections, tracks: TrackedPedestrians) -> tuple[Pedestrian, ...]:
         """One sample for each track, in LiDAR coordinates."""
@@ -99,6 +213,10 @@ class PedestrianSensing:
             center, velocity = (center - place) @ rotation, velocity @ rotation
         crops, heights = self._crops(frame, center, tracks.size, velocity)
         counts = detections.point_count
+        hidden = covered_by_nearer(center, tracks.size)
+        if len(detections.occlusion):
+            seen_now = tracks.detection >= 0
+            hidden[seen_now] = np.maximum(hidden[seen_now], detections.occlusion[tracks.detection[seen_now]])
         pedestrians = []
         for i, detection in enumerate(tracks.detection):
             track_id = int(tracks.track_id[i])
@@ -120,6 +238,9 @@ class PedestrianSensing:
                     crop=crops[i],
                     crop_native_height_px=float(heights[i]) if crops[i] is not None else 0.0,
                     image_dt_s=frame.image_dt_s if frame.image is not None else 0.0,
+                    sharpness=self._sharpness(crops[i], float(heights[i])),
+                    occlusion=float(hidden[i]),
+                    previous_track_id=int(tracks.previous_id[i]),
                 )
             )
         return tuple(pedestrians)
@@ -129,13 +250,18 @@ class PedestrianSensing:
     ) -> tuple[list[UInt8 | None], Float64]:
         """Crop and native height (px) of every box, moved to where it is when the image is taken."""
         nothing: list[UInt8 | None] = [None] * len(center)
-        if frame.image is None or frame.camera is None or not self._camera_usable(frame.camera, frame.image):
+        picture = self._picture(frame)
+        if picture is None:
             return nothing, np.zeros(len(center))
-        rectangles, visible = box_rectangles(center + velocity * frame.image_dt_s, size, frame.camera)
-        crops = [
-            cut_crop(frame.image, rectangles[i], self.config.sample) if visible[i] else None for i in range(len(center))
-        ]
+        image, camera = picture
+        center = center + velocity * frame.image_dt_s
+        self._watch.observe(center, size, camera, frame.points)
+        rectangles, visible = box_rectangles(center, size, camera)
+        crops = [cut_crop(image, rectangles[i], self.config.sample) if visible[i] else None for i in range(len(center))]
         return crops, rectangles[:, 3] - rectangles[:, 1]
+
+    def _sharpness(self, crop: UInt8 | None, native_height_px: float) -> float:
+        return 0.0 if crop is None else sharpness(crop, native_height_px, self.config.sample.crop_margin)
 
     def _camera_usable(self, camera: CameraModel, image: UInt8) -> bool:
         """Whether crops can be cut; says once why not."""

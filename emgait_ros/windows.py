@@ -133,6 +133,7 @@ class TrackWindows:
         self._drop_gone(frame.stamp_ns)
         usable: dict[int, tuple[TrackWindow, Pedestrian]] = {}
         for pedestrian in frame.pedestrians:
+            self._follow_new_number(frame.tracker_id, pedestrian)
             window = self._window_of(frame, pedestrian)
             reason, sample = "its frame came twice", None
             if not repeated and pedestrian.track_id not in usable:
@@ -211,6 +212,13 @@ class TrackWindows:
         ]
         return ", ".join(texts) + (f" and {len(windows) - _LISTED} more" if len(windows) > _LISTED else "")
 
+    def _follow_new_number(self, tracker_id: str, pedestrian: Pedestrian) -> None:
+        """A track that got its earlier number back keeps the window it has filled since."""
+        window = self._windows.pop((tracker_id, pedestrian.previous_track_id), None)
+        if window is not None:
+            window.track_id = pedestrian.track_id
+            self._windows[tracker_id, pedestrian.track_id] = window
+
     def _window_of(self, frame: PedestrianFrame, pedestrian: Pedestrian) -> TrackWindow:
         key = (frame.tracker_id, pedestrian.track_id)
         window = self._windows.get(key)
@@ -237,15 +245,25 @@ class TrackWindows:
             return "standing still", None
         if pedestrian.point_count < config.min_points:
             return f"fewer than {config.min_points} LiDAR returns", None
-        if pedestrian.crop is not None and not self._crop_usable(pedestrian, pedestrian.crop):
-            self.left_out["crop not used"] += 1
+        if pedestrian.occlusion > config.max_occlusion:
+            return "hidden by something nearer", None
+        if pedestrian.crop is not None and (problem := self._crop_problem(pedestrian, pedestrian.crop)):
+            self.left_out[f"crop not used: {problem}"] += 1
             pedestrian = dataclasses.replace(pedestrian, crop=None)
         return "", pedestrian
 
-    def _crop_usable(self, pedestrian: Pedestrian, crop: UInt8) -> bool:
+    def _crop_problem(self, pedestrian: Pedestrian, crop: UInt8) -> str:
+        """Why a crop shows too little; empty when it can be used."""
+        config = self._config
         if crop.ndim != 3 or crop.shape[2] != 3 or crop.size == 0 or crop.dtype != np.uint8:
-            return False
-        return pedestrian.crop_native_height_px >= self._config.min_crop_height_px
+            return "no RGB picture"
+        if pedestrian.crop_native_height_px < config.min_crop_height_px:
+            return "too small"
+        if 0.0 < pedestrian.sharpness < config.min_sharpness:
+            return "blurred"
+        if abs(pedestrian.image_dt_s) > config.max_image_dt_s:
+            return "its image is of another moment"
+        return ""
 
     def _drop_gone(self, now_ns: int) -> None:
         keep_ns = max(self._config.keep_s, self._config.max_gap_s) * 1e9

@@ -6,11 +6,12 @@ import logging
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emgait_ros.config import DetectorConfig
 from emgait_ros.perception.clusters import BirdView, BodyMap, peaks
 from emgait_ros.perception.ground import GroundEstimator, GroundSurface
-from emgait_ros.perception.shapes import Candidates, gaps, hidden_below, measure, members
+from emgait_ros.perception.shapes import HORIZON_STEP_M, Candidates, gaps, hidden_below, horizon, measure, members
 from emgait_ros.samples import Detections, Float32, Float64
 
 log = logging.getLogger(__name__)
@@ -47,12 +48,14 @@ class GeometricDetector:
         self._view = BirdView(self.config.max_range_m)
         self.ground: GroundSurface | None = None
         self.left_out = 0
+        self._horizon: Float32 | None = None
 
     def detect(self, points: Float32) -> Detections:
         """People in one cloud (see ``Detector``), best score first among equals, nearest first."""
         points = np.ascontiguousarray(points[:, :3], np.float32)
         self.ground, heights = self._ground.estimate(points)
         body = self._view.build(points, heights)
+        self._horizon = horizon(body)
         found = peaks(body)
         self.left_out = max(0, len(found) - MAX_CANDIDATES)
         if self.left_out:
@@ -63,7 +66,7 @@ class GeometricDetector:
         if len(shape) == 0:
             return no_detections()
         floor = self.ground.height_at(shape["x"], shape["y"])
-        hidden = hidden_below(body, shape["x"], shape["y"])
+        hidden = hidden_below(self._horizon, shape["x"], shape["y"])
         ceiling = self.ground.highest_slope * shape["range"]
         below_view = np.minimum(self.ground.lowest_slope, 0.0) * shape["range"]
         expected = self.ground.expected_returns(
@@ -73,13 +76,34 @@ class GeometricDetector:
         score = _with_company(alone, candidates, body, found)
         chosen = _apart(shape, score, self.config.min_score)
         index, splits = members(body, found, candidates.owner, candidates.peak[chosen])
-        return _boxes(shape[chosen], floor[chosen], score[chosen], index, splits)
+        covered = np.clip((hidden - floor)[chosen] / np.maximum(shape["top"][chosen], 0.1), 0.0, 1.0)
+        return _boxes(shape[chosen], floor[chosen], score[chosen], index, splits, covered)
+
+    def hides(self, place: Float64) -> NDArray[np.bool_]:
+        """Whether something in the last cloud, nearer than each place (K, 3) m, LiDAR frame, keeps it out of sight (K,)."""
+        if self._horizon is None:
+            return np.zeros(len(place), bool)
+        reach = (self._horizon.shape[1] - 2) * HORIZON_STEP_M
+        inside = np.hypot(place[:, 0], place[:, 1]) < reach
+        return inside & (hidden_below(self._horizon, place[:, 0], place[:, 1]) > place[:, 2])
 
 
 def no_detections() -> Detections:
     """Nobody in view."""
     nothing = np.zeros((0, 3), np.float32)
     return Detections(nothing, nothing, np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros(1, np.int64))
+
+
+def without(detections: Detections, gone: NDArray[np.bool_]) -> Detections:
+    """The detections that are not ``gone`` (D,)."""
+    if not gone.any():
+        return detections
+    kept = np.flatnonzero(~gone)
+    members = [detections.members(i) for i in kept.tolist()]
+    splits = np.concatenate([[0], np.cumsum([len(m) for m in members])]).astype(np.int64)
+    index = np.concatenate([np.zeros(0, np.int64), *members])
+    occlusion = detections.occlusion[kept] if len(detections.occlusion) else detections.occlusion
+    return Detections(detections.center[kept], detections.size[kept], detections.score[kept], index, splits, occlusion)
 
 
 def ramp(value: np.ndarray, zero: float | np.ndarray, one: float | np.ndarray) -> np.ndarray:
@@ -166,11 +190,20 @@ def _apart(shape: np.ndarray, score: Float64, min_score: float) -> np.ndarray:
     return good[np.argsort(shape["range"][good], kind="stable")]
 
 
-def _boxes(shape: np.ndarray, floor: Float64, score: Float64, index: np.ndarray, splits: np.ndarray) -> Detections:
+def _boxes(
+    shape: np.ndarray, floor: Float64, score: Float64, index: np.ndarray, splits: np.ndarray, covered: Float64
+) -> Detections:
     """Upright boxes from the ground to the top of the head around the chosen shapes."""
     outwards = (shape["range"] + BODY_DEPTH_M) / np.maximum(shape["range"], 0.1)
     height = shape["top"].astype(np.float64) + 0.03
     center = np.stack([shape["x"] * outwards, shape["y"] * outwards, floor + height / 2], axis=1)
     width = [2 * np.clip(shape[half] + 0.02, 0.25, 0.65) for half in ("half_x", "half_y")]
     size = np.stack([*width, height], axis=1)
-    return Detections(center.astype(np.float32), size.astype(np.float32), score.astype(np.float32), index, splits)
+    return Detections(
+        center.astype(np.float32),
+        size.astype(np.float32),
+        score.astype(np.float32),
+        index,
+        splits,
+        covered.astype(np.float32),
+    )

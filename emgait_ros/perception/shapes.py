@@ -99,20 +99,28 @@ def members(body: BodyMap, peaks: Float32, owner: Int64, chosen: Int64) -> tuple
     return _members(body.index, body.start, body.tall, body.slot, body.origin, peaks, owner, chosen)
 
 
-def hidden_below(body: BodyMap, x: Float32, y: Float32) -> Float32:
+def horizon(body: BodyMap) -> Float32:
+    """(sectors, steps) float32: steepest line of sight, z over range, that ends nearer than each step of range."""
+    return np.asarray(_horizon(body.cell, body.top_z, body.origin), np.float32)
+
+
+def hidden_below(steepest: Float32, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """z (m, LiDAR frame) below which something at least half a metre nearer hides the places x, y (m).
 
+    Args:
+        steepest: of :func:`horizon`.
+        x, y: (K,) m, LiDAR frame.
+
     Returns:
-        (K,) float32: the middle one of five lines of sight over the width of a person.
+        (K,): the middle one of five lines of sight over the width of a person.
     """
-    steepest = _horizon(body.cell, body.top_z, body.origin)
     distance = np.hypot(x, y)
     sector = ((np.arctan2(y, x) + np.pi) * (HORIZON_SECTORS / (2 * np.pi))).astype(np.int64)
     step = np.clip(((distance - 0.5) / HORIZON_STEP_M).astype(np.int64), 0, steepest.shape[1] - 1)
     reach = np.clip(0.25 / np.maximum(distance, 0.5) * (HORIZON_SECTORS / (2 * np.pi)), 1, 20)
     offsets = np.rint(reach[:, None] * np.linspace(-1, 1, 5)).astype(np.int64)
     slope = steepest[(sector[:, None] + offsets) % HORIZON_SECTORS, step[:, None]]
-    return np.median(slope, axis=1) * distance
+    return np.asarray(np.median(slope, axis=1) * distance)
 
 
 @njit(cache=True, error_model="numpy")

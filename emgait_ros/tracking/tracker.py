@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from emgait_ros.config import TrackerConfig
 from emgait_ros.samples import Float32, Float64, Int64
 from emgait_ros.tracking.association import HIDDEN_PENALTY, assign, gated_cost, hidden_by
 from emgait_ros.tracking.kalman import KalmanBank
+from emgait_ros.tracking.memory import TrackMemory
 from emgait_ros.tracking.motion import MotionHistory
 
 GATE_SIGMA = 4.0
@@ -21,6 +23,7 @@ BIRTH_SCORE = 0.5  # detections below never begin a track
 DOUBT = 0.4  # a detection's evidence is its score less this: what scores lower speaks against the track
 MISS_EVIDENCE = 0.1  # what a track loses in a frame without a detection
 EVIDENCE_CAP = 3.0  # above the confirmation: what a long-seen track has to lose
+CHEST = 0.7  # of the height: when this is out of sight, too little is left to see
 TENTATIVE_FRAMES = 2.5  # a track that is not believed yet may miss one frame, not two
 
 
@@ -38,6 +41,7 @@ class TrackedPedestrians:
         coasted_s: (T,) float64 time since the last detection.
         size: (T, 3) float64 smoothed extents, m.
         bottom: (T,) float64 z of the ground under the feet, m.
+        previous_id: (T,) int64 number the track bore until now, when it got an earlier one back; else 0.
     """
 
     track_id: Int64
@@ -49,6 +53,7 @@ class TrackedPedestrians:
     coasted_s: Float64
     size: Float64
     bottom: Float64
+    previous_id: Int64
 
     def __len__(self) -> int:
         return len(self.track_id)
@@ -74,6 +79,8 @@ class PedestrianTracker:
     def reset(self) -> None:
         """Forget all tracks; numbers go on, so that no later track bears an old one's."""
         self._stamp_ns: int | None = None
+        self._renamed: dict[int, int] = {}  # number now: number before, told in the next report
+        self._linked = TrackMemory(self.config.gait_relink_s)
         self._filter = KalmanBank(self.config.acceleration_m_s2)
         self._history = MotionHistory(self.config.walking_speed_m_s, self.config.walking_distance_m)
         self._id = np.zeros(0, np.int64)
@@ -93,6 +100,7 @@ class PedestrianTracker:
         score: Float32 | Float64,
         distance: Float32 | Float64,
         sensor: Float64 | tuple[float, float] = (0.0, 0.0),
+        hides: Callable[[Float64], NDArray[np.bool_]] | None = None,
     ) -> TrackedPedestrians:
         """One frame of detections.
 
@@ -103,6 +111,7 @@ class PedestrianTracker:
             score: (D,) trust, 0..1.
             distance: (D,) range from the sensor, m: far detections are noisier.
             sensor: (2,) where the sensor is in that frame, m: who stands behind somebody cannot be seen.
+            hides: tells which of the places (K, 3), m, in that frame, something nearer keeps out of sight, (K,) bool.
         """
         dt_s = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) * 1e-9
         if dt_s < 0:
@@ -114,6 +123,10 @@ class PedestrianTracker:
         self._filter.predict(dt_s)
         self._lost_s += dt_s
         hidden = hidden_by(self._filter.position, center[score >= HIGH_SCORE, :2], np.asarray(sensor, np.float64))
+        missing = np.flatnonzero((self._lost_s > dt_s) & self._believed & ~hidden)
+        if hides is not None and len(missing):
+            chest = self._bottom[missing] + CHEST * self._size[missing, 2]
+            hidden[missing] = hides(np.column_stack([self._filter.position[missing], chest]))
         self._unexplained_s += np.where(hidden, 0.0, dt_s)
         alive = self._alive(dt_s)
         self._keep(alive)  # after a pause nobody is linked to what is too long ago
@@ -132,7 +145,33 @@ class PedestrianTracker:
         detection[len(detection) - len(begun) :] = begun
         self._history.append(stamp_ns, self._filter.position, detection >= 0)
         self._believed |= self._evidence >= self._needed_evidence
-        return self._report(detection)
+        self._linked.note(
+            stamp_ns, self._id[self._believed], self._filter.position[self._believed], detection[self._believed]
+        )
+        report = self._report(detection)
+        self._renamed = {}
+        return report
+
+    def relink(self, track_id: int, lost_id: int) -> bool:
+        """Give a track the number of one that was lost before it began, because the gait says it is the same person.
+
+        Args:
+            track_id: a track followed now.
+            lost_id: the number it is to get back.
+
+        Returns:
+            False when that is impossible: unknown numbers, both seen at once, or too far apart for the time between.
+        """
+        rows = np.flatnonzero(self._id == track_id)
+        if len(rows) == 0 or not self._linked.allows(track_id, lost_id):
+            return False
+        ghosts = self._id == lost_id  # followed blindly still: the new track takes its place
+        self._id[rows[0]] = lost_id
+        self._renamed[lost_id] = track_id
+        self._linked.rename(track_id, lost_id)
+        if ghosts.any():
+            self._keep(~ghosts)
+        return True
 
     @property
     def _needed_evidence(self) -> float:
@@ -237,4 +276,5 @@ class PedestrianTracker:
             self._lost_s[shown],
             self._size[shown],
             self._bottom[shown],
+            np.array([self._renamed.get(number, 0) for number in self._id[shown].tolist()], np.int64),
         )

@@ -1,0 +1,91 @@
+"""Where tracks began and were last seen: whether two numbers can be one person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from emgait_ros.samples import Float64, IdentityResult, Int64, Status
+
+FASTEST_M_S = 2.5  # nobody who is recognised by gait runs
+PLAY_M = 1.0
+
+
+@dataclass
+class _Life:
+    """First and last time (ns) and place (m) a track was seen."""
+
+    first_ns: int
+    first: Float64
+    last_ns: int
+    last: Float64
+
+
+class TrackMemory:
+    """Lives of tracks, some time after they were lost.
+
+    Args:
+        keep_s: how long after.
+    """
+
+    def __init__(self, keep_s: float) -> None:
+        self._keep_ns = round(keep_s * 1e9)
+        self._lives: dict[int, _Life] = {}
+
+    def note(self, stamp_ns: int, track_id: Int64, position: Float64, detection: Int64) -> None:
+        """The tracks of one frame: (T,) numbers, (T, 2) places m, (T,) detections, -1 where unseen."""
+        for row in np.flatnonzero(detection >= 0).tolist():
+            number, place = int(track_id[row]), position[row].copy()
+            life = self._lives.get(number)
+            if life is None:
+                self._lives[number] = _Life(stamp_ns, place, stamp_ns, place)
+            else:
+                life.last_ns, life.last = stamp_ns, place
+        if len(self._lives) > 2 * len(track_id) + 50:
+            self._lives = {n: life for n, life in self._lives.items() if stamp_ns - life.last_ns <= self._keep_ns}
+
+    def allows(self, track_id: int, lost_id: int) -> bool:
+        """Whether a track can be the one lost before: it began later, near enough for the time between."""
+        new, old = self._lives.get(track_id), self._lives.get(lost_id)
+        if new is None or old is None or track_id == lost_id:
+            return False
+        gap_ns = new.first_ns - old.last_ns
+        apart = float(np.hypot(*(new.first - old.last)))
+        return 0 < gap_ns <= self._keep_ns and apart <= PLAY_M + FASTEST_M_S * gap_ns * 1e-9
+
+    def rename(self, track_id: int, lost_id: int) -> None:
+        """The track goes on under the number of the lost one."""
+        new, old = self._lives.pop(track_id), self._lives[lost_id]
+        old.last_ns, old.last = new.last_ns, new.last
+
+
+class GaitLinks:
+    """Notices in the recognizer's answers that a new track is a person followed under another number before.
+
+    Args:
+        relink: gives a track (first number) the number of a lost one (second) back; False when that is impossible.
+    """
+
+    def __init__(self, relink: Callable[[int, int], bool]) -> None:
+        self._relink = relink
+        self._track_of: dict[str, int] = {}
+
+    def reset(self) -> None:
+        """Forget who was where."""
+        self._track_of.clear()
+
+    def observe(self, results: list[IdentityResult]) -> list[tuple[int, int]]:
+        """Take one answer of the recognizer; returns the pairs (number until now, number it got back)."""
+        here = {result.track_id for result in results}
+        linked = []
+        for result in results:
+            if result.status is not Status.KNOWN or not result.name:
+                continue
+            track, before = result.track_id, self._track_of.get(result.name, result.track_id)
+            if before not in here and self._relink(track, before):
+                linked.append((track, before))
+                track = before
+            self._track_of[result.name] = track
+        return linked
