@@ -48,6 +48,7 @@ class SensorFrame:
         image_dt_s: image stamp minus cloud stamp, s; 0 without an image.
         camera: calibration of the image, or None: then no crop can be cut.
         T_fixed_lidar: (4, 4) float64 pose of the LiDAR in a frame that does not move, or None: it stands still.
+        T_fixed_lidar_at_image: its pose when the image was taken, or None: as at the cloud.
     """
 
     stamp_ns: int
@@ -56,6 +57,7 @@ class SensorFrame:
     image_dt_s: float = 0.0
     camera: CameraModel | None = None
     T_fixed_lidar: Float64 | None = None
+    T_fixed_lidar_at_image: Float64 | None = None
 
 
 @dataclass(frozen=True)

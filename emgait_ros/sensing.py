@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +24,12 @@ from emgait_ros.samples import (
     CameraModel,
     Detections,
     Float64,
-    IdentityResult,
     Pedestrian,
     PedestrianFrame,
     SensorFrame,
     UInt8,
 )
-from emgait_ros.tracking.memory import GaitLinks
+from emgait_ros.tracking.memory import GaitLinks, NamedTrack
 from emgait_ros.tracking.tracker import PedestrianTracker, TrackedPedestrians
 
 log = logging.getLogger(__name__)
@@ -104,7 +103,12 @@ class PedestrianSensing:
         if self._background is not None:
             self._background.reset()
 
-    def recognised(self, results: list[IdentityResult]) -> list[tuple[int, int]]:
+    @property
+    def calibration_problem(self) -> str:
+        """What is wrong with the extrinsics, judged by where people fall in the images; empty when nothing is."""
+        return self._watch.problem()
+
+    def recognised(self, results: Sequence[NamedTrack]) -> list[tuple[int, int]]:
         """What the recognizer says of these tracks: a lost one that reappeared gets its number back in the next frame.
 
         Returns:
@@ -255,6 +259,9 @@ class PedestrianSensing:
             return nothing, np.zeros(len(center))
         image, camera = picture
         center = center + velocity * frame.image_dt_s
+        if frame.T_fixed_lidar is not None and frame.T_fixed_lidar_at_image is not None:
+            moved = np.linalg.inv(frame.T_fixed_lidar_at_image) @ frame.T_fixed_lidar
+            center = center @ moved[:3, :3].T + moved[:3, 3]
         self._watch.observe(center, size, camera, frame.points)
         rectangles, visible = box_rectangles(center, size, camera)
         crops = [cut_crop(image, rectangles[i], self.config.sample) if visible[i] else None for i in range(len(center))]
@@ -281,6 +288,17 @@ class PedestrianSensing:
             return False
         self._usable = True
         return True
+
+
+def check_models(config: SensingConfig) -> None:
+    """Load the models the options name, once, to see whether they can be used.
+
+    Raises:
+        ValueError: one cannot; the sentence names the option and says what to do.
+    """
+    make_verifier(config.verifier)
+    if config.image_detector.model:
+        OnnxImageDetector(config.image_detector.model, config.image_detector.min_score)
 
 
 def _warm_up_cloud() -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -51,8 +52,10 @@ class Calibration:
             )
         return ""
 
-    def camera(self, image_shape: tuple[int, ...], camera_frame: str, lidar_frame: str) -> CameraModel:
-        """The camera model for an image of this shape; the same object as long as nothing has changed.
+    def camera(
+        self, image_shape: tuple[int, ...], camera_frame: str, lidar_frame: str, image_stamp_ns: int | None = None
+    ) -> CameraModel:
+        """The camera model for an image of this shape and stamp; the same object as long as nothing has changed.
 
         Raises:
             ValueError: no CameraInfo yet or one that does not fit, no extrinsics; the sentence says what to do.
@@ -63,7 +66,7 @@ class Calibration:
             )
         T_camera_lidar = self._configured
         if T_camera_lidar is None:
-            T_camera_lidar = self._from_tf(camera_frame or self.info.header.frame_id, lidar_frame)
+            T_camera_lidar = self._from_tf(camera_frame or self.info.header.frame_id, lidar_frame, image_stamp_ns)
         key = (_contents(self.info), T_camera_lidar.tobytes(), image_shape)
         if self._camera is None or key != self._key:
             try:
@@ -73,9 +76,13 @@ class Calibration:
             self._key = key
         return self._camera
 
-    def _from_tf(self, camera_frame: str, lidar_frame: str) -> Float64:
+    def _from_tf(self, camera_frame: str, lidar_frame: str, stamp_ns: int | None) -> Float64:
+        """At the image's stamp; the newest where TF does not reach that far."""
         if not self._transforms.available:
             raise ValueError(self.problem())
+        if stamp_ns is not None:
+            with suppress(ValueError):
+                return self._transforms.matrix(camera_frame, lidar_frame, stamp_ns)
         try:
             return self._transforms.matrix(camera_frame, lidar_frame)
         except ValueError as error:

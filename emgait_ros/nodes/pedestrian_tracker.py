@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
-from emgait_msgs.msg import PedestrianArray
+from emgait_msgs.msg import IdentityArray, PedestrianArray
 from emgait_ros.config import TrackerNodeConfig
 from emgait_ros.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb, stamp_ns
 from emgait_ros.nodes.calibration import Calibration, checked_extrinsics
@@ -42,14 +43,14 @@ from emgait_ros.nodes.transforms import Transforms
 from emgait_ros.nodes.worker import Worker
 from emgait_ros.pairing import Pair, StampPairer
 from emgait_ros.perception.overlay import draw_overlay
-from emgait_ros.samples import CameraModel, PedestrianFrame, SensorFrame, UInt8
-from emgait_ros.sensing import PedestrianSensing
+from emgait_ros.samples import CameraModel, Float64, PedestrianFrame, SensorFrame, UInt8
+from emgait_ros.sensing import PedestrianSensing, check_models
 
 IMAGE_DEPTH = 5  # several images come for each cloud: one being taken must not push out the next
 POLL_S = 0.01
 SLOW_WARM_UP_S = 3.0
 CLOSE_PATIENCE_S = 2.0  # launch kills what has not ended 5 s after SIGINT
-SENSING_OPTIONS = ("detector.", "tracker.", "sample.")
+SENSING_OPTIONS = ("detector.", "image_detector.", "verifier.", "tracker.", "sample.")
 
 
 class PedestrianTracker(Node):
@@ -73,6 +74,7 @@ class PedestrianTracker(Node):
         self._transforms = Transforms(self)
         self._calibration = Calibration(self._transforms, config.topics.camera_info)
         self._calibration.configure(config.camera.T_camera_lidar)
+        check_models(config)
         self._sensing: PedestrianSensing | None = (
             None  # made in the worker: compiling its kernels takes a while the first time
         )
@@ -105,6 +107,9 @@ class PedestrianTracker(Node):
 
     def _subscribe_to(self, config: TrackerNodeConfig) -> None:
         topics = config.topics
+        self._answers: deque[IdentityArray] = deque(maxlen=10)
+        if topics.identities:
+            self.create_subscription(IdentityArray, topics.identities, self._answers.append, topics.depth)
         cloud_qos = sensor_qos(topics.reliability, topics.depth)
         image_qos = sensor_qos(topics.reliability, max(topics.depth, IMAGE_DEPTH))
         self._cloud_watch = TopicWatch(self, topics.cloud, "sensor_msgs/msg/PointCloud2", cloud_qos, "topics.cloud")
@@ -209,13 +214,19 @@ class PedestrianTracker(Node):
                 self._problems.report(f"{error}; clouds are left out until it comes (parameter frames.fixed)", ERROR)
                 return
         converted = time.perf_counter()
-        frame = SensorFrame(pair.cloud_stamp_ns, points, image, pair.image_dt_s, camera, T_fixed_lidar)
+        frame = SensorFrame(
+            pair.cloud_stamp_ns, points, image, pair.image_dt_s, camera, T_fixed_lidar, self._pose_at_image(pair)
+        )
         sensing = self._warm_sensing()
         if pair.epoch != self._epoch:
             self.get_logger().warning("time jumped backwards: tracks start over")
             sensing.reset()
             self._epoch = pair.epoch
+        while self._answers:
+            self._take_answer(sensing, self._answers.popleft())
         result = sensing.process(frame, cloud.header.frame_id)
+        for sentence in sensing.problems:
+            self._problems.report(sentence)
         sensed = time.perf_counter()
         self._pedestrians.publish(frame_to_message(result, cloud.header))
         self._publish_overlay(frame, result, pair.image)
@@ -229,6 +240,21 @@ class PedestrianTracker(Node):
             with_crop=sum(p.crop is not None for p in result.pedestrians),
         )
 
+    def _take_answer(self, sensing: PedestrianSensing, message: IdentityArray) -> None:
+        own = [identity for identity in message.identities if identity.tracker_id == sensing.tracker.tracker_id]
+        for now, before in sensing.recognised(own):
+            self.get_logger().info(f"track {now} is track {before} again: the gait says so")
+
+    def _pose_at_image(self, pair: Pair) -> Float64 | None:
+        """Where the LiDAR was when the image was taken; None where nothing moves or TF does not say."""
+        fixed = self._options.config.frames.fixed
+        if not fixed or pair.image is None:
+            return None
+        try:
+            return self._transforms.matrix(fixed, pair.cloud.header.frame_id, stamp_ns(pair.image.header))
+        except ValueError:
+            return None
+
     def _image_of(self, pair: Pair) -> tuple[UInt8 | None, CameraModel | None]:
         """Pixels and camera of a pair; both None when either is not usable: then the cloud goes on alone."""
         message = pair.image
@@ -241,7 +267,9 @@ class PedestrianTracker(Node):
             self._problems.report(f"{topics.image}: {error}; the cloud goes on without it")
             return None, None
         try:
-            camera = self._calibration.camera(image.shape, message.header.frame_id, pair.cloud.header.frame_id)
+            camera = self._calibration.camera(
+                image.shape, message.header.frame_id, pair.cloud.header.frame_id, stamp_ns(message.header)
+            )
         except ValueError as error:
             self._camera_state = str(error)
             self._problems.report(str(error))
@@ -273,6 +301,8 @@ class PedestrianTracker(Node):
 
     def _accept(self, config: TrackerNodeConfig, names: set[str]) -> None:
         checked_extrinsics(config.camera.T_camera_lidar)
+        if any(name.endswith(".model") for name in names):
+            check_models(config)
 
     def _change(self, config: TrackerNodeConfig, names: set[str]) -> None:
         self._calibration.configure(config.camera.T_camera_lidar)
@@ -310,6 +340,8 @@ class PedestrianTracker(Node):
 
     def _camera_status(self) -> DiagnosticStatus:
         problem = self._calibration.problem() or self._camera_state
+        if not problem and self._sensing is not None:
+            problem = self._sensing.calibration_problem
         if problem:
             return status("calibration", WARN, problem)
         return status("calibration", OK, f"extrinsics from {self._calibration.source}")

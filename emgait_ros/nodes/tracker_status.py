@@ -46,6 +46,8 @@ def pairing_status(health: PairingHealth, any_cloud: bool) -> DiagnosticStatus:
         "dt_p95_ms": f"{health.p95_dt_s * 1e3:.1f}",
         "cloud_rate_hz": f"{health.cloud_rate_hz:.2f}",
         "image_rate_hz": f"{health.image_rate_hz:.2f}",
+        "constant_offset_ms": f"{health.constant_offset_s * 1e3:.1f}",
+        "arrival_offset_ms": f"{health.arrival_offset_s * 1e3:.1f}",
         "lidar_only": health.camera_silent,
         "time_jumps": health.time_jumps,
     }
@@ -57,6 +59,7 @@ def pairing_status(health: PairingHealth, any_cloud: bool) -> DiagnosticStatus:
     problems = [p for p in health.problems if "stamp of zero" not in p]
     if problems:
         return status("pairing", WARN, "; ".join(problems), values)
-    return status(
-        "pairing", OK, f"|dt| {health.p50_dt_s * 1e3:.0f} ms (median)" if health.paired else "no pairs yet", values
-    )
+    if not health.paired:
+        return status("pairing", OK, "no pairs yet", values)
+    text = f"|dt| {health.p50_dt_s * 1e3:.0f} ms (median)"
+    return status("pairing", OK, f"{text}; {health.hint}" if health.hint else text, values)

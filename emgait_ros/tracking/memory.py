@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from emgait_ros.samples import Float64, IdentityResult, Int64, Status
+from emgait_ros.samples import Float64, Int64, Status
 
 FASTEST_M_S = 2.5  # nobody who is recognised by gait runs
 PLAY_M = 1.0
@@ -61,6 +62,25 @@ class TrackMemory:
         old.last_ns, old.last = new.last_ns, new.last
 
 
+class NamedTrack(Protocol):
+    """What the recognizer says of one track: an ``IdentityResult`` or an ``emgait_msgs/Identity``."""
+
+    @property
+    def track_id(self) -> int:
+        """Number of the track."""
+        ...
+
+    @property
+    def status(self) -> int:
+        """Value of ``Status``."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Who it is, when the status is KNOWN."""
+        ...
+
+
 class GaitLinks:
     """Notices in the recognizer's answers that a new track is a person followed under another number before.
 
@@ -76,12 +96,12 @@ class GaitLinks:
         """Forget who was where."""
         self._track_of.clear()
 
-    def observe(self, results: list[IdentityResult]) -> list[tuple[int, int]]:
+    def observe(self, results: Sequence[NamedTrack]) -> list[tuple[int, int]]:
         """Take one answer of the recognizer; returns the pairs (number until now, number it got back)."""
         here = {result.track_id for result in results}
         linked = []
         for result in results:
-            if result.status is not Status.KNOWN or not result.name:
+            if result.status != Status.KNOWN or not result.name:
                 continue
             track, before = result.track_id, self._track_of.get(result.name, result.track_id)
             if before not in here and self._relink(track, before):
