@@ -7,56 +7,34 @@ sample (the network's per-frame part is by far the larger). All pedestrians of a
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 
 from emgait_ros.config import RecognitionConfig, WindowConfig
+from emgait_ros.enrollment import (
+    EnrollmentNews,
+    EnrollmentResult,
+    EnrollmentsOverTime,
+    PreparedWalk,
+    UnlikelyWalkError,
+    WalkPreparer,
+)
 from emgait_ros.gallery.calibration import Calibration
 from emgait_ros.gallery.decision import Decider, Decision
 from emgait_ros.gallery.matcher import Matches
 from emgait_ros.gallery.names import normalised_name
-from emgait_ros.gallery.quality import WalkQuality, walk_quality
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.gallery.view import GalleryView
 from emgait_ros.inference.bundle import Bundle
 from emgait_ros.inference.encoder import GaitEncoder
 from emgait_ros.inference.preprocessing import prepare
 from emgait_ros.samples import Float32, IdentityResult, Modality, Pedestrian, PedestrianFrame, Status
-from emgait_ros.windows import TrackWindow, TrackWindows, WindowSample
-
-
-@dataclass(frozen=True)
-class EnrollmentResult:
-    """What became of an enrolment; fields as in ``emgait_msgs/srv/EnrollIdentity``. ``track_id`` is -1 when there was none.
-
-    ``quality`` says what the enrolment rests on.
-    """
-
-    success: bool
-    message: str
-    track_id: int = -1
-    samples: int = 0
-    templates: int = 0
-    quality: str = ""
-
-
-@dataclass
-class _Pending:
-    """An enrolment over time; ``stored_at`` is the window's count of samples when templates were last stored."""
-
-    name: str
-    window: TrackWindow
-    until_ns: int
-    confirm: bool
-    stored_at: int
-    stored: bool = False
+from emgait_ros.windows import TrackChoiceError, TrackWindow, TrackWindows, WindowSample
 
 
 class GaitRecognizer:
@@ -94,14 +72,22 @@ class GaitRecognizer:
         self._counts: Counter[str] = Counter()
         self._stages: dict[str, float] = {}
         self._watched_s = 0.0
-        self._enrollment = config.enrollment
-        self._pending: dict[int, _Pending] = {}
-        self._finished: list[EnrollmentResult] = []
+        self._keep_pedestrians = config.gallery.save_samples
+        self._now_ns = 0
         self._lock = threading.RLock()
         self._view = GalleryView(
             gallery, encoder.fingerprint, config.decision.templates_per_identity, config.gallery.threads
         )
         self._decider.calibrate(self._view.calibration)
+        self._preparer = WalkPreparer(
+            self._window,
+            config.enrollment,
+            encoder,
+            lambda: self._view.matcher,
+            self._decider.limit,
+            config.gallery.save_samples,
+        )
+        self._over_time = EnrollmentsOverTime(self._window, self._preparer.prepare, self._stored)
 
     @property
     def fingerprint(self) -> str:
@@ -141,8 +127,9 @@ class GaitRecognizer:
     def forget_tracks(self) -> None:
         """Drop all windows and what was decided; the gallery stays."""
         with self._lock:
+            if self._over_time.pending:
+                self._over_time.give_up("tracks are no longer followed", self._now_ns)
             self._windows.clear()
-            self._pending.clear()
 
     def process(self, frame: PedestrianFrame) -> list[IdentityResult]:
         """Who the pedestrians of one frame are, in their order.
@@ -167,7 +154,8 @@ class GaitRecognizer:
                 matches, modalities = self._match(ready)
             with self._timed("decide"):
                 decisions = self._decide(ready, matches, modalities)
-            self._go_on_enrolling(frame.stamp_ns)
+            self._now_ns = frame.stamp_ns
+            self._over_time.go_on(frame.stamp_ns)
             self._counts["frames"] += 1
             self._watched_s += sum(
                 max(0.0, frame.stamp_ns - window.decided_ns) * 1e-9 for window in ready if window.decided_ns
@@ -196,39 +184,22 @@ class GaitRecognizer:
         Returns:
             Never raises for what a caller can mend: ``success`` is False and ``message`` says what to do.
         """
+        try:
+            clean = self._enrollable(name)
+            with self._lock:
+                prepared = self._preparer.prepare(clean, self._windows.to_enroll(track_id), confirm)
+            result = self._stored(prepared)  # frames go on meanwhile
+        except (ValueError, OSError) as error:
+            return _refused(error, track_id)
         with self._lock:
-            try:
-                clean = normalised_name(name)
-                window = self._windows.to_enroll(track_id)
-                quality = quality_of(window)
-                if refusal := quality.refusal(self._enrollment):
-                    raise ValueError(f"track {window.track_id} was not enrolled: {refusal}")
-                embeddings, counts = self._template_embeddings(window)
-                modalities = window.modalities(self._samples_to_count)
-                note = self._checked_likeness(clean, embeddings[:1], modalities, confirm)
-                templates = self.gallery.enroll(
-                    clean,
-                    embeddings,
-                    self.fingerprint,
-                    samples=counts,
-                    modalities=modalities,
-                    median_range_m=float(np.median([sample.range_m for sample in window.samples])),
-                    quality=quality.to_json(),
-                )
-                self._view.follow()
-            except (ValueError, OSError) as error:
-                return EnrollmentResult(False, str(error), track_id)
-            sensors = {Modality.IMAGE: ", from the camera alone", Modality.POINTS: ", from the LiDAR alone"}.get(
-                modalities, ""
-            )
-            message = f"enrolled '{clean}' from track {window.track_id}: {counts[0]} samples{sensors}, {templates} templates now{note}"
-            return EnrollmentResult(True, message, window.track_id, counts[0], templates, str(quality))
+            self._view.try_to_follow()
+        return result
 
     def enroll_over(self, name: str, track_id: int, seconds: float, confirm: bool = False) -> EnrollmentResult:
         """Enrol a pedestrian from what is seen over the next seconds; returns at once.
 
-        A template set is stored for every full window of new samples, and for what is left at the end (or when the
-        pedestrian leaves); results come in ``finished_enrollments``.
+        Templates are stored for every full window of new samples, and for what is left at the end (or when the
+        pedestrian leaves); :meth:`enrollment_news` tells how it goes on.
 
         Args:
             name, track_id, confirm: as :meth:`enroll`.
@@ -237,41 +208,52 @@ class GaitRecognizer:
         Returns:
             ``success``: it has begun; or what is wrong and what to do.
         """
-        with self._lock:
-            try:
-                clean = normalised_name(name)
-                if not 0.0 < seconds <= 60.0:
-                    raise ValueError(f"enrolling over {seconds:g} s is not possible: give more than 0 and at most 60 s")
-                window = self._windows.chosen(track_id)
-            except ValueError as error:
-                return EnrollmentResult(False, str(error), track_id)
-            until_ns = window.seen_ns + int(seconds * 1e9)
-            self._pending[window.track_id] = _Pending(clean, window, until_ns, confirm, window.taken)
-            return EnrollmentResult(
-                True, f"enrolling '{clean}' from track {window.track_id} over {seconds:g} s", window.track_id
-            )
+        try:
+            clean = self._enrollable(name)
+            with self._lock:
+                return self._over_time.begin(clean, self._windows.chosen(track_id), seconds, confirm)
+        except (ValueError, OSError) as error:
+            return _refused(error, track_id)
 
     @property
     def pending_enrollments(self) -> dict[int, tuple[str, int]]:
-        """Enrolments under way: track number -> name, and samples seen since the last template was stored."""
-        return {track: (entry.name, entry.window.taken - entry.stored_at) for track, entry in self._pending.items()}
-
-    def finished_enrollments(self) -> list[EnrollmentResult]:
-        """What became of enrolments over time since the last call."""
+        """Enrolments under way: track number -> name, and samples seen since templates were last stored."""
         with self._lock:
-            finished, self._finished = self._finished, []
-            return finished
+            return self._over_time.pending
 
-    def _go_on_enrolling(self, now_ns: int) -> None:
-        for track, entry in list(self._pending.items()):
-            window = entry.window
-            over = now_ns >= entry.until_ns or now_ns - window.seen_ns > 0.5e9
-            fresh = window.taken - entry.stored_at
-            if fresh >= self._window.max_samples or (over and (fresh >= self._window.min_samples or not entry.stored)):
-                self._finished.append(self.enroll(entry.name, track, entry.confirm))
-                entry.stored_at, entry.stored = window.taken, True
-            if over:
-                del self._pending[track]
+    def enrollment_news(self, wait: bool = False) -> list[EnrollmentNews]:
+        """How enrolments over time went on since the last call; ``wait`` for what is being stored."""
+        with self._lock:
+            if wait:
+                self._over_time.wait(self._now_ns)
+            else:
+                self._over_time.collect(self._now_ns)
+            return self._over_time.news()
+
+    def retire(self, why: str) -> None:
+        """End enrolments under way, another recognizer takes over; the gallery stays open."""
+        with self._lock:
+            self._over_time.give_up(why, self._now_ns)
+            self._over_time.close()
+
+    def close(self) -> None:
+        """End enrolments under way and let go of the gallery."""
+        self.retire("the recognizer is closed")
+        self.gallery.close()
+
+    def _stored(self, prepared: PreparedWalk) -> EnrollmentResult:
+        return prepared.store(self.gallery, self.fingerprint)
+
+    def _enrollable(self, name: str) -> str:
+        """The name as it is stored.
+
+        Raises:
+            ValueError: not allowed, or of somebody who is disabled.
+        """
+        clean = normalised_name(name)
+        if self.gallery.is_disabled(clean):
+            raise ValueError(f"'{clean}' is disabled and would not be named: enable them first, or use another name")
+        return clean
 
     @property
     def _samples_to_count(self) -> int:
@@ -301,7 +283,15 @@ class GaitRecognizer:
             light = float("nan") if pedestrian.crop is None else float(pedestrian.crop[::8, ::8].mean())
             place = (float(pedestrian.center[0]), float(pedestrian.center[1]))
             window.samples.append(
-                WindowSample(features[index], modalities, pedestrian.range_m, int(pedestrian.point_count), light, place)
+                WindowSample(
+                    features[index],
+                    modalities,
+                    pedestrian.range_m,
+                    int(pedestrian.point_count),
+                    light,
+                    place,
+                    pedestrian if self._keep_pedestrians else None,
+                )
             )
             window.taken += 1
         self._counts["samples encoded"] += len(new)
@@ -327,44 +317,6 @@ class GaitRecognizer:
         weak = [window.weakness(self._window) for window in ready]
         decisions = self._decider.decide(states, matches, modalities, fresh, self._view.empty_reason, weak)
         return {window.track_id: decision for window, decision in zip(ready, decisions, strict=True)}
-
-    def _template_embeddings(self, window: TrackWindow) -> tuple[Float32, list[int]]:
-        features = [sample.features for sample in window.samples]
-        pieces = len(features) // self._window.min_samples
-        bounds = np.linspace(0, len(features), pieces + 1).astype(int)
-        parts = [features[start:end] for start, end in itertools.pairwise(bounds)] if pieces > 1 else []
-        windows = [features, *parts]
-        return self._encoder.embed(windows), [len(part) for part in windows]
-
-    def _checked_likeness(self, name: str, probe: Float32, modalities: Modality, confirm: bool) -> str:
-        """A note when the walk is accepted as somebody else's.
-
-        Raises:
-            ValueError: the person is known, and the walk is unlike their templates or nearer to somebody else; not
-                when the caller has confirmed that it is them.
-        """
-        matches = self._view.matcher.search(probe, [modalities])
-        limit = self._decider.limit(modalities)
-        if not len(matches.identity_id) or not np.isfinite(limit):
-            return ""
-        distance = dict(zip(matches.names, matches.distance[0].tolist(), strict=True))
-        own = distance.pop(name, None)
-        nearest = min(distance, key=lambda other: distance[other], default="")
-        like_another = bool(nearest) and distance[nearest] < limit
-        if own is not None and not confirm:
-            if like_another and distance[nearest] < own:
-                raise ValueError(
-                    f"this walk is nearer to '{nearest}' ({distance[nearest]:.2f}) than to '{name}' ({own:.2f}): "
-                    f"call again with confirm if it is '{name}' all the same"
-                )
-            if own > limit * self._enrollment.consistent_factor:
-                raise ValueError(
-                    f"this walk is unlike the other templates of '{name}' ({own:.2f}, threshold {limit:.2f}): "
-                    f"call again with confirm if it is '{name}' all the same"
-                )
-        if not like_another or (own is not None and own <= distance[nearest]):
-            return ""
-        return f"; note: this walk is like that of '{nearest}' ({distance[nearest]:.2f}): rename one onto the other if they are one person"
 
     def _result(self, frame: PedestrianFrame, pedestrian: Pedestrian, decisions: dict[int, Decision]) -> IdentityResult:
         window = self._windows.get(frame.tracker_id, pedestrian.track_id)
@@ -393,29 +345,30 @@ class GaitRecognizer:
             size=pedestrian.size,
             range_m=pedestrian.range_m,
             candidates=decision.candidates,
-            reason=decision.reason + self._range_note(pedestrian.range_m, decision),
+            reason="; ".join([decision.reason, *self._outside(window, pedestrian, decision)]),
             probability=decision.probability,
+            warnings=self._warnings(window, pedestrian, decision),
         )
 
-    def _range_note(self, range_m: float, decision: Decision) -> str:
+    def _warnings(self, window: TrackWindow | None, pedestrian: Pedestrian, decision: Decision) -> tuple[str, ...]:
+        """What makes a decision less sure than the calibration promises."""
+        if window is None or decision.status == Status.PENDING:
+            return ()
+        weak = window.weakness(self._window)
+        return (*((f"weak window: {weak}",) if weak else ()), *self._outside(window, pedestrian, decision))
+
+    def _outside(self, window: TrackWindow | None, pedestrian: Pedestrian, decision: Decision) -> tuple[str, ...]:
         calibration = self._view.calibration
-        if calibration is None or decision.status == Status.PENDING:
-            return ""
-        near, far = calibration.ranges_m
-        if 0.9 * near <= range_m <= 1.1 * far:
-            return ""
-        return f"; {range_m:.0f} m is outside the calibrated {near:.0f}-{far:.0f} m"
+        if calibration is None or window is None or decision.status == Status.PENDING:
+            return ()
+        density = float(np.median([sample.point_count * (sample.range_m / 10.0) ** 2 for sample in window.samples]))
+        return calibration.outside(pedestrian.range_m, density, window.modalities(self._samples_to_count))
 
 
-def quality_of(window: TrackWindow) -> WalkQuality:
-    """What enrolling a window would rest on."""
-    samples = list(window.samples)
-    return walk_quality(
-        [sample.range_m for sample in samples],
-        [sample.point_count for sample in samples],
-        [Modality.IMAGE in sample.modalities for sample in samples],
-        np.array([sample.position for sample in samples]),
-    )
+def _refused(error: Exception, track_id: int) -> EnrollmentResult:
+    tracks = error.tracks if isinstance(error, TrackChoiceError) else ()
+    unlikely = isinstance(error, UnlikelyWalkError)
+    return EnrollmentResult(False, str(error), track_id, needs_confirmation=unlikely, tracks_in_view=tracks)
 
 
 def window_for(window: WindowConfig, bundle: Bundle) -> WindowConfig:

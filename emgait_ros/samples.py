@@ -172,6 +172,7 @@ class IdentityResult:
     """Who one tracked pedestrian is. Fields as in ``emgait_msgs/msg/Identity``; distances NaN when not compared.
 
     ``probability``: that it is who is named, or the nearest; calibrated from data, NaN when this gallery was not.
+    ``warnings``: what makes this less sure than usual: a weak window, one sensor, outside of what was calibrated.
     """
 
     track_id: int
@@ -190,3 +191,4 @@ class IdentityResult:
     candidates: tuple[Candidate, ...]
     reason: str
     probability: float = float("nan")
+    warnings: tuple[str, ...] = ()

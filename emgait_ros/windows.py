@@ -16,6 +16,14 @@ from emgait_ros.samples import Float32, Modality, Pedestrian, PedestrianFrame, U
 _LISTED = 10  # tracks named in a message at most
 
 
+class TrackChoiceError(ValueError):
+    """No single track is meant; ``tracks`` are those in view."""
+
+    def __init__(self, message: str, tracks: tuple[int, ...]) -> None:
+        super().__init__(message)
+        self.tracks = tracks
+
+
 @dataclass(frozen=True)
 class WindowSample:
     """One encoded sample: its per-frame features (as the encoder gave them) and what is known of it.
@@ -27,6 +35,7 @@ class WindowSample:
         point_count: LiDAR returns before resampling.
         brightness: mean of the crop, 0..255; NaN without one.
         position: (2,) m, horizontal place in the LiDAR frame.
+        pedestrian: the sample itself, where samples of enrolled walks are to be saved.
     """
 
     features: Any
@@ -35,6 +44,7 @@ class WindowSample:
     point_count: int = 0
     brightness: float = float("nan")
     position: tuple[float, float] = (float("nan"), float("nan"))
+    pedestrian: Pedestrian | None = None
 
 
 @dataclass
@@ -50,6 +60,7 @@ class TrackWindow:
         embedding: (parts, d) float32 of the samples now; None until there are enough.
         fresh: the embedding is of this frame.
         taken: samples ever put in.
+        restarts: how often the window started anew: what followed may be somebody else.
         decided_ns: stamp of the last frame something was decided in; 0 before the first.
         state: what its windows have settled about who it is.
     """
@@ -63,6 +74,7 @@ class TrackWindow:
     embedding: Float32 | None = None
     fresh: bool = False
     taken: int = 0
+    restarts: int = 0
     decided_ns: int = 0
     state: TrackState = field(default_factory=TrackState)
 
@@ -92,6 +104,7 @@ class TrackWindow:
     def clear(self) -> None:
         """Start anew: what follows may be somebody else."""
         self.samples.clear()
+        self.restarts += 1
         self.last_left_out = ""
         self.embedding, self.fresh, self.decided_ns = None, False, 0
         self.state.reset()
@@ -179,15 +192,16 @@ class TrackWindows:
         """The window meant by ``track_id`` (-1: the only pedestrian in view), however short.
 
         Raises:
-            ValueError: unknown or ambiguous; the sentence lists who is in view.
+            TrackChoiceError (a ValueError): unknown or ambiguous; the sentence lists who is in view.
         """
         in_view = self.in_view()
         if track_id < 0:
             if not in_view:
                 raise ValueError("no pedestrian is in view: let one person walk past the sensors and call again")
             if len(in_view) > 1:
-                raise ValueError(
-                    f"{len(in_view)} pedestrians are in view, give the track_id of one of them: {self._listed(in_view)}"
+                raise TrackChoiceError(
+                    f"{len(in_view)} pedestrians are in view, give the track_id of one of them: {self._listed(in_view)}",
+                    tuple(window.track_id for window in in_view),
                 )
             window = in_view[0]
         else:
@@ -195,7 +209,9 @@ class TrackWindows:
             chosen = [window for window in chosen if window in in_view] or chosen
             if not chosen:
                 listed = f"in view are {self._listed(in_view)}" if in_view else "no pedestrian is in view"
-                raise ValueError(f"track {track_id} is unknown: {listed}")
+                raise TrackChoiceError(
+                    f"track {track_id} is unknown: {listed}", tuple(window.track_id for window in in_view)
+                )
             if len(chosen) > 1:
                 trackers = ", ".join(f"'{window.tracker_id}'" for window in chosen)
                 raise ValueError(

@@ -28,7 +28,8 @@ CORE = {  # folder or module -> what of this package it may import beside itself
     "pairing": {"config", "samples"},
     "windows": {"config", "samples", "gallery"},
     "sensing": {"config", "samples", "perception", "tracking"},
-    "recognition": {"config", "samples", "windows", "inference", "gallery"},
+    "enrollment": {"config", "samples", "windows", "inference", "gallery"},
+    "recognition": {"config", "samples", "windows", "inference", "gallery", "enrollment"},
     "pipeline": {"config", "samples", "sensing", "recognition", "inference", "gallery"},
 }
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from emgait_ros.config import RecognitionConfig, with_options
+from emgait_ros.enrollment import EnrollmentState
 from emgait_ros.gallery.calibration import Calibration
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import default_bundle_path, load_bundle
@@ -540,6 +541,34 @@ def test_a_range_that_was_not_calibrated_is_said(recognizer, gallery, range_m, s
     assert (said in reason) if said else ("outside" not in reason)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"range_m": 10.0, "point_count": 120}, ()),
+        ({"range_m": 20.0, "point_count": 30}, ()),  # as dense, twice as far
+        ({"point_count": 400}, ("another LiDAR than calibrated: 400 returns on a person at 10 m, not 80-150",)),
+        ({"point_count": 40}, ("another LiDAR than calibrated: 40 returns",)),
+        ({"crop": None}, ("calibrated with camera and LiDAR together",)),
+        ({"range_m": 40.0, "point_count": 8}, ("weak window: 8 LiDAR returns", "40 m is outside")),
+    ],
+)
+def test_what_leaves_the_calibration_is_a_warning(recognizer, gallery, changes, said):
+    known = dataclasses.replace(calibrated(), returns_at_10m=(80.0, 150.0))
+    gallery.set_calibration(recognizer.fingerprint, known)
+    enroll_people(recognizer, ["Anna"])
+    result = walk(recognizer, Street(1), {1: 1}, **changes)[1]
+    assert len(result.warnings) == len(said)
+    assert all(warning.startswith(start) for warning, start in zip(result.warnings, said, strict=True))
+    assert all(warning in result.reason for warning in result.warnings)
+
+
+def test_a_calibration_of_another_model_is_said(recognizer, gallery):
+    enroll_people(recognizer, ["Anna"])
+    gallery.set_calibration("e" * 64, calibrated())
+    walk(recognizer, Street(1), {1: 1}, frames=1)
+    assert "was calibrated for model eeeeeeeeeeee, not for ffffffffffff" in recognizer.gallery_note
+
+
 def test_a_gallery_that_outgrew_its_calibration_is_said(recognizer, gallery):
     gallery.set_calibration(recognizer.fingerprint, calibrated(people=2))
     enroll_people(recognizer, ["Anna", "Ben"])
@@ -645,10 +674,14 @@ def test_enrolling_over_the_next_seconds(recognizer, gallery):
     walk(recognizer, street, {1: 1}, frames=40)
     assert recognizer.pending_enrollments == {1: ("Anna", 10)}  # a full window was stored after 30
     walk(recognizer, street, {1: 1}, frames=30)
-    done = recognizer.finished_enrollments()
-    assert [result.success for result in done] == [True, True]  # five samples more are too few
+    news = recognizer.enrollment_news(wait=True)
+    told = [item.state for item in news if item.state != EnrollmentState.COLLECTING]
+    assert told == [EnrollmentState.STORED] * 2 + [EnrollmentState.DONE]  # five samples more are too few
+    assert [item.remaining_s for item in news[:3]] == pytest.approx([6.4, 5.4, 4.4])
+    assert news[2].message == "21 of 30 samples"
+    assert news[-1].message == "'Anna' is enrolled: 60 samples of this walk, 8 templates now"
     assert [person.templates for person in gallery.identities()] == [8]
-    assert (recognizer.pending_enrollments, recognizer.finished_enrollments()) == ({}, [])
+    assert (recognizer.pending_enrollments, recognizer.enrollment_news()) == ({}, [])
 
 
 def test_enrolling_over_time_ends_when_the_person_leaves(recognizer, gallery):
@@ -658,9 +691,65 @@ def test_enrolling_over_time_ends_when_the_person_leaves(recognizer, gallery):
     walk(recognizer, street, {1: 1}, frames=12)
     for _ in range(7):
         recognizer.process(street.frame({}))
-    [result] = recognizer.finished_enrollments()
-    assert (result.success, result.samples) == (True, 15)
+    stored, done = recognizer.enrollment_news(wait=True)[-2:]
+    assert (stored.state, done.state) == (EnrollmentState.STORED, EnrollmentState.DONE)
+    assert "15 samples" in stored.message
     assert recognizer.pending_enrollments == {}
+
+
+def test_enrolling_over_time_ends_where_it_may_be_somebody_else(recognizer, gallery):
+    street = Street(1)
+    walk(recognizer, street, {1: 1}, frames=3)
+    assert recognizer.enroll_over("Anna", 1, 20.0).success
+    again = recognizer.enroll_over("Ben", 1, 20.0)
+    assert "is being enrolled as 'Anna' already" in again.message
+    street.index += 16  # a hole of 1.6 s
+    walk(recognizer, street, {1: 2}, frames=40)
+    news = recognizer.enrollment_news(wait=True)
+    assert news[-1].message == "nothing of this walk was stored as 'Anna'"
+    assert (gallery.identities(), recognizer.pending_enrollments) == ([], {})
+
+
+def test_frames_do_not_wait_for_the_gallery(recognizer, gallery):
+    """The gallery is held by somebody else: frames go on, the enrolment is stored when it is free."""
+    street = Street(1)
+    walk(recognizer, street, {1: 1}, frames=3)
+    assert recognizer.enroll_over("Anna", 1, 3.0).success
+    held, release = threading.Event(), threading.Event()
+
+    def hold():
+        with gallery._lock:
+            held.set()
+            release.wait(10)
+
+    recognizer._view.try_to_follow = lambda: False  # this test holds the lock that following takes too
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(10)
+    walk(recognizer, street, {1: 1}, frames=40)
+    assert all(item.state == EnrollmentState.COLLECTING for item in recognizer.enrollment_news())
+    release.set()
+    holder.join()
+    assert recognizer.enrollment_news(wait=True)[-1].state == EnrollmentState.DONE
+    assert [person.templates for person in gallery.identities()] == [4]
+
+
+def test_a_disabled_person_is_not_enrolled(recognizer, gallery):
+    enroll_people(recognizer, ["Anna"])
+    gallery.set_disabled("Anna", True)
+    walk(recognizer, Street(1), {1: 1})
+    assert "'Anna' is disabled" in recognizer.enroll("Anna", 1).message
+    assert "'Anna' is disabled" in recognizer.enroll_over("Anna", 1, 2.0).message
+
+
+def test_choices_and_confirmation_are_given_as_data(recognizer):
+    enroll_people(recognizer, ["Anna", "Ben"])
+    walk(recognizer, Street(1), {11: 1, 12: 2})
+    assert recognizer.enroll("Cleo").tracks_in_view == (11, 12)
+    assert recognizer.enroll_over("Cleo", 99, 3.0).tracks_in_view == (11, 12)
+    unlike = recognizer.enroll("Anna", 12)
+    assert (unlike.success, unlike.needs_confirmation) == (False, True)
+    assert recognizer.enroll("Anna", 12, confirm=True).success
 
 
 @pytest.mark.parametrize(

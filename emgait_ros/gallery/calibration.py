@@ -19,7 +19,10 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import beta
 
-from emgait_ros.samples import Float64
+from emgait_ros.samples import Float64, Modality
+
+OTHER_SENSOR = 1.5
+"""So many times fewer or more returns than calibrated are said to be another LiDAR's."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Calibration:
         probability: (slope, offset) of the logistic curve over the distance, fitted with as much weight on genuine as on
             impostor tracks; None without genuine tracks.
         ranges_m: smallest and largest range of the tracks, m.
+        returns_at_10m: 5th and 95th percentile of the samples' LiDAR returns, reckoned to a range of 10 m: tells sensors apart.
         gallery_size: identities the impostor tracks were compared with.
         source: where the tracks come from, in words.
         distances: genuine and impostor distances it rests on.
@@ -57,6 +61,7 @@ class Calibration:
     min_margin: float = 0.0
     probability: tuple[float, float] | None = None
     ranges_m: tuple[float, float] = (0.0, float("inf"))
+    returns_at_10m: tuple[float, float] = (0.0, float("inf"))
     gallery_size: int = 0
     source: str = ""
     distances: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
@@ -75,11 +80,27 @@ class Calibration:
         try:
             values: dict[str, Any] = json.loads(text)
             values["distances"] = tuple(tuple(part) for part in values["distances"])
-            for name in ("false_accept_interval", "true_accept_interval", "ranges_m", "probability"):
-                values[name] = None if values[name] is None else tuple(values[name])
+            for name in ("false_accept_interval", "true_accept_interval", "ranges_m", "returns_at_10m", "probability"):
+                if values.get(name) is not None:
+                    values[name] = tuple(values[name])
             return Calibration(**values)
         except (TypeError, KeyError, ValueError) as error:
             raise ValueError(f"the gallery's stored calibration is damaged ({error}): calibrate again") from error
+
+    def outside(self, range_m: float, returns_at_10m: float, modalities: Modality) -> tuple[str, ...]:
+        """Sentences on what of a walk leaves the range, sensor or modalities this was calibrated with."""
+        found = []
+        near, far = self.ranges_m
+        if not 0.9 * near <= range_m <= 1.1 * far:
+            found.append(f"{range_m:.0f} m is outside the calibrated {near:.0f}-{far:.0f} m")
+        few, many = self.returns_at_10m
+        if not few / OTHER_SENSOR <= returns_at_10m <= many * OTHER_SENSOR:
+            found.append(
+                f"another LiDAR than calibrated: {returns_at_10m:.0f} returns on a person at 10 m, not {few:.0f}-{many:.0f}"
+            )
+        if modalities != Modality.BOTH:
+            found.append("calibrated with camera and LiDAR together")
+        return tuple(found)
 
     def chance_of(self, distance: float) -> float:
         """Probability that a track at this distance is that person; NaN without one calibrated."""

@@ -10,7 +10,7 @@ import numpy as np
 from emgait_ros.gallery.calibration import Calibration
 from emgait_ros.gallery.encryption import WrongKeyError
 from emgait_ros.gallery.file import GalleryFile
-from emgait_ros.gallery.records import AuditEntry, EnrolledIdentity, TemplateInfo, TemplateSet
+from emgait_ros.gallery.records import WALK_CONTEXT, AuditEntry, EnrolledIdentity, TemplateInfo, TemplateSet
 from emgait_ros.gallery.schema import GalleryError
 
 _BATCH = 500  # below SQLite's limit of variables in one statement
@@ -99,6 +99,45 @@ class GalleryReading(GalleryFile):
                 "SELECT content FROM calibrations WHERE fingerprint = ? ORDER BY id DESC LIMIT 1", (fingerprint,)
             ).fetchone()
         return None if row is None else Calibration.from_json(row[0])
+
+    def is_disabled(self, name: str) -> bool:
+        """Whether somebody of that name is enrolled, and disabled."""
+        with self._reading() as connection:
+            query = "SELECT disabled FROM identities WHERE name = ?"
+            row = connection.execute(query, (self._codec.text(name),)).fetchone()
+        return row is not None and bool(row[0])
+
+    def saved_walks_without(self, fingerprint: str) -> list[int]:
+        """Numbers of the saved walks that a model has made no templates of."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT created_ns FROM saved_walks WHERE created_ns NOT IN (SELECT created_ns FROM templates WHERE fingerprint = ?)"
+                " ORDER BY created_ns",
+                (fingerprint,),
+            ).fetchall()
+        return [int(row[0]) for row in rows]
+
+    def saved_walk(self, number: int) -> tuple[str, TemplateInfo, bytes]:
+        """Whose walk it is, what is known of its templates, and its samples (:mod:`emgait_ros.gallery.saved_walks`).
+
+        Raises:
+            ValueError: it is gone. GalleryError: its bytes are not those that were stored.
+        """
+        with self._reading() as connection:
+            row = connection.execute(
+                "SELECT i.name, w.content, t.id, t.fingerprint, t.samples, t.modalities, t.median_range_m, t.created_ns, t.quality"
+                " FROM saved_walks w JOIN templates t ON t.created_ns = w.created_ns JOIN identities i ON i.id = t.identity_id"
+                " WHERE w.created_ns = ? ORDER BY t.samples DESC, t.id LIMIT 1",
+                (number,),
+            ).fetchone()
+            if row is None:
+                raise ValueError(f"there is no saved walk {number}: the person was removed meanwhile")
+            return self._codec.read_text(row[0]), TemplateInfo(*row[2:]), self._codec.read_data(row[1], WALK_CONTEXT)
+
+    def calibrated_models(self) -> list[str]:
+        """Fingerprints of the models this gallery has a threshold for."""
+        with self._reading() as connection:
+            return [row[0] for row in connection.execute("SELECT DISTINCT fingerprint FROM calibrations").fetchall()]
 
     def last_change(self) -> int:
         """Number of the newest change by anybody: differs from before when something changed. Takes microseconds.

@@ -17,7 +17,14 @@ from emgait_ros.gallery.calibration import Calibration
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.life import GalleryLife
 from emgait_ros.gallery.names import normalised_name
-from emgait_ros.gallery.records import AuditEntry, EnrolledIdentity, RenameOutcome, TemplateSet, checked_embeddings
+from emgait_ros.gallery.records import (
+    WALK_CONTEXT,
+    AuditEntry,
+    EnrolledIdentity,
+    RenameOutcome,
+    TemplateSet,
+    checked_embeddings,
+)
 from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.samples import Float32, Modality
 
@@ -46,6 +53,8 @@ class Gallery(GalleryLife):
         modalities: Modality,
         median_range_m: float,
         quality: str = "",
+        walk: bytes | None = None,
+        created_ns: int = 0,
     ) -> int:
         """Add templates to a person, who is created when new; all in one transaction.
 
@@ -57,6 +66,8 @@ class Gallery(GalleryLife):
             modalities: sensors they rest on.
             median_range_m: m, of those samples.
             quality: report on the walk (JSON), kept with the templates.
+            walk: its samples (:mod:`emgait_ros.gallery.saved_walks`), kept until no template rests on them.
+            created_ns: when the walk was, ns since 1970, of a walk that was stored before; 0: now.
 
         Returns:
             How many templates the person has now, of all models.
@@ -73,6 +84,10 @@ class Gallery(GalleryLife):
             created = identity is None
             if identity is None:
                 identity = self._new_identity(clean, now)
+            created_ns = created_ns or now
+            if walk is not None:
+                values = (created_ns, self._codec.data(walk, WALK_CONTEXT))
+                connection.execute("INSERT INTO saved_walks (created_ns, content) VALUES (?, ?)", values)
             added = []
             for row, count in zip(rows, samples, strict=True):
                 blob = self._codec.data(row.tobytes(), fingerprint)
@@ -80,7 +95,7 @@ class Gallery(GalleryLife):
                 made = connection.execute(
                     "INSERT INTO templates (identity_id, fingerprint, parts, dimensions, embedding, checksum, samples, modalities,"
                     " median_range_m, created_ns, quality) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-                    (identity, fingerprint, *row.shape, blob, checksum, *seen, now, quality),
+                    (identity, fingerprint, *row.shape, blob, checksum, *seen, created_ns, quality),
                 ).fetchone()
                 added.append(int(made[0]))
             change = self._log("enroll", identity, clean, f"{len(rows)} templates of model {fingerprint[:12]}", now)

@@ -34,6 +34,7 @@ class GalleryView:
         self._fingerprint = fingerprint
         self._change = -1
         self._others: dict[str, int] = {}
+        self._calibrated: list[str] = []
         self.calibration: Calibration | None = None
         compile_search()
         self.follow()
@@ -62,6 +63,7 @@ class GalleryView:
         )
         self._change = change
         self._others = self.gallery.other_models(self._fingerprint)
+        self._calibrated = self.gallery.calibrated_models()
         self.calibration = self.gallery.calibration(self._fingerprint)
         return True
 
@@ -89,7 +91,7 @@ class GalleryView:
         if self.problem:
             return self.problem
         if not self._others:
-            return self._outgrown() if len(self.matcher) else self.empty_reason
+            return (self._outgrown() or self._not_calibrated()) if len(self.matcher) else self.empty_reason
         models = ", ".join(f"{count} of model {model[:12]}" for model, count in sorted(self._others.items()))
         return (
             f"the gallery holds templates this model ({self._fingerprint[:12]}) cannot be compared with: {models}; "
@@ -104,4 +106,14 @@ class GalleryView:
         return (
             f"the threshold was calibrated for {calibration.gallery_size} identities, there are {people} now: strangers are "
             "accepted more often than stated; run `emgait gallery calibrate` again"
+        )
+
+    def _not_calibrated(self) -> str:
+        """Said when the gallery's threshold is of another model than the one in use."""
+        if self.calibration is not None or not self._calibrated:
+            return ""
+        models = ", ".join(model[:12] for model in sorted(self._calibrated))
+        return (
+            f"the gallery's threshold was calibrated for model {models}, not for {self._fingerprint[:12]}: the bundle's is used; "
+            "run `emgait gallery calibrate` again"
         )

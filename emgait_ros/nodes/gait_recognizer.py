@@ -1,8 +1,8 @@
 """The gait_recognizer node: tracked pedestrians in, names out. A lifecycle node.
 
 Subscribes to emgait_msgs/PedestrianArray while active, and publishes ``~/identities`` (emgait_msgs/IdentityArray),
-``~/markers`` (visualization_msgs/MarkerArray) and /diagnostics. Services: ``~/enroll``, ``~/list``, ``~/remove``,
-``~/rename``; they answer in every state.
+``~/markers`` (visualization_msgs/MarkerArray), ``~/enrollments`` (emgait_msgs/Enrollment) and /diagnostics. Services:
+``~/enroll``, ``~/list``, ``~/remove``, ``~/rename``, ``~/disable``, ``~/undo``; they answer in every state.
 """
 
 from __future__ import annotations
@@ -80,7 +80,12 @@ class GaitRecognizerNode(LifecycleNode):
         qos = output_qos(config.topics.output_depth)
         self._identities = self.create_lifecycle_publisher(IdentityArray, "~/identities", qos)
         self._markers = self.create_lifecycle_publisher(MarkerArray, "~/markers", qos)
-        self._gallery_services = GalleryServices(self, lambda: self._recognizer, lambda: self._worker is not None)
+        self._gallery_services = GalleryServices(
+            self,
+            lambda: self._recognizer,
+            lambda: self._worker is not None,
+            lambda: self._options.config.gallery.keep_days,
+        )
         self._diagnostics = DiagnosticsPublisher(self, self._statuses, self._problems)
         if config.autostart:
             self._start_timer = self.create_timer(0.01, self._start, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -163,7 +168,7 @@ class GaitRecognizerNode(LifecycleNode):
     def _release(self) -> None:
         recognizer, self._recognizer, self._encoder = self._recognizer, None, None
         if recognizer is not None:
-            recognizer.gallery.close()
+            recognizer.close()
 
     # Work.
 
@@ -208,10 +213,15 @@ class GaitRecognizerNode(LifecycleNode):
         if self._recognizer is None or self._encoder is None:
             return
         try:
-            self._recognizer = GaitRecognizer(config, self._encoder, self._recognizer.gallery)
+            replaced, self._recognizer = (
+                self._recognizer,
+                GaitRecognizer(config, self._encoder, self._recognizer.gallery),
+            )
         except ValueError as error:
             self._problems.report(f"{', '.join(sorted(names))} did not take effect: {error}", ERROR)
             return
+        replaced.retire("parameters were changed")
+        self._gallery_services.tell(replaced)
         self.get_logger().info(f"{', '.join(sorted(names))} changed: windows start over")
 
     # Diagnostics.
@@ -268,7 +278,10 @@ def _gallery_status(recognizer: GaitRecognizer) -> DiagnosticStatus:
 
 def _tracks_status(recognizer: GaitRecognizer, results: list[IdentityResult]) -> DiagnosticStatus:
     """Samples of each track in view, what was left out and why, and how long each stage takes."""
-    values: dict[str, Any] = {"tracks kept": recognizer.tracks}
+    values: dict[str, Any] = {
+        "tracks kept": recognizer.tracks,
+        "name changes per track-minute": f"{recognizer.flicker:.3f}",
+    }
     for result in results[:SHOWN_TRACKS]:
         values[f"track {result.track_id}"] = f"{result.status.name} {result.name}: {result.reason}".replace(" :", ":")
     values |= recognizer.counters

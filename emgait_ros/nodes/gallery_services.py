@@ -1,4 +1,7 @@
-"""The gallery's services of the gait_recognizer node: enrol, list, remove, rename. None ever leaves a caller without an answer."""
+"""The gallery's services of the gait_recognizer node, and the topic on which enrolments over time are told of.
+
+No service ever leaves a caller without an answer.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +10,50 @@ from collections.abc import Callable
 from typing import Any
 
 from builtin_interfaces.msg import Time
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
+from std_srvs.srv import Trigger
 
-from emgait_msgs.srv import EnrollIdentity, ListIdentities, RemoveIdentity, RenameIdentity
+from emgait_msgs.msg import Enrollment
+from emgait_msgs.srv import DisableIdentity, EnrollIdentity, ListIdentities, RemoveIdentity, RenameIdentity
+from emgait_ros.nodes.messages import enrollment_to_message
+from emgait_ros.nodes.qos import output_qos
 from emgait_ros.recognition import GaitRecognizer
+
+NEWS_EVERY_S = 0.2
+EXPIRE_EVERY_S = 3600.0
+NEWS_DEPTH = 20  # a burst of news must reach who listens
 
 
 class GalleryServices:
-    """Offers the four services on a node.
+    """Offers ``~/enroll``, ``~/list``, ``~/remove``, ``~/rename``, ``~/disable`` and ``~/undo``, and publishes ``~/enrollments``.
 
     Args:
         node: the lifecycle node.
         recognizer: gives the recognizer, None while the node is unconfigured.
         is_active: whether samples are being collected, which enrolling needs.
+        keep_days: gives how long people are kept, days; 0: for ever.
     """
 
     def __init__(
-        self, node: LifecycleNode, recognizer: Callable[[], GaitRecognizer | None], is_active: Callable[[], bool]
+        self,
+        node: LifecycleNode,
+        recognizer: Callable[[], GaitRecognizer | None],
+        is_active: Callable[[], bool],
+        keep_days: Callable[[], float],
     ) -> None:
-        self._node, self._recognizer, self._is_active = node, recognizer, is_active
+        self._node, self._recognizer, self._is_active, self._keep_days = node, recognizer, is_active, keep_days
+        self._enrollments = node.create_publisher(Enrollment, "~/enrollments", output_qos(NEWS_DEPTH))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        node.create_timer(NEWS_EVERY_S, self._tell, clock=steady)
+        node.create_timer(EXPIRE_EVERY_S, self._expire, clock=steady)
         for service, name, handler in (
             (EnrollIdentity, "enroll", self._enroll),
             (ListIdentities, "list", self._list),
             (RemoveIdentity, "remove", self._remove),
             (RenameIdentity, "rename", self._rename),
+            (DisableIdentity, "disable", self._disable),
+            (Trigger, "undo", self._undo),
         ):
             node.create_service(service, f"~/{name}", self._answering(name, handler))
 
@@ -65,10 +88,16 @@ class GalleryServices:
     def _enroll(self, recognizer: GaitRecognizer, request: Any, response: Any) -> None:
         if not self._is_active():
             raise ValueError("the node is inactive, it sees nobody: activate it first (ros2 lifecycle set)")
-        result = recognizer.enroll(request.name, int(request.track_id))
-        response.success, response.message = result.success, result.message
+        track, seconds, confirm = int(request.track_id), float(request.seconds), bool(request.confirm)
+        if seconds == 0.0:
+            result = recognizer.enroll(request.name, track, confirm)
+        else:
+            result = recognizer.enroll_over(request.name, track, seconds, confirm)
+        response.success, response.message, response.quality = result.success, result.message, result.quality
         response.track_id = max(int(result.track_id), 0) & 0xFFFFFFFF
         response.samples, response.templates = int(result.samples), int(result.templates)
+        response.needs_confirmation = result.needs_confirmation
+        response.tracks_in_view = [track & 0xFFFFFFFF for track in result.tracks_in_view]
 
     def _list(self, recognizer: GaitRecognizer, request: Any, response: Any) -> None:
         people = recognizer.gallery.identities()
@@ -78,6 +107,7 @@ class GalleryServices:
             Time(sec=person.enrolled_ns // 1_000_000_000, nanosec=person.enrolled_ns % 1_000_000_000)
             for person in people
         ]
+        response.disabled = [person.disabled for person in people]
         note = recognizer.gallery_note
         response.success = True
         response.message = f"{len(people)} identities in {recognizer.gallery.place}" + (f"; {note}" if note else "")
@@ -91,3 +121,36 @@ class GalleryServices:
         response.success, response.merged, response.templates = True, outcome.merged, outcome.templates
         what = "merged" if outcome.merged else "renamed"
         response.message = f"{what} '{request.old_name}' into '{request.new_name}', {outcome.templates} templates now"
+
+    def _disable(self, recognizer: GaitRecognizer, request: Any, response: Any) -> None:
+        changed = recognizer.gallery.set_disabled(request.name, bool(request.disabled))
+        how = "disabled" if request.disabled else "enabled"
+        response.success, response.message = True, f"'{request.name}' is {how}" + ("" if changed else " already")
+
+    def _undo(self, recognizer: GaitRecognizer, request: Any, response: Any) -> None:
+        response.success, response.message = True, recognizer.gallery.undo()
+
+    def tell(self, recognizer: GaitRecognizer) -> None:
+        """Publish what happened to enrolments over time."""
+        for item in recognizer.enrollment_news():
+            self._enrollments.publish(enrollment_to_message(item))
+
+    def _tell(self) -> None:
+        recognizer = self._recognizer()
+        if recognizer is not None:
+            self.tell(recognizer)
+
+    def _expire(self) -> None:
+        """Remove people whose time is over."""
+        recognizer = self._recognizer()
+        if recognizer is None:
+            return
+        try:
+            names = recognizer.gallery.expire(self._keep_days())
+        except (ValueError, OSError) as error:
+            self._node.get_logger().error(f"nobody's time in the gallery could be checked: {error}")
+            return
+        if names:
+            self._node.get_logger().info(
+                f"{len(names)} people were removed after gallery.keep_days: their time is over"
+            )

@@ -12,9 +12,10 @@ from geometry_msgs.msg import Point, Vector3
 from std_msgs.msg import Header
 
 from emgait_msgs.msg import Candidate as CandidateMessage
-from emgait_msgs.msg import Identity, IdentityArray, PedestrianArray
+from emgait_msgs.msg import Enrollment, Identity, IdentityArray, PedestrianArray
 from emgait_msgs.msg import Pedestrian as PedestrianMessage
 from emgait_ros.conversions import stamp_ns
+from emgait_ros.enrollment import EnrollmentNews
 from emgait_ros.samples import Float32, Float64, IdentityResult, Pedestrian, PedestrianFrame, UInt8
 
 
@@ -67,6 +68,23 @@ def identities_to_message(results: list[IdentityResult], header: Header, model: 
     message = IdentityArray(header=header, model=model)
     message.identities = [_identity_to_message(r) for r in results]
     return message
+
+
+def enrollment_to_message(news: EnrollmentNews) -> Enrollment:
+    """What the gait_recognizer publishes on ``~/enrollments``."""
+    return Enrollment(
+        stamp=Time(sec=news.stamp_ns // 1_000_000_000, nanosec=news.stamp_ns % 1_000_000_000),
+        name=news.name,
+        tracker_id=news.tracker_id,
+        track_id=int(news.track_id) & 0xFFFFFFFF,
+        state=int(news.state),
+        remaining_s=float(news.remaining_s),
+        samples=int(news.samples),
+        samples_needed=int(news.samples_needed),
+        templates=int(news.templates),
+        quality=news.quality,
+        message=news.message,
+    )
 
 
 def float_array(values: Float32) -> array[float]:
@@ -177,6 +195,8 @@ def _identity_to_message(result: IdentityResult) -> Identity:
         range_m=float(result.range_m),
         candidates=[CandidateMessage(name=c.name, distance=float(c.distance)) for c in result.candidates],
         reason=result.reason,
+        probability=float(result.probability),
+        warnings=list(result.warnings),
     )
 
 

@@ -12,10 +12,11 @@ from geometry_msgs.msg import Point, Vector3
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from live_graph import LiveGraph, NodeProcess, pedestrian, pedestrians, stamp_of
+from std_srvs.srv import Trigger
 from visualization_msgs.msg import Marker, MarkerArray
 
-from emgait_msgs.msg import Identity, IdentityArray
-from emgait_msgs.srv import EnrollIdentity, ListIdentities, RemoveIdentity, RenameIdentity
+from emgait_msgs.msg import Enrollment, Identity, IdentityArray
+from emgait_msgs.srv import DisableIdentity, EnrollIdentity, ListIdentities, RemoveIdentity, RenameIdentity
 
 pytestmark = pytest.mark.ros
 
@@ -132,6 +133,59 @@ def test_enrol_recognise_rename_merge_remove(recognizer):
     found = recognizer.graph.wait(lambda: markers and markers[-1].markers)
     assert [m.action for m in found[:2]] == [Marker.DELETEALL, Marker.ADD]
     assert {m.type for m in found[1:]} == {Marker.CUBE, Marker.TEXT_VIEW_FACING}
+
+
+def test_enrolling_over_the_next_seconds_is_told_on_a_topic(recognizer):
+    news = recognizer.graph.collect(Enrollment, f"{NODE}/enrollments")
+    assert recognizer.graph.wait(lambda: recognizer.graph.node.count_publishers(f"{NODE}/enrollments"))
+    recognizer.walk(track_id=5, frames=2)
+    request = EnrollIdentity.Request(name="Dora", track_id=-1, seconds=2.0)
+    answer = recognizer.graph.call(EnrollIdentity, f"{NODE}/enroll", request)
+    assert (answer.success, answer.track_id, answer.templates) == (True, 5, 0), answer.message
+    recognizer.walk(track_id=5, frames=25)
+    assert recognizer.graph.wait(lambda: news and news[-1].state == Enrollment.STATE_DONE), recognizer.node.output
+    told = [item.state for item in news]
+    assert told[0] == Enrollment.STATE_COLLECTING
+    assert told[-2:] == [Enrollment.STATE_STORED, Enrollment.STATE_DONE], [item.message for item in news]
+    assert (news[-1].name, news[-1].track_id, news[-1].tracker_id) == ("Dora", 5, "test")
+    assert "samples at 8-8 m" in news[-1].quality
+    assert recognizer.listed()["Dora"] == news[-1].templates
+
+    answer = recognizer.graph.call(
+        EnrollIdentity, f"{NODE}/enroll", EnrollIdentity.Request(name="Dora", track_id=5, seconds=99.0)
+    )
+    assert "at most 60 s" in answer.message
+    recognizer.send(pedestrian(5, seed=1), pedestrian(6, seed=2))
+    assert recognizer.graph.wait(lambda: list(recognizer.enroll("Dora", -1).tracks_in_view) == [5, 6]), (
+        "an ambiguous choice comes with a list"
+    )
+
+
+def test_disable_and_undo(recognizer):
+    def disable(name, disabled):
+        request = DisableIdentity.Request(name=name, disabled=disabled)
+        return recognizer.graph.call(DisableIdentity, f"{NODE}/disable", request)
+
+    def undo():
+        return recognizer.graph.call(Trigger, f"{NODE}/undo", Trigger.Request())
+
+    def disabled():
+        answer = recognizer.graph.call(ListIdentities, f"{NODE}/list", ListIdentities.Request())
+        return dict(zip(answer.names, answer.disabled, strict=True))
+
+    recognizer.walk(track_id=7)
+    assert recognizer.enroll("Emil", 7).success
+    assert disable("Emil", True).success
+    assert disable("Emil", True).message == "'Emil' is disabled already"
+    assert not disable("Nobody", True).success
+    assert disabled()["Emil"]
+    assert "is disabled" in recognizer.enroll("Emil", 7).message
+    answer = undo()
+    assert answer.success, answer.message
+    assert "disable of 'Emil'" in answer.message or "disabled of 'Emil'" in answer.message
+    assert not disabled()["Emil"]
+    assert undo().success
+    assert "Emil" not in disabled()
 
 
 @pytest.mark.parametrize(
