@@ -16,13 +16,14 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from emgait_ros.cli.live import Playback, compile_kernels, emgait, isolate, running
+from emgait_ros.cli.live import Playback, compile_kernels, emgait, isolate, running, topics_to_play
 from emgait_ros.evaluation.demo_film import write_film
 from emgait_ros.evaluation.demo_report import judge, summary, table
 from emgait_ros.simulation.recording import Recording, record
@@ -30,6 +31,8 @@ from emgait_ros.simulation.scene import SCENES
 
 if TYPE_CHECKING:
     from emgait_ros.nodes.demo_observer import DemoNotes
+
+IDENTITIES = "/gait_recognizer/identities"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     compile_kernels(console)
     log = out / "nodes.log"
     console.print(f"starting the nodes (their output: {log})", highlight=False)
-    notes = play_live(recording, out / "gallery.db", log, args.bundle, args.rate)
+    with console.status("people walk past the sensors, are enrolled, and come again"):
+        notes = play_live(recording, out / "gallery.db", log, args.bundle, args.rate, lambda text: _say(console, text))
     played = time.monotonic()
     with console.status("drawing the film"):
         pictures = write_film(recording.path, notes.sightings, recording.walks, out)
@@ -102,14 +106,27 @@ def _simulate(seed: int, path: Path, console: Console) -> Recording:
         return record(scene, path, jpeg=True, on_progress=lambda done_s: progress.update(task, completed=done_s))
 
 
+def _say(console: Console, text: str) -> None:
+    console.print(f"  {text}", highlight=False, markup=False)
+
+
 def play_live(
-    recording: Recording, gallery: Path, log: Path, bundle: Path | None = None, rate: float = 1.0
+    recording: Recording,
+    gallery: Path,
+    log: Path,
+    bundle: Path | None = None,
+    rate: float = 1.0,
+    say: Callable[[str], None] = print,
 ) -> DemoNotes:
     """Start both nodes, play the bag to them, enrol and listen; returns the observer's notes."""
     from emgait_ros.nodes.demo_observer import observe
 
     up = emgait("up", "--params", recording.params, "--gallery", gallery, "--use-sim-time")
     up += ["--bundle", str(bundle)] if bundle else []
-    playback = Playback(recording.path, "--clock", "--rate", str(rate))
+    # A machine slower than the recording plays it more slowly, rather than losing other frames each time.
+    options = ("--clock", "--rate", str(rate), "--follow", IDENTITIES)
+    playback = Playback(recording.path, "--topics", *topics_to_play(recording.path), *options)
     with running(up, log) as nodes:
-        return observe(recording.walks, playback.start, playback.finished, lambda: nodes.poll() is None)
+        notes = observe(recording.walks, playback.start, playback.finished, lambda: nodes.poll() is None, say)
+    say(playback.report)
+    return notes

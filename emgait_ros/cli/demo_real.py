@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.optimize import linear_sum_assignment
 
-from emgait_ros.cli.live import Playback, compile_kernels, isolate, running
+from emgait_ros.cli.live import Playback, compile_kernels, isolate, running, topics_to_play
 from emgait_ros.datasets.kitti import KittiFrame, KittiFrames
 from emgait_ros.datasets.kitti_bag import PEOPLE, write_bag
 from emgait_ros.samples import PedestrianFrame, UInt8
@@ -85,7 +85,7 @@ def _play_frame(frame: KittiFrame, out: Path) -> FrameFigures:
     command = [sys.executable, "-m", "emgait_ros.nodes.pedestrian_tracker", "--ros-args", "-p", "camera.overlay:=true"]
     for file in (shipped_path("config/pedestrian_tracker.yaml"), bag.params):
         command += ["--params-file", str(file)]
-    playback = Playback(path)
+    playback = Playback(path, "--topics", *topics_to_play(path))
     with running(command, out / "tracker.log") as tracker:
         seen, overlay = listen(playback.start, playback.finished, lambda: tracker.poll() is None)
     shutil.rmtree(path)

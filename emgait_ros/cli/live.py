@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from emgait_ros.datasets.rosbag import TRANSFORMS, Rosbag
 from emgait_ros.sensing import PedestrianSensing
 from emgait_ros.transport import use_shipped_profile
 
@@ -39,6 +40,12 @@ def emgait(*words: str | Path) -> list[str]:
     return [sys.executable, "-m", "emgait_ros", *map(str, words)]
 
 
+def topics_to_play(bag: Path) -> list[str]:
+    """All topics of a bag but transforms: demo nodes get their extrinsics from the parameter file beside the bag."""
+    with Rosbag(bag) as opened:
+        return sorted(topic.name for topic in opened.topics.values() if topic.type != TRANSFORMS)
+
+
 @contextmanager
 def running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process with its output in a file, stopped with SIGINT at the end."""
@@ -61,16 +68,20 @@ class Playback:
     Args:
         bag: folder of the bag.
         options: further words for the command.
+
+    Attributes:
+        report: what the player has said of it, once it is finished.
     """
 
     def __init__(self, bag: Path, *options: str) -> None:
         self._command = emgait("play", bag, *options)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[str] | None = None
+        self.report = ""
         self._ended_s: float | None = None
 
     def start(self) -> None:
         """Begin to play."""
-        self._process = subprocess.Popen(self._command)
+        self._process = subprocess.Popen(self._command, stderr=subprocess.PIPE, text=True, errors="replace")
 
     def finished(self) -> bool:
         """Played to the end, and answers have had time to come.
@@ -80,8 +91,11 @@ class Playback:
         """
         if self._process is None or self._process.poll() is None:
             return False
+        if self._ended_s is None:
+            self.report = self._process.communicate()[1].strip()
         if self._process.returncode != 0:
-            raise ValueError(f"`{' '.join(self._command[2:])}` ended with status {self._process.returncode}")
+            command = " ".join(self._command[2:])
+            raise ValueError(f"`{command}` ended with status {self._process.returncode}: {self.report}")
         if self._ended_s is None:
             self._ended_s = time.monotonic()
         return time.monotonic() - self._ended_s > SETTLE_S

@@ -6,6 +6,9 @@
   emgait play walk.bag --topics /lidar/points        only some topics
   emgait play walk.bag --start 12                    from 12 s on (/tf_static is sent all the same)
   emgait play walk.bag -- --ros-args -r /lidar/points:=/points
+  emgait play walk.bag --clock --follow /gait_recognizer/identities
+                                                     hold each cloud back until the one before it is answered: at
+                                                     recorded pace where the machine keeps up, slower where it does not
 
 Playing waits until somebody subscribes (--wait, --no-wait). Messages go out as they were recorded, byte for byte.
 Topics whose message type is not installed here are named and left out.
@@ -38,6 +41,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--wait", type=float, default=10.0, metavar="S", help="wait at most this long for a subscriber (default 10)"
     )
     parser.add_argument("--no-wait", action="store_true", help="begin at once")
+    parser.add_argument(
+        "--follow", default="", metavar="TOPIC", help="keep step with the answers on this topic; nothing is lost"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was played to this file")
     parser.add_argument(
         "ros_args", nargs="*", metavar="-- --ros-args ...", help="arguments for ROS, such as remappings"
@@ -60,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         topics=tuple(args.topics),
         start_s=args.start,
         wait_s=0.0 if args.no_wait else args.wait,
+        follow=args.follow,
     )
     console = Console(stderr=True)
     with Rosbag(args.bag) as bag:
@@ -79,18 +86,23 @@ def run(args: argparse.Namespace) -> int:
             report = play_bag(bag, options, on_start, on_message, args.ros_args)
     if report.waited:
         console.print(report.waited, highlight=False)
-    slow = (
-        f"; it stood still for {report.stalled_s:.1f} s: this machine could not keep the pace, try --rate"
-        if report.stalled_s > 0
-        else ""
-    )
-    print(
-        f"played {sum(report.published.values())} messages on {len(report.published)} topics in {report.seconds:.1f} s{slow}",
-        file=sys.stderr,
-    )
+    played = f"played {sum(report.published.values())} messages on {len(report.published)} topics"
+    print(f"{played} in {report.seconds:.1f} s{_slowed(report, args.follow)}", file=sys.stderr)
     if args.json:
         args.json.write_text(json.dumps(vars(report), indent=2), encoding="utf-8")
     return 0
+
+
+def _slowed(report: Any, follow: str) -> str:
+    """What made it take longer than the recording, as an addition to a sentence."""
+    text = ""
+    if report.stalled_s > 0:
+        text += f"; it stood still for {report.stalled_s:.1f} s: this machine could not keep the pace, try --rate"
+    if report.held_s >= 1.0:
+        text += f"; {report.held_s:.1f} s of it waiting for {follow}: this machine is slower than the recording"
+    if report.unanswered:
+        text += f"; {report.unanswered} clouds were never answered"
+    return text
 
 
 def _progress(console: Console) -> Progress:

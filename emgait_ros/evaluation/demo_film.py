@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
 
 import cv2
 import numpy as np
@@ -13,12 +17,15 @@ import numpy as np
 from emgait_ros.datasets.bag import BagRecording
 from emgait_ros.evaluation.demo_report import Sighting
 from emgait_ros.perception.camera import box_rectangles
+from emgait_ros.perception.labels import write_label
 from emgait_ros.samples import CameraModel, Status, UInt8
 from emgait_ros.simulation.recording import RecordedWalk
 
 COLORS = {Status.PENDING: (150, 150, 150), Status.UNKNOWN: (250, 170, 40), Status.KNOWN: (60, 220, 80)}  # RGB
 SAME_FRAME_NS = 20_000_000
 FILM_WIDTH = 960
+FILM_RATE_HZ = 10.0
+LABEL_SCALE = 0.6  # of OpenCV's font
 LABEL_SIZE = (150, 22)  # px a label takes at most
 PANEL_SIZE = (260, 360)  # width, height of one picture of the strip, px
 
@@ -31,21 +38,95 @@ class Panel:
     picture: UInt8
 
 
-def draw_sightings(image: UInt8, camera: CameraModel, sightings: Sequence[Sighting]) -> UInt8:
-    """(H, W, 3) RGB copy with a box, a name and a range for each sighting; colours by status."""
-    picture = image.copy()
+class Film:
+    """A WebM (VP8) file written in a thread of its own, while the next picture is drawn; a context manager.
+
+    WebM plays in every browser and on every desktop without further codecs. Nothing is written without a picture.
+
+    Args:
+        path: file to write.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: cv2.VideoWriter | None = None
+        self._pool = ThreadPoolExecutor(1)
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> Film:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown()
+        if self._writer is not None:
+            self._writer.release()
+
+    def add(self, picture: UInt8) -> None:
+        """Append one (H, W, 3) RGB picture; all of one film have the same shape."""
+        size = FILM_WIDTH, round(picture.shape[0] * FILM_WIDTH / picture.shape[1])
+        if self._writer is None:
+            with _quiet_stderr():  # OpenCV's C code warns that VP8 has no tag in WebM, and writes it rightly
+                self._writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*"VP80"), FILM_RATE_HZ, size)
+            if not self._writer.isOpened():
+                raise OSError(f"{self._path} cannot be written: is the folder writable?")
+        if self._last is not None:
+            self._last.result()
+        self._last = self._pool.submit(_append, self._writer, picture, size)
+
+
+def _append(writer: cv2.VideoWriter, picture: UInt8, size: tuple[int, int]) -> None:
+    writer.write(cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGR))
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Nothing that is written to the process's standard error appears, from C code either."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A box to draw: left, top, right, bottom in px, what is written at it, and its RGB colour."""
+
+    rectangle: tuple[float, float, float, float]
+    text: str
+    color: tuple[int, int, int]
+
+
+def marks_of(camera: CameraModel, sightings: Sequence[Sighting]) -> list[Mark]:
+    """Box, name and range of each sighting the camera sees; colours by status."""
     if not sightings:
-        return picture
+        return []
     centers, sizes = np.array([s.center for s in sightings]), np.array([s.size for s in sightings])
     rectangles, visible = box_rectangles(centers, sizes, camera)
+    return [
+        Mark(tuple(rectangle), f"{label(sighting)}  {sighting.range_m:.0f} m", COLORS[Status(sighting.status)])
+        for sighting, rectangle, shown in zip(sightings, rectangles.tolist(), visible, strict=True)
+        if shown
+    ]
+
+
+def draw_marks(picture: UInt8, marks: Sequence[Mark]) -> UInt8:
+    """(H, W, 3) RGB copy with the marks on it."""
+    picture = picture.copy()
     labels: list[tuple[int, int]] = []
-    for sighting, rectangle, shown in zip(sightings, rectangles.round().astype(int).tolist(), visible, strict=True):
-        if shown:
-            left, top, right, bottom = rectangle
-            color = COLORS[Status(sighting.status)]
-            cv2.rectangle(picture, (left, top), (right, bottom), color, 2)
-            place = _free_place(left, max(top - 8, 16), labels)
-            _write(picture, f"{label(sighting)}  {sighting.range_m:.0f} m", place, color)
+    for mark in marks:
+        left, top, right, bottom = (round(v) for v in mark.rectangle)
+        cv2.rectangle(picture, (left, top), (right, bottom), mark.color, 2)
+        write_label(picture, mark.text, _free_place(left, max(top - 8, 16), labels), mark.color, LABEL_SCALE)
     return picture
 
 
@@ -77,26 +158,18 @@ def write_film(bag: Path, sightings: Sequence[Sighting], walks: Sequence[Recorde
     moments = {id(walk): _best_moment(walk, sightings) for walk in walks}
     panels: dict[int, Panel] = {}
     film_path, strip_path = out / "recognised.webm", out / "strip.png"
-    film: cv2.VideoWriter | None = None
-    with BagRecording(bag) as recording:
+    with BagRecording(bag) as recording, Film(film_path) as film:
         for frame in recording.sensor_frames():
             if frame.image is None or frame.camera is None:
                 continue
             near = _nearest(stamps, frame.stamp_ns)
             seen = by_stamp[near] if near is not None else []
-            picture = draw_sightings(frame.image, frame.camera, seen)
-            height = round(picture.shape[0] * FILM_WIDTH / picture.shape[1])
-            if film is None:
-                film = cv2.VideoWriter(str(film_path), cv2.VideoWriter.fourcc(*"VP80"), 10.0, (FILM_WIDTH, height))
-                if not film.isOpened():
-                    raise OSError(f"{film_path} cannot be written: is the folder writable?")
-            film.write(cv2.cvtColor(cv2.resize(picture, (FILM_WIDTH, height)), cv2.COLOR_RGB2BGR))
+            marks = marks_of(frame.camera, seen)
+            film.add(draw_marks(frame.image, marks))
             for walk in walks:
                 moment = moments[id(walk)]
                 if moment is not None and moment.stamp_ns == near:
-                    panels[id(walk)] = Panel(_caption(walk), _panel(picture, frame.camera, moment))
-    if film is not None:
-        film.release()
+                    panels[id(walk)] = Panel(_caption(walk), _panel(frame.image, frame.camera, moment, marks))
     strip = [panels[id(walk)] for walk in walks if id(walk) in panels]
     if not strip:
         return [film_path]
@@ -128,8 +201,8 @@ def _nearest(stamps: np.ndarray, stamp_ns: int) -> int | None:
     return nearest if abs(nearest - stamp_ns) <= SAME_FRAME_NS else None
 
 
-def _panel(picture: UInt8, camera: CameraModel, moment: Sighting) -> UInt8:
-    """The part of a picture around one box, scaled to the size of a panel."""
+def _panel(picture: UInt8, camera: CameraModel, moment: Sighting, marks: Sequence[Mark]) -> UInt8:
+    """The part of a picture around one box, scaled to the size of a panel, with its marks."""
     rectangle, _ = box_rectangles(np.array([moment.center]), np.array([moment.size]), camera)
     left, top, right, bottom = rectangle[0]
     width, height = PANEL_SIZE
@@ -145,9 +218,11 @@ def _panel(picture: UInt8, camera: CameraModel, moment: Sighting) -> UInt8:
     )
     target = np.array([[0, 0], [width, 0], [0, height]], dtype=np.float32)
     warp = cv2.getAffineTransform(source.astype(np.float32), target)
-    return np.asarray(
-        cv2.warpAffine(picture, warp, PANEL_SIZE, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8
-    )
+    flags, border = cv2.INTER_CUBIC, cv2.BORDER_REPLICATE
+    part = np.asarray(cv2.warpAffine(picture, warp, PANEL_SIZE, flags=flags, borderMode=border), np.uint8)
+    zoom, shift = warp[0, 0], np.tile(warp[:, 2], 2)
+    moved = [replace(mark, rectangle=tuple(np.array(mark.rectangle) * zoom + shift)) for mark in marks]
+    return draw_marks(part, [mark for mark in moved if mark.rectangle[2] > 0 and mark.rectangle[0] < width])
 
 
 def _strip(panels: Sequence[Panel]) -> UInt8:
@@ -161,8 +236,3 @@ def _strip(panels: Sequence[Panel]) -> UInt8:
             strip, panel.caption, (left + 4, height + 22), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (20, 20, 20), 1, cv2.LINE_AA
         )
     return strip
-
-
-def _write(picture: UInt8, text: str, place: tuple[int, int], color: tuple[int, int, int]) -> None:
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6, (0, 0, 0), 4, cv2.LINE_AA)
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6, color, 1, cv2.LINE_AA)

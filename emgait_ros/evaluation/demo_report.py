@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from emgait_ros.samples import Status
@@ -116,17 +117,17 @@ def summary(
 
 def table(verdicts: Sequence[WalkVerdict], enrollments: Sequence[EnrollmentNote]) -> Table:
     """The table the demo ends with: who walked, what was decided, at what range, after how many seconds."""
-    out = Table(title="Who walked, and what the live nodes said", title_justify="left")
-    for heading in ("walked", "enrolled", "decided", "seen at", "named at", "after", "frames named"):
-        out.add_column(heading, justify="right" if heading in ("named at", "after", "frames named") else "left")
-    enrolled = {e.name: e for e in enrollments if e.success}
+    out = Table(title="Who walked, and what the live nodes said", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("walked", "enrolled at", "decided", "seen at", "named at", "after", "frames named"):
+        left = heading in ("walked", "decided")
+        out.add_column(heading, justify="left" if left else "right", no_wrap=True)
     for verdict in verdicts:
-        known = enrolled.get(verdict.expected)
+        known = [note for note in enrollments if note.success and note.name == verdict.expected]
         mark = "[green]✓[/]" if verdict.correct else "[red]✗[/]"
         wrong = f" (also: {', '.join(verdict.wrong_names)})" if verdict.wrong_names else ""
         out.add_row(
-            verdict.expected if known or verdict.expected != "unknown" else f"stranger {verdict.walker}",
-            f"{known.samples} samples at {known.range_m:.0f} m" if known else "-",
+            verdict.expected if known or verdict.expected != "unknown" else "a stranger",
+            f"{known[0].range_m:.0f} m" if known else "-",
             f"{mark} {verdict.decided}{wrong}",
             f"{verdict.ranges_m[0]:.0f}-{verdict.ranges_m[1]:.0f} m" if verdict.ranges_m else "never",
             f"{verdict.range_m:.0f} m" if verdict.range_m is not None else "-",

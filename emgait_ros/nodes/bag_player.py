@@ -7,8 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Any
 
 import rclpy
 from builtin_interfaces.msg import Time
@@ -19,7 +17,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 
-from emgait_ros.datasets.rosbag import BagMessage, Rosbag
+from emgait_ros.datasets.rosbag import CLOUD, BagMessage, Rosbag
+from emgait_ros.nodes.answers import Answers, message_class, stamp_of
 from emgait_ros.nodes.spinning import StopSignals
 
 CLOCK_PERIOD_S = 0.01
@@ -39,6 +38,8 @@ class PlayOptions:
         start_s: begin this far into the bag; latched topics (/tf_static) are sent all the same.
         wait_s: wait at most this long for subscribers before playing; 0: do not wait.
         wait_for: topics that must all have a subscriber; empty: any topic will do.
+        follow: topic of answers (such as /gait_recognizer/identities): a cloud is held back until the one before it is
+            answered, so that a machine slower than the recording loses nothing; empty: as recorded.
     """
 
     rate: float = 1.0
@@ -48,6 +49,7 @@ class PlayOptions:
     start_s: float = 0.0
     wait_s: float = 10.0
     wait_for: tuple[str, ...] = ()
+    follow: str = ""
 
     def __post_init__(self) -> None:
         if not 0 < self.rate <= 1000:
@@ -68,6 +70,8 @@ class PlayReport:
         latest_s: most that a message was sent after its time; large when the machine cannot keep the pace.
         stalled_s: time added to the recording's own by pauses of more than ``STALL_S``.
         waited: sentence about waiting for subscribers, empty when all were there.
+        held_s: time that clouds were held back for answers (``follow``).
+        unanswered: clouds that were never answered.
     """
 
     published: Counter[str] = field(default_factory=Counter)
@@ -77,6 +81,8 @@ class PlayReport:
     latest_s: float = 0.0
     stalled_s: float = 0.0
     waited: str = ""
+    held_s: float = 0.0
+    unanswered: int = 0
 
 
 class BagPlayer(Node):
@@ -88,7 +94,8 @@ class BagPlayer(Node):
         stop: when set, playing ends at once.
 
     Raises:
-        ValueError: a topic that was asked for is not in the bag, or nothing of it can be published.
+        ValueError: a topic that was asked for is not in the bag, nothing of it can be published, or (when playing)
+            nobody publishes the topic to follow.
     """
 
     def __init__(self, bag: Rosbag, options: PlayOptions, stop: threading.Event | None = None) -> None:
@@ -108,19 +115,21 @@ class BagPlayer(Node):
             raise ValueError(f"nothing of {bag.path} can be played: {reasons}")
         self._clock_publisher = self.create_publisher(Clock, "/clock", 10) if options.clock else None
         self._clock_due_s = 0.0
+        self._answers: Answers | None = None
+        self._last_cloud_ns: int | None = None
 
     def _advertise(self, name: str, type_name: str) -> None:
         try:
-            message_class = _message_class(type_name)
-        except (ImportError, AttributeError, ValueError):
-            self.report.skipped[name] = f"the message type {type_name} is not installed"
+            kind = message_class(type_name)
+        except ValueError as error:
+            self.report.skipped[name] = str(error)
             return
         latched = name in self._bag.latched_topics
         durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
         profile = QoSProfile(
             depth=100 if latched else 10, reliability=ReliabilityPolicy.RELIABLE, durability=durability
         )
-        self._senders[name] = self.create_publisher(message_class, name, profile)
+        self._senders[name] = self.create_publisher(kind, name, profile)
 
     def wait_for_subscribers(self) -> None:
         """Wait until the topics asked for (or any) have a subscriber and no more come."""
@@ -150,6 +159,8 @@ class BagPlayer(Node):
         """
         if self._options.wait_s > 0:
             self.wait_for_subscribers()
+        if self._options.follow:
+            self._answers = Answers(self, self._options.follow, self._options.wait_s, self._runs)
         began_s = time.monotonic()
         while self._runs():
             self._play_once(on_message)
@@ -169,6 +180,8 @@ class BagPlayer(Node):
         for message in self._bag.messages(list(self._senders), self._options.start_s):
             due_s = origin_s + (message.log_time_ns - origin_ns) * 1e-9 / self._options.rate
             self._sleep_until(due_s, message.log_time_ns)
+            held_s = self._hold(message)
+            origin_s, due_s = origin_s + held_s, due_s + held_s
             if not self._runs():
                 return
             late_s = time.monotonic() - due_s
@@ -180,6 +193,17 @@ class BagPlayer(Node):
             if on_message is not None:
                 on_message(message)
         self.report.rounds += 1
+
+    def _hold(self, message: BagMessage) -> float:
+        """Hold a cloud back until the one before it is answered; the seconds that took."""
+        if self._answers is None or message.type != CLOUD:
+            return 0.0
+        before_ns, self._last_cloud_ns = self._last_cloud_ns, stamp_of(message.raw)
+        if before_ns is None:
+            return 0.0
+        held_s = self._answers.wait_for(before_ns, lambda: self._tick(message.log_time_ns))
+        self.report.held_s, self.report.unanswered = self._answers.held_s, self._answers.unanswered
+        return held_s
 
     def _runs(self) -> bool:
         return not self._stop.is_set() and rclpy.ok()
@@ -239,9 +263,3 @@ def play_bag(
         return report
     finally:
         rclpy.try_shutdown()
-
-
-def _message_class(type_name: str) -> Any:
-    """The Python class of "package/msg/Name"."""
-    package, kind, name = type_name.split("/")
-    return getattr(import_module(f"{package}.{kind}"), name)

@@ -21,6 +21,7 @@ from emgait_ros.datasets.bag import GroundTruth
 from emgait_ros.evaluation.demo_report import EnrollmentNote, Sighting
 from emgait_ros.evaluation.enrolment_plan import EnrolmentPlan
 from emgait_ros.evaluation.truth import matched_walkers, places_of, truth_at
+from emgait_ros.samples import Status
 from emgait_ros.simulation.recording import RecordedWalk
 
 READY_S = 60.0
@@ -40,12 +41,19 @@ class DemoObserver(Node):
 
     Args:
         walks: of the scene; people are enrolled on the named walks that are no probes.
+        say: told in a sentence when somebody is enrolled or first recognised.
         recognizer: name of the recognizer node, whose services and topics are used.
     """
 
-    def __init__(self, walks: Sequence[RecordedWalk], recognizer: str = "/gait_recognizer") -> None:
+    def __init__(
+        self, walks: Sequence[RecordedWalk], say: Callable[[str], None], recognizer: str = "/gait_recognizer"
+    ) -> None:
         super().__init__("demo_observer")
         self.notes = DemoNotes()
+        self._say = say
+        self._probes = [walk for walk in walks if walk.is_probe]
+        self._begin_ns = min((walk.begin_ns for walk in walks), default=0)
+        self._named: set[tuple[int, str]] = set()
         self._plan = EnrolmentPlan(walks)
         self._truth: deque[GroundTruth] = deque(maxlen=KEPT_TRUTHS)
         reliable = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
@@ -66,6 +74,7 @@ class DemoObserver(Node):
         walkers, _ = matched_walkers(truth_at(self._truth, stamp_ns), places)
         for identity, walker in zip(message.identities, walkers, strict=True):
             self.notes.sightings.append(_sighting(stamp_ns, walker, identity))
+            self._tell(self.notes.sightings[-1])
             walk = self._plan.due(walker, stamp_ns, identity.samples, identity.samples_needed)
             if walk is not None:
                 request = EnrollIdentity.Request(name=walk.name, track_id=identity.track_id)
@@ -77,10 +86,23 @@ class DemoObserver(Node):
         topics = TrackerTopicsConfig().cloud, RecognizerTopicsConfig().pedestrians
         return self._client.service_is_ready() and all(self.count_subscribers(topic) for topic in topics)
 
+    def _tell(self, sighting: Sighting) -> None:
+        """Say who is recognised, once for each walk that is to be recognised."""
+        walk = next((w for w in self._probes if w.identity == sighting.walker and _during(w, sighting.stamp_ns)), None)
+        if walk is None or sighting.status != Status.KNOWN or (walk.identity, sighting.name) in self._named:
+            return
+        self._named.add((walk.identity, sighting.name))
+        really = "" if sighting.name == walk.name else f", but it is {walk.name or 'a stranger'}"
+        place = f"{self._seconds(sighting.stamp_ns)}  {sighting.range_m:3.0f} m"
+        self._say(f"{place}  recognised '{sighting.name}' from track {sighting.track_id}{really}")
+
+    def _seconds(self, stamp_ns: int) -> str:
+        return f"{(stamp_ns - self._begin_ns) * 1e-9:5.1f} s"
+
     def _noting(self, walk: RecordedWalk, stamp_ns: int, range_m: float) -> Callable[[Future], None]:
         def note(future: Future) -> None:
             answer = future.result()
-            self.get_logger().info(f"enroll '{walk.name}': {answer.message}")
+            self._say(f"{self._seconds(stamp_ns)}  {range_m:3.0f} m  {answer.message}")
             if answer.success:
                 self._plan.done(walk.identity)
             self.notes.enrollments.append(
@@ -93,7 +115,11 @@ class DemoObserver(Node):
 
 
 def observe(
-    walks: Sequence[RecordedWalk], on_ready: Callable[[], None], finished: Callable[[], bool], alive: Callable[[], bool]
+    walks: Sequence[RecordedWalk],
+    on_ready: Callable[[], None],
+    finished: Callable[[], bool],
+    alive: Callable[[], bool],
+    say: Callable[[str], None],
 ) -> DemoNotes:
     """Spin a :class:`DemoObserver` until ``finished()``; returns what it wrote down.
 
@@ -102,12 +128,13 @@ def observe(
         on_ready: called once when both nodes listen: start playing.
         finished: asked several times a second after that.
         alive: False when the nodes have ended by themselves.
+        say: told in a sentence when somebody is enrolled or recognised.
 
     Raises:
         ValueError: the nodes ended, or did not listen within 60 s.
     """
     rclpy.init()
-    node = DemoObserver(walks)
+    node = DemoObserver(walks, say)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
@@ -124,6 +151,10 @@ def observe(
         executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown()
+
+
+def _during(walk: RecordedWalk, stamp_ns: int) -> bool:
+    return walk.begin_ns <= stamp_ns <= walk.end_ns
 
 
 def _sighting(stamp_ns: int, walker: int | None, identity: Identity) -> Sighting:

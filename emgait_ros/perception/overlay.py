@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from emgait_ros.perception.camera import box_rectangles, project
+from emgait_ros.perception.labels import write_label
 from emgait_ros.samples import CameraModel, Float32, Pedestrian, UInt8
 
 MOVING, STANDING, COASTING = (40, 220, 60), (240, 200, 40), (160, 160, 160)  # RGB
@@ -41,7 +42,7 @@ def draw_overlay(
     for pedestrian in pedestrians:
         _draw_pedestrian(picture, camera, pedestrian, (names or {}).get(pedestrian.track_id, ""))
     text = f"{len(pedestrians)} pedestrians  |dt| {abs(image_dt_s) * 1e3:.0f} ms"
-    _write(picture, text, (8, 20), (255, 255, 255))
+    write_label(picture, text, (8, 20), (255, 255, 255))
     return picture
 
 
@@ -68,9 +69,4 @@ def _draw_pedestrian(picture: UInt8, camera: CameraModel, pedestrian: Pedestrian
         for u, v in pixel[valid].round().astype(int).tolist():
             cv2.circle(picture, (u, v), 1, color, -1)
     label = name or f"#{pedestrian.track_id}"
-    _write(picture, f"{label} {pedestrian.range_m:.0f} m", (left, max(top - 6, 14)), color)
-
-
-def _write(picture: UInt8, text: str, place: tuple[int, int], color: tuple[int, int, int]) -> None:
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 3, cv2.LINE_AA)
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, color, 1, cv2.LINE_AA)
+    write_label(picture, f"{label} {pedestrian.range_m:.0f} m", (left, max(top - 6, 14)), color)
