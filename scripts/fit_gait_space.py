@@ -17,40 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from emgait_ros.simulation.body import DATA, Body, BodyShape
-from emgait_ros.simulation.bvh import RetargetedWalk, load_bvh, retarget
+from emgait_ros.simulation.body import DATA, Body
+from emgait_ros.simulation.bvh import load_bvh, retarget
+from emgait_ros.simulation.real_walks import HARMONICS, MEAN_ADULT, MEAN_STATURE_M, fourier_series
 
-HARMONICS = 5
-MEAN_ADULT = BodyShape(gender=0.5, age=0.75, muscle=0.5, weight=0.5, height=0.5, proportions=0.5)
 KEPT_VARIANCE = 0.93
-
-
-def fourier_series(walk: RetargetedWalk, body: Body) -> tuple[np.ndarray, float]:
-    """(B, 3, HARMONICS + 1) complex coefficients over the cycle and the period, s."""
-    time = np.arange(len(walk.rotation_vectors)) / walk.rate_hz
-    left, right = (walk.rotation_vectors[:, body.bone[f"{side}UpLeg"], 1] for side in ("Left", "Right"))
-    apart = left - right
-    periods = np.arange(0.8, 1.7, 0.005)
-    errors = [
-        np.square(apart - _design(time, p, 3) @ np.linalg.lstsq(_design(time, p, 3), apart)[0]).sum() for p in periods
-    ]
-    period = float(periods[int(np.argmin(errors))])
-    design = _design(time, period, HARMONICS)
-    flat = walk.rotation_vectors.reshape(len(time), -1)
-    solution = np.linalg.lstsq(design, flat)[0]
-    coefficients = np.concatenate([solution[:1].astype(complex), solution[1::2] - 1j * solution[2::2]]).T
-    coefficients = coefficients.reshape(-1, 3, HARMONICS + 1)
-    first = coefficients[body.bone["LeftUpLeg"], 1, 1] - coefficients[body.bone["RightUpLeg"], 1, 1]
-    shift = np.pi - np.angle(first)  # left minus right becomes -cos(phase): the left thigh is forward at phase 0
-    return coefficients * np.exp(1j * np.arange(HARMONICS + 1) * shift), period
-
-
-def _design(time: np.ndarray, period: float, harmonics: int) -> np.ndarray:
-    columns = [np.ones_like(time)]
-    for h in range(1, harmonics + 1):
-        angle = 2 * np.pi * h * time / period
-        columns += [np.cos(angle), np.sin(angle)]
-    return np.stack(columns, axis=1)
 
 
 def mirrored(coefficients: np.ndarray, body: Body) -> np.ndarray:
@@ -72,7 +43,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=DATA / "gait_space.npz")
     args = parser.parse_args()
     body = Body.load()
-    person = body.personal(body.shape_of_stature(MEAN_ADULT, 1.70))
+    person = body.personal(body.shape_of_stature(MEAN_ADULT, MEAN_STATURE_M))
 
     subjects: list[str] = []
     series = []

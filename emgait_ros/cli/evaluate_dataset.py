@@ -8,6 +8,8 @@
 sim        100 simulated people never trained on, generated from their seed (2 GB, kept in ~/.cache/emgait_ros or --data).
            LRGait's layout: gallery one walk at 10 m, eight views; probes another walk in other clothes at 20 to 50 m by
            day (D-20 .. D-50) and 10 to 40 m at night (N-10 .. N-40), in a coat, with a bag, half hidden.
+           --real-walks DIR also verifies real walks: motion-capture takes SUBJECT_TAKE.bvh on simulated bodies, same
+           subject or another, against each other and against the simulated strangers.
 sustech1k  gallery 00-nm, probes by covariate, Rank-1 to 5. freegait: Rank-1, 5, 10, mAP, mINP.
 lrgait     gallery D-10, probes by distance, light and condition.
 
@@ -34,14 +36,15 @@ from rich.table import Table
 from emgait_ros.config import EngineConfig
 from emgait_ros.datasets.opening import RECORDED
 from emgait_ros.datasets.sequences import SequenceSource
-from emgait_ros.evaluation import simulated_test
+from emgait_ros.evaluation import real_walks, simulated_test
 from emgait_ros.evaluation.baselines import BASELINES
 from emgait_ros.evaluation.embedding import Embedded, embed_source
 from emgait_ros.evaluation.page import page
-from emgait_ros.evaluation.protocols import Figure
+from emgait_ros.evaluation.protocols import Figure, Labels
 from emgait_ros.evaluation.published import Partition, Scored, as_json, load_partition, protocol_of
 from emgait_ros.inference.bundle import Bundle, load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
+from emgait_ros.simulation.real_walks import Take, load_takes
 
 OURS = "EMGaitNet"
 
@@ -66,6 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="sim: test people; fewer for a quick look (default: the published %(default)s)",
     )
+    parser.add_argument("--real-walks", type=Path, metavar="DIR", help="sim: folder of motion-capture takes (BVH)")
     parser.add_argument(
         "--skip-damaged", action="store_true", help="leave out sequences that cannot be read, and say so"
     )
@@ -82,14 +86,12 @@ def run(args: argparse.Namespace) -> int:
     began = time.monotonic()
     bundle = load_bundle(args.bundle)
     partition = load_partition(args.partition) if args.partition else None
+    takes = load_takes(args.real_walks) if args.real_walks else []
     data = _open(args, bundle, partition)
     opened = time.monotonic()
     encoder = GaitEncoder(bundle, EngineConfig(backend=args.backend, threads=args.threads))
-    with _progress() as progress:
-        task = progress.add_task(f"encoding with {encoder.backend}", total=len(data))
-        embedded = embed_source(
-            encoder, data, BASELINES, args.skip_damaged, lambda done: progress.update(task, completed=done)
-        )
+    embedded = _embed(args, encoder, data)
+    real = _verify(encoder, takes, data, embedded, console) if takes else {}
     encoded = time.monotonic()
     protocol = protocol_of(args.set, set(partition.probes) if partition and partition.probes is not None else None)
     with console.status("comparing"):
@@ -102,21 +104,38 @@ def run(args: argparse.Namespace) -> int:
     seconds = {"data": opened - began, "encode": encoded - opened, "compare": time.monotonic() - encoded}
     facts = _facts(args, bundle, methods[OURS], embedded, encoder.description, seconds)
     _print(figures, console)
-    notes = _notes(args, protocol.description, facts, partition)
+    notes = [*_notes(args, protocol.description, facts, partition), *_real_notes(real, takes)]
     for note in notes:
         console.print(note, highlight=False)
     if args.json:
-        _write(
-            args.json, json.dumps({**as_json(figures[OURS]), **facts, **_nested(figures, by_group)}, indent=2) + "\n"
-        )
+        text = {**as_json(figures[OURS]), **facts, **_nested(figures, by_group), **_real_json(real, takes)}
+        _write(args.json, json.dumps(text, indent=2) + "\n")
     if args.html:
         _write(args.html, page(f"{bundle.name} on {protocol.name}", notes, methods, figures, by_group))
     return 0
 
 
+def _embed(args: argparse.Namespace, encoder: GaitEncoder, data: SequenceSource) -> Embedded:
+    with _progress() as progress:
+        task = progress.add_task(f"encoding with {encoder.backend}", total=len(data))
+        return embed_source(
+            encoder, data, BASELINES, args.skip_damaged, lambda done: progress.update(task, completed=done)
+        )
+
+
+def _verify(
+    encoder: GaitEncoder, takes: list[Take], data: SequenceSource, embedded: Embedded, console: Console
+) -> dict[str, dict[str, Figure]]:
+    strangers = real_walks.Strangers.of(Labels.of(data), data.walk, embedded.embedding)
+    with console.status("real walks"):
+        return real_walks.verify(encoder, takes, simulated_test.FRAMES, strangers)
+
+
 def _check(args: argparse.Namespace) -> None:
     if args.set == "sim" and args.folder is not None:
         raise ValueError("sim takes no folder: --data FOLDER says where the generated set is kept")
+    if args.set != "sim" and args.real_walks:
+        raise ValueError("--real-walks goes with sim: the takes are seen by the simulated sensors")
     if args.set != "sim" and args.folder is None:
         raise ValueError(f"the folder of the data set is missing: emgait evaluate dataset {args.set} FOLDER")
     if args.identities < 4:
@@ -186,6 +205,23 @@ def _notes(args: argparse.Namespace, description: str, facts: dict[str, Any], pa
             f"{len(facts['left_out'])} sequences could not be read and were left out; the first: {facts['left_out'][0]}"
         )
     return notes
+
+
+def _real_json(real: dict[str, dict[str, Figure]], takes: list[Take]) -> dict[str, Any]:
+    if not real:
+        return {}
+    found = {name.replace(" ", "_"): as_json(row, counts=True) for name, row in real.items()}
+    return {"real_walks": {**found, "takes": [take.name for take in takes]}}
+
+
+def _real_notes(real: dict[str, dict[str, Figure]], takes: list[Take]) -> list[str]:
+    """EER of real walks in words."""
+    subjects = len({take.subject for take in takes})
+    return [
+        f"Real walks ({len(takes)} takes of {subjects} subjects, {name}, simulated sensors): "
+        + ", ".join(f"{key} {figure}" for key, figure in row.items())
+        for name, row in real.items()
+    ]
 
 
 def _write(path: Path, text: str) -> None:

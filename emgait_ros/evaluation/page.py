@@ -71,12 +71,12 @@ def _kinds(groups: list[str]) -> dict[str, list[str]]:
 
 
 def _plot(title: str, x: str, y: str, draw: Callable[[Axes], None]) -> str:
-    canvas = Canvas(figsize=(6.4, 4.2), layout="constrained")
+    canvas = Canvas(figsize=(6.4, 4.6), layout="constrained")
     axes = canvas.add_subplot()
     draw(axes)
     axes.set(title=title, xlabel=x, ylabel=y)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    canvas.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     text = io.StringIO()
     canvas.savefig(text, format="svg", metadata={"Date": None})
     svg = text.getvalue()

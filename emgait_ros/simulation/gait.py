@@ -154,6 +154,13 @@ class GaitSpace:
         self._clear_swing(dynamics)
         return GaitParameters(period_s=120.0 / float(np.clip(steps, 75, 140)), coefficients=dynamics)
 
+    def mean_posture(self, dynamics: np.ndarray) -> Float64:
+        """(B, 3) mean joint rotations of the average person who moves by ``dynamics`` (B, 3, H + 1), rad: knees as straight
+        and feet as flat in mid-stance as usual."""
+        posed = dynamics.copy()
+        self._set_posture(posed, np.zeros(len(POSTURE)), np.zeros(len(SIDE_DIFFERENCE)), 0.0)
+        return np.asarray(posed[..., 0].real)
+
     def _splits(self) -> list[int]:
         sizes = [1, len(self._components), 4 * len(SPREAD), len(POSTURE), len(SIDE_DIFFERENCE)]
         return np.cumsum(sizes).tolist()

@@ -7,9 +7,9 @@ can be told apart. World: z up, ground at z = 0, metres, seconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numba import njit
@@ -18,7 +18,8 @@ from scipy.ndimage import gaussian_filter1d
 from emgait_ros.samples import Float32, Float64
 from emgait_ros.simulation.appearance import BAGS, OUTFITS, bag_mesh, carrying, draw_appearance, dressed, paint
 from emgait_ros.simulation.body import Body, forward_kinematics, skin
-from emgait_ros.simulation.gait import GaitSpace, StepVariation
+from emgait_ros.simulation.gait import GaitParameters, GaitSpace, StepVariation
+from emgait_ros.simulation.real_walks import RecordedSteps
 
 TRACE_RATE_HZ = 60.0
 MAX_CYCLES = 512
@@ -77,6 +78,13 @@ class Path:
         return np.asarray(self.points[piece] + directions[piece] * (distance_m - starts[piece]))
 
 
+class Steps(Protocol):
+    """Joint rotations over time; ``gait.StepVariation`` and ``real_walks.RecordedSteps`` are some."""
+
+    def rotation_vectors(self, gait: GaitParameters, time_s: Float64) -> Float64:
+        """(T, B, 3) at times (T,), rad."""
+
+
 class Walker:
     """A walking person.
 
@@ -89,6 +97,7 @@ class Walker:
         outfit: "light" (1 to 2.2 cm over the skin), "coat" (3 to 4.5 cm, covers the thighs) or "random" (1 to 4 cm).
         clothes: number that fixes colours and cut of the clothes; default: drawn per walk.
         start_s: time at which the walker is at the start of the path; they walk at any other time, too.
+        steps: a recorded movement to walk by; default: drawn for identity and walk.
 
     Attributes:
         faces: (F, 3) int32 triangles; face_colors: (F, 3) uint8 RGB; face_reflectivity: (F,) float32 0..1.
@@ -109,6 +118,7 @@ class Walker:
         clothes: int | None = None,
         outfit: str = "random",
         start_s: float = 0.0,
+        steps: RecordedSteps | None = None,
     ) -> None:
         if identity < 0 or walk < 0 or seed < 0:
             raise ValueError(f"identity {identity}, walk {walk}, seed {seed}: expected numbers of 0 or more")
@@ -131,7 +141,9 @@ class Walker:
         self.appearance = draw_appearance(person, wardrobe, bag, outfit, body.region_names)
         self._bag_side = "Left" if today.random() < 0.5 else "Right"
         self.gait = carrying(self.gait, bag, self._bag_side, body)
-        self._steps = StepVariation.draw(self.gait, MAX_CYCLES, today)
+        self._steps: Steps = StepVariation.draw(self.gait, MAX_CYCLES, today)
+        if steps is not None:
+            self._steps, self.gait = steps, replace(self.gait, period_s=steps.period_s)
         self._rest = dressed(body, self.body.vertices, self.appearance)
         self._bag_vertices, bag_faces = bag_mesh(bag, self._bag_side, body, self.body, today)
         self.faces = np.concatenate([body.faces, bag_faces + body.vertex_count]).astype(np.int32)

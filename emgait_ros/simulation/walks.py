@@ -42,6 +42,7 @@ def generate_walk(
     condition: str = "normal",
     seed: int = 0,
     sample: SampleConfig | None = None,
+    walker: Walker | None = None,
 ) -> list[Pedestrian]:
     """One walk of one person, sampled at the LiDAR's rate.
 
@@ -54,6 +55,7 @@ def generate_walk(
         lidar, camera: fixed sensors; default: drawn per walk among usual ones.
         condition: one of ``CONDITIONS``.
         sample: size of crop and number of points, as the live system's.
+        walker: somebody who walks instead of the one drawn for ``identity`` and ``walk``, in clothes of his own.
 
     Returns:
         ``frames`` samples in the LiDAR frame; one without returns has ``points`` None and ``point_count`` 0.
@@ -73,29 +75,28 @@ def generate_walk(
     rng = np.random.default_rng(key)
     sample = sample or SampleConfig()
     station = draw_station(rng, lidar, camera, condition == "night")
-    walker = _place(identity, walk, range_m, view_deg, frames / rate_hz, condition, seed, station, rng)
+    if walker is None:
+        walker = _todays(identity, walk, condition, seed, rng)
+    walker = _placed(walker, range_m, view_deg, frames / rate_hz, station, rng)
     occluder = draw_occluder(station, range_m, rng) if condition == "occlusion" else None
     return _record(walker, station, occluder, frames, rate_hz, sample, rng)
 
 
-def _place(
-    identity: int,
-    walk: int,
-    range_m: float,
-    view_deg: float,
-    duration_s: float,
-    condition: str,
-    seed: int,
-    station: Station,
-    rng: np.random.Generator,
-) -> Walker:
-    """The walker, at the wanted range half-way through, with the wanted view; frame of the world: under the LiDAR."""
+def _todays(identity: int, walk: int, condition: str, seed: int, rng: np.random.Generator) -> Walker:
+    """The person as the condition wants them dressed."""
     outfit = {"clothing": "coat", "bag": "random"}.get(condition, "light")
     bag = str(rng.choice(("backpack", "shoulder", "hand"))) if condition == "bag" else "none"
     clothes = 100_000 + walk if condition in ("clothing", "bag") else walk
+    return _walker(identity, walk, seed, bag, clothes, outfit)
+
+
+def _placed(
+    person: Walker, range_m: float, view_deg: float, duration_s: float, station: Station, rng: np.random.Generator
+) -> Walker:
+    """A copy at the wanted range half-way through, with the wanted view; frame of the world: under the LiDAR."""
     heading = station.bearing_rad + np.pi + np.radians(view_deg + rng.uniform(-6, 6))
     middle = range_m * np.array([np.cos(station.bearing_rad), np.sin(station.bearing_rad)])
-    walker = copy.copy(_walker(identity, walk, seed, bag, clothes, outfit))
+    walker = copy.copy(person)
     # Another stretch of the same day's walk each time: no two samples of a walk number share their steps.
     walker.start_s = -float(rng.uniform(0, WALK_S - duration_s - 2)) if duration_s < WALK_S - 2 else 0.0
     walker.path = Path.straight((0.0, 0.0), heading)

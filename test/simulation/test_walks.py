@@ -10,7 +10,7 @@ from emgait_ros.simulation.lidar import LidarModel
 from emgait_ros.simulation.stations import draw_station
 from emgait_ros.simulation.walker import Path as Walk
 from emgait_ros.simulation.walker import Walker
-from emgait_ros.simulation.walks import CONDITIONS, _crop, _place, generate_walk
+from emgait_ros.simulation.walks import CONDITIONS, _crop, _placed, _todays, generate_walk
 
 
 def ray_angle_deg(sample: object) -> float:
@@ -71,7 +71,7 @@ def test_the_crop_shows_the_whole_person(view: float) -> None:
     """The silhouette is what changes when the person is taken away."""
     rng = np.random.default_rng(0)
     station = draw_station(rng, None, None, night=False)
-    walker = _place(2, 0, 8.0, view, 2.0, "normal", 3, station, rng)
+    walker = _placed(_todays(2, 0, "normal", 3, rng), 8.0, view, 2.0, station, rng)
     place = walker.position(1.0) + np.array([0.0, 0.0, walker.stature_m / 2 - station.height_m])
     size = np.array([0.7, 0.7, walker.stature_m])
     with_person, native = _crop(walker, station, None, 1.0, place, size, SampleConfig(), np.random.default_rng(1))
@@ -113,7 +113,8 @@ def test_night_is_dark_and_clothes_change() -> None:
 
 def _walker_of(condition: str) -> Walker:
     rng = np.random.default_rng(0)
-    return _place(6, 0, 12.0, 90.0, 1.0, condition, 0, draw_station(rng, None, None, night=False), rng)
+    station = draw_station(rng, None, None, night=False)
+    return _placed(_todays(6, 0, condition, 0, rng), 12.0, 90.0, 1.0, station, rng)
 
 
 def test_occlusion_hides_returns() -> None:
