@@ -186,6 +186,7 @@ def test_disable_and_undo(recognizer):
     assert not disabled()["Emil"]
     assert undo().success
     assert "Emil" not in disabled()
+    recognizer.walk(track_id=7, frames=1)  # the change is seen at the next frame
 
 
 @pytest.mark.parametrize(
