@@ -159,6 +159,7 @@ def test_enrolling_over_the_next_seconds_is_told_on_a_topic(recognizer):
     assert recognizer.graph.wait(lambda: list(recognizer.enroll("Dora", -1).tracks_in_view) == [5, 6]), (
         "an ambiguous choice comes with a list"
     )
+    assert recognizer.graph.call(RemoveIdentity, f"{NODE}/remove", RemoveIdentity.Request(name="Dora")).success
 
 
 def test_disable_and_undo(recognizer):
