@@ -121,7 +121,13 @@ _THIRD = (
     "CREATE INDEX templates_by_time ON templates (created_ns)",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
+# Changes that were one, as an import is, are taken back together: ``started`` is the first one's number.
+_FOURTH = (
+    "ALTER TABLE undo ADD COLUMN started INTEGER NOT NULL DEFAULT 0",
+    "UPDATE undo SET started = change",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 
 TABLES = {
     "identities": "id, name, enrolled_ns, disabled",
@@ -130,7 +136,7 @@ TABLES = {
     "audit": "id, at_ns, action, identity_id, other_identity_id, name, detail",
     "properties": "name, value",
     "calibrations": "id, fingerprint, created_ns, content",
-    "undo": "change, content",
+    "undo": "change, content, started",
     "saved_walks": "created_ns, content",
 }
 """All tables of the newest layout with their columns, in an order in which they can be filled."""

@@ -1,4 +1,4 @@
-"""Changes in the life of an identity beyond enrolling: split off, disable, expire, undo; and another key for the file."""
+"""Changes in the life of an identity beyond enrolling: split off, disable, expire; another key for the gallery, and its backup."""
 
 from __future__ import annotations
 
@@ -92,33 +92,6 @@ class GalleryLife(GalleryReading):
         if names:
             self._forget_bytes()
         return sorted(names)
-
-    def undo(self) -> str:
-        """Take back the newest change that can be (enrol, rename, merge, split, disable); removals are final.
-
-        Returns:
-            What was done, as a sentence.
-
-        Raises:
-            ValueError: there is nothing to take back, or somebody else has the old name by now.
-        """
-        with self._change() as connection:
-            row = connection.execute(
-                "SELECT u.change, u.content, a.name, a.detail FROM undo u JOIN audit a ON a.id = u.change"
-                " ORDER BY u.change DESC LIMIT 1"
-            ).fetchone()
-            if row is None:
-                raise ValueError("there is no change to undo: a removal is final, and what was before it is forgotten")
-            change, content, name, detail = row[0], json.loads(self._codec.read_text(row[1])), row[2], row[3]
-            name, detail = self._codec.read_text(name), self._codec.read_text(detail)
-            self._take_back(content)
-            connection.execute("DELETE FROM undo WHERE change = ?", (change,))
-            said = f"{content['action']} of '{name}' {detail}".strip()
-            self._log(
-                "undo", content["identity"], name, said, time.time_ns(), content.get("made", content.get("target"))
-            )
-        self._forget_bytes()
-        return f"undone: {said}"
 
     def change_key(self, key: bytes | None) -> int:
         """Encrypt everything with another key, or store it plainly (None); returns the number of templates rewritten.
@@ -241,13 +214,15 @@ class GalleryLife(GalleryReading):
         ).fetchone()
         return int(row[0])
 
-    def _remember(self, change: int, **content: Any) -> None:
-        """Note how a change can be taken back."""
+    def _remember(self, change: int, started: int = 0, **content: Any) -> None:
+        """Note how a change can be taken back; ``started``: number of the first change of which this is a part."""
         self._connection.execute(
-            "INSERT INTO undo (change, content) VALUES (?, ?)", (change, self._codec.text(json.dumps(content)))
+            "INSERT INTO undo (change, content, started) VALUES (?, ?, ?)",
+            (change, self._codec.text(json.dumps(content)), started or change),
         )
         self._connection.execute(
-            "DELETE FROM undo WHERE change <= (SELECT change FROM undo ORDER BY change DESC LIMIT 1 OFFSET ?)",
+            "DELETE FROM undo WHERE started <="
+            " (SELECT started FROM undo GROUP BY started ORDER BY started DESC LIMIT 1 OFFSET ?)",
             (UNDO_KEPT,),
         )
 
@@ -271,35 +246,3 @@ class GalleryLife(GalleryReading):
             target_enrolled_ns=before[target][0],
             templates=moved,
         )
-
-    def _take_back(self, content: dict[str, Any]) -> None:
-        connection, identity = self._connection, content["identity"]
-        if content["action"] in ("rename", "merge"):
-            holder = self._identity_id(content["name"])
-            if holder is not None and holder != identity:
-                raise ValueError(f"somebody else is called '{content['name']}' by now: rename them first")
-        if content["action"] == "enroll":
-            connection.executemany("DELETE FROM templates WHERE id = ?", [(n,) for n in content["templates"]])
-            if content["created"] and not self._template_count(identity):
-                connection.execute("DELETE FROM identities WHERE id = ?", (identity,))
-            self._forget_walks()
-        elif content["action"] == "rename":
-            values = (self._codec.text(content["name"]), identity)
-            connection.execute("UPDATE identities SET name = ? WHERE id = ?", values)
-        elif content["action"] == "merge":
-            connection.execute(
-                "INSERT INTO identities (id, name, enrolled_ns, disabled) VALUES (?, ?, ?, ?)",
-                (identity, self._codec.text(content["name"]), content["enrolled_ns"], content["disabled"]),
-            )
-            connection.execute(
-                "UPDATE identities SET enrolled_ns = ? WHERE id = ?", (content["target_enrolled_ns"], content["target"])
-            )
-            moved = [(identity, number) for number in content["templates"]]
-            connection.executemany("UPDATE templates SET identity_id = ? WHERE id = ?", moved)
-        elif content["action"] == "split":
-            connection.execute(
-                "UPDATE templates SET identity_id = ? WHERE identity_id = ?", (identity, content["made"])
-            )
-            connection.execute("DELETE FROM identities WHERE id = ?", (content["made"],))
-        elif content["action"] == "disabled":
-            connection.execute("UPDATE identities SET disabled = ? WHERE id = ?", (int(content["disabled"]), identity))

@@ -65,4 +65,9 @@ _FIRST = (
     f"CREATE TABLE {SCHEMA}.saved_walks (created_ns BIGINT PRIMARY KEY, content BYTEA NOT NULL)",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_SECOND = (
+    f"ALTER TABLE {SCHEMA}.undo ADD COLUMN started BIGINT NOT NULL DEFAULT 0",
+    f"UPDATE {SCHEMA}.undo SET started = change",  # noqa: S608
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)

@@ -9,6 +9,8 @@ import numpy as np
 
 from emgait_ros.samples import Float32, Int64
 
+COLUMNS_OF_A_TEMPLATE = "identity_id, fingerprint, parts, dimensions, embedding, checksum, samples, modalities, median_range_m, created_ns, quality"
+"""Columns of the table of templates that are given when one is added."""
 WALK_CONTEXT = "saved walk"
 """What an encrypted saved walk is bound to."""
 

@@ -9,13 +9,12 @@ and processes learn of it.
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Sequence
 
 from emgait_ros.config import GalleryConfig
 from emgait_ros.gallery.calibration import Calibration
 from emgait_ros.gallery.encryption import find_key
-from emgait_ros.gallery.life import GalleryLife
+from emgait_ros.gallery.export_file import ExportedTemplate
 from emgait_ros.gallery.names import normalised_name
 from emgait_ros.gallery.records import (
     WALK_CONTEXT,
@@ -26,12 +25,13 @@ from emgait_ros.gallery.records import (
     checked_embeddings,
 )
 from emgait_ros.gallery.schema import GalleryError
+from emgait_ros.gallery.undo import GalleryUndo
 from emgait_ros.samples import Float32, Modality
 
 __all__ = ["AuditEntry", "EnrolledIdentity", "Gallery", "GalleryError", "RenameOutcome", "TemplateSet", "open_gallery"]
 
 
-class Gallery(GalleryLife):
+class Gallery(GalleryUndo):
     """Identities and templates. All methods may be called from any thread; several processes may share a gallery.
 
     Arguments and errors are those of :class:`emgait_ros.gallery.file.GalleryFile`.
@@ -79,7 +79,6 @@ class Gallery(GalleryLife):
         rows = checked_embeddings(embeddings, fingerprint, samples)
         now = time.time_ns()
         with self._change() as connection:
-            self._check_shape(rows, fingerprint)
             identity = self._identity_id(clean)
             created = identity is None
             if identity is None:
@@ -88,16 +87,11 @@ class Gallery(GalleryLife):
             if walk is not None:
                 values = (created_ns, self._codec.data(walk, WALK_CONTEXT))
                 connection.execute("INSERT INTO saved_walks (created_ns, content) VALUES (?, ?)", values)
-            added = []
-            for row, count in zip(rows, samples, strict=True):
-                blob = self._codec.data(row.tobytes(), fingerprint)
-                checksum, seen = zlib.crc32(blob), (int(count), int(modalities), float(median_range_m))
-                made = connection.execute(
-                    "INSERT INTO templates (identity_id, fingerprint, parts, dimensions, embedding, checksum, samples, modalities,"
-                    " median_range_m, created_ns, quality) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-                    (identity, fingerprint, *row.shape, blob, checksum, *seen, created_ns, quality),
-                ).fetchone()
-                added.append(int(made[0]))
+            facts = int(modalities), float(median_range_m), created_ns, quality
+            added = [
+                self._add_template(identity, ExportedTemplate(fingerprint, row, int(count), *facts))
+                for row, count in zip(rows, samples, strict=True)
+            ]
             change = self._log("enroll", identity, clean, f"{len(rows)} templates of model {fingerprint[:12]}", now)
             self._remember(change, action="enroll", identity=identity, created=created, templates=added)
             return self._template_count(identity)
@@ -152,15 +146,6 @@ class Gallery(GalleryLife):
             )
             said = f"threshold {calibration.threshold:.4f} for model {fingerprint[:12]}, {calibration.impostor_tracks} impostor tracks"
             self._log("calibrate", 0, "", said, now)
-
-    def _check_shape(self, rows: Float32, fingerprint: str) -> None:
-        stored = self._connection.execute(
-            "SELECT parts, dimensions FROM templates WHERE fingerprint = ? LIMIT 1", (fingerprint,)
-        ).fetchone()
-        if stored is not None and tuple(stored) != rows.shape[1:]:
-            raise ValueError(
-                f"embeddings are {rows.shape[1]}x{rows.shape[2]}, but templates of this model in {self.place} are {stored[0]}x{stored[1]}"
-            )
 
 
 def open_gallery(config: GalleryConfig, *, create: bool = True) -> Gallery:

@@ -61,7 +61,7 @@ def newer(file):
         (cut, "is damaged .*: it was left as it is; move it away or put a backup in its place"),
         (overwrite_page, "is damaged"),
         (foreign_sqlite, "is an SQLite file of another program"),
-        (newer, "has layout 99, this version knows up to 3: update emgait_ros"),
+        (newer, "has layout 99, this version knows up to 4: update emgait_ros"),
     ],
 )
 def test_refused_and_left_as_it_is(path, harm, said):

@@ -1,0 +1,270 @@
+"""Taking people out of a gallery into a signed file, and from such a file into a gallery: looked at first, with rules for conflicts."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import time
+import zlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emgait_ros.gallery.encryption import codec_for
+from emgait_ros.gallery.export_file import (
+    SIGNING_KEY,
+    ExportedPerson,
+    ExportedTemplate,
+    read_export,
+    signer_of,
+    signing_key,
+    write_export,
+)
+from emgait_ros.gallery.life import GalleryLife
+from emgait_ros.gallery.names import MAX_CHARACTERS, normalised_name
+from emgait_ros.gallery.records import COLUMNS_OF_A_TEMPLATE
+from emgait_ros.samples import Float32
+
+RULES = {
+    "refuse": "import nobody when there is a conflict",
+    "skip": "leave out people with a conflict",
+    "add": "they are the same person: add the templates",
+    "replace": "the imported templates take the place of those that are here",
+    "rename": "they are somebody else: import them under another name",
+}
+"""What can be done with a person whose name is taken by somebody with other templates."""
+_TRUSTED = "trusted signer "
+
+
+@dataclass(frozen=True)
+class ImportLine:
+    """What an import would do, or did, with one person.
+
+    Attributes:
+        name: in the file. target: in the gallery.
+        action: "new", "same" (all of it is here already), "add", "replace", "rename", "skip" or "refuse".
+        templates: that come. here: that the person has here already.
+        conflict: the name is taken by somebody with other templates.
+    """
+
+    name: str
+    target: str
+    action: str
+    templates: int
+    here: int
+    conflict: bool
+
+
+class GalleryTransfer(GalleryLife):
+    """Adds export and import to changes."""
+
+    def export(
+        self, path: Path, names: Collection[str] = (), signing: str | Path = SIGNING_KEY, plain: bool = False
+    ) -> list[str]:
+        """Write people with all their templates to a signed file; encrypted with the gallery's key when it has one.
+
+        Args:
+            path: the file (mode 0600); one that is there is replaced.
+            names: whom; none: everybody.
+            signing: file of the signing key, made when missing.
+            plain: do not encrypt.
+
+        Returns:
+            The names.
+
+        Raises:
+            ValueError: nobody has such a name. GalleryError, OSError: as the class says; no file is left then.
+        """
+        wanted = {normalised_name(name) for name in names}
+        with self._change():  # nobody changes while it is read, and what leaves is in the audit log
+            ids = {name: self._known_identity(name) for name in wanted}
+            people = self._exported(set(ids.values()) if names else None)
+            codec = codec_for(None) if plain else self._codec
+            now = time.time_ns()
+            for person in people:
+                identity = self._known_identity(person.name)
+                self._log("export", identity, person.name, f"{len(person.templates)} templates to {path.name}", now)
+            write_export(path.expanduser(), people, signing_key(signing), codec)
+        return [person.name for person in people]
+
+    def _exported(self, wanted: set[int] | None) -> list[ExportedPerson]:
+        rows = self._connection.execute("SELECT id, name, enrolled_ns, disabled FROM identities ORDER BY id").fetchall()
+        found = []
+        for identity, name, enrolled, disabled in rows:
+            if wanted is None or identity in wanted:
+                templates = tuple(self._exported_templates(identity))
+                found.append(ExportedPerson(self._codec.read_text(name), enrolled, bool(disabled), templates))
+        return found
+
+    def _exported_templates(self, identity: int) -> list[ExportedTemplate]:
+        rows = self._connection.execute(
+            "SELECT embedding, parts, dimensions, fingerprint, samples, modalities, median_range_m, created_ns, quality"
+            " FROM templates WHERE identity_id = ? ORDER BY id",
+            (identity,),
+        ).fetchall()
+        found = []
+        for blob, parts, dimensions, fingerprint, *facts in rows:
+            plain = self._codec.read_data(blob, fingerprint)
+            embedding = np.frombuffer(plain, "<f4").reshape(parts, dimensions)
+            found.append(ExportedTemplate(fingerprint, embedding, *facts))
+        return found
+
+    def trusted_signers(self, signing: str | Path = SIGNING_KEY) -> set[str]:
+        """Whose exports are taken: one's own, and those trusted before."""
+        with self._reading() as connection:
+            rows = connection.execute("SELECT name FROM properties").fetchall()
+        return {signer_of(signing_key(signing))} | {
+            row[0].removeprefix(_TRUSTED) for row in rows if row[0].startswith(_TRUSTED)
+        }
+
+    def trust(self, signer: str) -> None:
+        """Take exports of a signer (64 hexadecimal digits) from now on.
+
+        Raises:
+            ValueError: no such number.
+        """
+        if len(signer) != 64 or set(signer) - set("0123456789abcdef"):
+            raise ValueError(
+                f"'{signer}' is no signer: expected the 64 digits that `emgait gallery signer` shows there"
+            )
+        with self._change() as connection:
+            connection.execute("DELETE FROM properties WHERE name = ?", (_TRUSTED + signer,))
+            connection.execute("INSERT INTO properties (name, value) VALUES (?, '')", (_TRUSTED + signer,))
+            self._log("trust", 0, "", f"exports signed by {signer}", time.time_ns())
+
+    def read_export(
+        self, path: Path, signing: str | Path = SIGNING_KEY, key: bytes | None = None
+    ) -> list[ExportedPerson]:
+        """The people of an export, checked; ``key`` it was encrypted with, None: this gallery's.
+
+        Raises:
+            ExportError, OSError: as :func:`emgait_ros.gallery.export_file.read_export` says.
+        """
+        codec = self._codec if key is None else codec_for(key)
+        return read_export(path.expanduser(), self.trusted_signers(signing), codec)
+
+    def preview(self, people: list[ExportedPerson], rule: str = "refuse") -> list[ImportLine]:
+        """What importing these people would do, without doing it.
+
+        Raises:
+            ValueError: an unknown rule.
+        """
+        if rule not in RULES:
+            raise ValueError(f"unknown rule '{rule}' for conflicts: known are {', '.join(RULES)}")
+        taken = {person.name for person in people}
+        with self._reading():
+            return [self._line(person, rule, taken) for person in people]
+
+    def _line(self, person: ExportedPerson, rule: str, taken: set[str]) -> ImportLine:
+        identity = self._identity_id(person.name)
+        if identity is None:
+            return ImportLine(person.name, person.name, "new", len(person.templates), 0, False)
+        here = {template.embedding.tobytes() for template in self._exported_templates(identity)}
+        coming = [template for template in person.templates if template.embedding.tobytes() not in here]
+        if not coming:
+            return ImportLine(person.name, person.name, "same", 0, len(here), False)
+        if here <= {
+            template.embedding.tobytes() for template in person.templates
+        }:  # the file knows all of them, and more
+            return ImportLine(person.name, person.name, "add", len(coming), len(here), False)
+        if rule == "rename":
+            target = self._free_name(person.name, taken)
+            taken.add(target)
+            return ImportLine(person.name, target, rule, len(person.templates), 0, True)
+        count = {"add": len(coming), "replace": len(person.templates)}.get(rule, 0)
+        return ImportLine(person.name, person.name, rule, count, len(here), True)
+
+    def _free_name(self, name: str, taken: set[str]) -> str:
+        for number in range(2, 10_000):
+            ending = f" ({number})"
+            candidate = normalised_name(name[: MAX_CHARACTERS - len(ending)] + ending)
+            if candidate not in taken and self._identity_id(candidate) is None:
+                return candidate
+        raise ValueError(f"there are thousands called '{name}': rename them first")
+
+    def import_people(self, people: list[ExportedPerson], rule: str = "refuse") -> list[ImportLine]:
+        """Take people over, all in one transaction that one undoing takes back.
+
+        Args:
+            people: of :meth:`read_export`.
+            rule: of ``RULES``, for people whose name is taken by somebody with other templates.
+
+        Returns:
+            What was done with each.
+
+        Raises:
+            ValueError: conflicts, with the rule "refuse"; templates that do not fit those of their model here. Nothing is
+            changed then.
+        """
+        with self._change():
+            lines = self.preview(people, rule)
+            conflicts = [line.name for line in lines if line.action == "refuse"]
+            if conflicts:
+                named = ", ".join(f"'{name}'" for name in conflicts[:10]) + (", ..." if len(conflicts) > 10 else "")
+                raise ValueError(
+                    f"{len(conflicts)} of {len(people)} people have other templates here under the same name: {named}; nobody "
+                    f"was imported. Say what to do with them: --conflict {', '.join(list(RULES)[1:])}"
+                )
+            group = 0
+            for person, line in zip(people, lines, strict=True):
+                if line.action in ("new", "add", "replace", "rename"):
+                    group = self._take_in(person, line, group)
+        return lines
+
+    def _take_in(self, person: ExportedPerson, line: ImportLine, group: int) -> int:
+        """Returns the number that all undo entries of one import share."""
+        now = time.time_ns()
+        identity = self._identity_id(line.target)
+        created = identity is None
+        if identity is None:
+            identity = self._new_identity(line.target, person.enrolled_ns)
+            if person.disabled:
+                self._connection.execute("UPDATE identities SET disabled = 1 WHERE id = ?", (identity,))
+        here = self._exported_templates(identity)
+        replaced = here if line.action == "replace" else []
+        known = set() if replaced else {template.embedding.tobytes() for template in here}
+        if replaced:
+            self._connection.execute("DELETE FROM templates WHERE identity_id = ?", (identity,))
+        added = [
+            self._add_template(identity, template)
+            for template in person.templates
+            if template.embedding.tobytes() not in known
+        ]
+        detail = f"{line.action}: {len(added)} templates" + (
+            f" of '{person.name}'" if person.name != line.target else ""
+        )
+        change = self._log("import", identity, line.target, detail, now)
+        group = group or change
+        kept = [self._as_text(template) for template in replaced]
+        self._remember(
+            change, group, action="import", identity=identity, created=created, templates=added, replaced=kept
+        )
+        return group
+
+    def _add_template(self, identity: int, template: ExportedTemplate) -> int:
+        self._check_shape(template.embedding[None], template.fingerprint)
+        blob = self._codec.data(np.ascontiguousarray(template.embedding, "<f4").tobytes(), template.fingerprint)
+        facts = (template.samples, template.modalities, template.median_range_m, template.created_ns, template.quality)
+        row = self._connection.execute(
+            f"INSERT INTO templates ({COLUMNS_OF_A_TEMPLATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",  # noqa: S608
+            (identity, template.fingerprint, *template.embedding.shape, blob, zlib.crc32(blob), *facts),
+        ).fetchone()
+        return int(row[0])
+
+    def _check_shape(self, rows: Float32, fingerprint: str) -> None:
+        stored = self._connection.execute(
+            "SELECT parts, dimensions FROM templates WHERE fingerprint = ? LIMIT 1", (fingerprint,)
+        ).fetchone()
+        if stored is not None and tuple(stored) != rows.shape[1:]:
+            raise ValueError(
+                f"embeddings are {rows.shape[1]}x{rows.shape[2]}, but templates of this model in {self.place} are {stored[0]}x{stored[1]}"
+            )
+
+    def _as_text(self, template: ExportedTemplate) -> dict[str, Any]:
+        """For the undo log, which is encrypted as a whole."""
+        facts = dataclasses.asdict(template)
+        facts["embedding"] = base64.b64encode(template.embedding.tobytes()).decode()
+        return {**facts, "shape": list(template.embedding.shape)}
