@@ -30,6 +30,7 @@ CORE = {  # folder or module -> what of this package it may import beside itself
     "sensing": {"config", "samples", "perception", "tracking"},
     "enrollment": {"config", "samples", "windows", "inference", "gallery"},
     "recognition": {"config", "samples", "windows", "inference", "gallery", "enrollment"},
+    "reembedding": {"config", "samples", "inference", "gallery", "enrollment"},
     "pipeline": {"config", "samples", "sensing", "recognition", "inference", "gallery"},
 }
 

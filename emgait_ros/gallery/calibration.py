@@ -44,6 +44,7 @@ class Calibration:
             impostor tracks; None without genuine tracks.
         ranges_m: smallest and largest range of the tracks, m.
         returns_at_10m: 5th and 95th percentile of the samples' LiDAR returns, reckoned to a range of 10 m: tells sensors apart.
+        impostor_people: whose the impostor tracks are; 0: not noted.
         gallery_size: identities the impostor tracks were compared with.
         source: where the tracks come from, in words.
         distances: genuine and impostor distances it rests on.
@@ -63,6 +64,7 @@ class Calibration:
     ranges_m: tuple[float, float] = (0.0, float("inf"))
     returns_at_10m: tuple[float, float] = (0.0, float("inf"))
     gallery_size: int = 0
+    impostor_people: int = 0
     source: str = ""
     distances: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
 
@@ -86,6 +88,21 @@ class Calibration:
             return Calibration(**values)
         except (TypeError, KeyError, ValueError) as error:
             raise ValueError(f"the gallery's stored calibration is damaged ({error}): calibrate again") from error
+
+    def __str__(self) -> str:
+        low, high = self.false_accept_interval
+        promise = (
+            f"threshold {self.threshold:.4f}: at most {self.false_accept_rate:.2%} of strangers' walks are expected to get a name, "
+            f"the true rate lies in {low:.2%} to {high:.2%} with {self.confidence:.0%} confidence. It rests on "
+            f"{self.impostor_tracks} walks of {self.impostor_people or self.impostor_tracks} strangers, compared with "
+            f"{self.gallery_size} identities"
+        )
+        if not self.genuine_tracks:
+            return promise + "; how many enrolled people it lets through is not known"
+        low, high = self.true_accept_interval
+        return promise + (
+            f"; it lets {self.true_accept_rate:.1%} ({low:.1%} to {high:.1%}) of {self.genuine_tracks} walks of enrolled people through"
+        )
 
     def outside(self, range_m: float, returns_at_10m: float, modalities: Modality) -> tuple[str, ...]:
         """Sentences on what of a walk leaves the range, sensor or modalities this was calibrated with."""
@@ -111,7 +128,11 @@ class Calibration:
 
 
 def calibrate_threshold(
-    genuine: Float64, impostor: Float64, false_accept_rate: float, confidence: float = 0.95
+    genuine: Float64,
+    impostor: Float64,
+    false_accept_rate: float,
+    confidence: float = 0.95,
+    impostor_people: int | None = None,
 ) -> Calibration:
     """Threshold with at most the wanted false-accept rate on new strangers.
 
@@ -120,6 +141,8 @@ def calibrate_threshold(
         impostor: (n,) distance of each track of a person not enrolled to the nearest identity.
         false_accept_rate: wanted, 0..1 exclusive: 0.01 is one stranger track in a hundred.
         confidence: of the stated intervals.
+        impostor_people: whose those tracks are; None: of as many people. Tracks of one person are alike, so the interval
+            is stated as if there were only that many tracks.
 
     Raises:
         ValueError: distances that are not finite, rates out of range, or too few impostor tracks for the wanted rate.
@@ -137,7 +160,10 @@ def calibrate_threshold(
         )
     threshold = float(np.sort(impostor)[rank - 1])
     tail = (1.0 - confidence) / 2.0
-    interval = (float(beta.ppf(tail, rank, tracks + 1 - rank)), float(beta.ppf(1.0 - tail, rank, tracks + 1 - rank)))
+    people = min(impostor_people or tracks, tracks)
+    independent = people / tracks
+    shape = rank * independent, (tracks + 1 - rank) * independent
+    interval = (float(beta.ppf(tail, *shape)), float(beta.ppf(1.0 - tail, *shape)))
     accepted = int((genuine < threshold).sum())
     return Calibration(
         threshold=threshold,
@@ -145,6 +171,7 @@ def calibrate_threshold(
         false_accept_interval=interval,
         false_accepts=int((impostor < threshold).sum()),
         impostor_tracks=tracks,
+        impostor_people=people,
         true_accept_rate=accepted / len(genuine) if len(genuine) else float("nan"),
         true_accept_interval=share_interval(accepted, len(genuine), confidence),
         genuine_tracks=len(genuine),

@@ -10,7 +10,7 @@ import pytest
 from emgait_ros.cli import main as cli
 
 FOLDER = Path(cli.__file__).parent
-PARTS = ("bench_", "evaluate_")  # modules of sub-sub-commands, reached through bench and evaluate
+PARTS = ("bench_", "evaluate_", "gallery_")  # modules of sub-sub-commands, reached through bench, evaluate and gallery
 
 
 def test_every_command_module_is_reachable():

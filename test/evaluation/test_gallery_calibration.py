@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emgait_ros.config import WindowConfig
+from emgait_ros.config import DecisionConfig, WindowConfig
 from emgait_ros.datasets.sequences import SequenceSet
 from emgait_ros.evaluation.gallery_calibration import (
     WalkedTracks,
     calibrate_with_tracks,
+    checked_on_strangers,
     embed_tracks,
+    gallery_of,
+    nearest_so_far,
     strangers_calibration,
 )
-from emgait_ros.gallery.matcher import Matcher
-from emgait_ros.samples import Modality
 
 
 def walked(people, seed=0, first=0, walks=2, lengths=(10, 20, 30), noise=4.0):
@@ -30,7 +31,14 @@ def walked(people, seed=0, first=0, walks=2, lengths=(10, 20, 30), noise=4.0):
     windows = np.stack([seen(length) for length in lengths], axis=1).astype(np.float32)
     templates = np.stack([seen(30), seen(10), seen(10)], axis=1).astype(np.float32)
     ranges = random.uniform(8, 40, len(identity)).astype(np.float32)
-    return WalkedTracks(identity, walk, ranges, list(windows), lengths, list(templates))
+    returns = np.full(len(identity), 100, np.float32)
+    return WalkedTracks(identity, walk, ranges, list(windows), lengths, list(templates), returns)
+
+
+def half(tracks, seed=0):
+    """Half of the people, drawn."""
+    people = np.unique(tracks.identity)
+    return np.sort(np.random.default_rng(seed).choice(people, len(people) // 2, replace=False))
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.01])
@@ -39,17 +47,13 @@ def test_the_promise_holds_on_new_strangers(rate):
     rates, covered = [], []
     for seed in range(20):
         tracks = walked(200, seed)
-        calibration, _ = calibrate_with_tracks(tracks, rate, seed=seed)
-        members = sorted(set(tracks.identity.tolist()))
-        random = np.random.default_rng(seed)
-        enrolled = np.sort(random.choice(members, 100, replace=False))
-        matcher = Matcher(3)
-        for person in enrolled.tolist():
-            row = int(np.flatnonzero((tracks.identity == person) & (tracks.walk == 0))[0])
-            matcher.replace(person, str(person), tracks.templates[row], np.full(3, 3))
+        members = half(tracks, seed)
+        calibration, _ = calibrate_with_tracks(tracks, rate, members)
         new = walked(400, seed + 1000, first=10_000, walks=1)
-        nearest = [matcher.search(w, [Modality.BOTH] * 3).distance.min() for w in new.windows]
-        rates.append(np.mean(np.array(nearest) < calibration.threshold))
+        nearest = nearest_so_far(gallery_of(tracks, members, DecisionConfig()), new, np.arange(400))[:, -1]
+        check = checked_on_strangers(calibration, nearest)
+        rates.append(check["rate"])
+        assert check["interval"][0] <= check["rate"] <= check["interval"][1]
         low, high = calibration.false_accept_interval
         covered.append(low - 0.01 <= rates[-1] <= high + 0.01)
     assert np.mean(rates) <= rate * 1.3 + 0.002
@@ -57,25 +61,26 @@ def test_the_promise_holds_on_new_strangers(rate):
 
 
 def test_longer_windows_identify_better_and_figures_are_stated():
-    calibration, report = calibrate_with_tracks(walked(400), 0.01, source="made up")
+    tracks = walked(400)
+    calibration, report = calibrate_with_tracks(tracks, 0.01, half(tracks), source="made up")
     found = [entry["dir"] for entry in report["identified_by_samples"].values()]
     assert found[0] < found[1] < found[2]
     assert calibration.impostor_tracks == 400
     assert calibration.genuine_tracks == 200
     assert calibration.gallery_size == 200
     assert calibration.source == "made up"
+    assert (report["members"], report["strangers"]) == (200, 200)
+    assert "rests on 400 walks of 200 strangers, compared with 200 identities" in str(calibration)
     assert 8 <= calibration.ranges_m[0] < calibration.ranges_m[1] <= 40
     assert calibration.chance_of(0.2) > 0.9 > 0.1 > calibration.chance_of(5.5)
     assert len(calibration.distances[1]) == 400
 
 
 def test_too_few_people_or_tracks_are_refused():
-    with pytest.raises(ValueError, match="the walks are of 3 people: at least 4"):
-        calibrate_with_tracks(walked(3), 0.01)
     with pytest.raises(
         ValueError, match=r"40 impostor tracks cannot promise a false-accept rate of 0\.01: 99 are needed"
     ):
-        calibrate_with_tracks(walked(40), 0.01)
+        calibrate_with_tracks(walked(40), 0.01, half(walked(40)))
 
 
 def test_strangers_of_a_bag():
@@ -115,9 +120,9 @@ def test_windows_grow_and_templates_are_those_of_an_enrolment():
         has_image=np.ones(37, bool),
         has_points=np.ones(37, bool),
     )
-    tracks = embed_tracks(MeanEncoder(), data, WindowConfig(min_samples=10, max_samples=20))
-    assert tracks.lengths == (10, 15, 20)
-    np.testing.assert_allclose(tracks.windows[0][:, 0, 0], [4.5, 7.0, 9.5])
+    tracks = embed_tracks(MeanEncoder(), data, WindowConfig(min_samples=10, max_samples=20), 30)
+    assert tracks.seen == (10, 20, 30)
+    np.testing.assert_allclose(tracks.windows[0][:, 0, 0], [4.5, 9.5, 14.5])  # the newest 20 of 25 at last
     np.testing.assert_allclose(tracks.templates[0][:, 0, 0], [14.5, 9.5, 19.5])  # the newest 20, and its halves
     np.testing.assert_allclose(tracks.windows[1][:, 0, 0], [29.5, 30.5, 30.5])
     assert len(tracks.templates[1]) == 1

@@ -1,0 +1,89 @@
+"""Enrols somebody from a recording: the walk of one track in a bag becomes templates in the gallery.
+
+  emgait enroll walk.bag --name "Anna"               the only person who walks in it; with several, they are listed
+  emgait enroll walk.bag --name "Anna" --track 4     one of them
+  emgait enroll walk.bag --tracks                    only list who walks in it
+
+The bag goes through the same detection, tracking and recognition as on the live nodes (--params: their parameter file).
+A walk that is too short, too far or not straight is refused with the reason, and so is one that is unlike the person's
+other walks or nearer to somebody else's: --confirm says that it is them all the same. `emgait gallery undo` takes an
+enrolment back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
+from emgait_ros.datasets.bag import BagRecording
+from emgait_ros.enrollment import EnrollmentNews, EnrollmentState
+from emgait_ros.evaluation.bag_enrollment import chosen_track, enroll_track, walking_tracks
+from emgait_ros.gallery.names import normalised_name
+from emgait_ros.parameter_file import load_parameters
+from emgait_ros.pipeline import open_recognizer
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("bag", type=Path, help="folder of the bag, or a .mcap or .db3 file")
+    parser.add_argument("--name", default="", metavar="NAME", help="who it is, 1 to 64 characters")
+    parser.add_argument("--track", type=int, metavar="T", help="whose walk, as --tracks lists them")
+    parser.add_argument("--tracks", action="store_true", help="only list who walks in the bag")
+    parser.add_argument("--confirm", action="store_true", help="it is them, although the walk is unlike their others")
+    parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file (YAML) of the nodes")
+    parser.add_argument(
+        "--gallery", metavar="PLACE", help="gallery file or postgresql:// address (default: the nodes')"
+    )
+    parser.add_argument("--key-file", metavar="FILE", help="key of an encrypted gallery")
+    parser.add_argument("--bundle", metavar="FOLDER", help="model bundle; default: the shipped one")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the answer to this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Enrol; 1 when nothing was stored."""
+    tracker, recognizer = TrackerNodeConfig(), RecognizerNodeConfig()
+    if args.params:
+        tracker, recognizer, unknown = load_parameters(args.params)
+        for sentence in unknown:
+            print(sentence, file=sys.stderr)
+    options = {"gallery.path": args.gallery, "gallery.key_file": args.key_file, "engine.bundle": args.bundle}
+    config = with_options(recognizer, {name: value for name, value in options.items() if value})
+    if not args.tracks:
+        normalised_name(args.name)  # before a long look at the bag
+    with BagRecording(args.bag) as bag, Progress(console=Console(stderr=True), transient=True) as progress:
+        tracks = walking_tracks(bag, tracker, config.window.min_samples, _bar(progress, "looking for walkers", bag))
+        answer: dict[str, Any] = {"bag": str(args.bag), "tracks": [vars(track) for track in tracks]}
+        news: list[EnrollmentNews] = []
+        if args.tracks:
+            for track in tracks:
+                progress.console.print(f"track {track}", highlight=False)
+        else:
+            track = chosen_track(tracks, args.track)
+            live = open_recognizer(config)
+            try:
+                bar = _bar(progress, f"enrolling track {track.track_id}", bag)
+                news = enroll_track(bag, tracker, live, track.track_id, args.name, args.confirm, bar)
+            finally:
+                live.close()
+            answer |= {"track": track.track_id, "name": args.name, "gallery": live.gallery.place}
+    stored = [item for item in news if item.state == EnrollmentState.STORED]
+    for item in news:
+        print(f"{item.message} ({item.quality})" if item in stored else item.message)
+    answer |= {"stored": [item.message for item in stored], "templates": stored[-1].templates if stored else 0}
+    answer["refused"] = [item.message for item in news if item not in stored]
+    if args.json is not None:
+        args.json.write_text(json.dumps(answer, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return 0 if stored or args.tracks else 1
+
+
+def _bar(progress: Progress, text: str, bag: BagRecording) -> Callable[[float], None]:
+    task = progress.add_task(text, total=bag.duration_s)
+    return lambda seconds: progress.update(task, completed=seconds)
