@@ -96,10 +96,10 @@ def run(args: argparse.Namespace) -> int:
 def _slowed(report: Any, follow: str) -> str:
     """What made it take longer than the recording, as an addition to a sentence."""
     text = ""
-    if report.stalled_s > 0:
+    if follow and report.held_s + report.stalled_s >= 1.0:
+        text += f"; {report.held_s + report.stalled_s:.1f} s of it waiting: this machine is slower than the recording"
+    elif not follow and report.stalled_s > 0:
         text += f"; it stood still for {report.stalled_s:.1f} s: this machine could not keep the pace, try --rate"
-    if report.held_s >= 1.0:
-        text += f"; {report.held_s:.1f} s of it waiting for {follow}: this machine is slower than the recording"
     if report.unanswered:
         text += f"; {report.unanswered} clouds were never answered"
     return text

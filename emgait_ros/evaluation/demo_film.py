@@ -23,7 +23,7 @@ from emgait_ros.simulation.recording import RecordedWalk
 
 COLORS = {Status.PENDING: (150, 150, 150), Status.UNKNOWN: (250, 170, 40), Status.KNOWN: (60, 220, 80)}  # RGB
 SAME_FRAME_NS = 20_000_000
-FILM_WIDTH = 960
+FILM_WIDTH = 800  # px; VP8 takes 20 ms a picture of that size
 FILM_RATE_HZ = 10.0
 LABEL_SCALE = 0.6  # of OpenCV's font
 LABEL_SIZE = (150, 22)  # px a label takes at most

@@ -117,8 +117,15 @@ def summary(
 
 def table(verdicts: Sequence[WalkVerdict], enrollments: Sequence[EnrollmentNote]) -> Table:
     """The table the demo ends with: who walked, what was decided, at what range, after how many seconds."""
-    out = Table(title="Who walked, and what the live nodes said", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("walked", "enrolled at", "decided", "seen at", "named at", "after", "frames named"):
+    out = Table(
+        title="Who walked, and what the live nodes said",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        caption="named in: of how many LiDAR frames",
+        caption_justify="left",
+    )
+    for heading in ("walked", "enrolled at", "decided", "seen at", "named at", "after", "named in"):
         left = heading in ("walked", "decided")
         out.add_column(heading, justify="left" if left else "right", no_wrap=True)
     for verdict in verdicts:
@@ -132,6 +139,6 @@ def table(verdicts: Sequence[WalkVerdict], enrollments: Sequence[EnrollmentNote]
             f"{verdict.ranges_m[0]:.0f}-{verdict.ranges_m[1]:.0f} m" if verdict.ranges_m else "never",
             f"{verdict.range_m:.0f} m" if verdict.range_m is not None else "-",
             f"{verdict.seconds:.1f} s" if verdict.seconds is not None else "-",
-            f"{verdict.named}/{verdict.frames}",
+            f"{verdict.named} of {verdict.frames}",
         )
     return out

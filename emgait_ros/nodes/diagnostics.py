@@ -13,7 +13,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from emgait_ros.nodes.qos import mismatch
 from emgait_ros.nodes.worker import WorkerReport
@@ -26,6 +26,7 @@ LOG_AGAIN_S = 60.0
 SHOWN_S = 10.0
 MAX_KINDS = 50
 RATE_WINDOW_S = 5.0
+LEAST_RATE_S = 0.5  # the first burst after a pause is no rate
 STUCK_S = 10.0
 MANY_DROPPED = 0.2
 
@@ -117,6 +118,7 @@ class TopicWatch:
         self._type_name, self._qos, self._parameter, self._advice = type_name, qos, parameter, advice
         self._arrivals: deque[float] = deque(maxlen=1000)
         self._since_s = time.monotonic()
+        self._offered_since_s: float | None = None
         self.count = 0
 
     def tick(self) -> None:
@@ -129,7 +131,9 @@ class TopicWatch:
         """Messages a second over the last 5 s."""
         now_s = time.monotonic()
         recent = [t for t in list(self._arrivals) if now_s - t <= RATE_WINDOW_S]
-        return (len(recent) - 1) / max(now_s - recent[0], 1e-3) if len(recent) > 1 else 0.0
+        if len(recent) < 2 or now_s - recent[0] < LEAST_RATE_S:
+            return 0.0
+        return (len(recent) - 1) / (now_s - recent[0])
 
     @property
     def silent_s(self) -> float:
@@ -139,9 +143,11 @@ class TopicWatch:
     def why_silent(self) -> str:
         """Empty when messages come (or it is too early to say), else the reason in a sentence."""
         if self.silent_s < SILENT_S:
+            self._offered_since_s = None
             return ""
         publishers = self._node.get_publishers_info_by_topic(self.topic)
         if not publishers:
+            self._offered_since_s = None
             return self._nobody()
         right = [p for p in publishers if p.topic_type == self._type_name]
         if not right:
@@ -154,13 +160,23 @@ class TopicWatch:
                 f"QoS mismatch on {self.topic} (publisher {names}): {refused[0]}; "
                 "set topics.reliability to what is offered, or change the publisher"
             )
+        now_s = time.monotonic()
+        self._offered_since_s = now_s if self._offered_since_s is None else self._offered_since_s
+        silent_s = min(self.silent_s, now_s - self._offered_since_s)
+        if not self.count and silent_s < SILENT_S:
+            return ""  # its publisher has only just appeared
         if self.count:
             return (
                 f"nothing on {self.topic} for {self.silent_s:.0f} s, after {self.count} messages: {names} still offers it but "
                 "has stopped sending, or its machine or network is overloaded"
             )
+        if self._qos.reliability == ReliabilityPolicy.RELIABLE:
+            return (
+                f"nothing arrives on {self.topic} for {silent_s:.0f} s although {names} publishes it and the QoS fits: it has sent "
+                f"nothing yet; its own statuses on /diagnostics may say why"
+            )
         return (
-            f"nothing arrives on {self.topic} for {self.silent_s:.0f} s although {names} publishes it and the QoS fits: either it "
+            f"nothing arrives on {self.topic} for {silent_s:.0f} s although {names} publishes it and the QoS fits: either it "
             f"sends nothing, or its messages are lost: best-effort messages over {SMALL_SEGMENT_BYTES / 1e6:.1f} MB need a larger Fast "
             f"DDS segment in the publisher's process: start it with {' and '.join(PROFILE_VARIABLES)} set to {_profile()}"
         )
@@ -210,6 +226,8 @@ class DiagnosticsPublisher:
         self._node, self._collect, self._problems = node, collect, problems
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._last: dict[str, tuple[bytes, str]] = {}
+        self._logged_s: dict[tuple[str, str], float] = {}
+        self._unlogged: set[str] = set()
         self._timer = node.create_timer(PERIOD_S, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def publish(self) -> None:
@@ -229,16 +247,28 @@ class DiagnosticsPublisher:
         self._publisher.publish(message)
 
     def _log_change(self, item: DiagnosticStatus) -> None:
-        """Log a status when it turns bad or good again, not each second: numbers in the sentence do not count."""
-        state = (item.level, _kind(item.message))
+        """Log a status when it turns bad or good again, not each second: numbers in the sentence do not count.
+
+        The same trouble is logged once a minute at most, however often it comes and goes.
+        """
+        kind = _kind(item.message)
         before = self._last.get(item.name, (OK, ""))
-        self._last[item.name] = state
-        if state == before or item.name == "bad input" or self._problems.names(item.message):
+        self._last[item.name] = (item.level, kind)
+        if (item.level, kind) == before or item.name == "bad input" or self._problems.names(item.message):
             return
-        if item.level != OK:
-            _log(self._node.get_logger(), item.level, item.message)
-        elif before[0] != OK:
-            self._node.get_logger().info(f"{item.name} is well again: {item.message}")
+        if item.level == OK:
+            if before[0] != OK and item.name not in self._unlogged:
+                self._node.get_logger().info(f"{item.name} is well again: {item.message}")
+            self._unlogged.discard(item.name)
+            return
+        now_s = time.monotonic()
+        if now_s - self._logged_s.get((item.name, kind), -LOG_AGAIN_S) < LOG_AGAIN_S:
+            self._unlogged.add(item.name)
+            return
+        self._logged_s = {key: at_s for key, at_s in self._logged_s.items() if now_s - at_s < LOG_AGAIN_S}
+        self._logged_s[item.name, kind] = now_s
+        self._unlogged.discard(item.name)
+        _log(self._node.get_logger(), item.level, item.message)
 
 
 def status(name: str, level: bytes, message: str, values: dict[str, Any] | None = None) -> DiagnosticStatus:
@@ -279,7 +309,7 @@ def time_status(node: Node) -> DiagnosticStatus | None:
         return None
     if node.get_clock().now().nanoseconds == 0:
         return status(
-            "time", ERROR, "use_sim_time is on but nothing has come on /clock: play the bag with --clock or turn it off"
+            "time", WARN, "use_sim_time is on but nothing has come on /clock: play the bag with --clock or turn it off"
         )
     return status("time", OK, "simulated time from /clock")
 

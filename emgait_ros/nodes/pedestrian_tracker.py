@@ -219,7 +219,7 @@ class PedestrianTracker(Node):
         )
         sensing = self._warm_sensing()
         if pair.epoch != self._epoch:
-            self.get_logger().warning("time jumped backwards: tracks start over")
+            self._problems.report("time jumped backwards: tracks start over")
             sensing.reset()
             self._epoch = pair.epoch
         while self._answers:
