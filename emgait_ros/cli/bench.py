@@ -4,6 +4,7 @@
   emgait bench gallery        exact search over 100,000 templates, against exhaustive numpy and faiss
   emgait bench perception     cloud and image to tracked pedestrians: time, recall by range, false tracks
   emgait bench tracking       the tracker on real detections and on simulated people who cross
+  emgait bench simulator      samples and scenes a second, repeatability, pictures beside real frames
 
 `emgait bench gallery --help` says more, and so for the others.
 """
@@ -22,6 +23,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "gallery": ("emgait_ros.cli.bench_gallery", "exact search over many templates, against exhaustive numpy and faiss"),
     "perception": ("emgait_ros.cli.bench_perception", "time, recall and false tracks of sensing on simulated streets"),
     "tracking": ("emgait_ros.cli.bench_tracking", "MOTA, IDF1, HOTA and speed of the tracker"),
+    "simulator": ("emgait_ros.cli.bench_simulator", "samples a second, repeatability, spread of people, pictures"),
 }
 
 

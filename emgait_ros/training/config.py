@@ -180,7 +180,9 @@ class TrainingConfig:
         seed: of everything drawn in training.
         population: seed of the simulated people.
         threads: CPU threads.
-        dataset: folder of a simulated set to train on; empty: generated from ``train`` into the run folder.
+        dataset: folder of a data set to train on (simulated, SUSTech1K, FreeGait, LRGait); empty: generated from ``train``
+            into the run folder.
+        partition: JSON file with the TRAIN_SET of ``dataset``; empty: everybody in it is trained on.
         points_frame: axes of the points (``inference.preprocessing.Preprocessing``).
         train, calibrate, test: who walks in the three sets; no identity may be in two of them.
     """
@@ -192,6 +194,7 @@ class TrainingConfig:
     population: int = 0
     threads: int = 2
     dataset: str = ""
+    partition: str = ""
     points_frame: str = "heading"
     train: PeopleConfig = field(default_factory=PeopleConfig)
     calibrate: PeopleConfig = field(default_factory=lambda: PeopleConfig(first_identity=100_000, identities=60))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import time
@@ -26,7 +25,9 @@ from emgait_ros.training.attention import PlainAttention
 from emgait_ros.training.augment import Batch, augment
 from emgait_ros.training.checkpoint import load_checkpoint, save_checkpoint
 from emgait_ros.training.config import OptimisationConfig, TrainingConfig
+from emgait_ros.training.figures_log import FiguresLog
 from emgait_ros.training.losses import LossTerms, gait_loss
+from emgait_ros.training.placement import Placement
 from emgait_ros.training.sampler import IdentitySampler, draw_frames
 
 
@@ -45,6 +46,7 @@ class Trainer:
         clip_features: (F, E) CLIP image embedding of every frame of ``data``, or None to compute them as needed.
         attributes: (S, A) standardised facts about the walker of each sequence of ``data`` that the embedding must tell
             (``optimisation.attribute_weight``); None: no such loss.
+        placement: device and share of this process; default: alone on the CPU.
 
     Raises:
         ValueError: the network's classes are not the data's identities, or the data is too small for a step.
@@ -58,7 +60,9 @@ class Trainer:
         folder: Path,
         clip_features: Float32 | None = None,
         attributes: Float32 | None = None,
+        placement: Placement | None = None,
     ) -> None:
+        self.placement = placement or Placement(torch.device("cpu"))
         self.config, self.data, self.network, self.folder = config, data, network, folder
         self.clip_features = clip_features
         self.learner = nn.ModuleDict({"network": network})
@@ -75,6 +79,9 @@ class Trainer:
         self.sampler = IdentitySampler(
             data.identity, data.walk, data.setting, recipe.identities, recipe.sequences, config.seed
         )
+        self.learner.to(self.placement.device)
+        self.log = FiguresLog(folder)
+        self._unlogged: list[dict[str, float]] = []
         self.trainable = [parameter for parameter in self.learner.parameters() if parameter.requires_grad]
         self.optimiser = Adam(self.trainable, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
         self.step = 0
@@ -100,7 +107,7 @@ class Trainer:
         until = recipe.steps if until is None else min(until, recipe.steps)
         log: list[dict[str, float]] = []
         self.network.train()
-        with _stop_requests() as stop, _progress() as progress:
+        with _stop_requests() as stop, _progress(self.placement.is_first) as progress:
             bar = progress.add_task("training", total=recipe.steps, completed=self.step, figures="")
             while self.step < until:
                 entry = self.train_step()
@@ -108,10 +115,13 @@ class Trainer:
                 progress.update(
                     bar, completed=self.step, figures=f"loss {entry['loss']:.3f}, triplets {entry['active']:.0%}"
                 )
-                if stop or self.step == until or self.step % recipe.checkpoint_every == 0:
-                    self._keep(log)
-                if stop:
+                self._unlogged.append(entry)
+                stopping = self.placement.mean([float(bool(stop))])[0] > 0  # all processes stop after the same step
+                if stopping or self.step == until or self.step % recipe.checkpoint_every == 0:
+                    self._keep()
+                if stopping:
                     raise Interrupted(f"stopped after step {self.step}: go on with --resume")
+        self.log.close()
         return log
 
     def train_step(self) -> dict[str, float]:
@@ -120,24 +130,23 @@ class Trainer:
         recipe = self.config.optimisation
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(recipe, self.step)
-        chosen = self.sampler.step(self.step)
+        chosen = self.placement.share(self.sampler.step(self.step), recipe.sequences)
         terms = self._losses(self.batch(self.step, chosen), chosen)
-        if not math.isfinite(terms.total.item()):
-            raise FloatingPointError(
-                f"the loss is {terms.total.item()} at step {self.step}: lower optimisation.learning_rate"
-            )
+        figures = dict(zip(terms._fields, self.placement.mean(term.item() for term in terms), strict=True))
+        loss = figures.pop("total")
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"the loss is {loss} at step {self.step}: lower optimisation.learning_rate")
         self.optimiser.zero_grad(set_to_none=True)
         terms.total.backward()
+        self.placement.average(self.learner)
         torch.nn.utils.clip_grad_norm_(self.trainable, recipe.max_grad_norm)
         self.optimiser.step()
         self.step += 1
         return {
             "step": self.step,
-            "loss": terms.total.item(),
-            "triplet": terms.triplet.item(),
-            "cross_entropy": terms.cross_entropy.item(),
-            "active": terms.active.item(),
-            "attributes": terms.attributes.item(),
+            "loss": loss,
+            **figures,
+            "learning_rate": learning_rate(recipe, self.step - 1),
             "seconds": time.perf_counter() - began,
         }
 
@@ -147,23 +156,25 @@ class Trainer:
         frames = np.stack([self._frames(sequence, rng) for sequence in chosen])  # (B, T)
         seed = int(np.random.default_rng((self.config.seed, 4, step)).integers(2**62))
         plain = collate(self.data, frames, self.clip_features)
-        return augment(plain, self.config.augment, torch.Generator().manual_seed(seed))
+        varied = augment(plain, self.config.augment, torch.Generator().manual_seed(seed))
+        moved = {name: None if t is None else t.to(self.placement.device) for name, t in varied._asdict().items()}
+        return Batch(**moved)  # type: ignore[arg-type]  # clip_features alone may be None
 
     def _frames(self, sequence: int, rng: np.random.Generator) -> Int64:
         start, end = self.data.start[sequence], self.data.start[sequence + 1]
         return start + draw_frames(int(end - start), self.config.optimisation.frames, rng)
 
     def _losses(self, batch: Batch, chosen: Int64) -> LossTerms:
-        recipe = self.config.optimisation
+        recipe, device = self.config.optimisation, self.placement.device
         frame_mask = torch.ones_like(batch.has_image)
-        with PlainAttention(), autocast(recipe.precision):
+        with PlainAttention() if device.type == "cpu" else nullcontext(), autocast(recipe.precision, device.type):
             output = self.network(
                 batch.crops, batch.points, batch.has_image, batch.has_points, frame_mask, batch.clip_features
             )
         terms = gait_loss(
             output.embedding,
             output.logits,
-            torch.from_numpy(self.label[chosen]),
+            torch.from_numpy(self.label[chosen]).to(device),
             margin=recipe.margin,
             mining=recipe.mining,
             smoothing=recipe.label_smoothing,
@@ -173,14 +184,15 @@ class Trainer:
         if self.attributes is None:
             return terms
         told = self.learner["attributes"](output.embedding.flatten(1))
-        error = F.mse_loss(told, self.attributes[torch.from_numpy(chosen)])
+        error = F.mse_loss(told, self.attributes[torch.from_numpy(chosen)].to(device))
         return terms._replace(total=terms.total + recipe.attribute_weight * error, attributes=error.detach())
 
-    def _keep(self, log: list[dict[str, float]]) -> None:
-        save_checkpoint(self.checkpoint, self.learner, self.optimiser, self.step, self.config.to_dict())
-        fresh = [entry for entry in log if entry["step"] > self.step - self.config.optimisation.checkpoint_every]
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps({k: round(v, 5) for k, v in entry.items()}) + "\n" for entry in fresh)
+    def _keep(self) -> None:
+        """Write the checkpoint, then the figures of the steps in it that were not logged yet."""
+        if self.placement.is_first:
+            save_checkpoint(self.checkpoint, self.learner, self.optimiser, self.step, self.config.to_dict())
+            self.log.write(self._unlogged)
+        self._unlogged = []
 
 
 def learning_rate(recipe: OptimisationConfig, step: int) -> float:
@@ -205,18 +217,19 @@ def collate(data: SequenceSet, frames: Int64, clip_features: Float32 | None = No
     )
 
 
-def autocast(precision: str) -> Any:
-    """The context a forward pass runs in."""
-    return torch.autocast("cpu", dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+def autocast(precision: str, device: str = "cpu") -> Any:
+    """The context a forward pass runs in: mixed precision (AMP) where the recipe asks for it."""
+    return torch.autocast(device, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
-def _progress() -> Progress:
+def _progress(shown: bool) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[figures]}"),
+        disable=not shown,
     )
 
 

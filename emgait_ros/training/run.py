@@ -19,14 +19,14 @@ import torch
 from torch import nn
 
 from emgait_ros.config import SampleConfig
+from emgait_ros.datasets.opening import kind_of, load_dataset
 from emgait_ros.datasets.plans import SHORT, plan_protocol, plan_training
 from emgait_ros.datasets.sequences import SequenceSet
-from emgait_ros.datasets.simulated import load_simulated
 from emgait_ros.emgaitnet.config import EMGaitNetConfig
 from emgait_ros.emgaitnet.export import write_bundle
 from emgait_ros.emgaitnet.model import CrossAttention, EMGaitNet
 from emgait_ros.evaluation.baselines import BASELINES, measured
-from emgait_ros.evaluation.published import Scored, as_json, protocol_of
+from emgait_ros.evaluation.published import Scored, as_json, load_partition, protocol_of
 from emgait_ros.inference.bundle import Bundle
 from emgait_ros.samples import Float32
 from emgait_ros.simulation.walk_sets import PlannedWalk, generate
@@ -36,6 +36,7 @@ from emgait_ros.training.clip_pretraining import clip_features, pretrain_clip
 from emgait_ros.training.config import PeopleConfig, TrainingConfig
 from emgait_ros.training.evaluate import calibrate, embed, whole_sequences
 from emgait_ros.training.loop import Trainer
+from emgait_ros.training.placement import Placement
 
 IMAGE_GAIN = 0.05
 STAGES = ("data", "clip", "network", "bundle")
@@ -56,6 +57,7 @@ class Run:
     def __init__(self, config: TrainingConfig, resume: bool = False, command: str = "") -> None:
         self.config, self.folder, self.command = config, config.run_folder, command
         self._seconds = self.folder / "seconds.json"
+        self.placement = Placement.of_environment()
         if (self.folder / "checkpoint.safetensors").is_file() and not resume:
             raise ValueError(f"{self.folder} holds an earlier run: go on with --resume, or remove the folder")
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -65,12 +67,15 @@ class Run:
     def all_stages(self, last: str = STAGES[-1]) -> Bundle | None:
         """Everything up to stage ``last``; the bundle when that is the last one."""
         wanted = STAGES[: STAGES.index(last) + 1]
-        self._timed("data", lambda: self.people("train"))
-        if "clip" in wanted and self.config.clip.steps and not self.clip_path.is_file():
-            self._timed("clip", self.train_clip)
+        self._timed("data", lambda: self.placement.first_then_all(lambda: self.people("train")))
+        if "clip" in wanted and self.config.clip.steps:
+            self._timed("clip", lambda: self.placement.first_then_all(self.train_clip))
         if "network" in wanted:
             self._timed("network", self.train_network)
-        return self.write_bundle() if "bundle" in wanted else None
+        if "bundle" not in wanted or not self.placement.is_first:
+            return None
+        self.placement = Placement(self.placement.device)  # the other processes end here
+        return self.write_bundle()
 
     @property
     def clip_path(self) -> Path:
@@ -80,11 +85,20 @@ class Run:
     def people(self, which: str) -> Path:
         """Folder of the walks of "train", "calibrate" or "test", generated when it is not there yet."""
         if which == "train" and self.config.dataset:
-            return Path(self.config.dataset)
+            return self._given_dataset()
         folder = self.folder / "data" / which
         model = self.config.model
         sample = SampleConfig(model.points, model.crop_height, model.crop_width)
         generate(self._plan(which), folder, self.config.population, sample, self.config.threads)
+        return folder
+
+    def _given_dataset(self) -> Path:
+        """The recipe's data set, when it can be trained on this way."""
+        folder, kind = Path(self.config.dataset), kind_of(self.config.dataset)
+        if kind != "simulated" and (self.config.optimisation.attribute_weight or self.config.clip.steps):
+            raise ValueError(
+                f"{folder} is recorded ({kind}): set optimisation.attribute_weight and clip.steps to 0, only simulated walkers tell their build and clothes"
+            )
         return folder
 
     def _plan(self, which: str) -> list[PlannedWalk]:
@@ -101,10 +115,14 @@ class Run:
         """A set in memory; ``shrunk``: crops at the size the gait branch sees."""
         model = self.config.model
         size = (model.image_height, model.image_width) if shrunk else None
-        return load_simulated(self.people(which), self.config.preprocessing, size)
+        given = which == "train" and self.config.partition
+        identities = load_partition(self.config.partition).train if given else None
+        return load_dataset(self.people(which), self.config.preprocessing, size, identities)
 
     def train_clip(self) -> None:
-        """Pretrain the small CLIP."""
+        """Pretrain the small CLIP, unless it is there."""
+        if self.clip_path.is_file():
+            return
         result = pretrain_clip(self.config, self.load("train", shrunk=False), self.clip_path)
         (self.folder / "clip.json").write_text(json.dumps(result._asdict()), encoding="utf-8")
 
@@ -122,13 +140,15 @@ class Run:
         attributes = (
             walker_attributes(data, self.config.population) if self.config.optimisation.attribute_weight else None
         )
-        trainer = Trainer(self.config, data, network, self.folder, self._clip_features(network), attributes)
+        trainer = Trainer(
+            self.config, data, network, self.folder, self._clip_features(network), attributes, self.placement
+        )
         if trainer.checkpoint.is_file():
             trainer.resume()
         elif self.config.optimisation.points_steps:
             add_image_branch(trainer.learner, self.train_points(data, attributes))
         trainer.run()
-        return network
+        return network.cpu()
 
     def train_points(self, data: SequenceSet, attributes: Float32 | None) -> nn.Module:
         """The first part of training: the same network without image and text; returns what the trainer learnt."""
@@ -136,7 +156,7 @@ class Run:
         folder = self.folder / "points"
         folder.mkdir(exist_ok=True)
         network = EMGaitNet(dataclasses.replace(config.model, classes=len(np.unique(data.identity))))
-        trainer = Trainer(config, data, network, folder, None, attributes)
+        trainer = Trainer(config, data, network, folder, None, attributes, self.placement)
         if trainer.checkpoint.is_file():
             trainer.resume()
         trainer.run()
@@ -147,12 +167,15 @@ class Run:
         if not (self.config.model.use_sga and self.config.model.use_semi):
             return None
         path = self.folder / "clip_features.npy"
+        self.placement.first_then_all(lambda: self._write_clip_features(network, path))
+        return np.asarray(np.load(path, allow_pickle=False), np.float32)
+
+    def _write_clip_features(self, network: EMGaitNet, path: Path) -> None:
         if not path.is_file():
             features = clip_features(network, self.load("train", shrunk=False))
             unfinished = path.with_suffix(".unfinished.npy")
             np.save(unfinished, features)
             os.replace(unfinished, path)
-        return np.asarray(np.load(path, allow_pickle=False), np.float32)
 
     def write_bundle(self) -> Bundle:
         """Calibrate, test, describe and export the trained network."""
@@ -197,9 +220,13 @@ class Run:
         try:
             work()
         finally:
-            seconds = self._recorded()
-            seconds[stage] = round(seconds.get(stage, 0.0) + time.monotonic() - began, 1)
-            self._seconds.write_text(json.dumps(seconds), encoding="utf-8")
+            if self.placement.is_first:
+                self._record(stage, time.monotonic() - began)
+
+    def _record(self, stage: str, spent_s: float) -> None:
+        seconds = self._recorded()
+        seconds[stage] = round(seconds.get(stage, 0.0) + spent_s, 1)
+        self._seconds.write_text(json.dumps(seconds), encoding="utf-8")
 
     def _recorded(self) -> dict[str, float]:
         return json.loads(self._seconds.read_text(encoding="utf-8")) if self._seconds.is_file() else {}

@@ -1,0 +1,63 @@
+"""How fast and how lifelike the simulator is.
+
+  emgait bench simulator                                   samples a second on two processes, repeatability, spread of people
+  emgait bench simulator --pictures docs/images/simulator  pictures of walks in all conditions and views, and of a street
+  emgait bench simulator --kitti ../shared/data/kitti --beside beside.png   real pedestrians above, simulated ones below
+
+A sample is one pedestrian in one frame: LiDAR returns and a 128 x 64 crop, at 10 to 50 m, in all conditions, written to
+disk. The picture beside KITTI shows real people: KITTI is CC BY-NC-SA 3.0, keep the picture out of this repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from emgait_ros.evaluation.bench_simulator import run_benchmark
+from emgait_ros.evaluation.simulator_pictures import write_beside_kitti, write_pictures
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--people", type=int, default=8, metavar="N", help="people to generate (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=24, metavar="N", help="samples a walk (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: %(default)s)")
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="write pictures there instead of measuring")
+    parser.add_argument("--kitti", type=Path, metavar="FOLDER", help="real frames with labels, for --beside")
+    parser.add_argument("--beside", type=Path, metavar="FILE", help="write real and simulated pedestrians side by side")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print, or draw."""
+    if (args.kitti is None) != (args.beside is None):
+        raise ValueError("--kitti FOLDER and --beside FILE go together")
+    if min(args.people, args.frames, args.workers) < 1:
+        raise ValueError("--people, --frames and --workers must be at least 1")
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    if args.pictures or args.beside:
+        written = write_pictures(args.pictures) if args.pictures else []
+        written += [write_beside_kitti(args.kitti, args.beside)] if args.beside else []
+        for path in written:
+            console.print(f"wrote {path}", highlight=False)
+        return 0
+    with console.status("") as status:
+        figures = run_benchmark(args.people, args.workers, args.frames, status.update)
+    table = Table(box=box.SIMPLE_HEAD, title="simulator", title_justify="left", caption=figures["machine"])
+    table.add_column("")
+    table.add_column("", justify="right")
+    for name, value in figures.items():
+        for key, entry in value.items() if isinstance(value, dict) else [("", value)]:
+            if name != "machine":
+                text = ", ".join(f"{k} {v}" for k, v in entry.items()) if isinstance(entry, dict) else str(entry)
+                table.add_row(f"{name} {key}".strip(), text)
+    console.print(table)
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return 0

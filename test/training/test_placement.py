@@ -1,0 +1,90 @@
+"""Several processes train one network; figures go to TensorBoard; recorded data sets can be trained on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from made_up_sets import made_up_set, tiny_network_config  # noqa: E402
+
+from emgait_ros.emgaitnet.model import EMGaitNet  # noqa: E402
+from emgait_ros.training.config import OptimisationConfig, TrainingConfig  # noqa: E402
+from emgait_ros.training.figures_log import FiguresLog  # noqa: E402
+from emgait_ros.training.loop import Trainer  # noqa: E402
+from emgait_ros.training.placement import Placement  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+
+
+def recipe(steps: int = 4) -> TrainingConfig:
+    optimisation = OptimisationConfig(
+        steps=steps, identities=6, sequences=2, frames=3, warmup_steps=0, checkpoint_every=2, precision="fp32"
+    )
+    return TrainingConfig("tiny", model=tiny_network_config(use_sga=False, use_semi=False), optimisation=optimisation)
+
+
+def train_in_one_of_several(folder: Path) -> None:
+    """What each process of torchrun does (this file is its script)."""
+    torch.set_num_threads(1)
+    torch.manual_seed(5)
+    placement = Placement.of_environment()
+    assert placement.world == 2
+    network = EMGaitNet(recipe().model)
+    own = folder / f"rank{placement.rank}"
+    own.mkdir(parents=True)
+    log = Trainer(recipe(), made_up_set(), network, own, placement=placement).run()
+    weights = torch.cat([value.flatten().double() for value in network.state_dict().values()])
+    found = {"sum": float(weights.sum()), "absolute": float(weights.abs().sum()), "losses": [e["loss"] for e in log]}
+    (own / "found.json").write_text(json.dumps(found))
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_hold_the_same_network(tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE}:{HERE.parent.parent}"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run([*command, str(HERE / "test_placement.py"), str(tmp_path)], env=environment, check=True, timeout=120)
+    one, other = (json.loads((tmp_path / f"rank{r}" / "found.json").read_text()) for r in (0, 1))
+    assert one == other
+    assert all(np.isfinite(one["losses"]))
+    assert (tmp_path / "rank0" / "checkpoint.safetensors").is_file()
+    assert len((tmp_path / "rank0" / "log.jsonl").read_text().splitlines()) == 4
+    assert [path.name for path in (tmp_path / "rank1").iterdir()] == ["found.json"]  # the first alone writes
+
+
+def test_shares_of_a_step() -> None:
+    chosen = np.arange(12)  # six identities, two sequences each
+    shares = [Placement(torch.device("cpu"), rank, 3).share(chosen, 2).tolist() for rank in range(3)]
+    assert shares == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]]
+    with pytest.raises(ValueError, match=r"optimisation\.identities is 6: 4 processes need at least 8"):
+        Placement(torch.device("cpu"), 0, 4).share(chosen, 2)
+    assert Placement(torch.device("cpu")).share(chosen, 2).tolist() == chosen.tolist()
+
+
+def test_figures_are_logged_once_and_for_tensorboard(tmp_path: Path) -> None:
+    trainer = Trainer(recipe(5), made_up_set(), EMGaitNet(recipe().model), tmp_path)
+    trainer.run(until=3)
+    trainer.run()
+    entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in entries] == [1, 2, 3, 4, 5]
+    assert {"loss", "triplet", "cross_entropy", "learning_rate", "seconds"} <= set(entries[0])
+    written = b"".join(path.read_bytes() for path in tmp_path.glob("events.out.tfevents.*"))
+    assert b"train/loss" in written
+
+
+def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    log = FiguresLog(tmp_path / "nowhere")
+    log.write([])
+    with pytest.raises(OSError, match="nowhere"):
+        log.write([{"step": 1, "loss": 2.0}])
+
+
+if __name__ == "__main__":
+    train_in_one_of_several(Path(sys.argv[1]))
