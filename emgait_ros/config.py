@@ -309,6 +309,12 @@ class EngineConfig:
     precision: str = option(
         "fp32", "Precision of TensorRT engines; the other backends run FP32.", choices=("fp32", "fp16")
     )
+    clip_stride: int = option(
+        0,
+        "CLIP looks at every so many-th image of a track: 1 is exact, 5 costs a fifth; 0: the bundle's own.",
+        low=0,
+        high=100,
+    )
     max_batch: int = option(
         16,
         "Pedestrians per run of the network; more are split. Bounds memory and the TensorRT profile.",

@@ -277,7 +277,8 @@ class GaitRecognizer:
         if not new:
             return
         pedestrians = [pedestrian for _, pedestrian in new]
-        features = self._encoder.encode_frames(prepare(pedestrians, self._bundle.preprocessing))
+        before = [window.samples[-1].features if window.samples else None for window, _ in new]
+        features = self._encoder.encode_frames(prepare(pedestrians, self._bundle.preprocessing), before)
         for index, (window, pedestrian) in enumerate(new):
             modalities = Modality.POINTS if pedestrian.crop is None else Modality.BOTH
             light = float("nan") if pedestrian.crop is None else float(pedestrian.crop[::8, ::8].mean())

@@ -1,7 +1,7 @@
-"""Turn a model bundle into what another runtime takes.
+"""Turn a model bundle into what another runtime takes, or into a bundle with other options.
 
   emgait export models/emgait-sim --to onnx --precision fp16 --out exported
-      both ONNX graphs at that precision, checked against the bundle's own FP32 graphs
+      its ONNX graphs at that precision, checked against what the network gives in FP32
 
   emgait export models/emgait-sim --to tensorrt-rtx --compute-capability SM89 --max-batch 16
       TensorRT-RTX engines, built ahead of time: no GPU is needed here. They go into the cache where the live
@@ -9,6 +9,10 @@
 
   emgait export models/emgait-sim --to tensorrt --precision fp16
       TensorRT engines for the GPU of this machine
+
+  emgait export models/emgait-sim --to bundle --name fast --precision int8 --clip-stride 5 --out models
+      a bundle whose CLIP runs in INT8 on CPUs, and on every 5th image of a track only. Not exact: measure what it costs
+      with `emgait evaluate dataset sim --bundle models/fast`. Also writes bundles of an older format anew
 
 TensorRT-RTX: pip install tensorrt-rtx; TensorRT: pip install tensorrt; the GPU is asked through cuda-python.
 Engines are caches: the live nodes build a missing or stale one themselves, and use none that disagrees with FP32.
@@ -26,16 +30,30 @@ from rich.console import Console
 from rich.table import Table
 
 from emgait_ros.config import EngineConfig
-from emgait_ros.inference.bundle import Bundle, load_bundle
-from emgait_ros.inference.half import PRECISIONS, check_parity, gate_samples, write_graph
+from emgait_ros.inference.bundle import CLIP_PRECISIONS, Bundle, default_bundle_path, load_bundle
 from emgait_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
+from emgait_ros.inference.precision import PRECISIONS, write_graph
+from emgait_ros.inference.reference import check_parity
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of `emgait export`."""
     parser.add_argument("bundle", nargs="?", default="", help="folder of the bundle (default: the shipped one)")
-    parser.add_argument("--to", choices=("onnx", "tensorrt", "tensorrt-rtx"), required=True)
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
+    parser.add_argument("--to", choices=("onnx", "tensorrt", "tensorrt-rtx", "bundle"), required=True)
+    parser.add_argument(
+        "--precision",
+        choices=(*PRECISIONS, "int8"),
+        default="fp32",
+        help="of graphs and engines: fp32 or fp16; of a bundle's CLIP: fp32 or int8 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--clip-stride",
+        type=int,
+        default=1,
+        metavar="N",
+        help="bundle: CLIP looks at every N-th image of a track (default: 1, exact)",
+    )
+    parser.add_argument("--name", default="", help="bundle: name of the new one (default: that of the old one)")
     parser.add_argument(
         "--max-batch",
         type=int,
@@ -50,7 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="TensorRT-RTX: GPU generation to build for, may be repeated (default: the GPU here)",
     )
     parser.add_argument(
-        "--out", type=Path, help="folder to write to (default: the engine cache; for onnx the current folder)"
+        "--out", type=Path, help="folder to write to (default: the engine cache; for onnx and bundle the current folder)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was made as JSON")
 
@@ -61,9 +79,13 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--max-batch is {args.max_batch}: expected 1 or more")
     if args.compute_capability and args.to != "tensorrt-rtx":
         raise ValueError(f"--compute-capability is for --to tensorrt-rtx: {args.to} does not take it")
-    bundle = load_bundle(args.bundle)
-    made = _export_onnx(bundle, args) if args.to == "onnx" else _export_engines(bundle, args)
-    table = Table(title=f"{bundle.name}: {args.to}, {args.precision}")
+    _check_precision(args)
+    if args.to == "bundle":
+        name, made = _export_bundle(args)
+    else:
+        bundle = load_bundle(args.bundle)
+        name, made = bundle.name, _export_onnx(bundle, args) if args.to == "onnx" else _export_engines(bundle, args)
+    table = Table(title=f"{name}: {args.to}, {args.precision}")
     for title in ("graph", "file", "MB", "seconds", "cosine to FP32"):
         table.add_column(title, overflow="fold")
     for row in made:
@@ -72,21 +94,44 @@ def run(args: argparse.Namespace) -> int:
     Console().print(table)
     if args.json:
         args.json.write_text(
-            json.dumps({"bundle": bundle.name, "to": args.to, "precision": args.precision, "files": made}, indent=2)
+            json.dumps({"bundle": name, "to": args.to, "precision": args.precision, "files": made}, indent=2)
             + "\n"
         )
     return 0
 
 
+def _check_precision(args: argparse.Namespace) -> None:
+    allowed = CLIP_PRECISIONS if args.to == "bundle" else PRECISIONS
+    if args.precision not in allowed:
+        raise ValueError(f"--to {args.to} does not take --precision {args.precision}: expected {' or '.join(allowed)}")
+    if args.to != "bundle" and (args.clip_stride != 1 or args.name):
+        raise ValueError("--clip-stride and --name are for --to bundle")
+
+
+def _export_bundle(args: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]:
+    try:
+        from emgait_ros.emgaitnet.export import rewrite_bundle
+    except ImportError as error:
+        raise ValueError(f"writing a bundle needs torch, open_clip and onnx ({error}): install requirements/dev.txt") from error
+    start, folder = time.perf_counter(), Path(args.bundle).expanduser() if args.bundle else default_bundle_path()
+    out_dir = args.out or Path()
+    bundle = rewrite_bundle(folder, out_dir, args.name, args.clip_stride, args.precision)
+    paths = {name: graph.path for name, graph in bundle.graphs.items()}
+    if bundle.int8_path:
+        paths["semantic_encoder (INT8)"] = bundle.int8_path
+    cosine = bundle.manifest["options"].get("int8_cosine")
+    return bundle.name, [_row(name, path, start, cosine if "INT8" in name else 1.0) for name, path in paths.items()]
+
+
 def _export_onnx(bundle: Bundle, args: argparse.Namespace) -> list[dict[str, Any]]:
-    folder, samples = args.out or Path(), gate_samples(bundle)
+    folder, reference = args.out or Path(), bundle.reference()
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     for name, graph in bundle.graphs.items():
         start, path = time.perf_counter(), folder / f"{name}.{args.precision}.onnx"
         write_graph(graph.path, path, args.precision)
         try:
-            cosine = check_parity(OnnxRuntimeEngine(path), OnnxRuntimeEngine(graph.path), samples[name], path)
+            cosine = check_parity(OnnxRuntimeEngine(path), reference, path)
         except ValueError:
             path.unlink()
             raise

@@ -1,4 +1,4 @@
-"""From a trained network to a model bundle: two ONNX graphs, checked against torch, and all that describes them."""
+"""From a trained network to a model bundle: its ONNX graphs, checked against torch, and all that describes them."""
 
 from __future__ import annotations
 
@@ -20,24 +20,39 @@ from torch import Tensor, nn
 
 from emgait_ros.emgaitnet.config import EMGaitNetConfig
 from emgait_ros.emgaitnet.model import EMGaitNet
-from emgait_ros.emgaitnet.weights import save_weights
+from emgait_ros.emgaitnet.semantics import SemanticMining
+from emgait_ros.emgaitnet.weights import load_weights, save_weights
 from emgait_ros.inference.bundle import (
+    CLIP_PRECISIONS,
+    CONFIG,
     FORMAT,
     FRAME_ENCODER,
-    REQUIRED_FILES,
+    INT8_GRAPH,
+    REFERENCE,
+    SEMANTIC_ENCODER,
     SEQUENCE_HEAD,
+    WEIGHTS,
     Bundle,
     file_entry,
     load_bundle,
+    read_json,
+    verify_files,
 )
 from emgait_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
-from emgait_ros.inference.preprocessing import Preprocessing
+from emgait_ros.inference.precision import write_int8_graph
+from emgait_ros.inference.preprocessing import Preprocessing, scale_crops
+from emgait_ros.inference.reference import check_parity, read_reference, windows_of, write_reference
 
 INPUTS = {
-    FRAME_ENCODER: ("crops", "points", "has_image", "has_points"),
+    SEMANTIC_ENCODER: ("crops", "has_image"),
+    FRAME_ENCODER: ("crops", "points", "has_image", "has_points", "text"),
     SEQUENCE_HEAD: ("image_features", "point_features", "frame_mask"),
 }
-OUTPUTS = {FRAME_ENCODER: ("image_features", "point_features"), SEQUENCE_HEAD: ("embedding",)}
+OUTPUTS = {
+    SEMANTIC_ENCODER: ("text",),
+    FRAME_ENCODER: ("image_features", "point_features"),
+    SEQUENCE_HEAD: ("embedding",),
+}
 TOLERANCE = 1e-4  # largest difference between onnxruntime and torch, relative to the largest value of a tensor above 1
 
 
@@ -54,6 +69,8 @@ def write_bundle(
     card: str = "",
     licence: str = "Apache-2.0",
     samples: Mapping[str, Tensor] | None = None,
+    clip_stride: int = 1,
+    clip_precision: str = "fp32",
 ) -> Bundle:
     """Export a network as the bundle ``out_dir / name``, whole or not at all.
 
@@ -67,12 +84,17 @@ def write_bundle(
         training: what the weights were trained on and what was measured, as JSON values.
         card: text of MODEL_CARD.md; a plain one is written when empty.
         licence: licence of the weights.
-        samples: real inputs of the frame encoder to check the graphs with (see ``INPUTS``); random ones by default.
+        samples: real inputs of the network to check the graphs with, a few rows of crops, points, has_image and
+            has_points as :func:`random_samples` makes them by default. They and their results become the bundle's
+            reference.
+        clip_stride: CLIP looks at every so many-th image of a track by default; 1 is exact.
+        clip_precision: "fp32", or "int8" to add CLIP in INT8, which CPUs then run.
 
     Raises:
-        ValueError: the preprocessing does not fit the network, or onnxruntime disagrees with torch.
+        ValueError: the preprocessing does not fit the network, onnxruntime disagrees with torch, or INT8 with FP32.
     """
     config = network.config
+    _check_options(config, clip_stride, clip_precision)
     made = (preprocessing.crop_height, preprocessing.crop_width, preprocessing.points)
     if made != (config.crop_height, config.crop_width, config.points):
         raise ValueError(
@@ -85,17 +107,23 @@ def write_bundle(
         folder = Path(scratch) / name
         folder.mkdir()
         graphs = export_graphs(network, folder, samples)
-        save_weights(network, folder / "weights.safetensors", classifier=False)
-        _write_json(folder / "config.json", _portable(config).to_dict())
+        save_weights(network, folder / WEIGHTS, classifier=False)
+        _write_json(folder / CONFIG, _portable(config).to_dict())
+        files = [CONFIG, WEIGHTS, REFERENCE, *(f"{graph}.onnx" for graph in graphs)]
+        options: dict[str, Any] = {"clip_stride": clip_stride, "clip_precision": clip_precision}
+        if clip_precision == "int8":
+            files.append(INT8_GRAPH)
+            options["int8_cosine"] = _add_int8(folder)
         manifest: dict[str, Any] = {
             "format": FORMAT,
             "name": name,
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "licence": licence,
-            "files": {file: file_entry(folder / file) for file in REQUIRED_FILES},
+            "files": {file: file_entry(folder / file) for file in files},
             "graphs": graphs,
             "preprocessing": preprocessing.to_dict(),
             "window": {"min_frames": config.min_frames, "max_frames": config.max_frames},
+            "options": options,
             "decision": {
                 "threshold": threshold,
                 "min_margin": min_margin,
@@ -110,27 +138,99 @@ def write_bundle(
     return load_bundle(out_dir / name)
 
 
+def rewrite_bundle(
+    folder: Path, out_dir: Path, name: str = "", clip_stride: int = 1, clip_precision: str = "fp32"
+) -> Bundle:
+    """Export a bundle's weights anew, with other options or from an older format; all it says of itself stays.
+
+    Args:
+        folder: a bundle of this or an older format; only its configuration, weights and manifest are read.
+        out_dir: where the new one goes.
+        name: of the new bundle; its own when empty.
+        clip_stride, clip_precision: as :func:`write_bundle` takes them.
+
+    Raises:
+        FileNotFoundError: it has no manifest, or lacks a file.
+        ValueError: damaged files, or what :func:`write_bundle` raises.
+    """
+    file = folder / "manifest.json"
+    if not file.is_file():
+        raise FileNotFoundError(f"{folder} is not a model bundle: it has no manifest.json")
+    manifest = read_json(file)
+    try:
+        verify_files(folder, manifest["files"], [CONFIG, WEIGHTS])
+        network = EMGaitNet(EMGaitNetConfig.from_dict(read_json(folder / CONFIG)), load_pretrained=False)
+        load_weights(network, folder / WEIGHTS)
+        samples = None
+        if REFERENCE in manifest["files"]:
+            verify_files(folder, manifest["files"], [REFERENCE])
+            feeds = read_reference(folder / REFERENCE).feeds()
+            samples = {key: torch.from_numpy(feeds[key]) for key in ("crops", "points", "has_image", "has_points")}
+        decision, card = manifest["decision"], folder / "MODEL_CARD.md"
+        return write_bundle(
+            network,
+            out_dir,
+            name or str(manifest["name"]),
+            Preprocessing.from_dict(manifest["preprocessing"]),
+            threshold=decision["threshold"],
+            min_margin=decision["min_margin"],
+            calibration=decision["calibration"],
+            training=manifest["training"],
+            card=card.read_text(encoding="utf-8") if card.is_file() else "",
+            licence=manifest["licence"],
+            samples=samples,
+            clip_stride=clip_stride,
+            clip_precision=clip_precision,
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{file} is damaged: the entry {error} is missing or of another type") from error
+
+
 def export_graphs(network: EMGaitNet, folder: Path, samples: Mapping[str, Tensor] | None = None) -> dict[str, Any]:
-    """Write both ONNX graphs, check them against torch and return their tensors for the manifest."""
+    """Write the ONNX graphs and the reference, check both against each other; returns the tensors for the manifest."""
     network.eval()
-    frame_inputs = dict(samples) if samples else random_samples(network.config, 4)
+    inputs = dict(samples) if samples else random_samples(network.config, 6)
+    crops = (inputs["crops"] * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    inputs["crops"] = torch.from_numpy(np.ascontiguousarray(scale_crops(crops)))  # what a reader of the file gets
+    modules: dict[str, nn.Module] = {FRAME_ENCODER: network.frame, SEQUENCE_HEAD: network.sequence}
     with torch.no_grad():
-        image, point = network.frame(**frame_inputs)
-    window = window_of(image, point)
-    modules: dict[str, tuple[nn.Module, dict[str, Tensor]]] = {
-        FRAME_ENCODER: (network.frame, frame_inputs),
-        SEQUENCE_HEAD: (network.sequence, window),
-    }
+        if isinstance(network.frame.semantics, SemanticMining):
+            modules = {SEMANTIC_ENCODER: network.frame.semantics, **modules}
+            inputs["text"] = network.frame.semantics(inputs["crops"], inputs["has_image"])
+        image, point = network.frame(**inputs)
+        windows = {key: torch.from_numpy(value) for key, value in windows_of(image.numpy(), point.numpy()).items()}
+        embedding = network.sequence(**windows)
     described = {}
-    for name, (module, inputs) in modules.items():
+    for name, module in modules.items():
         path = folder / f"{name}.onnx"
-        export_graph(module, inputs, path, OUTPUTS[name])
-        engine = check_graph(module, inputs, path)
+        feeds = windows if name == SEQUENCE_HEAD else inputs
+        feeds = {key: feeds[key] for key in INPUTS[name] if key in feeds}
+        export_graph(module, feeds, path, OUTPUTS[name])
+        engine = check_graph(module, feeds, path)
         described[name] = {
             "inputs": [spec.to_dict() for spec in engine.inputs],
             "outputs": [spec.to_dict() for spec in engine.outputs],
         }
+    arrays = {key: value.numpy() for key, value in inputs.items() if key != "crops"}
+    results = {"image_features": image.numpy(), "point_features": point.numpy(), "embedding": embedding.numpy()}
+    write_reference(folder / REFERENCE, crops, {**arrays, **results})
     return described
+
+
+def _check_options(config: EMGaitNetConfig, clip_stride: int, clip_precision: str) -> None:
+    if clip_stride < 1:
+        raise ValueError(f"clip_stride is {clip_stride}: expected 1 (every image) or more")
+    if clip_precision not in CLIP_PRECISIONS:
+        raise ValueError(f"clip_precision is '{clip_precision}': known are {', '.join(CLIP_PRECISIONS)}")
+    if not (config.use_sga and config.use_semi) and (clip_stride > 1 or clip_precision != "fp32"):
+        raise ValueError("this network mines no semantics: clip_stride and clip_precision change nothing in it")
+
+
+def _add_int8(folder: Path) -> float:
+    """Write the INT8 semantic encoder beside the FP32 one; returns the lowest cosine of the parity gate."""
+    path = folder / INT8_GRAPH
+    write_int8_graph(folder / f"{SEMANTIC_ENCODER}.onnx", path)
+    return round(check_parity(OnnxRuntimeEngine(path), read_reference(folder / REFERENCE), path), 6)
 
 
 def export_graph(module: nn.Module, inputs: Mapping[str, Tensor], path: Path, outputs: tuple[str, ...]) -> None:
@@ -207,17 +307,6 @@ def random_samples(config: EMGaitNetConfig, batch: int, seed: int = 0) -> dict[s
         "points": points,
         "has_image": row != 1 if batch > 2 else row >= 0,
         "has_points": row != 2 if batch > 2 else row >= 0,
-    }
-
-
-def window_of(image: Tensor, point: Tensor) -> dict[str, Tensor]:
-    """Two windows of the sequence head made of the features of B frames (B, S, d), (B, d): a full one and one frame less."""
-    frame_mask = torch.ones(2, len(image), dtype=torch.bool)
-    frame_mask[1, -1] = False
-    return {
-        "image_features": torch.stack([image, image.flip(0)]),
-        "point_features": torch.stack([point, point.flip(0)]),
-        "frame_mask": frame_mask,
     }
 
 

@@ -6,7 +6,8 @@ References:
     and named in ``EMGaitNetConfig``.
 
 Everything before ST looks at one frame only. So the network is cut there: ``FrameEncoder`` runs once when a frame
-arrives, ``SequenceHead`` runs on the features a track has gathered, and ``EMGaitNet`` joins both for training.
+arrives, ``SequenceHead`` runs on the features a track has gathered, and ``EMGaitNet`` joins both for training. SeMi is
+cut off the frame encoder once more: its text changes slowly, so a track may keep it for a few frames.
 
 Letters in shape comments: B batch, T frames, h x w cells of the 2D feature map (S = h * w), N points, k neighbours,
 d width, P parts, E width of CLIP's embedding.
@@ -200,7 +201,13 @@ class FrameEncoder(nn.Module):
                 self.sga_points = CrossAttention(width, self.semantics.embed_dim, heads, ratio)
 
     def forward(
-        self, crops: Tensor, points: Tensor, has_image: Tensor, has_points: Tensor, clip_features: Tensor | None = None
+        self,
+        crops: Tensor,
+        points: Tensor,
+        has_image: Tensor,
+        has_points: Tensor,
+        clip_features: Tensor | None = None,
+        text: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One sample per row.
 
@@ -209,11 +216,13 @@ class FrameEncoder(nn.Module):
             points: (B, N, 3) m, normalised as the bundle says; zeros where there are none.
             has_image, has_points: (B,) bool.
             clip_features: (B, E) CLIP image embeddings computed before (it is frozen), or None.
+            text: t* (B, 5, E) of ``self.semantics`` computed before, or None.
 
         Returns:
             image_features (B, S, d), point_feature (B, d).
         """
-        text = self.semantics(crops, has_image, clip_features) if self.semantics is not None else None  # t* (B, 5, E)
+        if text is None and self.semantics is not None:
+            text = self.semantics(crops, has_image, clip_features)  # t* (B, 5, E)
         return self.fuse(*self.encode(crops, points, has_image, has_points), text)
 
     def encode(

@@ -31,7 +31,8 @@ def plain_forward(
         )
     text = None
     if isinstance(encoder.semantics, SemanticMining):
-        text = encoder.semantics.text.encode_plain(encoder.semantics.pseudo_word(crops, has_image))
+        semantics = encoder.semantics
+        text = semantics.text.encode_plain(semantics.pseudo_word(crops, has_image, semantics.image.encode_plain(crops)))
     elif encoder.semantics is not None:
         text = encoder.semantics(crops, has_image)
     image, point = encoder.fuse(image, cloud, text)

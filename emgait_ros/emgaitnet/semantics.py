@@ -3,13 +3,17 @@
 CLIP's image embedding v -> Inversion Network -> pseudo-word v*, put in place of [X] in
 "A photo of the [PART] of a [X] person" -> frozen CLIP text encoder -> t*, one vector per part.
 
-CLIP's text attention is causal and everything before [X] is constant. So the keys and values of that prefix are
-computed once, and only the three tokens [X], person and end-of-text run per image: the same t*, 77 / 3 times less
-work. ``PromptEncoder.encode_plain`` does it the long way, as the reference.
+Both towers skip what nobody reads, and give what the whole gives. CLIP's text attention is causal and everything
+before [X] is constant: the keys and values of that prefix are computed once, and only the three tokens [X], person and
+end-of-text run per image, 77 / 3 times less work. Of the image tower's last block only the class token is read, so only
+that is computed. The ``encode_plain`` methods do it the long way, as the reference.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import open_clip
@@ -44,7 +48,8 @@ def build_clip(config: ClipConfig, load_pretrained: bool = True) -> CLIP:
     else:
         _check_names(config.architecture, pretrained)
         try:
-            clip = open_clip.create_model(config.architecture, pretrained=pretrained or None)
+            with _without_warnings(not pretrained):  # open_clip warns of random weights, which are meant here
+                clip = open_clip.create_model(config.architecture, pretrained=pretrained or None)
         except Exception as error:  # open_clip and the hub raise many kinds, network errors among them
             raise OSError(
                 f"CLIP {config.architecture} with pretrained weights '{pretrained}' could not be loaded ({error}): "
@@ -61,6 +66,17 @@ def build_clip(config: ClipConfig, load_pretrained: bool = True) -> CLIP:
             f"CLIP {config.architecture} is not built of plain transformer blocks: choose one such as ViT-B-16 or ViT-B-32"
         )
     return clip.eval()
+
+
+@contextmanager
+def _without_warnings(quiet: bool) -> Iterator[None]:
+    before = logging.root.manager.disable
+    if quiet:
+        logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _check_names(architecture: str, pretrained: str) -> None:
@@ -112,7 +128,40 @@ class ImageTower(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """(B, 3, H, W) RGB in 0..1 -> (B, E) image embedding v, not normalised."""
-        return self.visual((resize(crops, self.size) - self.mean) / self.std)
+        visual = self.visual
+        if visual.attn_pool is not None or visual.pool_type != "tok":
+            return self.encode_plain(crops)
+        x = visual._embeds(self._normalise(crops))  # (B, 1 + patches, W)
+        *blocks, last = visual.transformer.resblocks
+        for block in blocks:
+            x = x + block.ls_1(self._attend(block, block.ln_1(x)))
+            x = x + block.ls_2(block.mlp(block.ln_2(x)))
+        token = x[:, :1] + last.ls_1(self._attend(last, last.ln_1(x), queries=1))  # (B, 1, W)
+        token = token + last.ls_2(last.mlp(last.ln_2(token)))
+        pooled = visual.ln_post(token[:, 0])
+        return pooled if visual.proj is None else pooled @ visual.proj
+
+    @staticmethod
+    def _attend(block: ResidualAttentionBlock, x: Tensor, queries: int | None = None) -> Tensor:
+        """Self-attention of a block, (B, N, W) -> the first ``queries`` tokens (B, Q, W)."""
+        packed, bias, heads = block.attn.in_proj_weight, block.attn.in_proj_bias, block.attn.num_heads
+        if queries is None:
+            query, key, value = F.linear(x, packed, bias).chunk(3, dim=-1)
+        else:
+            width = x.shape[-1]
+            query = F.linear(x[:, :queries], packed[:width], bias[:width])
+            key, value = F.linear(x, packed[width:], bias[width:]).chunk(2, dim=-1)
+        mixed = F.scaled_dot_product_attention(
+            *(t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (query, key, value))
+        )
+        return block.attn.out_proj(mixed.transpose(1, 2).flatten(2))
+
+    def encode_plain(self, crops: Tensor) -> Tensor:
+        """As open_clip computes it: every token of every block, (B, 3, H, W) -> (B, E)."""
+        return self.visual(self._normalise(crops))
+
+    def _normalise(self, crops: Tensor) -> Tensor:
+        return (resize(crops, self.size) - self.mean) / self.std
 
     def train(self, mode: bool = True) -> ImageTower:
         """Frozen: stays in evaluation mode."""

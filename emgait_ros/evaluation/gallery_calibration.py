@@ -86,7 +86,9 @@ def embed_tracks(
         sequence = data[number]
         features: list[Any] = []
         for start in range(0, len(sequence), FRAMES_AT_ONCE):
-            features += list(encoder.encode_frames(_batch(sequence, slice(start, start + FRAMES_AT_ONCE))))
+            batch = _batch(sequence, slice(start, start + FRAMES_AT_ONCE))
+            before = [features[-1] if features else None, *[None] * (len(batch) - 1)]
+            features += list(encoder.encode_frames(batch, before, np.arange(len(batch)) - 1))
         ends = [min(count, len(features)) for count in seen]
         windows.append(encoder.embed([features[max(0, end - window.max_samples) : end] for end in ends]))
         templates.append(template_embeddings(encoder, features[-window.max_samples :], window.min_samples)[0])

@@ -1,11 +1,14 @@
 """Model bundles: a folder that says what it holds, and is refused when it does not hold that.
 
-    manifest.json          format, files with SHA-256 and size, graphs, preprocessing, window, decision, training
-    config.json            sizes and switches of the network
-    weights.safetensors    for fine-tuning and for the torch backend
-    frame_encoder.onnx     runs once per pedestrian and frame
-    sequence_head.onnx     runs on the features of a window
-    MODEL_CARD.md          what it was trained on and what was measured
+    manifest.json                 format, files with SHA-256 and size, graphs, preprocessing, window, options, decision, training
+    config.json                   sizes and switches of the network
+    weights.safetensors           for fine-tuning and for the torch backend
+    semantic_encoder.onnx         crop -> text features; runs on every frame, or on every s-th; absent without SeMi
+    semantic_encoder.int8.onnx    the same in INT8 for CPUs; only in bundles exported with it
+    frame_encoder.onnx            runs once per pedestrian and frame
+    sequence_head.onnx            runs on the features of a window
+    reference.npz                 a few inputs and what torch made of them in FP32: what every engine is held against
+    MODEL_CARD.md                 what it was trained on and what was measured
 
 Nothing in a bundle is pickled.
 """
@@ -14,18 +17,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from emgait_ros.inference.engine import TensorSpec
 from emgait_ros.inference.preprocessing import Preprocessing
+from emgait_ros.inference.reference import Reference, read_reference
 from emgait_ros.shipped import shipped_path
 
-FORMAT = 1
+FORMAT = 2
 DEFAULT_BUNDLE = "emgait-sim"
-FRAME_ENCODER, SEQUENCE_HEAD = "frame_encoder", "sequence_head"
-REQUIRED_FILES = ("config.json", "weights.safetensors", f"{FRAME_ENCODER}.onnx", f"{SEQUENCE_HEAD}.onnx")
+SEMANTIC_ENCODER, FRAME_ENCODER, SEQUENCE_HEAD = "semantic_encoder", "frame_encoder", "sequence_head"
+CONFIG, WEIGHTS, REFERENCE, INT8_GRAPH = (
+    "config.json",
+    "weights.safetensors",
+    "reference.npz",
+    f"{SEMANTIC_ENCODER}.int8.onnx",
+)
+CLIP_PRECISIONS = ("fp32", "int8")
 
 
 @dataclass(frozen=True)
@@ -47,12 +58,15 @@ class Bundle:
         manifest: manifest.json as read.
         network: config.json as read (``EMGaitNetConfig.from_dict`` takes it).
         preprocessing: what the network takes.
-        graphs: by name, "frame_encoder" and "sequence_head".
+        graphs: by name, in the order they run: "semantic_encoder" (absent without SeMi), "frame_encoder", "sequence_head".
         min_frames, max_frames: window lengths T the head takes.
         threshold: calibrated largest accepted distance, None when the bundle was not calibrated.
         min_margin: calibrated smallest lead over the second identity, None likewise.
-        fingerprint: hex SHA-256 over graphs, preprocessing and window; embeddings of different fingerprints
-            must never be compared.
+        clip_stride: CLIP looks at every s-th image of a track unless the configuration says otherwise; 1 is exact.
+        clip_precision: "int8": CLIP runs in INT8 on CPUs.
+        fingerprint: hex SHA-256 over FP32 graphs, preprocessing and window; embeddings of different fingerprints
+            must never be compared. Precision and stride are not in it: they approximate the same embedding, and their
+            engines have passed the parity gate.
     """
 
     folder: Path
@@ -64,6 +78,8 @@ class Bundle:
     max_frames: int
     threshold: float | None
     min_margin: float | None
+    clip_stride: int
+    clip_precision: str
     fingerprint: str
 
     @property
@@ -74,7 +90,16 @@ class Bundle:
     @property
     def weights_path(self) -> Path:
         """The safetensors file."""
-        return self.folder / "weights.safetensors"
+        return self.folder / WEIGHTS
+
+    @property
+    def int8_path(self) -> Path | None:
+        """The INT8 semantic encoder, in a bundle exported with it."""
+        return self.folder / INT8_GRAPH if self.clip_precision == "int8" else None
+
+    def reference(self) -> Reference:
+        """Inputs and FP32 results to hold engines against."""
+        return read_reference(self.folder / REFERENCE)
 
     @property
     def embedding_shape(self) -> tuple[int, int]:
@@ -107,14 +132,23 @@ def load_bundle(path: str | Path = "") -> Bundle:
         raise FileNotFoundError(
             f"{folder} is not a model bundle: it has no manifest.json. `emgait train` and `emgait export` write bundles"
         )
-    manifest = _read_json(file)
+    manifest = read_json(file)
+    if manifest.get("format") == 1:
+        raise ValueError(
+            f"{file} has format 1, this version of emgait_ros reads format {FORMAT}: "
+            f"`emgait export {folder} --to bundle` writes it anew from its weights"
+        )
     if manifest.get("format") != FORMAT:
         raise ValueError(
             f"{file} has format {manifest.get('format')!r}: this version of emgait_ros reads format {FORMAT}"
         )
     try:
-        _verify_files(folder, manifest["files"])
-        graphs = {name: _graph(folder, manifest, name) for name in (FRAME_ENCODER, SEQUENCE_HEAD)}
+        names = graph_names(manifest)
+        options = manifest["options"]
+        stride, clip_precision = int(options["clip_stride"]), str(options["clip_precision"])
+        needed = [CONFIG, WEIGHTS, REFERENCE, *(f"{name}.onnx" for name in names)]
+        verify_files(folder, manifest["files"], needed + [INT8_GRAPH] * (clip_precision == "int8"))
+        graphs = {name: _graph(folder, manifest, name) for name in names}
         preprocessing = Preprocessing.from_dict(manifest["preprocessing"])
         window = manifest["window"]
         low, high = int(window["min_frames"]), int(window["max_frames"])
@@ -122,7 +156,7 @@ def load_bundle(path: str | Path = "") -> Bundle:
         threshold, min_margin = (
             None if decision[key] is None else float(decision[key]) for key in ("threshold", "min_margin")
         )
-        network = _read_json(folder / "config.json")
+        network = read_json(folder / CONFIG)
         fingerprint = fingerprint_of(manifest)
         str(manifest["name"])
     except (KeyError, TypeError, AttributeError) as error:
@@ -131,14 +165,35 @@ def load_bundle(path: str | Path = "") -> Bundle:
         ) from error
     if not 1 <= low <= high:
         raise ValueError(f"{file} is damaged: window is {low} to {high} frames")
+    if stride < 1 or clip_precision not in CLIP_PRECISIONS:
+        raise ValueError(f"{file} is damaged: clip_stride is {stride}, clip_precision '{clip_precision}'")
     _check_fits(file, graphs, preprocessing)
-    return Bundle(folder, manifest, network, preprocessing, graphs, low, high, threshold, min_margin, fingerprint)
+    return Bundle(
+        folder=folder,
+        manifest=manifest,
+        network=network,
+        preprocessing=preprocessing,
+        graphs=graphs,
+        min_frames=low,
+        max_frames=high,
+        threshold=threshold,
+        min_margin=min_margin,
+        clip_stride=stride,
+        clip_precision=clip_precision,
+        fingerprint=fingerprint,
+    )
+
+
+def graph_names(manifest: dict[str, Any]) -> tuple[str, ...]:
+    """Names of a bundle's graphs in the order they run."""
+    semantic = (SEMANTIC_ENCODER,) if SEMANTIC_ENCODER in manifest["graphs"] else ()
+    return (*semantic, FRAME_ENCODER, SEQUENCE_HEAD)
 
 
 def fingerprint_of(manifest: dict[str, Any]) -> str:
-    """Hex SHA-256 of all that decides an embedding: both graphs, the preprocessing and the window lengths."""
+    """Hex SHA-256 of all that decides an embedding: the FP32 graphs, the preprocessing and the window lengths."""
     decisive = {
-        "graphs": {name: manifest["files"][f"{name}.onnx"]["sha256"] for name in (FRAME_ENCODER, SEQUENCE_HEAD)},
+        "graphs": {name: manifest["files"][f"{name}.onnx"]["sha256"] for name in graph_names(manifest)},
         "preprocessing": manifest["preprocessing"],
         "window": manifest["window"],
     }
@@ -154,7 +209,8 @@ def file_entry(path: Path) -> dict[str, Any]:
     return {"sha256": digest.hexdigest(), "bytes": path.stat().st_size}
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a bundle; ValueError names the file when it is damaged."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -164,8 +220,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _verify_files(folder: Path, files: dict[str, dict[str, Any]]) -> None:
-    for name in REQUIRED_FILES:
+def verify_files(folder: Path, files: dict[str, dict[str, Any]], names: Iterable[str]) -> None:
+    """Raise ValueError or FileNotFoundError unless the named files are what the manifest says."""
+    for name in names:
         path, expected = folder / name, files[name]
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing: the bundle is incomplete. Fetch or export it again")

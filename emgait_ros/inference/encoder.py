@@ -2,7 +2,8 @@
 
 Everything before the network's spatio-temporal module looks at one frame, so a track keeps the features of its
 frames and only the small sequence head runs again when one is added: the same embedding as encoding the whole
-window anew.
+window anew. CLIP, by far the largest part of a frame, sees the samples that have an image, or with a stride every
+so many-th of them: the samples between take the text of the last one it saw.
 """
 
 from __future__ import annotations
@@ -15,20 +16,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgait_ros.config import EngineConfig
-from emgait_ros.inference.bundle import FRAME_ENCODER, SEQUENCE_HEAD, Bundle
+from emgait_ros.inference.bundle import FRAME_ENCODER, SEMANTIC_ENCODER, SEQUENCE_HEAD, Bundle
 from emgait_ros.inference.engine import BackendUnavailableError, Engine, check_specs
 from emgait_ros.inference.preprocessing import FrameBatch
+from emgait_ros.inference.reference import check_parity
 
 log = logging.getLogger(__name__)
 Engines = dict[str, Engine]
 
 
 @dataclass(frozen=True)
+class MinedText:
+    """What CLIP said of a track: text (5, E) float32, and how many images of the track it has served since."""
+
+    text: NDArray[np.float32]
+    age: int
+
+
+@dataclass(frozen=True)
 class SampleFeatures:
-    """What a track keeps of one frame: image (S, d) float32 and point (d,) float32."""
+    """What a track keeps of one frame: image (S, d) float32, point (d,) float32 and, with a CLIP stride, its newest text."""
 
     image: NDArray[np.float32]
     point: NDArray[np.float32]
+    mined: MinedText | None = None
 
 
 @dataclass(frozen=True)
@@ -37,12 +48,14 @@ class FrameFeatures:
 
     image: NDArray[np.float32]
     point: NDArray[np.float32]
+    mined: tuple[MinedText | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.image)
 
     def __getitem__(self, sample: int) -> SampleFeatures:
-        return SampleFeatures(self.image[sample].copy(), self.point[sample].copy())
+        mined = self.mined[sample] if self.mined else None
+        return SampleFeatures(self.image[sample].copy(), self.point[sample].copy(), mined)
 
     def __iter__(self) -> Iterator[SampleFeatures]:
         return (self[sample] for sample in range(len(self)))
@@ -53,7 +66,7 @@ class GaitEncoder:
 
     Args:
         bundle: a verified bundle.
-        config: backend, threads and largest batch.
+        config: backend, threads, largest batch and CLIP stride.
 
     Raises:
         ValueError: the backend that was asked for is not available, or no backend is.
@@ -63,6 +76,7 @@ class GaitEncoder:
         fingerprint: which embeddings may be compared with this encoder's.
         backend: name of the backend that runs.
         description: backend, device and precision in words.
+        clip_stride: CLIP looks at every so many-th image of a track; 1 is exact.
     """
 
     def __init__(self, bundle: Bundle, config: EngineConfig | None = None) -> None:
@@ -73,26 +87,87 @@ class GaitEncoder:
         for name, engine in engines.items():
             check_specs(engine.inputs, bundle.graphs[name].inputs, str(bundle.graphs[name].path))
             check_specs(engine.outputs, bundle.graphs[name].outputs, str(bundle.graphs[name].path))
+        self._semantic_encoder = engines.get(SEMANTIC_ENCODER)
         self._frame_encoder, self._sequence_head = engines[FRAME_ENCODER], engines[SEQUENCE_HEAD]
+        self.clip_stride = (self.config.clip_stride or bundle.clip_stride) if self._semantic_encoder else 1
         self.backend = self._frame_encoder.backend
-        self.description = self._frame_encoder.description
+        self.description = (self._semantic_encoder or self._frame_encoder).description
+        if self.clip_stride > 1:
+            self.description += f", CLIP on every {self.clip_stride}. image of a track"
+        self._imageless_text: NDArray[np.float32] | None = None  # (5, E), of samples without image
         image, point = self._frame_encoder.outputs
         self._image_shape = tuple(int(size) for size in image.shape[1:])  # (S, d)
         self._point_shape = tuple(int(size) for size in point.shape[1:])  # (d,)
 
-    def encode_frames(self, batch: FrameBatch) -> FrameFeatures:
+    def encode_frames(
+        self,
+        batch: FrameBatch,
+        previous: Sequence[SampleFeatures | None] | None = None,
+        follows: NDArray[np.int64] | None = None,
+    ) -> FrameFeatures:
         """Encode B samples once, in sub-batches of ``config.max_batch``; B may be 0.
+
+        Args:
+            batch: the samples.
+            previous: for each, what its track kept of the sample before it, or None where there was none. Only a CLIP
+                stride needs it: without it CLIP looks at every image.
+            follows: (B,) where several samples are of one track: the row of the one before, above its own row in the
+                batch, or -1. Offline evaluation encodes whole sequences at once.
 
         Raises:
             ValueError: arrays that do not fit the bundle, or are not finite; names the tensor.
         """
+        if len({len(array) for array in batch.feeds().values()}) != 1:
+            rows_of = ", ".join(f"{name} has {len(array)}" for name, array in batch.feeds().items())
+            raise ValueError(f"the arrays of a batch need one row a sample: {rows_of}")
         image = np.empty((len(batch), *self._image_shape), np.float32)
         point = np.empty((len(batch), *self._point_shape), np.float32)
+        text, mined = self._text(batch, previous or [None] * len(batch), follows)
         for start in range(0, len(batch), self.config.max_batch):
             rows = slice(start, start + self.config.max_batch)
-            results = self._frame_encoder.run(batch.feeds(rows.start, rows.stop))
+            feeds = batch.feeds(rows.start, rows.stop)
+            results = self._frame_encoder.run(feeds if text is None else {**feeds, "text": text[rows]})
             image[rows], point[rows] = results["image_features"], results["point_features"]
-        return FrameFeatures(image, point)
+        return FrameFeatures(image, point, mined)
+
+    def _text(
+        self, batch: FrameBatch, previous: Sequence[SampleFeatures | None], follows: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.float32] | None, tuple[MinedText | None, ...]]:
+        """Text (B, 5, E) each sample is aligned to, None without SeMi; and what each track keeps of it, with a stride."""
+        if self._semantic_encoder is None or len(batch) == 0:
+            return None, ()
+        kept = [sample.mined if sample else None for sample in previous]
+        source, age = schedule(batch.has_image, kept, follows, self.clip_stride)
+        looked_at = np.flatnonzero(source == np.arange(len(batch)))
+        text = np.empty((len(batch), *(int(n) for n in self._semantic_encoder.outputs[0].shape[1:])), np.float32)
+        for start in range(0, len(looked_at), self.config.max_batch):
+            rows = looked_at[start : start + self.config.max_batch]
+            text[rows] = self._mine(batch.crops[rows], batch.has_image[rows])
+        if not batch.has_image.all():
+            text[~batch.has_image] = self._text_without_image(batch.crops[:1])
+        if self.clip_stride == 1:
+            return text, ()
+        mined: list[MinedText | None] = []
+        for row, origin in enumerate(source):
+            have = None
+            if origin >= 0:
+                have = MinedText(text[origin].copy() if origin == row else mined[origin].text, int(age[row]))  # type: ignore[union-attr]
+            elif origin == KEPT:
+                have = MinedText(kept[row].text, int(age[row]))  # type: ignore[union-attr]
+            mined.append(have)
+            if have is not None and batch.has_image[row]:
+                text[row] = have.text
+        return text, tuple(mined)
+
+    def _mine(self, crops: NDArray[np.float32], has_image: NDArray[np.bool_]) -> NDArray[np.float32]:
+        assert self._semantic_encoder is not None  # noqa: S101
+        return self._semantic_encoder.run({"crops": crops, "has_image": has_image})["text"]
+
+    def _text_without_image(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(5, E): the same for every sample without image, so it is computed once."""
+        if self._imageless_text is None:
+            self._imageless_text = self._mine(np.zeros_like(crop), np.zeros(1, bool))[0].copy()
+        return self._imageless_text
 
     def embed(self, windows: Sequence[Sequence[SampleFeatures]]) -> NDArray[np.float32]:
         """Embeddings of B windows of any lengths from ``bundle.min_frames`` to ``bundle.max_frames``.
@@ -127,8 +202,47 @@ class GaitEncoder:
         return self._sequence_head.run(feeds)["embedding"]
 
 
+KEPT, NO_TEXT = -1, -2
+
+
+def schedule(
+    has_image: NDArray[np.bool_],
+    kept: Sequence[MinedText | None],
+    follows: NDArray[np.int64] | None,
+    stride: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which image CLIP looks at.
+
+    Args:
+        has_image: (B,) samples.
+        kept: the text each sample's track has so far.
+        follows: (B,) row of the sample before in the same track or -1; None: every sample is of another track.
+        stride: CLIP looks at every so many-th image of a track. Tracks that start together take turns after that.
+
+    Returns:
+        (B,) for each sample, the row whose image gives the newest text of its track (its own: CLIP looks at it), ``KEPT``
+        for the text the track has, or ``NO_TEXT``; and (B,) the age of that text, in images.
+    """
+    source, age = np.full(len(has_image), NO_TEXT), np.zeros(len(has_image), np.int64)
+    for row, (seen, text) in enumerate(zip(has_image, kept, strict=True)):
+        before = -1 if follows is None else int(follows[row])
+        if before >= 0:
+            source[row], age[row] = source[before], age[before]
+        elif text is not None:
+            source[row], age[row] = KEPT, text.age
+        if not seen:
+            continue
+        fresh = source[row] == NO_TEXT
+        if fresh or age[row] + 1 >= stride:
+            source[row] = row
+            age[row] = row % stride if fresh and follows is None else 0
+        else:
+            age[row] += 1
+    return source, age
+
+
 def open_engines(bundle: Bundle, config: EngineConfig) -> Engines:
-    """The two engines of a bundle on the backend the config names; "auto" takes the best available and logs why."""
+    """The engines of a bundle on the backend the config names; "auto" takes the best available and logs why."""
     openers: dict[str, Callable[[Bundle, EngineConfig], Engines]] = {
         "tensorrt": _open_tensorrt,
         "onnxruntime": _open_onnxruntime,
@@ -174,7 +288,13 @@ def _open_onnxruntime(bundle: Bundle, config: EngineConfig) -> Engines:
         from emgait_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
     except ImportError as error:
         raise BackendUnavailableError(f"onnxruntime is not installed ({error}): pip install onnxruntime") from error
-    return {name: OnnxRuntimeEngine(graph.path, config.threads) for name, graph in bundle.graphs.items()}
+    engines: Engines = {name: OnnxRuntimeEngine(graph.path, config.threads) for name, graph in bundle.graphs.items()}
+    if bundle.int8_path is not None and OnnxRuntimeEngine.on_cpu():
+        engine = OnnxRuntimeEngine(bundle.int8_path, config.threads)
+        engine.description += ", CLIP in INT8"
+        check_parity(engine, bundle.reference(), bundle.int8_path, config.max_batch)  # INT8 differs between CPUs
+        engines[SEMANTIC_ENCODER] = engine
+    return engines
 
 
 def _open_torch(bundle: Bundle, config: EngineConfig) -> Engines:

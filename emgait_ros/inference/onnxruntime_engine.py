@@ -38,13 +38,12 @@ class OnnxRuntimeEngine:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        available = onnxruntime.get_available_providers()
-        providers = [name for name in PROVIDERS if name in available]
+        providers = [name for name in PROVIDERS if name in onnxruntime.get_available_providers()]
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime raises its own kinds, all derived from Exception only
             raise ValueError(f"onnxruntime cannot load {path}: {error}. Export the bundle again") from error
-        self.graph = path.stem
+        self._path, self.graph = path, path.stem
         self.inputs = tuple(_spec(tensor) for tensor in self._session.get_inputs())
         self.outputs = tuple(_spec(tensor) for tensor in self._session.get_outputs())
         device = (
@@ -54,10 +53,19 @@ class OnnxRuntimeEngine:
         )
         self.description = f"onnxruntime {onnxruntime.__version__} on {device}"
 
+    @staticmethod
+    def on_cpu() -> bool:
+        """Whether graphs run on the CPU here: no CUDA build of onnxruntime."""
+        return PROVIDERS[0] not in onnxruntime.get_available_providers()
+
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         """See :class:`~emgait_ros.inference.engine.Engine`."""
         checked = check_feeds(self.inputs, feeds, self.graph)
-        return check_results(self.outputs, self._session.run(None, checked), self.graph)
+        try:
+            results = self._session.run(None, checked)
+        except Exception as error:
+            raise ValueError(f"onnxruntime could not run {self._path}: {error}") from error
+        return check_results(self.outputs, results, self.graph)
 
 
 def _spec(tensor: Any) -> TensorSpec:

@@ -18,7 +18,7 @@ from typing import Any
 
 from emgait_ros.inference.bundle import SEQUENCE_HEAD, Bundle
 from emgait_ros.inference.engine import BackendUnavailableError
-from emgait_ros.inference.half import write_graph
+from emgait_ros.inference.precision import write_graph
 
 log = logging.getLogger(__name__)
 FLAVOURS = {"tensorrt": ("tensorrt",), "tensorrt-rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings")}

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from emgait_ros.config import EngineConfig
 from emgait_ros.inference.bundle import Bundle
 from emgait_ros.inference.engine import Arrays, BackendUnavailableError, Engine, TensorSpec, check_feeds, check_results
-from emgait_ros.inference.half import check_parity, gate_samples
-from emgait_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from emgait_ros.inference.tensorrt_builder import (
     FLAVOURS,
     EngineFile,
@@ -22,12 +20,13 @@ from emgait_ros.inference.tensorrt_builder import (
     ensure_engine,
     load_tensorrt,
 )
+from emgait_ros.inference.reference import check_parity
 
 log = logging.getLogger(__name__)
 
 
 def tensorrt_engines(bundle: Bundle, config: EngineConfig) -> dict[str, Engine]:
-    """Both engines of a bundle, from the cache or built now, each checked against the FP32 graph before it is used.
+    """All engines of a bundle, from the cache or built now, each checked against FP32 before it is used.
 
     Raises:
         BackendUnavailableError: no TensorRT, no cuda-python or no GPU here.
@@ -35,13 +34,13 @@ def tensorrt_engines(bundle: Bundle, config: EngineConfig) -> dict[str, Engine]:
     """
     gpu = gpu_name()
     flavour = _installed_flavour()
-    samples, folder = gate_samples(bundle, min(4, config.max_batch)), cache_folder(bundle)
+    reference, folder = bundle.reference(), cache_folder(bundle)
     engines: dict[str, Engine] = {}
     for name, graph in bundle.graphs.items():
         key = engine_key(bundle, name, flavour, target_of(gpu, flavour), config.precision, config.max_batch)
         file, content = ensure_engine(bundle, name, folder, key)
         engine = TensorRTEngine(file, content, name, graph.inputs, graph.outputs, gpu)
-        cosine = check_parity(engine, OnnxRuntimeEngine(graph.path, config.threads), samples[name], file.path)
+        cosine = check_parity(engine, reference, file.path, config.max_batch)
         log.info("%s passed the parity check: cosine %.5f against FP32", file.path, cosine)
         engines[name] = engine
     return engines

@@ -1,4 +1,4 @@
-"""The same two graphs run by PyTorch from the bundle's safetensors: for comparison, and where torch owns the GPU.
+"""The same graphs run by PyTorch from the bundle's safetensors: for comparison, and where torch owns the GPU.
 
 torch is imported when an engine is made, never with this module.
 """
@@ -10,12 +10,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from emgait_ros.inference.bundle import FRAME_ENCODER, SEQUENCE_HEAD, Bundle, GraphInfo
+from emgait_ros.inference.bundle import FRAME_ENCODER, SEMANTIC_ENCODER, SEQUENCE_HEAD, Bundle, GraphInfo
 from emgait_ros.inference.engine import Arrays, BackendUnavailableError, check_feeds, check_results
 
 
 class TorchEngine:
-    """One half of the network as an engine; made by :func:`torch_engines`."""
+    """One part of the network as an engine; made by :func:`torch_engines`."""
 
     backend = "torch"
 
@@ -41,7 +41,7 @@ class TorchEngine:
 
 
 def torch_engines(bundle: Bundle, threads: int = 1) -> dict[str, TorchEngine]:
-    """Both engines of a bundle, on CUDA when torch finds it.
+    """All engines of a bundle, on CUDA when torch finds it.
 
     Raises:
         BackendUnavailableError: torch or open_clip is not installed.
@@ -58,5 +58,9 @@ def torch_engines(bundle: Bundle, threads: int = 1) -> dict[str, TorchEngine]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(threads)
     network = load_network(bundle).to(device)
-    modules = {FRAME_ENCODER: network.frame, SEQUENCE_HEAD: network.sequence}
-    return {name: TorchEngine(name, bundle.graphs[name], module, device) for name, module in modules.items()}
+    modules = {
+        SEMANTIC_ENCODER: network.frame.semantics,
+        FRAME_ENCODER: network.frame,
+        SEQUENCE_HEAD: network.sequence,
+    }
+    return {name: TorchEngine(name, graph, modules[name], device) for name, graph in bundle.graphs.items()}

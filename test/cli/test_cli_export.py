@@ -23,7 +23,7 @@ def test_fp16_graphs_of_the_shipped_bundle(shipped, tmp_path, capsys):
         == 0
     )
     made = json.loads(report.read_text())["files"]
-    assert [row["graph"] for row in made] == ["frame_encoder", "sequence_head"]
+    assert [row["graph"] for row in made] == ["semantic_encoder", "frame_encoder", "sequence_head"]
     assert all(row["cosine"] >= 0.999 for row in made)
     assert OnnxRuntimeEngine(tmp_path / "sequence_head.fp16.onnx").outputs[0].name == "embedding"
     assert "sequence_head" in capsys.readouterr().out

@@ -94,7 +94,9 @@ def test_strangers_of_a_bag():
 class MeanEncoder:
     """Features are the mean of the points; an embedding is the mean feature of a window."""
 
-    def encode_frames(self, batch):
+    def encode_frames(self, batch, previous, follows):
+        assert len(previous) == len(batch)
+        assert follows.tolist() == list(range(-1, len(batch) - 1))
         assert batch.crops.dtype == np.float32
         assert batch.crops.max() <= 1.0
         return batch.points.mean(axis=1)

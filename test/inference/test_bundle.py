@@ -17,7 +17,10 @@ def test_a_bundle_says_what_it_is(bundle):
         "points",
         "has_image",
         "has_points",
+        "text",
     ]
+    assert list(bundle.graphs) == ["semantic_encoder", "frame_encoder", "sequence_head"]
+    assert (bundle.clip_stride, bundle.clip_precision, bundle.int8_path) == (1, "fp32", None)
     assert bundle.graphs["sequence_head"].inputs[0].shape == ("batch", "frames", 32, 16)
     assert bundle.fingerprint == load_bundle(bundle.folder).fingerprint == fingerprint_of(bundle.manifest)
     assert sorted(os.listdir(bundle.folder)) == sorted([*bundle.manifest["files"], "manifest.json", "MODEL_CARD.md"])
@@ -54,7 +57,11 @@ DAMAGE = [
     ),
     (lambda f: (f / "manifest.json").unlink(), "", "has no manifest.json"),
     (lambda f: (f / "manifest.json").write_text("{"), "manifest.json", "not JSON"),
-    (edit_manifest(lambda m: m.update(format=99)), "manifest.json", "reads format 1"),
+    (edit_manifest(lambda m: m.update(format=99)), "manifest.json", "reads format 2"),
+    (edit_manifest(lambda m: m.update(format=1)), "manifest.json", "`emgait export .* --to bundle` writes it anew"),
+    (lambda f: (f / "reference.npz").unlink(), "reference.npz", "is missing"),
+    (edit_manifest(lambda m: m["options"].update(clip_stride=0)), "manifest.json", "damaged: clip_stride is 0"),
+    (edit_manifest(lambda m: m["options"].update(clip_precision="int8")), "manifest.json", "'semantic_encoder.int8.onnx' is missing"),
     (edit_manifest(lambda m: m.pop("graphs")), "manifest.json", "'graphs' is missing"),
     (edit_manifest(lambda m: m["decision"].update(threshold=[])), "manifest.json", "damaged"),
     (edit_manifest(lambda m: m["window"].update(min_frames=0)), "manifest.json", "window is 0 to 12"),

@@ -20,7 +20,7 @@ from emgait_ros.inference.tensorrt_builder import (
 )
 from emgait_ros.inference.tensorrt_engine import gpu_name, tensorrt_engines
 
-GRAPHS = ["frame_encoder", "sequence_head"]
+GRAPHS = ["semantic_encoder", "frame_encoder", "sequence_head"]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,0 +1,120 @@
+"""What a bundle's network gives in FP32 for a few samples: the yardstick of every engine that runs it.
+
+Written with the bundle by torch; read to check engines of reduced precision before they are used, and by the tests.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgait_ros.inference.engine import Arrays, Engine
+from emgait_ros.inference.preprocessing import scale_crops
+
+MIN_COSINE = 0.999  # of every sample's result against FP32
+FRAME_INPUTS = ("points", "has_image", "has_points")
+RESULTS = ("image_features", "point_features", "embedding")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """B samples through the whole network.
+
+    Attributes:
+        crops: (B, H, W, 3) uint8 RGB.
+        arrays: points (B, N, 3), has_image (B,), has_points (B,), image_features (B, S, d), point_features (B, d),
+            embedding (2, P, d) of the two windows of :func:`windows_of`, and text (B, 5, E) where there is SeMi.
+    """
+
+    crops: NDArray[np.uint8]
+    arrays: Arrays
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def feeds(self) -> Arrays:
+        """Everything any of the graphs takes, by name; a graph leaves out what it does not ask for."""
+        crops = np.ascontiguousarray(scale_crops(self.crops))
+        return {"crops": crops, **{name: self.arrays[name] for name in (*FRAME_INPUTS, "text") if name in self.arrays}}
+
+    def head_feeds(self) -> Arrays:
+        """Inputs of the sequence head."""
+        return windows_of(self.arrays["image_features"], self.arrays["point_features"])
+
+    def cosine(self, engine: Engine, largest: int) -> float:
+        """The lowest cosine of any sample's results of an engine with batches up to ``largest``."""
+        names = [spec.name for spec in engine.outputs]
+        feeds = self.head_feeds() if "embedding" in names else self.feeds()
+        asked = {spec.name: feeds[spec.name] for spec in engine.inputs}
+        lowest = 1.0
+        for start in range(0, len(next(iter(asked.values()))), largest):
+            rows = slice(start, start + largest)
+            found = engine.run({name: value[rows] for name, value in asked.items()})
+            lowest = min(lowest, *(float(_cosine(found[name], self.arrays[name][rows]).min()) for name in names))
+        return lowest
+
+
+def check_parity(engine: Engine, reference: Reference, file: Path, largest: int = 64) -> float:
+    """The lowest cosine of any sample's results against FP32.
+
+    Args:
+        engine: what is about to be used.
+        reference: of the bundle it runs.
+        file: named when it fails.
+        largest: largest batch the engine takes.
+
+    Raises:
+        ValueError: it is below ``MIN_COSINE``: the engine must not be used.
+    """
+    lowest = reference.cosine(engine, largest)
+    if not lowest >= MIN_COSINE:
+        raise ValueError(
+            f"{file} gives other results than the bundle's network in FP32 (cosine {lowest:.4f}, needed is {MIN_COSINE}): use fp32"
+        )
+    return lowest
+
+
+def windows_of(image: NDArray[np.float32], point: NDArray[np.float32]) -> Arrays:
+    """Inputs of the sequence head from the features of B frames (B, S, d), (B, d): a full window, and one with a frame less."""
+    frame_mask = np.ones((2, len(image)), bool)
+    frame_mask[1, -1] = False
+    return {
+        "image_features": np.stack([image, image[::-1]]),
+        "point_features": np.stack([point, point[::-1]]),
+        "frame_mask": frame_mask,
+    }
+
+
+def write_reference(path: Path, crops: NDArray[np.uint8], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write the file of a :class:`Reference`."""
+    contents: dict[str, Any] = {"crops": crops, **arrays}
+    np.savez_compressed(path, **contents)
+
+
+def read_reference(path: Path) -> Reference:
+    """Read the file of a :class:`Reference`.
+
+    Raises:
+        ValueError: it is damaged; names the file and the array.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged ({error}): export the bundle again") from error
+    missing = {"crops", *FRAME_INPUTS, *RESULTS} - set(arrays)
+    if missing:
+        raise ValueError(f"{path} is damaged: it lacks {', '.join(sorted(missing))}. Export the bundle again")
+    return Reference(arrays.pop("crops"), arrays)
+
+
+def _cosine(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+    """(B,) cosine of each sample's flattened values."""
+    x, y = (array.reshape(len(array), -1).astype(np.float64) for array in (a, b))
+    return (x * y).sum(axis=1) / np.maximum(np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1), 1e-12)
