@@ -68,7 +68,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="TensorRT-RTX: GPU generation to build for, may be repeated (default: the GPU here)",
     )
     parser.add_argument(
-        "--out", type=Path, help="folder to write to (default: the engine cache; for onnx and bundle the current folder)"
+        "--out",
+        type=Path,
+        help="folder to write to (default: the engine cache; for onnx and bundle the current folder)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was made as JSON")
 
@@ -94,8 +96,7 @@ def run(args: argparse.Namespace) -> int:
     Console().print(table)
     if args.json:
         args.json.write_text(
-            json.dumps({"bundle": name, "to": args.to, "precision": args.precision, "files": made}, indent=2)
-            + "\n"
+            json.dumps({"bundle": name, "to": args.to, "precision": args.precision, "files": made}, indent=2) + "\n"
         )
     return 0
 
@@ -112,7 +113,9 @@ def _export_bundle(args: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]
     try:
         from emgait_ros.emgaitnet.export import rewrite_bundle
     except ImportError as error:
-        raise ValueError(f"writing a bundle needs torch, open_clip and onnx ({error}): install requirements/dev.txt") from error
+        raise ValueError(
+            f"writing a bundle needs torch, open_clip and onnx ({error}): install requirements/dev.txt"
+        ) from error
     start, folder = time.perf_counter(), Path(args.bundle).expanduser() if args.bundle else default_bundle_path()
     out_dir = args.out or Path()
     bundle = rewrite_bundle(folder, out_dir, args.name, args.clip_stride, args.precision)

@@ -104,7 +104,8 @@ def _embed(encoder: GaitEncoder, sequences: list[Sequence]) -> list[Float32]:
                 np.concatenate([s.points for s in sequences]),
                 np.concatenate([s.has_image for s in sequences]),
                 np.concatenate([s.has_points for s in sequences]),
-            )
+            ),
+            follows=_follows([len(s) for s in sequences]),
         )
     )
     windows: list[list[SampleFeatures]] = []
@@ -117,6 +118,13 @@ def _embed(encoder: GaitEncoder, sequences: list[Sequence]) -> list[Float32]:
         first += len(sequence)
     embedded, owners = encoder.embed(windows), np.array(owner)
     return [embedded[owners == number].mean(axis=0) for number in range(len(sequences))]
+
+
+def _follows(lengths: list[int]) -> Int64:
+    """For each frame of sequences put one after another, the row of the frame before it; -1 for the first of each."""
+    follows = np.arange(sum(lengths)) - 1
+    follows[np.cumsum([0, *lengths[:-1]])] = -1
+    return follows
 
 
 def windows_of(length: int, shortest: int, longest: int) -> Iterator[Int64]:

@@ -149,13 +149,11 @@ class GaitEncoder:
             return text, ()
         mined: list[MinedText | None] = []
         for row, origin in enumerate(source):
-            have = None
-            if origin >= 0:
-                have = MinedText(text[origin].copy() if origin == row else mined[origin].text, int(age[row]))  # type: ignore[union-attr]
-            elif origin == KEPT:
-                have = MinedText(kept[row].text, int(age[row]))  # type: ignore[union-attr]
-            mined.append(have)
-            if have is not None and batch.has_image[row]:
+            have = kept[row] if origin == KEPT else mined[origin] if 0 <= origin < row else None
+            if origin == row:
+                have = MinedText(text[row].copy(), 0)
+            mined.append(MinedText(have.text, int(age[row])) if have else None)
+            if have and batch.has_image[row]:
                 text[row] = have.text
         return text, tuple(mined)
 

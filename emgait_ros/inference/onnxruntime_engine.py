@@ -38,6 +38,8 @@ class OnnxRuntimeEngine:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        # Threads that spin after a run would take the cores from the next graph, which is another session.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         providers = [name for name in PROVIDERS if name in onnxruntime.get_available_providers()]
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)

@@ -102,6 +102,4 @@ def _fold_constants(source: Path, target: Path) -> None:
 def _products_by_constants(model: Any) -> list[str]:
     """Names of the nodes that multiply by a constant matrix; constants of more axes are no weights of a layer."""
     matrices = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 2}
-    return [
-        node.name for node in model.graph.node if node.op_type in ("MatMul", "Gemm") and node.input[1] in matrices
-    ]
+    return [node.name for node in model.graph.node if node.op_type in ("MatMul", "Gemm") and node.input[1] in matrices]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from emgait_ros.config import EngineConfig
 from emgait_ros.inference.bundle import Bundle
 from emgait_ros.inference.engine import Arrays, BackendUnavailableError, Engine, TensorSpec, check_feeds, check_results
+from emgait_ros.inference.reference import check_parity
 from emgait_ros.inference.tensorrt_builder import (
     FLAVOURS,
     EngineFile,
@@ -20,7 +21,6 @@ from emgait_ros.inference.tensorrt_builder import (
     ensure_engine,
     load_tensorrt,
 )
-from emgait_ros.inference.reference import check_parity
 
 log = logging.getLogger(__name__)
 

@@ -58,7 +58,7 @@ def torch_engines(bundle: Bundle, threads: int = 1) -> dict[str, TorchEngine]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(threads)
     network = load_network(bundle).to(device)
-    modules = {
+    modules: dict[str, Any] = {
         SEMANTIC_ENCODER: network.frame.semantics,
         FRAME_ENCODER: network.frame,
         SEQUENCE_HEAD: network.sequence,

@@ -60,6 +60,16 @@ def _encode(network: EMGaitNet, data: SequenceSet, frames: Int64, precision: str
     return torch.cat(images), torch.cat(points)
 
 
+def reference_samples(data: SequenceSet, count: int = 6) -> dict[str, torch.Tensor]:
+    """Frames spread over a set, one without image and one without points: what a bundle's engines are checked with."""
+    frames = np.linspace(0, data.frames - 1, count).astype(np.int64)
+    batch = collate(data, frames[None])
+    samples = {name: getattr(batch, name)[0].clone() for name in ("crops", "points", "has_image", "has_points")}
+    for row, (data_name, has_name) in enumerate((("crops", "has_image"), ("points", "has_points")), 1):
+        samples[data_name][row], samples[has_name][row] = 0.0, False
+    return samples
+
+
 def whole_sequences(data: SequenceSet, frames: int | None = None) -> list[Int64]:
     """One window a sequence: its first ``frames`` frames, or all."""
     ends = data.start[1:] if frames is None else np.minimum(data.start[1:], data.start[:-1] + frames)

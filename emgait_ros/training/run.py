@@ -34,7 +34,7 @@ from emgait_ros.training.attributes import walker_attributes
 from emgait_ros.training.card import model_card
 from emgait_ros.training.clip_pretraining import clip_features, pretrain_clip
 from emgait_ros.training.config import PeopleConfig, TrainingConfig
-from emgait_ros.training.evaluate import calibrate, embed, whole_sequences
+from emgait_ros.training.evaluate import calibrate, embed, reference_samples, whole_sequences
 from emgait_ros.training.loop import Trainer
 from emgait_ros.training.placement import Placement
 
@@ -181,7 +181,8 @@ class Run:
         """Calibrate, test, describe and export the trained network."""
         network = self.train_network()
         precision = self.config.optimisation.precision
-        limits = calibrate(network, self.load("calibrate", shrunk=False), self.config.calibration, precision)
+        people = self.load("calibrate", shrunk=False)
+        limits = calibrate(network, people, self.config.calibration, precision)
         measured = self.test(network)
         training = {
             "command": self.command,
@@ -200,6 +201,7 @@ class Run:
             calibration=limits.facts,
             training=training,
             card=model_card(self.config, network, training, limits),
+            samples=reference_samples(people),
         )
 
     def test(self, network: EMGaitNet) -> dict[str, Any]:

@@ -61,7 +61,11 @@ DAMAGE = [
     (edit_manifest(lambda m: m.update(format=1)), "manifest.json", "`emgait export .* --to bundle` writes it anew"),
     (lambda f: (f / "reference.npz").unlink(), "reference.npz", "is missing"),
     (edit_manifest(lambda m: m["options"].update(clip_stride=0)), "manifest.json", "damaged: clip_stride is 0"),
-    (edit_manifest(lambda m: m["options"].update(clip_precision="int8")), "manifest.json", "'semantic_encoder.int8.onnx' is missing"),
+    (
+        edit_manifest(lambda m: m["options"].update(clip_precision="int8")),
+        "manifest.json",
+        "'semantic_encoder.int8.onnx' is missing",
+    ),
     (edit_manifest(lambda m: m.pop("graphs")), "manifest.json", "'graphs' is missing"),
     (edit_manifest(lambda m: m["decision"].update(threshold=[])), "manifest.json", "damaged"),
     (edit_manifest(lambda m: m["window"].update(min_frames=0)), "manifest.json", "window is 0 to 12"),
