@@ -82,6 +82,10 @@ def cloud_to_points(message: Any) -> Float32:
             f"the cloud's data has {len(data)} bytes: {height} rows of {row_step} bytes ({width} points a row) need {height * row_step}"
         )
     points = _strided_points(data, (height, width), (row_step, step), offsets, dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(np.add.reduce(points, axis=None))
+    if np.isfinite(total):  # one pass; NaN or infinity anywhere would show in the sum
+        return points
     finite = np.isfinite(points)
     keep = finite[:, 0] & finite[:, 1] & finite[:, 2]
     return points if keep.all() else points[keep]

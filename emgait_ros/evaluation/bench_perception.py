@@ -1,26 +1,28 @@
-"""Measures sensing on simulated streets: time per frame, people found by range, false tracks, and peers' times.
+"""Measures sensing: time per frame, people found by range, false tracks, identities kept in a crowd, and peers.
 
-The scene has houses, parked cars, bushes and poles; eight people cross it at 9 to 50 m. What runs is PedestrianSensing,
-as in the node. Peers get the same clouds in the same run.
+Simulated streets have houses, parked cars, bushes and poles; eight people cross them at 9 to 50 m, or twelve cross each
+other at 18 m. What runs is PedestrianSensing, as in the node. Peers get the same clouds in the same run. Real KITTI frames
+are counted when they are given.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-import resource
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from emgait_ros.config import SensingConfig
-from emgait_ros.samples import Float32, PedestrianFrame, SensorFrame
+from emgait_ros.datasets.kitti import KittiFrames
+from emgait_ros.evaluation.perception_peers import decoding_figures, median_ms, peers
+from emgait_ros.evaluation.tracking_metrics import TrackingFrame, tracking_scores
+from emgait_ros.perception.camera import project
+from emgait_ros.samples import CameraModel, Float32, Float64, PedestrianFrame, SensorFrame
 from emgait_ros.sensing import PedestrianSensing
 from emgait_ros.simulation.scene import Scene, SensorHead, WalkPlan
 from emgait_ros.simulation.simulator import StreetSimulator, Truth
@@ -41,6 +43,20 @@ def crowded_street(seed: int, beams: int = 64) -> Scene:
     return Scene("crowded street", tuple(walks), duration_s=9.0, seed=seed, head=SensorHead(beams=beams))
 
 
+def crowd_crossing(seed: int, beams: int = 64) -> Scene:
+    """Twelve people who walk through each other 18 m away, from all sides at once; nobody leaves before the end."""
+    random = np.random.default_rng(seed)
+    walks = []
+    for number in range(12):
+        angle = 2 * np.pi * number / 12 + random.normal(0, 0.12)
+        begin = np.array([18.0, 0.0]) + 7.2 * np.array([np.cos(angle), np.sin(angle)])
+        way = np.array([18.0, 0.0]) + random.uniform(-2.0, 2.0, 2) - begin
+        end = begin + way / np.linalg.norm(way) * 14.4
+        points = tuple((float(x), float(np.clip(y, -7.4, 7.4))) for x, y in (begin, end))
+        walks.append(WalkPlan(number + 1, 0, points, 0.0))
+    return Scene("twelve people crossing", tuple(walks), duration_s=8.5, seed=seed, head=SensorHead(beams=beams))
+
+
 @dataclass
 class _Tally:
     """Running counts over the frames of all scenes."""
@@ -52,51 +68,92 @@ class _Tally:
     seconds: float = 0.0
 
 
-def run_benchmark(scenes: int, beams: int, peers: bool, report: Callable[[str, float], None]) -> dict[str, Any]:
+def run_benchmark(
+    scenes: int, beams: int, with_peers: bool, report: Callable[[str, float], None], kitti: Path | None = None
+) -> dict[str, Any]:
     """All figures; times are CPU times of the one thread that senses, ms.
 
     Args:
-        scenes: streets with other bushes, people and noise.
+        scenes: streets with other bushes, people and noise; as many crossings of twelve.
         beams: 32, 64 or 128.
-        peers: also time Patchwork++ with connected components, and Open3D where it is installed.
+        with_peers: also time and count Patchwork++ with connected components, Open3D and scikit-learn, as installed.
         report: called with a text and the part done.
+        kitti: folder of real KITTI frames, counted per frame; None leaves that out.
+
+    Raises:
+        OSError, ValueError: the KITTI folder cannot be read.
     """
     sensing = PedestrianSensing(SensingConfig(), "bench")
-    tally, clouds, memory = _Tally(), [], 0.0
+    tally, frames = _Tally(), []
     for number in range(scenes):
         simulator = StreetSimulator(crowded_street(number, beams))
-        clouds += _run_scene(sensing, simulator, tally, lambda part: report("streets", (number + part) / scenes))  # noqa: B023
-        memory = memory or _peak_mb()
+        frames += _run_scene(sensing, simulator, tally, lambda part: report("streets", (number + part) / scenes))  # noqa: B023
+    crossings = [
+        _crossing_idf1(
+            sensing, crowd_crossing(number, beams), lambda part: report("crossings", (number + part) / scenes)
+        )  # noqa: B023
+        for number in range(scenes)
+    ]
     figures: dict[str, Any] = {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
-        "points": int(np.median([len(c) for c in clouds])),
+        "points": int(np.median([len(f.points) for f in frames])),
         "frames": len(tally.total_ms),
         "p50_ms": round(float(np.percentile(tally.total_ms, 50)), 2),
         "p99_ms": round(float(np.percentile(tally.total_ms, 99)), 2),
         **{name: round(float(np.mean(hits)), 4) if hits else None for name, hits in tally.found.items()},
         "false_tracks_per_s": round(tally.moving_false_tracks / tally.seconds, 4),
         "false_standing_tracks_per_s": round((tally.false_tracks - tally.moving_false_tracks) / tally.seconds, 4),
+        "idf1_crossing": round(float(np.mean(crossings)), 4),
+        "idf1_crossing_worst": round(float(np.min(crossings)), 4),
         "warm_up_s": round(sensing.warm_up_s, 2),
-        "memory_growth_mb": round(_peak_mb() - memory, 1),
+        "memory_growth_mb": round(_memory_growth_mb(sensing, frames, lambda part: report("memory", part)), 1),
+        **decoding_figures(frames[0].points, np.zeros((720, 1280, 3), np.uint8)),
     }
-    if peers:
-        report("peers", 0.0)
-        figures.update(_peers(clouds[:PEER_CLOUDS], sensing))
+    report("peers", 0.0)
+    figures.update(_compared([f.points for f in frames[:PEER_CLOUDS]], sensing, with_peers, kitti))
     return figures
 
 
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _memory_growth_mb(sensing: PedestrianSensing, frames: list[SensorFrame], report: Callable[[float], None]) -> float:
+    """How much more memory this process holds after 400 more frames than after the first 100 of them."""
+    held = 0.0
+    for k in range(500):
+        stamp = round((1000 + k * 0.1) * 1e9)
+        sensing.process(replace(frames[k % len(frames)], stamp_ns=stamp), "lidar")
+        if k == 99:
+            held = _held_mb()
+        report((k + 1) / 500)
+    return _held_mb() - held
+
+
+def _held_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _crossing_idf1(sensing: PedestrianSensing, scene: Scene, report: Callable[[float], None]) -> float:
+    """IDF1, 0..1, of a scene seen by the LiDAR alone; people who are hidden count, too."""
+    sensing.reset()
+    simulator, frames = StreetSimulator(scene), []
+    for k in range(simulator.cloud_count):
+        scan, truth = simulator.cloud(k)
+        stamp = round((simulator.cloud_time_s(k) + 1) * 1e9)
+        seen = sensing.process(SensorFrame(stamp, np.ascontiguousarray(scan.points)), "lidar")
+        place = np.array([p.center[:2] for p in seen.pedestrians]).reshape(-1, 2)
+        number = np.array([p.track_id for p in seen.pedestrians], np.int64)
+        frames.append(TrackingFrame(truth.identity, truth.center[:, :2], number, place))
+        report((k + 1) / simulator.cloud_count)
+    return tracking_scores([frames])["IDF1"] / 100
 
 
 def _run_scene(
     sensing: PedestrianSensing, simulator: StreetSimulator, tally: _Tally, report: Callable[[float], None]
-) -> list[Float32]:
-    """Senses one scene; returns a few of its clouds."""
+) -> list[SensorFrame]:
+    """Senses one scene; returns a few of its frames."""
     sensing.reset()
     appeared: dict[int, float] = {}
     visited: dict[int, tuple[bool, bool]] = {}  # track: was it ever on a walker, did it ever move
-    clouds: list[Float32] = []
+    kept: list[SensorFrame] = []
     image, shown = None, -1
     for k in range(simulator.cloud_count):
         scan, truth = simulator.cloud(k)
@@ -112,13 +169,13 @@ def _run_scene(
             tally.total_ms.append((time.thread_time() - begun) * 1e3)
         _compare(seen, truth, now, appeared, visited, tally)
         if k % KEPT_CLOUDS == 0:
-            clouds.append(frame.points)
+            kept.append(frame)
         report((k + 1) / simulator.cloud_count)
     tally.seconds += simulator.scene.duration_s
     wrong = [moved for right, moved in visited.values() if not right]
     tally.false_tracks += len(wrong)
     tally.moving_false_tracks += sum(wrong)
-    return clouds
+    return kept
 
 
 def _compare(
@@ -146,56 +203,42 @@ def _compare(
         visited[pedestrian.track_id] = (right, moved or pedestrian.moving)
 
 
-def _peers(clouds: list[Float32], sensing: PedestrianSensing) -> dict[str, Any]:
-    """Times of other ways from cloud to clusters on the same clouds, and how many times faster ours is."""
-    ours = _median_ms(lambda cloud: sensing.detector.detect(cloud), clouds)
+def _compared(
+    clouds: list[Float32], sensing: PedestrianSensing, with_peers: bool, kitti: Path | None
+) -> dict[str, Any]:
+    """Times of other ways from cloud to people on the same clouds, how many times faster ours is, and who finds whom."""
+    others, missing = peers() if with_peers else ({}, {})
+    ours = median_ms(sensing.detector.detect, clouds, 5)
     figures: dict[str, Any] = {"detector_ms": round(ours, 2), "ratio_patchwork": None, "ratio_open3d": None}
-    for name, make in (("patchwork", _patchwork_components), ("open3d", _open3d_dbscan)):
-        try:
-            peer = make()
-        except ImportError:
-            continue
-        spent = _median_ms(peer, clouds)
+    for name, peer in others.items():
+        spent = median_ms(peer, clouds)
         figures[f"{name}_ms"], figures[f"ratio_{name}"] = round(spent, 1), round(spent / ours, 1)
+    figures.update({f"{name}_skipped": reason for name, reason in missing.items()})
+    if kitti is None:
+        return figures
+    frames = KittiFrames(kitti)
+    for frame in (frames[k] for k in range(len(frames))):
+        if frame.labels is None:
+            continue
+        people = frame.labels.of_kind("Pedestrian").center[:, :2]
+        own = sensing.detector.detect(frame.points)
+        found = {"ours": own.center[:, :2].astype(np.float64)} | {
+            name: peer(frame.points) for name, peer in others.items()
+        }
+        for name, places in found.items():
+            hits, false = _counted(places, people, frame.camera)
+            figures[f"kitti_{frame.name}_{name}"] = f"{hits} of {len(people)}, {false} false"
     return figures
 
 
-def _median_ms(work: Callable[[Float32], object], clouds: list[Float32]) -> float:
-    work(clouds[0])
-    spent = []
-    for cloud in clouds:
-        begun = time.process_time()
-        work(cloud)
-        spent.append(time.process_time() - begun)
-    return float(np.median(spent)) * 1e3
-
-
-def _patchwork_components() -> Callable[[Float32], object]:
-    """Patchwork++, then connected components of the 10-nearest-neighbour graph within 0.5 m."""
-    import pypatchworkpp
-
-    parameters = pypatchworkpp.Parameters()
-    parameters.verbose = False
-    ground = pypatchworkpp.patchworkpp(parameters)
-
-    def work(cloud: Float32) -> object:
-        ground.estimateGround(np.column_stack([cloud, np.zeros(len(cloud), np.float32)]))
-        rest = np.asarray(ground.getNongroundIndices())
-        near, index = map(np.asarray, cKDTree(cloud[rest]).query(cloud[rest], k=10, distance_upper_bound=0.5))
-        row, column = np.nonzero(np.isfinite(near))
-        graph = coo_matrix((np.ones(len(row), bool), (row, index[row, column])), shape=(len(rest), len(rest)))
-        return connected_components(graph, directed=False)
-
-    return work
-
-
-def _open3d_dbscan() -> Callable[[Float32], object]:
-    """Open3D: one plane, then DBSCAN with 0.5 m."""
-    import open3d
-
-    def work(cloud: Float32) -> object:
-        points = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(cloud.astype(np.float64)))
-        _, plane = points.segment_plane(0.2, 3, 200)
-        return points.select_by_index(plane, invert=True).cluster_dbscan(0.5, 10)
-
-    return work
+def _counted(places: Float64, people: Float64, camera: CameraModel) -> tuple[int, int]:
+    """People found within 0.5 m, one to one, nearest first; and what else is said to be one in the camera's view."""
+    free = np.ones(len(places), bool)
+    hits = 0
+    for person in people:
+        apart = np.where(free, np.hypot(*(places - person).T), np.inf)
+        if len(apart) and apart.min() <= 0.5:
+            free[int(apart.argmin())] = False
+            hits += 1
+    pixel, valid = project(np.column_stack([places, np.full(len(places), -0.8)]), camera)
+    return hits, int((free & valid & (pixel[:, 0] >= 0) & (pixel[:, 0] < camera.width)).sum())
