@@ -84,16 +84,13 @@ def run_benchmark(
         OSError, ValueError: the KITTI folder cannot be read.
     """
     sensing = PedestrianSensing(SensingConfig(), "bench")
-    tally, frames = _Tally(), []
+    tally, frames, crossings = _Tally(), [], []
     for number in range(scenes):
         simulator = StreetSimulator(crowded_street(number, beams))
-        frames += _run_scene(sensing, simulator, tally, lambda part: report("streets", (number + part) / scenes))  # noqa: B023
-    crossings = [
-        _crossing_idf1(
-            sensing, crowd_crossing(number, beams), lambda part: report("crossings", (number + part) / scenes)
-        )  # noqa: B023
-        for number in range(scenes)
-    ]
+        frames += _run_scene(sensing, simulator, tally, _share_of(report, "streets", number, scenes))
+    for number in range(scenes):
+        part = _share_of(report, "crossings", number, scenes)
+        crossings.append(_crossing_idf1(sensing, crowd_crossing(number, beams), part))
     figures: dict[str, Any] = {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
         "points": int(np.median([len(f.points) for f in frames])),
@@ -112,6 +109,11 @@ def run_benchmark(
     report("peers", 0.0)
     figures.update(_compared([f.points for f in frames[:PEER_CLOUDS]], sensing, with_peers, kitti))
     return figures
+
+
+def _share_of(report: Callable[[str, float], None], text: str, number: int, count: int) -> Callable[[float], None]:
+    """Tells how far one of several parts is as how far all of them are."""
+    return lambda part: report(text, (number + part) / count)
 
 
 def _memory_growth_mb(sensing: PedestrianSensing, frames: list[SensorFrame], report: Callable[[float], None]) -> float:
