@@ -83,7 +83,12 @@ class DetectorConfig:
         high=3,
     )
     min_points: int = option(8, "Fewer returns say nothing about a gait; a person at 50 m has 15-25.", low=3, high=1000)
-    min_score: float = option(0.5, "Detections the shape model trusts less are dropped.", low=0, high=1)
+    min_score: float = option(
+        0.6,
+        "Shapes trusted less are no detections; the tracker also gets those down to tracker.weak_score.",
+        low=0,
+        high=1,
+    )
     static_sensor: bool = option(
         False, "The LiDAR never moves: what stands still before it is learned and left out (poles, parked cars)."
     )
@@ -133,6 +138,12 @@ class TrackerConfig:
     )
     confirm_hits: int = option(4, "Detections before a track is believed: 0.4 s at 10 Hz.", low=1, high=50)
     max_coast_s: float = option(1.2, "How long a hidden pedestrian is followed blindly.", unit="s", low=0.1, high=10)
+    weak_score: float = option(
+        0.35,
+        "Detections down to this score carry on a track, associated second; to begin one takes 0.5.",
+        low=0,
+        high=1,
+    )
     max_hidden_s: float = option(
         3.0,
         "How much longer when somebody nearer stands in the line of sight: two people who walk abreast.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,8 @@ class PedestrianSensing:
     ) -> None:
         self.config = config or SensingConfig()
         options = self.config.detector
-        self.detector: Detector = detector or GeometricDetector(options)
+        weak = min(options.min_score, self.config.tracker.weak_score)
+        self.detector: Detector = detector or GeometricDetector(replace(options, min_score=weak))
         image_options = self.config.image_detector
         if image_detector is None and image_options.model:
             image_detector = OnnxImageDetector(image_options.model, image_options.min_score)

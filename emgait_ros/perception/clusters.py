@@ -22,6 +22,7 @@ TALL_LOW_M, TALL_HIGH_M = 2.2, 2.8  # returns here make a cell part of a wall, p
 TALL_NEIGHBOUR_M = 1.8  # so do cells beside it that reach this high
 UPPER_LOW_M, UPPER_FULL_M = 0.7, 1.4  # weight of a return in the map: 0 at the hips, 1 at the chest
 MIN_WEIGHT = 2.0  # of a peak: two returns from the chest
+MIN_WEIGHT_FAR, FAR_M = 1.75, 40.0  # beyond, the rings are so far apart that one may be all that hits the chest
 PEAK_DISTANCE_M = 0.35  # closer peaks are one person's shoulders or arms
 
 
@@ -86,7 +87,7 @@ class BirdView:
 
 def peaks(body: BodyMap) -> Float32:
     """Local maxima of the map's weight: (K, 2) float32 x, y, m, nearest to the sensor first."""
-    found = _local_maxima(body.weight, body.cell, body.slot, PEAK_DISTANCE_M / CELL_M)
+    found = _local_maxima(body.weight, body.cell, body.slot, body.origin, PEAK_DISTANCE_M / CELL_M)
     center = (body.cell[found] + np.float32(0.5)) * np.float32(CELL_M) + body.origin
     return center[np.argsort((center**2).sum(1), kind="stable")].astype(np.float32)
 
@@ -200,15 +201,18 @@ def _smooth(position, start, cell, tall, slot, kernels, origin):  # type: ignore
 
 
 @njit(cache=True, error_model="numpy")
-def _local_maxima(weight, cell, slot, radius):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _local_maxima(weight, cell, slot, origin, radius):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Cells whose weight is the largest within a radius in cells."""
     reach, radius_squared = int(radius), radius * radius
     found = np.empty(len(cell), np.int64)
     count = 0
     for c in range(len(cell)):
-        if weight[c] < np.float32(MIN_WEIGHT):
-            continue
         column, row = cell[c, 0], cell[c, 1]
+        if weight[c] < np.float32(MIN_WEIGHT_FAR):
+            continue
+        x, y = (column + 0.5) * CELL_M + origin, (row + 0.5) * CELL_M + origin
+        if weight[c] < np.float32(MIN_WEIGHT) and x * x + y * y < FAR_M * FAR_M:
+            continue
         largest = True
         for cc in range(max(column - reach, 0), min(column + reach + 1, slot.shape[0])):
             for rr in range(max(row - reach, 0), min(row + reach + 1, slot.shape[1])):

@@ -154,7 +154,7 @@ TURNS = (0.0, 51.0, 136.0, 221.0, 289.0)  # other cells, other sectors: nothing 
     [
         ("000000", 1, 0.3, 0, 1),  # one man; nothing else within 20 m
         ("000001", 0, 0.5, 0, 1),  # nobody but a cyclist at 46 m
-        ("000134", 7, 0.5, 0, 4),  # seven, one of them behind a car, two 0.57 m apart; cyclists do not count
+        ("000134", 7, 0.5, 0, 3),  # seven, one of them behind a car, two 0.57 m apart; cyclists do not count
         ("000070", 1, 0.5, 0, 0),
         ("000074", 3, 0.5, 1, None),  # a couple and one more; unlabelled people sit from 19 m on
     ],
