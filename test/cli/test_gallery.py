@@ -136,3 +136,92 @@ def test_a_foreign_file_is_refused(tmp_path, capsys):
     assert main(["gallery", "check", "--gallery", str(path)]) == 1
     assert "is not an SQLite file" in capsys.readouterr().err
     assert path.read_text().startswith("shopping list")
+
+
+def test_show_and_split(path, capsys):
+    templates = call(path, "show", "Anna")[1]["templates"]
+    assert [(item["samples"], item["median_range_m"], item["model"]) for item in templates] == [
+        (30, 9.0, MODEL),
+        (10, 9.0, MODEL),
+    ]
+    number = str(templates[1]["number"])
+    assert call(path, "split", "Anna", "Anne", number) == (0, {"gallery": str(path), "templates": 1})
+    assert [p["name"] for p in call(path, "list")[1]["identities"]] == ["Anna", "Anne", "Ben [bold]"]
+    assert call(path, "split", "Anna", "Eve", "77") == (1, None)
+    assert "'Anna' has the templates" in capsys.readouterr().err
+
+
+def test_disable_enable_undo(path, capsys):
+    assert call(path, "disable", "Anna")[1]["changed"]
+    assert not call(path, "disable", "Anna")[1]["changed"]
+    assert call(path, "list")[1]["identities"][0]["disabled"]
+    assert "Anna (disabled)" in capsys.readouterr().out
+    assert call(path, "undo")[1]["undone"].startswith("undone: disable")
+    assert not call(path, "list")[1]["identities"][0]["disabled"]
+    assert call(path, "disable", "Anna")[0] == 0
+    assert call(path, "enable", "Anna")[1] == {"gallery": str(path), "changed": True, "disabled": False}
+
+
+def test_expire_asks_first(path, capsys):
+    assert call(path, "expire", "--keep-days", "0", "--yes") == (1, None)
+    assert call(path, "expire", "--keep-days", "1", "--yes")[1] == {"gallery": str(path), "removed": []}
+    assert call(path, "expire", "--keep-days", "1") == (1, None)
+
+
+def test_backup(path):
+    backup = path.with_name("gallery.db.backup")
+    assert call(path, "backup")[1]["backup"] == str(backup)
+    assert backup.stat().st_mode & 0o777 == 0o600
+    with Gallery(backup) as gallery:
+        assert [person.name for person in gallery.identities()] == ["Anna", "Ben [bold]"]
+    call(path, "remove", "Anna", "--yes")  # is gone from the backup too
+    with Gallery(backup) as gallery:
+        assert [person.name for person in gallery.identities()] == ["Ben [bold]"]
+    elsewhere = path.with_name("copy.db")
+    assert call(path, "backup", str(elsewhere))[1]["backup"] == str(elsewhere)
+
+
+def test_export_preview_import(path, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file, other = tmp_path / "people.emgait", tmp_path / "other" / "gallery.db"
+    signing = ["--signing-key", str(tmp_path / "one.key")]
+    assert call(path, "export", str(file), *signing)[1]["people"] == ["Anna", "Ben [bold]"]
+    assert "NOT encrypted" in capsys.readouterr().out
+    signer = call(path, "signer", *signing)[1]["signer"]
+    other.parent.mkdir()
+    assert call(other, "import", str(file), "--yes") == (1, None)
+    assert f"is signed by {signer}, whom this gallery does not trust" in capsys.readouterr().err
+    status, answer = call(other, "import", str(file), "--preview", "--trust", signer)
+    assert (status, answer["imported"], [p["action"] for p in answer["people"]]) == (0, False, ["new", "new"])
+    assert call(other, "import", str(file)) == (1, None)
+    assert "import 2 people into" in capsys.readouterr().err  # asks
+    assert call(other, "import", str(file), "--yes")[1]["imported"]
+    with Gallery(path) as gallery:
+        gallery.enroll(
+            "Anna", np.ones((1, 4, 8), np.float32), MODEL, samples=[9], modalities=Modality.BOTH, median_range_m=9.0
+        )
+        gallery.split("Anna", [gallery.templates_of("Anna")[0].template_id], "Half")
+    call(path, "export", str(file), *signing)
+    assert call(other, "import", str(file), "--yes") == (1, None)
+    assert "1 of 3 people have other templates here under the same name: 'Anna'" in capsys.readouterr().err
+    answer = call(other, "import", str(file), "--yes", "--conflict", "rename")[1]
+    assert {p["name"]: p["target"] for p in answer["people"]}["Anna"] == "Anna (2)"
+
+
+def test_keys(path, tmp_path, capsys):
+    key, second = tmp_path / "key", tmp_path / "second"
+    for file in (key, second):
+        assert call(path, "new-key", str(file))[0] == 0
+    assert call(path, "new-key", str(key)) == (1, None)
+    assert "exists already and is kept" in capsys.readouterr().err
+    assert call(path, "rekey") == (1, None)
+    assert call(path, "rekey", "--new-key-file", str(key))[1]["encrypted"]
+    assert b"Anna" not in path.read_bytes()
+    assert call(path, "list") == (1, None)
+    assert "is encrypted: set gallery.key_file" in capsys.readouterr().err
+    assert call(path, "list", "--key-file", str(second)) == (1, None)
+    assert "another key" in capsys.readouterr().err
+    assert call(path, "rekey", "--key-file", str(key), "--new-key-file", str(second))[1]["rewritten"] == 6
+    assert call(path, "list", "--key-file", str(second))[1]["encrypted"]
+    assert call(path, "rekey", "--key-file", str(second), "--decrypt", "--yes")[1]["encrypted"] is False
+    assert len(call(path, "list")[1]["identities"]) == 2

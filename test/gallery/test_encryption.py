@@ -158,3 +158,45 @@ def test_cipher_refuses_what_it_did_not_write():
             cipher.read_text(stored)
     assert cipher.text("Anna") == cipher.text("Anna")  # found again by equality
     assert cipher.data(b"x", "") != cipher.data(b"x", "")
+
+
+def test_others_who_have_the_gallery_open_change_nothing_after_a_new_key(path):
+    fill(path, KEY)
+    with Gallery(path, key=KEY) as other, Gallery(path, key=KEY) as gallery:
+        gallery.change_key(OTHER)
+        with pytest.raises(GalleryError, match="was given another key by somebody else: nothing was changed"):
+            other.rename(NAMES[0], "Eve")
+        with pytest.raises(GalleryError, match=r"cannot be decrypted .* open it anew if its key was changed"):
+            other.identities()
+        gallery.rename(NAMES[0], "Eve")
+        assert gallery.check() == []
+
+
+def test_a_new_key_that_cannot_be_written_leaves_the_old_one(path):
+    fill(path, KEY)
+    with Gallery(path, key=KEY) as gallery:
+        gallery._connection.execute("CREATE TRIGGER fails BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END")
+        with pytest.raises(GalleryError):
+            gallery.change_key(OTHER)
+        assert [person.name for person in gallery.identities()] == sorted(NAMES)
+        gallery._connection.execute("DROP TRIGGER fails")
+        gallery.enroll("Later", rows(9), MODEL, samples=[10, 20], modalities=Modality.BOTH, median_range_m=9.0)
+    with Gallery(path, key=KEY) as gallery:
+        assert len(gallery.identities()) == 4
+        assert gallery.check() == []
+
+
+def test_backup_and_saved_walks_are_encrypted_and_follow_the_key(path):
+    walk = b"points and pictures of a walk" * 10
+    with Gallery(path, key=KEY) as gallery:
+        gallery.enroll(
+            NAMES[0], rows(1), MODEL, samples=[10, 20], modalities=Modality.BOTH, median_range_m=9.0, walk=walk
+        )
+        gallery.back_up()
+        assert walk[:29] not in bytes_of(path)
+        gallery.change_key(OTHER)
+        [number] = gallery.saved_walks_without("b" * 64)
+        assert gallery.saved_walk(number)[2] == walk
+    assert shows(path) == set()
+    with Gallery(f"{path}.backup", key=OTHER) as gallery:  # made anew: the old one could be read with the old key
+        assert [person.name for person in gallery.identities()] == [NAMES[0]]

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -212,5 +213,64 @@ def test_full_disk_is_said(path):
                 modalities=Modality.BOTH,
                 median_range_m=9.0,
             )
+        assert len(gallery.identities()) == 40
+        assert gallery.check() == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 2 MB of this test's own, and a way to make it read-only."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = (
+        os.geteuid() == 0
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=2M", "tmpfs", str(folder)], check=False, capture_output=True
+        ).returncode
+    )
+    if not mounted:
+        pytest.skip("mounting a file system takes root, and is not allowed here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_disk_that_really_fills_up(small_disk):
+    """Until nothing more goes in: said, nothing lost, and the next start finds what was answered."""
+    file, answered = small_disk / "gallery.db", 0
+    said = ""
+    with Gallery(file) as gallery:
+        while not said and answered < 10_000:
+            rows = np.random.default_rng(answered).normal(size=(4, 16, 64)).astype(np.float32)
+            facts = {"samples": [10] * 4, "modalities": Modality.BOTH, "median_range_m": 9.0}
+            try:
+                gallery.enroll(f"n{answered}", rows, MODEL, **facts)
+                answered += 1
+            except GalleryError as error:
+                said = str(error)
+    assert re.search(r"the disk is full .* nothing was changed", said)
+    assert answered > 10
+    with Gallery(file) as gallery:
+        assert len(gallery.identities()) == answered
+        assert len(gallery.templates_for(MODEL).embedding) == 4 * answered
+        assert gallery.check() == []
+        with pytest.raises(GalleryError, match="full"):
+            gallery.back_up(small_disk / "copy.db")
+        assert sorted(p.name for p in small_disk.iterdir() if "copy" in p.name) == []
+
+
+def test_a_disk_that_turns_read_only(small_disk, path):
+    file = small_disk / "gallery.db"
+    shutil.copy(path, file)
+    gallery = Gallery(file)
+    assert len(gallery.identities()) == 40
+    gallery.close()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    try:
+        with pytest.raises(GalleryError, match=r"cannot be (opened for writing|written)") as raised:
+            Gallery(file)
+        assert str(file) in str(raised.value)
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    with Gallery(file) as gallery:
         assert len(gallery.identities()) == 40
         assert gallery.check() == []

@@ -1,0 +1,72 @@
+"""`emgait enroll`: somebody out of a simulated bag into a gallery, through the real pipeline."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from emgait_ros.cli.main import main
+from emgait_ros.gallery.store import Gallery
+from emgait_ros.inference.bundle import default_bundle_path
+from emgait_ros.simulation.recording import record
+from emgait_ros.simulation.scene import SensorHead, crossing_scene, shortened
+
+pytestmark = pytest.mark.skipif(
+    not (default_bundle_path() / "manifest.json").is_file(), reason="the shipped model bundle is absent"
+)
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory):
+    """Five seconds, two people who cross."""
+    scene = replace(shortened(crossing_scene(), 5.0), head=SensorHead(width=640, height=360, focal_px=500.0))
+    return record(scene, tmp_path_factory.mktemp("bags") / "walk").path
+
+
+def enroll(bag, folder, *words):
+    """Exit status and the --json answer."""
+    answer = folder / "answer.json"
+    answer.unlink(missing_ok=True)
+    gallery = ["--gallery", str(folder / "gallery.db")]
+    status = main(["enroll", str(bag), *gallery, "--json", str(answer), *words])
+    return status, json.loads(answer.read_text()) if answer.exists() else None
+
+
+def test_the_walkers_are_listed_and_one_of_them_enrolled(bag, tmp_path, capsys):
+    status, answer = enroll(bag, tmp_path, "--tracks")
+    assert status == 0
+    tracks = answer["tracks"]
+    assert len(tracks) >= 2
+    assert all(track["walking"] >= 10 for track in tracks)
+    assert not (tmp_path / "gallery.db").exists()
+
+    assert enroll(bag, tmp_path, "--name", "Anna") == (1, None)
+    said = capsys.readouterr().err
+    assert f"{len(tracks)} people walk in this bag, say whom with --track: " in said
+    assert f"{tracks[0]['track_id']} (" in said
+
+    longest = max(tracks, key=lambda track: track["walking"])["track_id"]
+    status, answer = enroll(bag, tmp_path, "--name", "Anna", "--track", str(longest))
+    assert status == 0, capsys.readouterr()
+    assert answer["templates"] >= 3
+    assert "samples at" in capsys.readouterr().out
+    with Gallery(tmp_path / "gallery.db") as gallery:
+        assert [(p.name, p.templates) for p in gallery.identities()] == [("Anna", answer["templates"])]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--name", "Anna", "--track", "77"], "there is no track 77 that walks long enough in this bag: "),
+        (["--name", " "], "empty or only blanks"),
+        (["--name", "Anna", "--key-file", "/none"], "/none"),
+    ],
+)
+def test_refused_in_a_sentence(bag, tmp_path, capsys, words, said):
+    if "--key-file" in words:
+        words += ["--track", str(enroll(bag, tmp_path, "--tracks")[1]["tracks"][0]["track_id"])]
+    assert enroll(bag, tmp_path, *words) == (1, None)
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "gallery.db").exists()
