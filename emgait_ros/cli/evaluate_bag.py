@@ -30,6 +30,7 @@ from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_opti
 from emgait_ros.datasets.bag import BagRecording
 from emgait_ros.evaluation.bag_run import BagEvaluation, TrackReport, evaluate_bag
 from emgait_ros.evaluation.demo_report import judge, summary, table
+from emgait_ros.gallery.database import is_url, open_database
 from emgait_ros.parameter_file import load_parameters
 from emgait_ros.pipeline import GaitPipeline
 from emgait_ros.simulation.recording import RecordedWalk
@@ -39,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("bag", type=Path, help="folder of the bag, or a .mcap or .db3 file")
     parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file (YAML) of the nodes")
-    parser.add_argument("--gallery", type=Path, metavar="DB", help="gallery to recognise with (it is not changed)")
+    parser.add_argument("--gallery", metavar="PLACE", help="gallery to recognise with (it is not changed)")
     parser.add_argument("--bundle", type=Path, metavar="FOLDER", help="model bundle; default: the shipped one")
     parser.add_argument(
         "--walks", type=Path, metavar="FILE", help="who walks when, as `emgait simulate --json` wrote it"
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     walks = read_walks(args.walks) if args.walks else ()
     with TemporaryDirectory(prefix="emgait-") as folder, BagRecording(args.bag) as bag:
         gallery = Path(folder) / "gallery.db"
-        source = args.gallery or (None if args.walks else Path(recognizer.gallery.path).expanduser())
+        source = args.gallery or (None if args.walks else recognizer.gallery.path)
         if not copy_gallery(source, gallery, required=args.gallery is not None) and not walks:
             console.print(f"there is no gallery at {source}: nobody can be recognised", style="yellow", highlight=False)
         options: dict[str, Any] = {"gallery.path": str(gallery)}
@@ -101,23 +102,29 @@ def read_walks(path: Path) -> tuple[RecordedWalk, ...]:
         raise ValueError(f"{path} does not say who walks when ({error}): expected 'walks' with {names}") from error
 
 
-def copy_gallery(source: Path | None, target: Path, required: bool) -> bool:
+def copy_gallery(source: str | Path | None, target: Path, required: bool) -> bool:
     """Copy a gallery, also one that a node has open; returns whether there was one.
 
     Raises:
         FileNotFoundError: it is required and not there.
-        ValueError: it is no gallery, or damaged.
+        ValueError: it is no gallery, or damaged, or out of reach.
     """
-    if source is None or not source.is_file():
+    if source is not None and is_url(source):
+        with closing(open_database(source, create=False)) as database:
+            database.copy_to(target)
+        target.chmod(0o600)
+        return True
+    path = None if source is None else Path(source).expanduser()
+    if path is None or not path.is_file():
         if required:
-            raise FileNotFoundError(f"there is no gallery at {source}")
+            raise FileNotFoundError(f"there is no gallery at {path}")
         return False
     try:
-        address = f"{source.resolve().as_uri()}?mode=ro"
+        address = f"{path.resolve().as_uri()}?mode=ro"
         with closing(sqlite3.connect(address, uri=True)) as old, closing(sqlite3.connect(target)) as new:
             old.backup(new)
     except sqlite3.Error as error:
-        raise ValueError(f"{source} cannot be read as a gallery: {error}") from error
+        raise ValueError(f"{path} cannot be read as a gallery: {error}") from error
     target.chmod(0o600)
     return True
 

@@ -6,10 +6,12 @@ import time
 
 import numpy as np
 import pytest
+from test_recognition import CONFIG, BuildEncoder, Street, walk
 
 from emgait_ros.gallery import schema
 from emgait_ros.gallery.store import Gallery, GalleryError
 from emgait_ros.gallery.view import GalleryView
+from emgait_ros.recognition import GaitRecognizer
 from emgait_ros.samples import Modality
 
 MODEL, KEY = "a" * 64, b"k" * 32
@@ -168,3 +170,29 @@ def test_a_backup_is_a_gallery_file(url, tmp_path):
         assert gallery.check() == []
         gallery.undo()
         assert [person.name for person in gallery.identities()] == ["Anna"]
+
+
+def test_two_recognizers_share_people_and_survive_the_loss(server, url):
+    """As live: enrolled at one, named by the other within a second; named still when the database is gone."""
+    first, second = (GaitRecognizer(CONFIG, BuildEncoder(), Gallery(url)) for _ in range(2))
+    street, other = Street(1), Street(2)
+    walk(first, street, {1: 1})
+    walk(second, other, {1: 1})
+    assert first.enroll("Anna", 1).success
+
+    def named():
+        return second.process(other.frame({1: 1}))[0].name == "Anna"
+
+    assert until(named) < 1.0
+    server.stop()
+    try:
+        until(lambda: (second.process(other.frame({1: 1})), "is lost" in second.gallery_note)[1])
+        assert all(walk(second, other, {1: 1}, frames=1)[1].name == "Anna" for _ in range(5))
+        answer = second.enroll("Ben", 1)
+        assert not answer.success
+        assert "cannot be reached" in answer.message
+    finally:
+        server.start()
+    until(lambda: (second.process(other.frame({1: 1})), not second.gallery_note)[1])
+    for recognizer in (first, second):
+        recognizer.close()
