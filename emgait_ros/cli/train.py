@@ -3,8 +3,11 @@
     emgait train config/training/emgait-sim.yaml              the shipped weights, from nothing but the simulator
     emgait train config/training/emgait-sim.yaml --resume     go on where a run was stopped or killed
     emgait train my.yaml --until clip                         only the first stages: data, clip, network, bundle
+    emgait train my.yaml --table docs/ablation.md             points only, RGB only, baseline, +SGA, +SeMi, +ST; 3 seeds each
+    torchrun --nproc-per-node 4 -m emgait_ros train my.yaml   on several GPUs
 
-The run's folder (runs/<name>) gets the simulated walks, CLIP, checkpoint.safetensors and log.jsonl (a line a step);
+The run's folder (runs/<name>) gets the simulated walks, CLIP, checkpoint.safetensors, log.jsonl (a line a step) and
+the same figures for TensorBoard (tensorboard --logdir runs);
 the finished bundle goes to models/<name>, with its threshold calibrated on people that were not trained on and its
 model card. Ctrl-C ends the current step, writes a checkpoint and stops. The keys of a recipe are explained in
 emgait_ros/training/config.py; a recipe may leave out what it does not change.
@@ -16,6 +19,10 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emgait_ros.training.config import TrainingConfig
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +34,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=("data", "clip", "network", "bundle"),
         default="bundle",
         help="last stage to do (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--table",
+        type=Path,
+        metavar="FILE",
+        help="train and test every baseline and ablation row; write the table (Markdown)",
+    )
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="N", help="seeds of the table (default: 1 2 3)"
     )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="also write the figures of the finished bundle to this file"
@@ -45,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
         ) from error
     config = load_training_config(args.config)
     command = f"emgait train {args.config}"
+    if args.table:
+        return _table(config, args, command)
     try:
         bundle = Run(config, args.resume, command).all_stages(args.until)
     except Interrupted as stopped:
@@ -56,4 +74,24 @@ def run(args: argparse.Namespace) -> int:
     print(f"{bundle.folder}: threshold {bundle.threshold:.3f}, figures in {bundle.folder / 'MODEL_CARD.md'}")
     if args.json:
         args.json.write_text(json.dumps(bundle.manifest["training"]["measured"], indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _table(config: TrainingConfig, args: argparse.Namespace, command: str) -> int:
+    """The rows of the ablation; goes on where it was stopped."""
+    from emgait_ros.training.ablation import make_table
+    from emgait_ros.training.loop import Interrupted
+
+    seeds = " ".join(map(str, args.seeds))
+    try:
+        table = make_table(config, args.seeds, args.table, f"{command} --table {args.table} --seeds {seeds}")
+    except Interrupted as stopped:
+        print(f"emgait train: {stopped}", file=sys.stderr)
+        return 130
+    for row, found in table.items():
+        mean, spread = found["mean"]["rank1_overall"], found["spread"]["rank1_overall"]
+        print(f"{row:14} Rank-1 {mean:.1f} ± {spread:.1f} %")
+    print(f"wrote {args.table} and {args.table.with_suffix('.json')}")
+    if args.json:
+        args.json.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
     return 0

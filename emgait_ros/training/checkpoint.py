@@ -19,7 +19,15 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 FORMAT = "emgait-checkpoint-1"
-MAY_DIFFER = ("runs", "bundles", "threads", "dataset", "partition")  # where it runs, not what is learnt
+MAY_DIFFER = (
+    "runs",
+    "data",
+    "data_seed",
+    "bundles",
+    "threads",
+    "dataset",
+    "partition",
+)  # where it runs, not what is learnt
 
 
 def save_checkpoint(path: Path, network: nn.Module, optimiser: Adam, step: int, recipe: dict[str, Any]) -> None:

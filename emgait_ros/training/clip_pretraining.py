@@ -74,7 +74,7 @@ def pretrain_clip(config: TrainingConfig, data: SequenceSet, path: Path) -> Clip
             loss.backward()
             optimiser.step()
             schedule.step()
-            if step >= 0.9 * recipe.steps:
+            if step >= min(0.9 * recipe.steps, recipe.steps - 1):
                 kept.append((loss.item(), found))
             progress.update(bar, advance=1, figures=f"loss {loss.item():.2f}, found {found:.0%}")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -176,8 +176,10 @@ class TrainingConfig:
     Attributes:
         name: of the bundle.
         runs: folder for data, checkpoints and logs of this run.
+        data: folder of the generated sets; empty: within the run's own folder. Runs with the same people can share one.
         bundles: folder the finished bundle is written into.
         seed: of everything drawn in training.
+        data_seed: of the walks that are planned: runs of several seeds see the same people.
         population: seed of the simulated people.
         threads: CPU threads.
         dataset: folder of a data set to train on (simulated, SUSTech1K, FreeGait, LRGait); empty: generated from ``train``
@@ -189,8 +191,10 @@ class TrainingConfig:
 
     name: str
     runs: str = "runs"
+    data: str = ""
     bundles: str = "models"
     seed: int = 1
+    data_seed: int = 1
     population: int = 0
     threads: int = 2
     dataset: str = ""

@@ -86,7 +86,7 @@ class Run:
         """Folder of the walks of "train", "calibrate" or "test", generated when it is not there yet."""
         if which == "train" and self.config.dataset:
             return self._given_dataset()
-        folder = self.folder / "data" / which
+        folder = (Path(self.config.data) if self.config.data else self.folder / "data") / which
         model = self.config.model
         sample = SampleConfig(model.points, model.crop_height, model.crop_width)
         generate(self._plan(which), folder, self.config.population, sample, self.config.threads)
@@ -105,8 +105,10 @@ class Run:
         people: PeopleConfig = getattr(self.config, which)
         first, count, frames = people.first_identity, people.identities, people.frames
         if which == "test":
-            return plan_protocol(first, count, frames, SHORT, self.config.seed)
-        plan = plan_training(first, count, people.walks, people.sequences, frames, people.ranges_m, self.config.seed)
+            return plan_protocol(first, count, frames, SHORT, self.config.data_seed)
+        plan = plan_training(
+            first, count, people.walks, people.sequences, frames, people.ranges_m, self.config.data_seed
+        )
         if which == "train":
             return plan
         return [dataclasses.replace(walk, condition="normal") for walk in plan]
