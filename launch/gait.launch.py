@@ -21,7 +21,7 @@ ARGUMENTS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "overlay": ("", ("", "true", "false"), "true: publish ~/overlay, the image with what was found"),
     "params_file": ("", (), "YAML with parameters of both nodes, over the shipped config/*.yaml"),
     "bundle": ("", (), "folder of a model bundle; empty: the shipped one"),
-    "gallery": ("", (), "gallery file (SQLite), where identities are kept"),
+    "gallery": ("", (), "gallery file (SQLite) or postgresql:// address, where identities are kept"),
     "autostart": ("true", ("true", "false"), "false: leave configuring and activating to a lifecycle manager"),
     "use_sim_time": ("", ("", "true", "false"), "true: take time from /clock"),
     "namespace": ("", (), "namespace of both nodes"),

@@ -28,6 +28,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from emgait_ros.gallery.database import is_url
 from emgait_ros.shipped import shipped_path
 from emgait_ros.transport import profile_in_use, use_shipped_profile
 
@@ -45,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compressed", action="store_true", help="the image topic carries sensor_msgs/CompressedImage")
     parser.add_argument("--overlay", action="store_true", help="publish /pedestrian_tracker/overlay")
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="model bundle; default: the shipped one")
-    parser.add_argument("--gallery", type=Path, metavar="DB", help="gallery file (SQLite)")
+    parser.add_argument("--gallery", metavar="PLACE", help="gallery file, or postgresql://user@host/name")
     parser.add_argument("--use-sim-time", action="store_true", help="take time from /clock (emgait play --clock)")
 
 
@@ -75,7 +76,7 @@ def command_of(node: str, args: argparse.Namespace) -> list[str]:
     else:
         values |= {
             "engine.bundle": str(args.bundle.absolute()) if args.bundle else None,
-            "gallery.path": str(args.gallery.expanduser().absolute()) if args.gallery else None,
+            "gallery.path": _gallery_place(args.gallery),
         }
     words = [sys.executable, "-m", f"emgait_ros.nodes.{node}", "--ros-args"]
     for file in files:
@@ -159,3 +160,10 @@ def _print_lines(name: str, stream: IO[str]) -> None:
 def _status(returncode: int) -> int:
     """As a shell says it: 128 + signal for a process that was killed."""
     return 128 - returncode if returncode < 0 else returncode
+
+
+def _gallery_place(given: str | None) -> str | None:
+    """The nodes run elsewhere than this command: a file's path is made absolute."""
+    if not given or is_url(given):
+        return given
+    return str(Path(given).expanduser().absolute())
