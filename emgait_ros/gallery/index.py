@@ -24,14 +24,15 @@ from emgait_ros.gallery.kernels import (
     estimate_floats,
     exact,
     has_vnni,
-    smallest_upper,
+    least,
     within,
 )
 from emgait_ros.samples import Float32, Int64
 
 CHUNK = 4096
 """Templates a chunk holds: growing never copies what is there."""
-_ROUNDING = 7e-4  # share of a vector's length that float32 may lose in |a|^2 + |b|^2 - 2ab: sqrt(8 x 2^-24)
+# Share of a vector's length that an estimate may be off: float32 in |a|^2 + |b|^2 - 2ab, sqrt(8 x 2^-24), and the root, 2^-14.
+_ROUNDING = 7e-4 + 7e-5
 
 
 @dataclass
@@ -193,7 +194,12 @@ class TemplateIndex:
             return np.zeros((len(probes), count), np.float32), np.zeros((len(probes), count), np.int64)
         estimate, own = self.estimates(probes)
         slack = self.slack[: self._count]
-        chosen = list(self._map(lambda b: _candidates(estimate[b], slack, float(own[b]), count), len(probes)))
+        # So many rows, measured, bound the distance of the last one wanted: whoever may undercut it is measured too.
+        first = np.stack(list(self._map(lambda b: least(estimate[b], count), len(probes))))
+        measured = self.exact(probes, np.repeat(np.arange(len(probes)), count), first.ravel())
+        bound = measured.reshape(first.shape).max(axis=1) * (1 + 1e-6) + own
+        limit = np.nextafter(bound.astype(np.float32), np.float32(np.inf))
+        chosen = list(self._map(lambda b: within(estimate[b], slack, limit[b]), len(probes)))
         which = np.repeat(np.arange(len(probes)), [len(rows) for rows in chosen])
         rows = np.concatenate(chosen)
         distance = self.exact(probes, which, rows)
@@ -279,9 +285,3 @@ class TemplateIndex:
         chunk.low[row % CHUNK] = 0
         chunk.scale[block, :, lane] = chunk.norm[block, :, lane] = 0.0
         self.slack[row] = 0.0
-
-
-def _candidates(estimate: Float32, slack: Float32, own: float, count: int) -> Int64:
-    """Rows that may be among the ``count`` nearest of one probe."""
-    limit = smallest_upper(estimate, slack, count) + 2.0 * own
-    return within(estimate, slack, np.float32(np.nextafter(np.float32(limit), np.float32(np.inf))))
