@@ -13,6 +13,7 @@ sim        100 simulated people never trained on, generated from their seed (2 G
 sustech1k  gallery 00-nm, probes by covariate, Rank-1 to 5. freegait: Rank-1, 5, 10, mAP, mINP.
 lrgait     gallery D-10, probes by distance, light and condition.
 
+--clip-stride and bundles exported in INT8 (emgait export --to bundle) show what a faster CLIP costs in Rank-1.
 Identical views are never compared (but in freegait, where views are not known). --partition is the JSON file with TRAIN_SET,
 TEST_SET (and PROBE_SET) published with the data set; without it everybody in the folder is scored. Trivial baselines are
 measured on the same probes. Intervals come from resampling identities.
@@ -61,6 +62,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="CPU threads (default: all)"
     )
+    parser.add_argument(
+        "--clip-stride",
+        type=int,
+        default=0,
+        metavar="S",
+        help="CLIP looks at every S-th image; default: the bundle's own",
+    )
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="sim: where the generated set is kept")
     parser.add_argument(
         "--identities",
@@ -89,7 +97,9 @@ def run(args: argparse.Namespace) -> int:
     takes = load_takes(args.real_walks) if args.real_walks else []
     data = _open(args, bundle, partition)
     opened = time.monotonic()
-    encoder = GaitEncoder(bundle, EngineConfig(backend=args.backend, threads=args.threads))
+    encoder = GaitEncoder(
+        bundle, EngineConfig(backend=args.backend, threads=args.threads, clip_stride=args.clip_stride)
+    )
     embedded = _embed(args, encoder, data)
     real = _verify(encoder, takes, data, embedded, console) if takes else {}
     encoded = time.monotonic()
@@ -140,8 +150,10 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"the folder of the data set is missing: emgait evaluate dataset {args.set} FOLDER")
     if args.identities < 4:
         raise ValueError(f"--identities is {args.identities}: expected at least 4, half of them are strangers")
-    if args.threads < 1:
-        raise ValueError(f"--threads is {args.threads}: expected 1 or more")
+    if args.threads < 1 or args.clip_stride < 0:
+        raise ValueError(
+            f"--threads is {args.threads}, --clip-stride {args.clip_stride}: expected 1 or more, 0 or more"
+        )
     for path in (args.json, args.html):
         if path is not None and not path.absolute().parent.is_dir():
             raise FileNotFoundError(f"{path.absolute().parent} is missing: {path.name} cannot be written there")

@@ -56,3 +56,34 @@ def test_a_set_is_embedded_as_the_live_encoder_would(repository) -> None:
     assert set(measured) == set(BASELINES)
     assert all(values.shape[:2] == (2, 1) for values in measured.values())
     assert np.abs(measured["body height"].mean()) < 1e-6
+
+
+def test_a_stride_keeps_to_its_sequence(repository) -> None:
+    bundle = load_bundle(repository / "models/emgait-sim")
+    if not any("semantic" in name for name in bundle.graphs):
+        pytest.skip("the shipped bundle has no CLIP")
+    take, frames = bundle.preprocessing, 4
+    rng = np.random.default_rng(0)
+    one = dict(
+        walk=np.array([0]),
+        view_deg=np.zeros(1, np.float32),
+        range_m=np.zeros(1, np.float32),
+        condition=np.array(["normal"]),
+    )
+    crops = rng.integers(0, 256, (2 * frames, take.crop_height, take.crop_width, 3), dtype=np.uint8)
+    points = rng.normal(0, 0.4, (2 * frames, take.points, 3)).astype(np.float32)
+    seen, count = np.ones(2 * frames, bool), np.full(2 * frames, 99)
+
+    def part(rows: slice, sequences: int) -> SequenceSet:
+        return SequenceSet(
+            identity=np.arange(sequences), start=np.arange(sequences + 1) * frames, crops=crops[rows], points=points[rows],
+            point_count=count[rows], has_image=seen[rows], has_points=seen[rows],
+            **{name: np.repeat(value, sequences) for name, value in one.items()},
+        )  # fmt: skip
+
+    encoder = GaitEncoder(bundle, EngineConfig(backend="onnxruntime", clip_stride=frames))
+    both = embed_source(encoder, part(slice(None), 2)).embedding
+    first = embed_source(encoder, part(slice(0, frames), 1)).embedding
+    assert np.abs(both[0] - first[0]).max() < 1e-5
+    exact = embed_source(GaitEncoder(bundle, EngineConfig(backend="onnxruntime")), part(slice(None), 2)).embedding
+    assert np.abs(both - exact).max() > 1e-5  # the stride does change something
