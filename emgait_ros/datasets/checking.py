@@ -14,6 +14,7 @@ from emgait_ros.datasets.recorded import MIN_FRAMES, RecordedSet
 from emgait_ros.datasets.sequences import SequenceSource
 from emgait_ros.datasets.simulated import SimulatedSet, stored_preprocessing
 from emgait_ros.datasets.sustech1k import VIEWS as SUSTECH1K_VIEWS
+from emgait_ros.datasets.tracked_bag import BagSequences
 from emgait_ros.inference.preprocessing import Preprocessing
 
 LRGAIT_VIEWS = tuple(f"{angle:03d}" for angle in range(0, 360, 45))
@@ -65,9 +66,13 @@ def check_dataset(
         FileNotFoundError, ValueError: there is no data set at all.
     """
     kind = kind or kind_of(folder)
-    source: SimulatedSet | RecordedSet
+    source: SimulatedSet | RecordedSet | BagSequences
     if kind == "simulated":
         source = SimulatedSet(folder, stored_preprocessing(Path(folder)))
+    elif kind == "bag":
+        source = BagSequences(
+            folder, Preprocessing(), on_progress=lambda done, total: on_progress(int(done), int(total))
+        )
     else:
         source = RECORDED[kind](folder, Preprocessing())
     problems: list[Problem] = []
@@ -83,7 +88,12 @@ def check_dataset(
     if isinstance(source, RecordedSet):
         problems += _empty_folders(source)
         remarks += _missing_views(source)
-    problems += _single_sequences(source, str(folder))
+    if isinstance(source, BagSequences):
+        remarks += [
+            Problem("messages", str(folder), f"{text} ({count} times)") for text, count in source.problems.items()
+        ]
+    if not isinstance(source, BagSequences) or source.has_truth:
+        problems += _single_sequences(source, str(folder))
     views = np.unique(source.view) if isinstance(source, RecordedSet) else np.unique(source.view_deg.astype(int))
     return Findings(
         dataset=kind,

@@ -13,10 +13,11 @@ from emgait_ros.datasets.recorded import RecordedSet
 from emgait_ros.datasets.sequences import FRAME_FIELDS, Sequence, SequenceSet, SequenceSource
 from emgait_ros.datasets.simulated import SimulatedSet, load_simulated, shrink
 from emgait_ros.datasets.sustech1k import Sustech1k
+from emgait_ros.datasets.tracked_bag import BagSequences
 from emgait_ros.inference.preprocessing import Preprocessing
 
 RECORDED: dict[str, type[RecordedSet]] = {"sustech1k": Sustech1k, "freegait": FreeGait, "lrgait": LRGait}
-KINDS = ("simulated", *RECORDED)
+KINDS = ("simulated", "bag", *RECORDED)
 
 
 def kind_of(folder: str | Path) -> str:
@@ -27,15 +28,21 @@ def kind_of(folder: str | Path) -> str:
         ValueError: none that is known; the sentence lists the layouts.
     """
     folder = Path(folder)
+    if folder.suffix in (".mcap", ".db3") and folder.is_file():
+        return "bag"
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is missing: give the folder of a data set")
     if (folder / "set.json").is_file():
         return "simulated"
+    if (folder / "metadata.yaml").is_file():
+        return "bag"
     for name, kind in RECORDED.items():
         if next(kind.scan(kind, folder), None) is not None:  # type: ignore[arg-type]
             return name
     layouts = "; ".join(f"{kind.name}: {kind.layout}" for kind in RECORDED.values())
-    raise ValueError(f"{folder} holds no data set that is known. Expected set.json (simulated), or {layouts}")
+    raise ValueError(
+        f"{folder} holds no data set that is known. Expected set.json (simulated), metadata.yaml (a bag), or {layouts}"
+    )
 
 
 def open_dataset(
@@ -55,6 +62,8 @@ def open_dataset(
     kind = kind or kind_of(folder)
     if kind == "simulated":
         return SimulatedSet(folder, preprocessing)
+    if kind == "bag":
+        return BagSequences(folder, preprocessing)
     if kind not in RECORDED:
         raise ValueError(f"data set '{kind}' is unknown: known are {', '.join(KINDS)}")
     return RECORDED[kind](folder, preprocessing, identities)

@@ -119,9 +119,11 @@ def _spread() -> dict[str, dict[str, float]]:
     found = {}
     for name, measure in measures.items():
         values = np.array([[measure(walker) for walker in pair] for pair in days])
+        within = float(np.square(np.diff(values, axis=1)).mean() / 2)
+        between = max(float(values.mean(axis=1).var(ddof=1)) - within / 2, 0.0)
         found[name] = {
             "mean": round(float(values.mean()), 3),
-            "between": round(float(values.mean(axis=1).std(ddof=1)), 3),
-            "within": round(float(np.sqrt(np.square(np.diff(values, axis=1)).mean() / 2)), 3),
+            "between": round(between**0.5, 3),
+            "within": round(within**0.5, 3),
         }
     return found
