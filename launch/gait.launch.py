@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -59,10 +60,13 @@ def generate_launch_description() -> LaunchDescription:
 def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """The two nodes, and RViz when asked for."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    files = [os.path.expanduser(given["params_file"])] if given["params_file"] else []
+    files = [existing(given["params_file"])] if given["params_file"] else []
+    if given["rviz"] == "true":
+        require_rviz()
     namespace = given["namespace"].strip("/")
-    recognizer = parameters(RECOGNIZER_PARAMETERS, given)
-    if namespace:
+    tracker, recognizer = parameters(TRACKER_PARAMETERS, given), parameters(RECOGNIZER_PARAMETERS, given)
+    if namespace:  # the two listen to each other
+        tracker["topics.identities"] = f"/{namespace}/gait_recognizer/identities"
         recognizer["topics.pedestrians"] = f"/{namespace}/pedestrian_tracker/pedestrians"
     started: list[LaunchDescriptionEntity] = [
         Node(
@@ -75,7 +79,7 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             ros_arguments=["--log-level", given["log_level"]],
         )
         for name, values in (
-            ("pedestrian_tracker", parameters(TRACKER_PARAMETERS, given)),
+            ("pedestrian_tracker", tracker),
             ("gait_recognizer", recognizer),
         )
     ]
@@ -84,6 +88,24 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             Node(package="rviz2", executable="rviz2", arguments=["-d", str(shipped_path("config/gait.rviz"))])
         )
     return started
+
+
+def existing(path: str) -> str:
+    """The parameter file; launch itself would warn and go on without it."""
+    path = os.path.abspath(os.path.expanduser(path))
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"params_file:= names {path}: there is no such file")
+    return path
+
+
+def require_rviz() -> None:
+    """Said before any node runs: launch would leave the nodes behind that it has started before RViz fails."""
+    try:
+        get_package_prefix("rviz2")
+    except PackageNotFoundError as error:
+        raise RuntimeError(
+            "rviz:=true, but rviz2 is not installed here: install it (ros-<distro>-rviz2) or leave rviz:=true out"
+        ) from error
 
 
 def parameters(names: dict[str, str], given: dict[str, str]) -> dict[str, str | bool]:
