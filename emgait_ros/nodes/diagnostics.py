@@ -39,7 +39,6 @@ class Problem:
     level: bytes
     count: int
     last_s: float
-    logged_s: float
 
 
 class ProblemLog:
@@ -56,6 +55,7 @@ class ProblemLog:
         self._logger, self._clock_s = node.get_logger(), clock_s
         self._lock = threading.Lock()
         self._problems: dict[str, Problem] = {}
+        self._logged_s: dict[str, float] = {}
 
     def report(self, sentence: str, level: bytes = WARN) -> None:
         """Count a problem; log it unless its kind was logged within the last minute."""
@@ -65,19 +65,22 @@ class ProblemLog:
             if problem is None:
                 if len(self._problems) >= MAX_KINDS:
                     del self._problems[min(self._problems, key=lambda k: self._problems[k].last_s)]
-                problem = self._problems[kind] = Problem(sentence, level, 0, now_s, -LOG_AGAIN_S + now_s)
+                problem = self._problems[kind] = Problem(sentence, level, 0, now_s)
             problem.sentence, problem.level, problem.last_s = sentence, level, now_s
             problem.count += 1
-            if now_s - problem.logged_s < LOG_AGAIN_S:
-                return
-            problem.logged_s, count = now_s, problem.count
-        again = f" ({count} times so far)" if count > 1 else ""
-        _log(self._logger, level, sentence + again)
+            count = problem.count
+        self.log(sentence, level, f" ({count} times so far)" if count > 1 else "")
 
-    def names(self, sentence: str) -> bool:
-        """Whether this kind of sentence has been reported."""
+    def log(self, sentence: str, level: bytes, addition: str = "") -> bool:
+        """Log a sentence without counting it, at most once a minute for its kind; whether it was."""
+        kind, now_s = _kind(sentence), self._clock_s()
         with self._lock:
-            return _kind(sentence) in self._problems
+            self._logged_s = {other: at_s for other, at_s in self._logged_s.items() if now_s - at_s < LOG_AGAIN_S}
+            if kind in self._logged_s:
+                return False
+            self._logged_s[kind] = now_s
+        _log(self._logger, level, sentence + addition)
+        return True
 
     def recent(self) -> list[Problem]:
         """Copies of the kinds seen within the last 10 s, newest first."""
@@ -219,14 +222,13 @@ class DiagnosticsPublisher:
     Args:
         node: the node that speaks.
         collect: gives the statuses; an exception of it becomes a status itself.
-        problems: what it has logged is not logged again when it shows in a status.
+        problems: logs what turns bad; what it has logged is not logged again when it shows in a status.
     """
 
     def __init__(self, node: Node, collect: Callable[[], Iterable[DiagnosticStatus]], problems: ProblemLog) -> None:
         self._node, self._collect, self._problems = node, collect, problems
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._last: dict[str, tuple[bytes, str]] = {}
-        self._logged_s: dict[tuple[str, str], float] = {}
         self._unlogged: set[str] = set()
         self._timer = node.create_timer(PERIOD_S, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -251,24 +253,16 @@ class DiagnosticsPublisher:
 
         The same trouble is logged once a minute at most, however often it comes and goes.
         """
-        kind = _kind(item.message)
+        state = (item.level, _kind(item.message))
         before = self._last.get(item.name, (OK, ""))
-        self._last[item.name] = (item.level, kind)
-        if (item.level, kind) == before or item.name == "bad input" or self._problems.names(item.message):
+        self._last[item.name] = state
+        if state == before or item.name == "bad input":
             return
-        if item.level == OK:
-            if before[0] != OK and item.name not in self._unlogged:
-                self._node.get_logger().info(f"{item.name} is well again: {item.message}")
-            self._unlogged.discard(item.name)
-            return
-        now_s = time.monotonic()
-        if now_s - self._logged_s.get((item.name, kind), -LOG_AGAIN_S) < LOG_AGAIN_S:
-            self._unlogged.add(item.name)
-            return
-        self._logged_s = {key: at_s for key, at_s in self._logged_s.items() if now_s - at_s < LOG_AGAIN_S}
-        self._logged_s[item.name, kind] = now_s
-        self._unlogged.discard(item.name)
-        _log(self._node.get_logger(), item.level, item.message)
+        if item.level != OK:
+            logged = self._problems.log(item.message, item.level)
+            (self._unlogged.discard if logged else self._unlogged.add)(item.name)
+        elif before[0] != OK and item.name not in self._unlogged:
+            self._node.get_logger().info(f"{item.name} is well again: {item.message}")
 
 
 def status(name: str, level: bytes, message: str, values: dict[str, Any] | None = None) -> DiagnosticStatus:
@@ -293,7 +287,10 @@ def worker_status(report: WorkerReport, what: str) -> DiagnosticStatus:
     if report.failed:
         return status("worker", WARN, f"{report.failed} {what}s failed, the last with {report.last_error}", values)
     if report.submitted >= 20 and report.drop_share > MANY_DROPPED:
-        sentence = f"{report.drop_share:.0%} of the last {what}s were dropped: one takes {report.median_s * 1e3:.0f} ms, more than there is time for"
+        sentence = (
+            f"{report.drop_share:.0%} of the last {what}s were dropped: one takes {report.median_s * 1e3:.0f} ms, "
+            f"the longest took {report.max_s * 1e3:.0f} ms"
+        )
         return status("worker", WARN, sentence, values)
     return status(
         "worker",
