@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
+import yaml
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, QosDurability
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -228,12 +229,24 @@ def _storage_files(path: Path) -> list[Path]:
         path = path.parent
     if path.is_file() and path.suffix not in (".mcap", ".db3"):
         raise ValueError(f"{path} is no rosbag2: expected a folder with metadata.yaml, or a .mcap or .db3 file")
-    if path.is_file() or (path / "metadata.yaml").is_file():
+    if path.is_file():
         return [_BagFolder(path)]
-    files = sorted([*path.glob("*.mcap"), *path.glob("*.db3")])
+    files: list[Path] = [_BagFolder(file) for file in sorted([*path.glob("*.mcap"), *path.glob("*.db3")])]
+    if (path / "metadata.yaml").is_file() and (not files or _is_compressed(path / "metadata.yaml")):
+        return [_BagFolder(path)]
+    # Not by metadata.yaml: rosbags leaves out, without a word, topics that it describes otherwise than the files do.
     if not files:
         raise ValueError(f"{path} is no rosbag2: it has no metadata.yaml and no .mcap or .db3 file")
     return files
+
+
+def _is_compressed(metadata: Path) -> bool:
+    """Whether whole files or single messages are compressed, which only metadata.yaml says."""
+    try:
+        content = yaml.safe_load(metadata.read_text(encoding="utf-8"))
+        return bool(content["rosbag2_bagfile_information"]["compression_mode"])
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+        return True  # rosbags says what is wrong with it
 
 
 def _damaged(path: Path, error: Exception) -> str:

@@ -197,7 +197,8 @@ class TopicWatch:
         if reason:
             return status(name, level_when_silent, reason, values)
         if not self._arrivals:
-            return status(name, OK, f"waiting for {self.topic}", values)
+            text = f"waiting for {self.topic}" if self._offered_since_s is None else f"{self.topic} has a publisher now"
+            return status(name, OK, text, values)
         rate_hz = self.rate_hz
         return status(name, OK, f"{rate_hz:.1f} Hz on {self.topic}" if rate_hz else f"messages on {self.topic}", values)
 

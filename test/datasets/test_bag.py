@@ -129,6 +129,20 @@ def test_a_storage_file_alone_is_enough(tmp_path: Path) -> None:
         assert len(list(bag.sensor_frames())) == 10
 
 
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_metadata_that_describes_topics_otherwise_loses_none(tmp_path: Path, storage: str) -> None:
+    """As in bags that were converted or whose QoS was edited: the storage files are right."""
+    path = write_bag(tmp_path / "bag", storage=storage)
+    with BagRecording(path) as bag:
+        before = [message.topic for message in bag.messages()]
+    metadata = path / "metadata.yaml"
+    text = metadata.read_text(encoding="utf-8")
+    assert "depth: 10" in text
+    metadata.write_text(text.replace("depth: 10", "depth: 3"), encoding="utf-8")
+    with BagRecording(path) as bag:
+        assert [message.topic for message in bag.messages()] == before
+
+
 def test_without_a_camera_every_cloud_goes_alone(tmp_path: Path) -> None:
     with BagRecording(write_bag(tmp_path / "bag", images=0)) as bag:
         frames = list(bag.sensor_frames())
