@@ -621,7 +621,10 @@ def test_quality_of_an_enrolment_is_told_and_kept(recognizer, gallery):
     for index in range(30):
         recognizer.process(street.frame({1: 1}, center=line(index), range_m=10.0 + index / 10))
     result = recognizer.enroll("Anna", 1)
-    assert result.quality == "30 samples at 10-13 m, 120 points, 100% with image, 3.3 m walked, straightness 1.00"
+    assert (
+        result.quality
+        == "30 samples at 10-13 m, 120 points, 100% with image, 3.3 m walked, straightness 1.00, seen from the side"
+    )
     stored = json.loads(gallery.templates_of("Anna")[0].quality)
     assert stored["samples"] == 30
     assert stored["view_deg"] == pytest.approx(90, abs=10)

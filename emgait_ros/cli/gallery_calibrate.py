@@ -93,7 +93,7 @@ def _calibrate(gallery: Gallery, args: argparse.Namespace) -> Answer:
 
 def _from_simulation(gallery: Gallery, args: argparse.Namespace) -> tuple[list[Calibration], dict[str, Any]]:
     walks = CalibrationWalks(members=args.members, strangers=args.strangers)
-    folder = args.walks.expanduser()
+    folder = args.walks.expanduser() / f"{args.members}-members-{args.strangers}-strangers"
     generate(plan_calibration(walks), folder, SEED)
     encoder = GaitEncoder(load_bundle(args.bundle), RecognizerNodeConfig().engine)
     config = RecognizerNodeConfig()

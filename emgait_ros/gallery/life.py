@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sqlite3
 import time
@@ -18,6 +19,7 @@ from emgait_ros.gallery.reading import GalleryReading
 from emgait_ros.gallery.records import WALK_CONTEXT
 from emgait_ros.gallery.schema import GalleryError, say
 
+_log = logging.getLogger(__name__)
 UNDO_KEPT = 100
 """Changes that can be taken back, newest first."""
 _DAY_NS = 86_400 * 10**9
@@ -184,7 +186,11 @@ class GalleryLife(GalleryReading):
             connection.wipe()
         backup = self._own_backup
         if backup is not None and backup.exists():
-            self.back_up()
+            try:
+                self.back_up()
+            except GalleryError as error:  # an old one would keep who was removed
+                backup.unlink(missing_ok=True)
+                _log.warning("the backup %s was deleted, because it could not be made anew: %s", backup, error)
 
     def _delete(self, identity: int) -> int:
         count = self._template_count(identity)

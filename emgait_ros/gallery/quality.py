@@ -12,6 +12,7 @@ import numpy as np
 from emgait_ros.config import EnrollmentConfig
 from emgait_ros.samples import Float64
 
+_VIEWS = ("from the front", "from the side", "from behind")
 _SMOOTHED = 5  # samples between the places a path is measured at: noise of the box centre must not count as walking
 
 
@@ -51,6 +52,8 @@ class WalkQuality:
         ]
         if np.isfinite(self.straightness):
             said.append(f"{self.distance_m:.1f} m walked, straightness {self.straightness:.2f}")
+        if np.isfinite(self.view_deg):
+            said.append(f"seen {_VIEWS[int(self.view_deg // 60.001)]}")
         return ", ".join(said)
 
     def refusal(self, config: EnrollmentConfig) -> str:

@@ -70,3 +70,25 @@ def test_refused_in_a_sentence(bag, tmp_path, capsys, words, said):
     assert enroll(bag, tmp_path, *words) == (1, None)
     assert said in capsys.readouterr().err
     assert not (tmp_path / "gallery.db").exists()
+
+
+def test_a_threshold_from_a_recording_of_strangers(bag, tmp_path, capsys):
+    tracks = enroll(bag, tmp_path, "--tracks")[1]["tracks"]
+    longest = max(tracks, key=lambda track: track["walking"])["track_id"]
+    assert enroll(bag, tmp_path, "--name", "Anna", "--track", str(longest))[0] == 0
+    gallery, answer = tmp_path / "gallery.db", tmp_path / "answer.json"
+    words = ["gallery", "calibrate", "--gallery", str(gallery), "--bags", str(bag), "--json", str(answer)]
+    capsys.readouterr()
+    assert main([*words, "--far", "0.01"]) == 1
+    assert "impostor tracks cannot promise a false-accept rate of 0.01: 99 are needed" in capsys.readouterr().err
+    assert main([*words, "--far", "0.45", "--preview"]) == 0
+    assert not json.loads(answer.read_text())["stored"]
+    assert main([*words, "--far", "0.45"]) == 0
+    figures = json.loads(answer.read_text())
+    assert figures["stored"]
+    [calibration] = figures["calibrations"]
+    assert calibration["gallery_size"] == 1
+    assert calibration["impostor_tracks"] >= 2
+    with Gallery(gallery) as opened:
+        assert opened.calibration(figures["model"]).threshold == calibration["threshold"]
+        assert opened.audit()[-1].action == "calibrate"

@@ -168,7 +168,7 @@ def test_expire_asks_first(path, capsys):
     assert call(path, "expire", "--keep-days", "1") == (1, None)
 
 
-def test_backup(path):
+def test_backup(path, monkeypatch):
     backup = path.with_name("gallery.db.backup")
     assert call(path, "backup")[1]["backup"] == str(backup)
     assert backup.stat().st_mode & 0o777 == 0o600
@@ -177,6 +177,10 @@ def test_backup(path):
     call(path, "remove", "Anna", "--yes")  # is gone from the backup too
     with Gallery(backup) as gallery:
         assert [person.name for person in gallery.identities()] == ["Ben [bold]"]
+    with monkeypatch.context() as patched:  # cannot be made anew: an old one would keep who is removed
+        patched.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("no space left on device")))
+        call(path, "remove", "Ben [bold]", "--yes")
+    assert not backup.exists()
     elsewhere = path.with_name("copy.db")
     assert call(path, "backup", str(elsewhere))[1]["backup"] == str(elsewhere)
 
