@@ -114,7 +114,10 @@ class VerifierConfig:
     )
     min_looks: int = option(3, "Looks at a track before it may be taken for something else.", low=1, high=50)
     reject_below: float = option(
-        0.15, "A track whose crops score less than this on average is not reported.", low=0, high=1
+        0.06,
+        "A track whose crops score less than this on average is not reported; half-hidden people score 0.1.",
+        low=0,
+        high=1,
     )
     min_height_px: float = option(
         40.0, "Smaller crops are not judged: people far away score low, too.", unit="px", low=8, high=500

@@ -5,6 +5,11 @@
                                                      stamps, contents, and whether cloud, image and calibration fit together
   emgait doctor --live 5 --params my_robot.yaml      with the topics and extrinsics of that parameter file
   emgait doctor --live 5 --cloud /ouster/points --image /cam/image_raw --camera-info /cam/camera_info
+  emgait doctor calibration BAG                      only this: do the people in a recording stand where its images show them?
+
+`calibration` wants half a minute of somebody who walks to and fro before sensors that stand still. It says how many walkers
+agree, by how many degrees the camera is turned, and by how many milliseconds its stamps are off. If the sensors move,
+image_detector.model (an ONNX detector, see config/) must say where the image's people are.
 
 Each line is OK, WARN (it works, but) or FAIL (it does not), and says what to do. Ends with 1 if anything is FAIL.
 Run it in the shell, container and user that the nodes run in: it looks at that shell's environment.
@@ -35,6 +40,8 @@ NOT_STARTABLE = fail(
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    parser.add_argument("check", nargs="?", choices=("calibration",), help="check only this, on a recording")
+    parser.add_argument("bag", nargs="?", type=Path, metavar="BAG", help="folder of a rosbag2, or a .mcap or .db3 file")
     parser.add_argument(
         "--live", type=float, metavar="SECONDS", help="watch the running system for this long (3 or more)"
     )
@@ -54,6 +61,12 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--live is {args.live:g} s: expected {SHORTEST_S:g} to {LONGEST_S:g}")
     page = Page()
     tracker, recognizer, findings = _parameters(args)
+    if args.check:
+        if args.bag is None:
+            raise ValueError("name the recording: emgait doctor calibration BAG")
+        page.add("Parameters", [f for f in findings if f.level is not Level.OK])
+        page.add(f"Camera and LiDAR in {args.bag}", _calibration(args.bag, tracker))
+        return _end(page, args.json)
     _check(page, "Installation", "installation", "check_interpreter")
     _check(page, "Installation", "installation", "check_packages")
     _check(page, "ROS", "installation", "check_ros")
@@ -67,9 +80,14 @@ def run(args: argparse.Namespace) -> int:
         startable = not any(f.subject == "middleware" and f.level is Level.FAIL for f in page)
         section = f"Live system, watched for {args.live:g} s"
         page.add(section, _live(args.live, tracker, recognizer) if startable else [NOT_STARTABLE])
+    return _end(page, args.json)
+
+
+def _end(page: Page, file: Path | None) -> int:
+    """Show the page, write it, and say whether something is broken."""
     _show(page)
-    if args.json:
-        args.json.write_text(json.dumps(page.to_dict(), indent=2, default=str), encoding="utf-8")
+    if file:
+        file.write_text(json.dumps(page.to_dict(), indent=2, default=str), encoding="utf-8")
     return 1 if page.level is Level.FAIL else 0
 
 
@@ -116,6 +134,27 @@ def _parameters(args: argparse.Namespace) -> tuple[TrackerNodeConfig, Recognizer
     tracker = with_options(tracker, {name: value for name, value in topics.items() if value is not None})
     recognizer = with_options(recognizer, {name: value for name, value in files.items() if value is not None})
     return tracker, recognizer, findings
+
+
+def _calibration(path: Path, tracker: TrackerNodeConfig) -> list[Finding]:
+    def look() -> list[Finding]:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        from emgait_ros.datasets.bag import BagRecording
+        from emgait_ros.doctor.camera_agreement import judge_agreement, measure_agreement
+
+        columns = (TextColumn("comparing people in clouds and images"), BarColumn())
+        with BagRecording(path) as bag, Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("", total=1.0)
+            found = measure_agreement(bag, tracker, lambda part: progress.update(task, completed=part))
+            unusable = [
+                warn("messages", f"{sentence} ({count} times)", "correct that first")
+                for sentence, count in bag.problems.items()
+            ]
+        return [*unusable, *judge_agreement(found)]
+
+    return collect(look, "calibration")
 
 
 def _live(seconds: float, tracker: TrackerNodeConfig, recognizer: RecognizerNodeConfig) -> list[Finding]:

@@ -1,0 +1,281 @@
+"""Do the people the LiDAR sees stand where the camera shows people? Measured over a recording, said as angles and as time.
+
+The image's people are what moves before a background that does not (the median of the recording), or the boxes of a 2D
+detector when the options name one. Each walker's projected box is shifted until it covers them best; what all shifts have
+in common is the error of the extrinsics, what grows with the speed across the image is an offset in time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from emgait_ros.config import TrackerNodeConfig
+from emgait_ros.datasets.bag import BagRecording
+from emgait_ros.doctor.findings import Finding, fail, ok, warn
+from emgait_ros.perception.camera import box_rectangles
+from emgait_ros.perception.image_detector import OnnxImageDetector
+from emgait_ros.samples import CameraModel, Float64, Pedestrian, SensorFrame, UInt8
+from emgait_ros.sensing import PedestrianSensing
+
+BACKGROUND_IMAGES = 31
+SCALE = 2  # images are looked at in half their size
+DIFFERENT = 16  # levels of a colour
+STILL = 0.25  # more of the picture changing than this: the camera moves
+NEAR_M, FAR_M = 3.0, 40.0
+SEARCH = 0.6  # of a person's height, to each side
+COVERED = 0.35  # of the box, at the best shift: less is no walker to be seen there
+CLOSE = 0.2  # of a person's height: a shift that a crop forgives
+ENOUGH = 20
+GOOD, BAD = 0.8, 0.5
+WORTH_DEG, WORTH_S = 0.4, 0.015
+
+
+@dataclass
+class Agreement:
+    """What was measured: one entry for each walker in each image.
+
+    Attributes:
+        shift: u, v from where the LiDAR sees somebody to where the image shows them, px.
+        height: of the projected box, px.
+        speed: across the image, px/s.
+        focal: (2,) px.
+        unseen: walkers whose place in the image shows nobody near.
+        images: looked at.
+        problem: of the extrinsics, as the live system says it.
+        note: why nothing could be measured; empty when it could.
+    """
+
+    shift: list[tuple[float, float]] = field(default_factory=list)
+    height: list[float] = field(default_factory=list)
+    speed: list[float] = field(default_factory=list)
+    focal: Float64 = field(default_factory=lambda: np.ones(2))
+    unseen: int = 0
+    images: int = 0
+    problem: str = ""
+    note: str = ""
+
+
+def measure_agreement(bag: BagRecording, config: TrackerNodeConfig, report: Callable[[float], None]) -> Agreement:
+    """Go through a recording.
+
+    Args:
+        bag: with clouds, images and CameraInfo.
+        config: topics, extrinsics, and image_detector.model when boxes are to be used.
+        report: called with the part done, 0..1.
+
+    Raises:
+        ValueError: the bag is damaged, or a model cannot be used.
+    """
+    detector = None
+    if config.image_detector.model:
+        detector = OnnxImageDetector(config.image_detector.model, config.image_detector.min_score)
+    background = None if detector else _background(bag, config, lambda part: report(0.4 * part))
+    found = Agreement()
+    if background is None and detector is None:
+        found.note = "the recording has too few images with a usable calibration"
+        return found
+    sensing = PedestrianSensing(config, "doctor")
+    changing: list[float] = []
+    for frame in bag.sensor_frames(config):
+        report(0.4 + 0.6 * _part(bag, frame))
+        people = sensing.process(frame, bag.lidar_frame_id).pedestrians
+        if frame.image is None or frame.camera is None:
+            continue
+        found.images += 1
+        if detector is not None:
+            mask = _boxes_as_mask(detector, frame.image)
+        else:
+            small = _small(frame.image)
+            if background is None or small.shape != background.shape:
+                continue
+            mask = _clean(cv2.absdiff(small, background).max(axis=2) > DIFFERENT)
+            changing.append(float(mask.mean()))
+        _compare(found, frame.camera, people, mask)
+    found.problem = sensing.calibration_problem
+    if changing and float(np.median(changing)) > STILL:
+        found.note = "the camera moves: name a 2D detector in image_detector.model (ONNX) to compare with"
+    return found
+
+
+def judge_agreement(found: Agreement) -> Iterator[Finding]:
+    """Findings of one recording."""
+    subject, count = "calibration", len(found.shift)
+    if found.problem:
+        yield fail(
+            subject,
+            found.problem,
+            "correct camera.T_camera_lidar (16 numbers, row-major) or the transform on /tf_static",
+        )
+        return
+    if found.note or count + found.unseen < ENOUGH:
+        why = found.note or f"{count + found.unseen} walkers in {found.images} images are too few"
+        yield warn(subject, why, "record half a minute of somebody who walks to and fro through the picture")
+        return
+    agree = agreement_share(found)
+    constant, delay_s = common_shift(found) if count else (np.full(2, np.nan), float("nan"))
+    angle = np.degrees(np.arctan2(constant, found.focal))
+    text = f"{agree * 100:.0f} % of {count + found.unseen} walkers stand where the image shows somebody"
+    if count:
+        text += f" (shift {constant[0]:+.0f} px right, {constant[1]:+.0f} px down)"
+    figures = {
+        "agreement": agree,
+        "walkers": count + found.unseen,
+        "shift_right_px": float(constant[0]),
+        "shift_down_px": float(constant[1]),
+        "yaw_error_deg": float(angle[0]),
+        "pitch_error_deg": float(angle[1]),
+        "delay_s": float(delay_s),
+    }
+    turned = [
+        f"{abs(value):.1f} degrees {words[value > 0]}"
+        for value, words in zip(angle.tolist(), (("left", "right"), ("up", "down")), strict=True)
+        if abs(value) > WORTH_DEG
+    ]
+    fix = (
+        f"people appear {' and '.join(turned)} of where they are projected: turn T_camera_lidar by that"
+        if turned
+        else ""
+    )
+    if agree < BAD:
+        yield fail(subject, text, fix or "check T_camera_lidar, CameraInfo and the stamps", **figures)
+    elif agree < GOOD or turned:
+        yield warn(subject, text, fix or "look at ~/overlay (camera.overlay: true)", **figures)
+    else:
+        yield ok(subject, text, **figures)
+    if math.isfinite(delay_s) and abs(delay_s) > WORTH_S:
+        later = "later" if delay_s > 0 else "earlier"
+        yield warn(
+            "stamps",
+            f"the faster people walk across the image, the farther off they are: images show a moment {abs(delay_s) * 1e3:.0f} ms "
+            f"{later} than their stamps say",
+            f"add {delay_s:+.3f} to pairing.image_offset_s",
+            delay_s=float(delay_s),
+        )
+
+
+def agreement_share(found: Agreement) -> float:
+    """Part of the walkers whom the image shows within a fifth of their height of where they are projected, 0..1."""
+    close = [math.hypot(*shift) <= CLOSE * height for shift, height in zip(found.shift, found.height, strict=True)]
+    return sum(close) / max(len(close) + found.unseen, 1)
+
+
+def common_shift(found: Agreement) -> tuple[Float64, float]:
+    """Shift (2,) that all walkers share, px, and the delay (s) by which it grows with their speed; NaN when unclear.
+
+    Weighted least squares, three rounds that trust outliers less.
+    """
+    shift, speed = np.array(found.shift), np.array(found.speed)
+    across = np.column_stack([np.ones(len(speed)), speed])
+    weight = np.ones(len(speed))
+    solved = np.zeros(2, np.float64)
+    for _ in range(4):
+        solved = np.asarray(np.linalg.lstsq(across * weight[:, None], shift[:, 0] * weight, rcond=None)[0], np.float64)
+        error = np.abs(shift[:, 0] - across @ solved)
+        weight = np.sqrt(1.0 / (1.0 + (error / max(float(np.median(error)), 1.0)) ** 2))
+    both_ways = np.percentile(speed, 85) - np.percentile(speed, 15) > 20.0
+    sure = both_ways and len(speed) >= ENOUGH
+    delay_s = float(solved[1]) if sure else float("nan")
+    right = float(solved[0]) if sure else float(np.median(shift[:, 0]))
+    return np.array([right, float(np.median(shift[:, 1]))]), delay_s
+
+
+def _compare(found: Agreement, camera: CameraModel, people: tuple[Pedestrian, ...], mask: UInt8) -> None:
+    """Shift of each walker who can be seen alone."""
+    found.focal = np.array([camera.K[0, 0], camera.K[1, 1]])
+    walkers = [p for p in people if p.moving and p.point_count and NEAR_M < p.range_m < FAR_M and p.occlusion < 0.3]
+    if not walkers:
+        return
+    size = np.stack([p.size for p in walkers])
+    place = np.stack([p.center + p.velocity * p.image_dt_s for p in walkers])
+    later = place + np.stack([p.velocity for p in walkers]) * 0.1
+    rectangles, visible = box_rectangles(place, size, camera)
+    moved, visible_later = box_rectangles(later, size, camera)
+    sums = cv2.integral(mask)
+    for i in range(len(walkers)):
+        left, top, right, bottom = rectangles[i] / SCALE
+        inside = left > 0 and top > 0 and right < mask.shape[1] and bottom < mask.shape[0]
+        lonely = all(
+            abs(rectangles[i, 0] + rectangles[i, 2] - rectangles[j, 0] - rectangles[j, 2]) / 2 > 1.3 * (bottom - top)
+            for j in range(len(walkers))
+            if j != i
+        )
+        if not (visible[i] and visible_later[i] and inside and lonely):
+            continue
+        best = _best_shift(sums, left, top, right, bottom)
+        if best is None:
+            found.unseen += 1
+            continue
+        found.shift.append((best[0] * SCALE, best[1] * SCALE))
+        found.height.append((bottom - top) * SCALE)
+        found.speed.append(float(moved[i, 0] + moved[i, 2] - rectangles[i, 0] - rectangles[i, 2]) / 2 / 0.1)
+
+
+def _best_shift(sums: np.ndarray, left: float, top: float, right: float, bottom: float) -> tuple[float, float] | None:
+    """Shift u, v in px of the mask at which the box covers what moves best; None when nothing near fills it."""
+    reach = SEARCH * (bottom - top)
+    step = max((bottom - top) / 40, 1.0)
+    offsets = np.arange(-reach, reach + step / 2, step)
+    u, v = (grid.ravel() for grid in np.meshgrid(offsets, offsets))
+    margin = 0.25 * (right - left)
+    inner = _sum(sums, left + u, top + v, right + u, bottom + v)
+    outer = _sum(sums, left + u - margin, top + v - margin, right + u + margin, bottom + v + margin)
+    area = (right - left) * (bottom - top)
+    value = inner / area - (outer - inner) / area - 0.02 * np.hypot(u, v) / reach
+    best = int(np.argmax(value))
+    if inner[best] / area < COVERED:
+        return None
+    near = value >= value[best] - 0.03  # a flat top: its middle
+    return float(u[near].mean()), float(v[near].mean())
+
+
+def _sum(sums: np.ndarray, left: Float64, top: Float64, right: Float64, bottom: Float64) -> Float64:
+    """Set pixels inside rectangles, from the integral image."""
+    x = [np.clip(np.rint(c), 0, sums.shape[1] - 1).astype(int) for c in (left, right)]
+    y = [np.clip(np.rint(c), 0, sums.shape[0] - 1).astype(int) for c in (top, bottom)]
+    return np.asarray(sums[y[1], x[1]] - sums[y[0], x[1]] - sums[y[1], x[0]] + sums[y[0], x[0]], np.float64)
+
+
+def _background(bag: BagRecording, config: TrackerNodeConfig, report: Callable[[float], None]) -> UInt8 | None:
+    """Median of images spread over the recording, half size; None when there are too few."""
+    wanted_s = max(bag.duration_s / BACKGROUND_IMAGES, 0.1)
+    kept: list[UInt8] = []
+    next_s = 0.0
+    for frame in bag.sensor_frames(config):
+        part = _part(bag, frame)
+        report(part)
+        if frame.image is None or frame.camera is None or part * bag.duration_s < next_s:
+            continue
+        small = _small(frame.image)
+        if kept and small.shape != kept[0].shape:
+            continue
+        kept.append(small)
+        next_s = part * bag.duration_s + wanted_s
+    return np.median(np.stack(kept), axis=0).astype(np.uint8) if len(kept) >= 5 else None
+
+
+def _part(bag: BagRecording, frame: SensorFrame) -> float:
+    return float(np.clip((frame.stamp_ns - bag.start_ns) * 1e-9 / max(bag.duration_s, 1e-3), 0.0, 1.0))
+
+
+def _small(image: UInt8) -> UInt8:
+    size = (image.shape[1] // SCALE, image.shape[0] // SCALE)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _clean(different: np.ndarray) -> UInt8:
+    """Specks away, holes closed: (h, w) uint8 0 or 1."""
+    mask = cv2.medianBlur(different.astype(np.uint8), 3)
+    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)), np.uint8)
+
+
+def _boxes_as_mask(detector: OnnxImageDetector, image: UInt8) -> UInt8:
+    mask = np.zeros((image.shape[0] // SCALE, image.shape[1] // SCALE), np.uint8)
+    boxes, _ = detector.detect(image)
+    for left, top, right, bottom in np.rint(boxes / SCALE).astype(int).tolist():
+        mask[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = 1
+    return mask
