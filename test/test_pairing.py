@@ -209,3 +209,40 @@ def test_health_before_anything_arrives() -> None:
     assert isinstance(health, PairingHealth)
     assert health.problems == ("nothing has arrived on /lidar yet",)
     assert np.isnan(health.p50_dt_s)
+
+
+@pytest.mark.parametrize(
+    ("offset_ms", "jitter_ms", "estimate_ms", "advice"),
+    [
+        (23.0, 0.8, 23.0, "set pairing.image_offset_s to -0.023"),  # triggered, exposure counted from another moment
+        (-31.0, 0.8, -31.0, "set pairing.image_offset_s to 0.031"),
+        (2.0, 0.8, 2.0, ""),  # does no harm
+        (0.0, 15.0, np.nan, ""),  # free-running: nothing is constant
+    ],
+)
+def test_a_constant_offset_is_estimated(offset_ms: float, jitter_ms: float, estimate_ms: float, advice: str) -> None:
+    pairer = StampPairer(PairingConfig())
+    random = np.random.default_rng(0)
+    for k in range(60):
+        stamp, now = START + 100 * k * MS, START + (100 * k + 60) * MS
+        late = round((offset_ms + random.uniform(-jitter_ms, jitter_ms)) * MS)
+        pairer.add_image(stamp + late, k, now)
+        pairer.add_cloud(stamp, k, now)
+        pairer.poll(now + 50 * MS)
+        if k == 20:
+            assert np.isnan(pairer.constant_offset_s)  # too early to say
+    health = pairer.health(now)
+    assert health.constant_offset_s * 1e3 == pytest.approx(estimate_ms, abs=0.6, nan_ok=True)
+    assert (advice in health.hint) if advice else not health.hint
+    assert health.arrival_offset_s * 1e3 == pytest.approx(-offset_ms, abs=2.0)
+
+
+def test_a_jump_forgets_the_offset() -> None:
+    pairer = StampPairer(PairingConfig())
+    for k in range(40):
+        pairer.add_image(START + (100 * k + 20) * MS, k, START + 100 * k * MS)
+        pairer.add_cloud(START + 100 * k * MS, k, START + 100 * k * MS)
+        pairer.poll(START + 100 * k * MS)
+    assert pairer.constant_offset_s == pytest.approx(0.02)
+    pairer.add_cloud(START - 10_000 * MS, 0, START + 4000 * MS)
+    assert np.isnan(pairer.constant_offset_s)

@@ -54,6 +54,8 @@ def feed(windows, a_frame):
         ({"points": np.zeros((0, 3), np.float32)}, "no LiDAR returns"),  # empty message field
         ({"points": np.full((128, 3), np.nan, np.float32)}, "broken points"),  # somebody else's tracker
         ({"points": np.ones((128, 2), np.float32)}, "broken points"),  # not x, y, z
+        ({"occlusion": 0.7}, "hidden by something nearer"),  # an arm and half a head
+        ({"occlusion": 0.5}, ""),
         ({"center": np.array([np.nan, 0, 0])}, "broken points"),  # nothing to put the points in relation to
     ],
 )
@@ -188,3 +190,33 @@ def test_modalities_of_a_window(with_crop, modalities):
         changes = {} if index < with_crop else {"crop": None}
         feed(windows, frame(index, pedestrian(**changes)))
     assert windows.get("a", 1).modalities(5) == modalities
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"sharpness": 0.02}, ""),
+        ({"sharpness": 0.0}, ""),  # not known: another publisher
+        ({"sharpness": 0.0005}, "crop not used: blurred"),
+        ({"image_dt_s": 0.15}, "crop not used: its image is of another moment"),
+        ({"image_dt_s": -0.05}, ""),
+        ({"crop_native_height_px": 10.0}, "crop not used: too small"),
+    ],
+)
+def test_crops_left_out_leave_the_points(changes, reason):
+    windows = TrackWindows(WindowConfig())
+    ((_, sample),) = windows.observe(frame(0, pedestrian(**changes)))
+    assert (sample.crop is None) == (reason != "")
+    assert sample.points is not None
+    assert dict(windows.left_out) == ({reason: 1} if reason else {})
+
+
+def test_a_track_that_got_its_number_back_keeps_its_window():
+    windows = TrackWindows(WindowConfig())
+    for k in range(5):
+        feed(windows, frame(k, pedestrian(7)))
+    feed(windows, frame(5, pedestrian(3, previous_track_id=7)))
+    window = windows.get("a", 3)
+    assert window.track_id == 3
+    assert len(window.samples) == 6
+    assert windows.get("a", 7) is None

@@ -7,7 +7,7 @@
   emgait doctor --live 5 --cloud /ouster/points --image /cam/image_raw --camera-info /cam/camera_info
   emgait doctor calibration BAG                      only this: do the people in a recording stand where its images show them?
 
-`calibration` wants half a minute of somebody who walks to and fro before sensors that stand still. It says how many walkers
+`calibration` wants half a minute of somebody who walks both ways before sensors that stand still. It says how many walkers
 agree, by how many degrees the camera is turned, and by how many milliseconds its stamps are off. If the sensors move,
 image_detector.model (an ONNX detector, see config/) must say where the image's people are.
 

@@ -23,16 +23,17 @@ from emgait_ros.samples import CameraModel, Float64, Pedestrian, SensorFrame, UI
 from emgait_ros.sensing import PedestrianSensing
 
 BACKGROUND_IMAGES = 31
-SCALE = 2  # images are looked at in half their size
+WIDTH_PX = 640  # wider images are looked at in a half, a third ... of their size
 DIFFERENT = 16  # levels of a colour
 STILL = 0.25  # more of the picture changing than this: the camera moves
 NEAR_M, FAR_M = 3.0, 40.0
 SEARCH = 0.6  # of a person's height, to each side
-COVERED = 0.35  # of the box, at the best shift: less is no walker to be seen there
+COVERED, EMPTY = 0.35, 0.1  # of the box, at the best shift: from here on somebody is there; up to here nobody is
 CLOSE = 0.2  # of a person's height: a shift that a crop forgives
 ENOUGH = 20
 GOOD, BAD = 0.8, 0.5
-WORTH_DEG, WORTH_S = 0.4, 0.015
+WORTH_DEG, WORTH_PX, WORTH_S = 0.5, 5.0, 0.015
+UNSURE_PX = 3.0  # a walker's shadow or swinging arm shifts them this much; over their speeds it limits the delay told
 
 
 @dataclass
@@ -114,7 +115,7 @@ def judge_agreement(found: Agreement) -> Iterator[Finding]:
         return
     if found.note or count + found.unseen < ENOUGH:
         why = found.note or f"{count + found.unseen} walkers in {found.images} images are too few"
-        yield warn(subject, why, "record half a minute of somebody who walks to and fro through the picture")
+        yield warn(subject, why, "record half a minute of somebody who walks both ways through the picture")
         return
     agree = agreement_share(found)
     constant, delay_s = common_shift(found) if count else (np.full(2, np.nan), float("nan"))
@@ -132,9 +133,9 @@ def judge_agreement(found: Agreement) -> Iterator[Finding]:
         "delay_s": float(delay_s),
     }
     turned = [
-        f"{abs(value):.1f} degrees {words[value > 0]}"
-        for value, words in zip(angle.tolist(), (("left", "right"), ("up", "down")), strict=True)
-        if abs(value) > WORTH_DEG
+        f"{abs(value):.1f} degrees {words[int(value > 0)]}"
+        for value, pixels, words in zip(angle, constant, (("left", "right"), ("up", "down")), strict=True)
+        if abs(value) > WORTH_DEG and abs(pixels) > WORTH_PX
     ]
     fix = (
         f"people appear {' and '.join(turned)} of where they are projected: turn T_camera_lidar by that"
@@ -165,7 +166,9 @@ def agreement_share(found: Agreement) -> float:
 
 
 def common_shift(found: Agreement) -> tuple[Float64, float]:
-    """Shift (2,) that all walkers share, px, and the delay (s) by which it grows with their speed; NaN when unclear.
+    """Shift (2,) that all walkers share, px, and the delay (s) by which it grows with their speed.
+
+    The delay is 0 when too small to be told, NaN when all walk at about the same speed across the image.
 
     Weighted least squares, three rounds that trust outliers less.
     """
@@ -177,9 +180,9 @@ def common_shift(found: Agreement) -> tuple[Float64, float]:
         solved = np.asarray(np.linalg.lstsq(across * weight[:, None], shift[:, 0] * weight, rcond=None)[0], np.float64)
         error = np.abs(shift[:, 0] - across @ solved)
         weight = np.sqrt(1.0 / (1.0 + (error / max(float(np.median(error)), 1.0)) ** 2))
-    both_ways = np.percentile(speed, 85) - np.percentile(speed, 15) > 20.0
-    sure = both_ways and len(speed) >= ENOUGH
-    delay_s = float(solved[1]) if sure else float("nan")
+    spread = float(np.percentile(speed, 85) - np.percentile(speed, 15))
+    sure = spread > 20.0 and len(speed) >= ENOUGH and abs(solved[1]) > UNSURE_PX / spread
+    delay_s = float(solved[1]) if sure else 0.0 if spread > 20.0 else float("nan")
     right = float(solved[0]) if sure else float(np.median(shift[:, 0]))
     return np.array([right, float(np.median(shift[:, 1]))]), delay_s
 
@@ -195,9 +198,9 @@ def _compare(found: Agreement, camera: CameraModel, people: tuple[Pedestrian, ..
     later = place + np.stack([p.velocity for p in walkers]) * 0.1
     rectangles, visible = box_rectangles(place, size, camera)
     moved, visible_later = box_rectangles(later, size, camera)
-    sums = cv2.integral(mask)
+    sums, scale = cv2.integral(mask), camera.width / mask.shape[1]
     for i in range(len(walkers)):
-        left, top, right, bottom = rectangles[i] / SCALE
+        left, top, right, bottom = rectangles[i] / scale
         inside = left > 0 and top > 0 and right < mask.shape[1] and bottom < mask.shape[0]
         lonely = all(
             abs(rectangles[i, 0] + rectangles[i, 2] - rectangles[j, 0] - rectangles[j, 2]) / 2 > 1.3 * (bottom - top)
@@ -206,19 +209,21 @@ def _compare(found: Agreement, camera: CameraModel, people: tuple[Pedestrian, ..
         )
         if not (visible[i] and visible_later[i] and inside and lonely):
             continue
-        best = _best_shift(sums, left, top, right, bottom)
-        if best is None:
-            found.unseen += 1
+        best, covered = _best_shift(sums, left, top, right, bottom)
+        found.unseen += covered < EMPTY
+        if covered < COVERED:  # clothes in the colour of the street are no disagreement
             continue
-        found.shift.append((best[0] * SCALE, best[1] * SCALE))
-        found.height.append((bottom - top) * SCALE)
+        found.shift.append((best[0] * scale, best[1] * scale))
+        found.height.append((bottom - top) * scale)
         found.speed.append(float(moved[i, 0] + moved[i, 2] - rectangles[i, 0] - rectangles[i, 2]) / 2 / 0.1)
 
 
-def _best_shift(sums: np.ndarray, left: float, top: float, right: float, bottom: float) -> tuple[float, float] | None:
-    """Shift u, v in px of the mask at which the box covers what moves best; None when nothing near fills it."""
+def _best_shift(
+    sums: np.ndarray, left: float, top: float, right: float, bottom: float
+) -> tuple[tuple[float, float], float]:
+    """Shift u, v in px of the mask at which the box covers what moves best, and which part of it is filled there."""
     reach = SEARCH * (bottom - top)
-    step = max((bottom - top) / 40, 1.0)
+    step = max((bottom - top) / 50, 1.0)
     offsets = np.arange(-reach, reach + step / 2, step)
     u, v = (grid.ravel() for grid in np.meshgrid(offsets, offsets))
     margin = 0.25 * (right - left)
@@ -227,10 +232,8 @@ def _best_shift(sums: np.ndarray, left: float, top: float, right: float, bottom:
     area = (right - left) * (bottom - top)
     value = inner / area - (outer - inner) / area - 0.02 * np.hypot(u, v) / reach
     best = int(np.argmax(value))
-    if inner[best] / area < COVERED:
-        return None
     near = value >= value[best] - 0.03  # a flat top: its middle
-    return float(u[near].mean()), float(v[near].mean())
+    return (float(u[near].mean()), float(v[near].mean())), float(inner[best] / area)
 
 
 def _sum(sums: np.ndarray, left: Float64, top: Float64, right: Float64, bottom: Float64) -> Float64:
@@ -241,7 +244,7 @@ def _sum(sums: np.ndarray, left: Float64, top: Float64, right: Float64, bottom: 
 
 
 def _background(bag: BagRecording, config: TrackerNodeConfig, report: Callable[[float], None]) -> UInt8 | None:
-    """Median of images spread over the recording, half size; None when there are too few."""
+    """Median of images spread over the recording, shrunk; None when there are too few."""
     wanted_s = max(bag.duration_s / BACKGROUND_IMAGES, 0.1)
     kept: list[UInt8] = []
     next_s = 0.0
@@ -263,8 +266,10 @@ def _part(bag: BagRecording, frame: SensorFrame) -> float:
 
 
 def _small(image: UInt8) -> UInt8:
-    size = (image.shape[1] // SCALE, image.shape[0] // SCALE)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    scale = max(round(image.shape[1] / WIDTH_PX), 1)
+    size = (image.shape[1] // scale, image.shape[0] // scale)
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(small if scale > 1 else cv2.blur(small, (3, 3)), np.uint8)
 
 
 def _clean(different: np.ndarray) -> UInt8:
@@ -274,8 +279,10 @@ def _clean(different: np.ndarray) -> UInt8:
 
 
 def _boxes_as_mask(detector: OnnxImageDetector, image: UInt8) -> UInt8:
-    mask = np.zeros((image.shape[0] // SCALE, image.shape[1] // SCALE), np.uint8)
+    height, width = _small(image).shape[:2]
+    mask = np.zeros((height, width), np.uint8)
+    scale = image.shape[1] / width
     boxes, _ = detector.detect(image)
-    for left, top, right, bottom in np.rint(boxes / SCALE).astype(int).tolist():
+    for left, top, right, bottom in np.rint(boxes / scale).astype(int).tolist():
         mask[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = 1
     return mask

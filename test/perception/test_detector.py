@@ -8,7 +8,7 @@ from kitti_frames import FRAMES, load_frame
 from synthetic_clouds import SENSOR_HEIGHT_M, person, scan
 
 from emgait_ros.config import DetectorConfig
-from emgait_ros.perception.detector import GeometricDetector
+from emgait_ros.perception.detector import MAX_CANDIDATES, GeometricDetector
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +132,51 @@ def test_strange_clouds_do_not_raise(detector, cloud):
     assert np.isfinite(found.center).all()
 
 
+@pytest.mark.parametrize("cut_deg", [0.0, 37.0, 90.0, 180.0, 271.3])
+def test_a_turn_may_begin_anywhere(detector, cut_deg):
+    """A rolling cloud is cut where the driver likes, also through a person: the order of the returns says nothing."""
+    cloud = scan(person(12, 0) + person(0.5, 15) + person(-14, 0.3))
+    azimuth = np.degrees(np.arctan2(cloud[:, 1], cloud[:, 0]))
+    rolled = cloud[np.argsort((azimuth - cut_deg) % 360.0, kind="stable")]
+    np.testing.assert_allclose(detector.detect(rolled).center, detector.detect(cloud).center, atol=1e-4)
+    assert len(detector.detect(rolled)) == 3
+
+
+@pytest.mark.parametrize("distance", [0.3, 0.6, 0.9])
+def test_a_person_closer_than_a_metre_hides_what_is_behind_and_nothing_else(detector, distance):
+    cloud = scan(person(distance + 0.2, 0) + person(10, 5) + person(-9, 2))
+    found = detector.detect(cloud).center[:, :2]
+    for place in ((10, 5), (-9, 2)):
+        assert np.hypot(*(found - place).T).min() < 0.15
+    assert (np.hypot(*found.T) > 0.5).all()
+
+
 def test_upside_down_sensor_does_not_raise(detector):
     cloud = scan(person(10, 0) + WALL)
     detector.detect(cloud * np.float32([1, -1, -1]))
+
+
+def test_far_more_shapes_than_people_are_bounded_nearest_first_and_said(detector):
+    """A thousand posts: only the nearest 400 peaks are looked at."""
+    posts = np.random.default_rng(0).uniform(-40, 40, (1500, 2))
+    posts = posts[np.hypot(*posts.T) > 3]
+    angle, height = np.meshgrid(np.linspace(0, 2 * np.pi, 7), np.linspace(0.1, 1.7, 10))
+    one = np.column_stack([0.2 * np.cos(angle).ravel(), 0.2 * np.sin(angle).ravel(), height.ravel() - 1.7])
+    ground = np.column_stack([np.random.default_rng(1).uniform(-45, 45, (40000, 2)), np.full(40000, -1.7)])
+    cloud = np.concatenate([ground, *[one + np.array([x, y, 0]) for x, y in posts]]).astype(np.float32)
+    found = detector.detect(cloud)
+    assert detector.left_out > 200
+    edge = np.sort(np.hypot(*posts.T))[MAX_CANDIDATES]
+    assert np.hypot(found.center[:, 0], found.center[:, 1]).max(initial=0.0) < edge + 1.5
+    detector.detect(scan(person(10, 0)))
+    assert detector.left_out == 0
+
+
+def test_what_hides_a_place(detector):
+    detector.detect(scan(WALL + person(10, 3)))
+    place = np.array([[20.0, 0.0, -0.5], [12.0, 0.0, -0.5], [14.0, 4.2, -0.5], [20.0, 0.0, 5.0], [500.0, 0.0, 0.0]])
+    assert detector.hides(place).tolist() == [True, False, True, False, False]
+    assert GeometricDetector().hides(place).tolist() == [False] * 5  # before the first cloud
 
 
 def test_two_hundred_people_nearest_first(detector):
