@@ -77,13 +77,14 @@ class GaitEncoder:
         backend: name of the backend that runs.
         description: backend, device and precision in words.
         clip_stride: CLIP looks at every so many-th image of a track; 1 is exact.
+        engines: by graph, in the order they run.
     """
 
     def __init__(self, bundle: Bundle, config: EngineConfig | None = None) -> None:
         self.bundle = bundle
         self.config = config or EngineConfig()
         self.fingerprint = bundle.fingerprint
-        engines = open_engines(bundle, self.config)
+        self.engines = engines = open_engines(bundle, self.config)
         for name, engine in engines.items():
             check_specs(engine.inputs, bundle.graphs[name].inputs, str(bundle.graphs[name].path))
             check_specs(engine.outputs, bundle.graphs[name].outputs, str(bundle.graphs[name].path))

@@ -14,15 +14,33 @@ import tempfile
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from emgait_ros.inference.bundle import SEQUENCE_HEAD, Bundle
 from emgait_ros.inference.engine import BackendUnavailableError
 from emgait_ros.inference.precision import write_graph
 
+if TYPE_CHECKING:
+    import tensorrt
+
 log = logging.getLogger(__name__)
 FLAVOURS = {"tensorrt": ("tensorrt",), "tensorrt-rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings")}
 TYPES = {"FLOAT": "float32", "HALF": "float16", "BOOL": "bool", "INT64": "int64", "INT32": "int32"}
+
+
+class TensorRT(Protocol):
+    """What is used of the module ``tensorrt``, 10 and 11; ``tensorrt_rtx`` has it under the same names."""
+
+    __version__: str
+    BuilderFlag: type[tensorrt.BuilderFlag]
+    Builder: type[tensorrt.Builder]
+    DataType: type[tensorrt.DataType]
+    Dims: type[tensorrt.Dims]
+    LayerType: type[tensorrt.LayerType]
+    Logger: type[tensorrt.Logger]
+    NetworkDefinitionCreationFlag: type[tensorrt.NetworkDefinitionCreationFlag]
+    OnnxParser: type[tensorrt.OnnxParser]
+    Runtime: type[tensorrt.Runtime]
 
 
 @dataclass(frozen=True)
@@ -62,7 +80,7 @@ class EngineFile:
     tensors: list[dict[str, Any]]
 
 
-def load_tensorrt(flavour: str) -> Any:
+def load_tensorrt(flavour: str) -> TensorRT:
     """The module of a flavour; raises BackendUnavailableError when it is not installed."""
     if flavour not in FLAVOURS:
         raise ValueError(f"unknown TensorRT flavour '{flavour}': known are {', '.join(FLAVOURS)}")
@@ -72,7 +90,7 @@ def load_tensorrt(flavour: str) -> Any:
         except (ImportError, OSError):
             continue
         if hasattr(module, "Builder"):  # type stubs alone also make a package of that name
-            return module
+            return cast(TensorRT, module)
     raise BackendUnavailableError(
         f"{flavour} is not installed: pip install {'tensorrt-rtx' if flavour == 'tensorrt-rtx' else flavour}"
     )
@@ -104,6 +122,7 @@ def build_engine(bundle: Bundle, graph: str, folder: Path, key: EngineKey) -> En
     _parse(trt, network, logger, bundle.graphs[graph].path, key.precision)
     _check_precision(trt, network, graph, key.precision)
     config = builder.create_builder_config()
+    config.clear_flag(trt.BuilderFlag.TF32)  # 10 bits of mantissa are not FP32
     if key.flavour == "tensorrt-rtx":
         _set_target(trt, config, key.target)
     profile = builder.create_optimization_profile()
@@ -171,7 +190,9 @@ def cache_folder(bundle: Bundle) -> Path:
     return root / "emgait" / "engines" / f"{bundle.name}-{bundle.fingerprint[:12]}"
 
 
-def _parse(trt: Any, network: Any, logger: Any, source: Path, precision: str) -> None:
+def _parse(
+    trt: TensorRT, network: tensorrt.INetworkDefinition, logger: tensorrt.Logger, source: Path, precision: str
+) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         graph = Path(scratch) / source.name
         write_graph(source, graph, precision)
@@ -181,7 +202,7 @@ def _parse(trt: Any, network: Any, logger: Any, source: Path, precision: str) ->
             raise ValueError(f"TensorRT cannot parse {source}: {problems}")
 
 
-def _check_precision(trt: Any, network: Any, graph: str, precision: str) -> None:
+def _check_precision(trt: TensorRT, network: tensorrt.INetworkDefinition, graph: str, precision: str) -> None:
     """TensorRT says nothing when it builds FP32 instead of FP16: read it from the layers that cost time."""
     heavy = {trt.LayerType.CONVOLUTION, trt.LayerType.MATRIX_MULTIPLY}
     layers = [layer for i in range(network.num_layers) if (layer := network.get_layer(i)).type in heavy]
@@ -191,7 +212,7 @@ def _check_precision(trt: Any, network: Any, graph: str, precision: str) -> None
 
 
 def _set_target(trt: Any, config: Any, target: str) -> None:
-    """Build for this compute capability, which needs no GPU here."""
+    """Build for this compute capability, which needs no GPU here. Only TensorRT-RTX can: the stubs do not know of it."""
     known = {name: value for name, value in trt.ComputeCapability.__members__.items() if name.startswith("SM")}
     if target not in known:
         raise ValueError(
@@ -202,7 +223,13 @@ def _set_target(trt: Any, config: Any, target: str) -> None:
         raise ValueError(f"TensorRT-RTX {trt.__version__} refuses to build for {target}")
 
 
-def _describe(trt: Any, network: Any, profile: Any, graph: str, key: EngineKey) -> list[dict[str, Any]]:
+def _describe(
+    trt: TensorRT,
+    network: tensorrt.INetworkDefinition,
+    profile: tensorrt.IOptimizationProfile,
+    graph: str,
+    key: EngineKey,
+) -> list[dict[str, Any]]:
     """Set the profile of every input; batch is axis 0, frames axis 1 of the sequence head."""
     tensors = []
     for tensor in (network.get_input(i) for i in range(network.num_inputs)):
@@ -213,23 +240,30 @@ def _describe(trt: Any, network: Any, profile: Any, graph: str, key: EngineKey) 
             (key.max_batch, key.max_frames),
         ):
             free = (batch, frames) if graph == SEQUENCE_HEAD else (batch,)
-            shapes.append([free[axis] if size == -1 else size for axis, size in enumerate(tensor.shape)])
-        profile.set_shape(tensor.name, *shapes)
+            shapes.append([free[axis] if size == -1 else size for axis, size in enumerate(sizes_of(tensor.shape))])
+        profile.set_shape(tensor.name, *(trt.Dims(shape) for shape in shapes))
         tensors.append(
             {
                 "name": tensor.name,
                 "mode": "input",
                 "dtype": _type(tensor),
-                "shape": list(tensor.shape),
+                "shape": list(sizes_of(tensor.shape)),
                 "profile": shapes,
             }
         )
     for tensor in (network.get_output(i) for i in range(network.num_outputs)):
-        tensors.append({"name": tensor.name, "mode": "output", "dtype": _type(tensor), "shape": list(tensor.shape)})
+        tensors.append(
+            {"name": tensor.name, "mode": "output", "dtype": _type(tensor), "shape": list(sizes_of(tensor.shape))}
+        )
     return tensors
 
 
-def _type(tensor: Any) -> str:
+def sizes_of(shape: tensorrt.Dims) -> tuple[int, ...]:
+    """TensorRT's Dims as a tuple; -1 where a size is free."""
+    return tuple(int(shape[axis]) for axis in range(len(shape)))
+
+
+def _type(tensor: tensorrt.ITensor) -> str:
     return TYPES.get(tensor.dtype.name, tensor.dtype.name.lower())
 
 

@@ -20,6 +20,7 @@ from emgait_ros.inference.tensorrt_builder import (
     engine_key,
     ensure_engine,
     load_tensorrt,
+    sizes_of,
 )
 
 log = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ class TensorRTEngine:
             )
             self._context.set_input_shape(name, array.shape)
             self._context.set_tensor_address(name, address)
-        results = [np.empty(tuple(self._context.get_tensor_shape(spec.name)), spec.dtype) for spec in self.outputs]
+        results = [np.empty(sizes_of(self._context.get_tensor_shape(spec.name)), spec.dtype) for spec in self.outputs]
         for spec, result in zip(self.outputs, results, strict=True):
             self._context.set_tensor_address(spec.name, self._buffer(spec.name, result.nbytes))
         if not self._context.execute_async_v3(int(self._stream)):

@@ -8,6 +8,11 @@ import pytest
 
 from emgait_ros.cli.main import main
 
+MODEL_KEYS = {
+    "speedup_plain_over_stream", "max_abs_diff", "overhead_over_clip_tower", "ms_per_pedestrian_frame", "backend", "clip",
+    "machine", "peers_ms_per_sequence", "speedup_torch",
+}  # fmt: skip
+
 
 def test_figures_of_a_small_gallery(tmp_path, capsys):
     pytest.importorskip("faiss")
@@ -27,3 +32,55 @@ def test_impossible_sizes_are_refused(capsys):
     pytest.importorskip("faiss")
     assert main(["bench", "gallery", "--templates", "0"]) == 1
     assert "must be at least 1" in capsys.readouterr().err
+
+
+def test_figures_of_the_shipped_network(tmp_path, capsys):
+    """Keys, order of magnitude and exactness; how fast it is here is nobody's business."""
+    pytest.importorskip("open_clip")
+    file = tmp_path / "model.json"
+    words = [
+        "--people",
+        "2,1",
+        "--rounds",
+        "2",
+        "--threads",
+        "1",
+        "--frames",
+        "3",
+        "--approximate",
+        "--json",
+        str(file),
+    ]
+    assert main(["bench", "model", "--bundle", *words]) == 0
+    figures = json.loads(file.read_text())
+    assert set(figures) >= MODEL_KEYS
+    assert figures["max_abs_diff"] < 1e-4
+    assert figures["backend"] in ("torch", "onnxruntime")
+    assert figures["ms_per_pedestrian_frame"] > 0
+    assert [result["people"] for result in figures["results"]] == [1, 2]
+    engines = figures["engines"]
+    assert [name for name, row in engines.items() if row["exact"]] == ["torch", "onnxruntime"]
+    assert all(row["max_abs_diff"] < 1e-4 for row in engines.values() if row["exact"])
+    assert {"onnxruntime INT8", "onnxruntime stride 5"} < set(engines)
+    for result in figures["results"]:
+        assert {"onnxruntime stream", "torch stream", "onnxruntime CLIP tower", "torch prompts"} < set(result["ms"])
+        assert ("torch plain" in result["ms"]) == (result["people"] == 1)
+        assert all(0 < row["p50"] <= row["p95"] for row in result["ms"].values())
+    assert "LidarGait++" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--people", "0"], "people is (0,): expected one or more numbers from 1 to 64"),
+        (["--rounds", "0"], "rounds is 0: expected 1 or more"),
+        (["--bundle", "/nowhere"], "/nowhere is not a model bundle"),
+        (["--bundle", "--frames", "999"], "takes windows of"),
+        (["--clip", "ViT-Z-99"], "unknown CLIP architecture 'ViT-Z-99'"),
+        (["--json", "/nowhere/figures.json"], "/nowhere is missing"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(arguments, words, capsys):
+    pytest.importorskip("open_clip")
+    assert main(["bench", "model", *arguments]) == 1
+    assert words in capsys.readouterr().err

@@ -29,6 +29,37 @@ def test_onnxruntime_and_torch_agree(bundle, samples):
         np.testing.assert_allclose(onnx, torch, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
+def test_streaming_gives_what_the_plain_forward_gives(bundle, backend):
+    """Two people; windows that fill, slide and have gaps, against the paper's forward of exactly their frames."""
+    torch = pytest.importorskip("torch")
+    from emgait_ros.emgaitnet.export import random_samples
+    from emgait_ros.emgaitnet.reference import plain_forward
+    from emgait_ros.emgaitnet.weights import load_network
+
+    network, encoder = load_network(bundle), GaitEncoder(bundle, EngineConfig(backend=backend, max_batch=3))
+    people, seen, longest = 2, 14, bundle.max_frames
+    walks = [random_samples(network.config, seen, seed=person) for person in range(people)]
+    tracks = [[] for _ in range(people)]
+    for frame in range(seen):
+        present = [0] if frame == 9 else list(range(people))  # the second person is hidden for a frame
+        new = {name: torch.stack([walks[person][name][frame] for person in present]).numpy() for name in walks[0]}
+        before = [tracks[person][-1][1] if tracks[person] else None for person in present]
+        for person, features in zip(present, encoder.encode_frames(FrameBatch(**new), before), strict=True):
+            tracks[person] = [*tracks[person], (frame, features)][-longest:]
+        if frame < 1:
+            continue
+        embedded = encoder.embed([[features for _, features in track] for track in tracks])
+        if frame not in (1, 5, 11, 13):  # fills, fills, full, slid twice
+            continue
+        for person, track in enumerate(tracks):
+            frames = [number for number, _ in track]
+            whole = {name: value[frames][None] for name, value in walks[person].items()}
+            mask = torch.ones(1, len(frames), dtype=torch.bool)
+            plain = plain_forward(network, **whole, frame_mask=mask)[0].numpy()
+            np.testing.assert_allclose(embedded[person], plain, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("batch", [1, 2, 3, 4, 5])
 def test_batches_above_the_largest_are_split_and_change_nothing(encoder, samples, batch):
     part = FrameBatch(
@@ -39,6 +70,31 @@ def test_batches_above_the_largest_are_split_and_change_nothing(encoder, samples
         alone = encoder.encode_frames(FrameBatch(**{name: value[row : row + 1] for name, value in vars(part).items()}))
         np.testing.assert_allclose(together[row].image, alone[0].image, atol=1e-5)
         np.testing.assert_allclose(together[row].point, alone[0].point, atol=1e-5)
+
+
+def test_a_batch_with_too_few_rows_of_something_is_named(encoder, samples):
+    with pytest.raises(ValueError, match="crops has 5, points has 3, has_image has 5"):
+        encoder.encode_frames(FrameBatch(samples.crops, samples.points[:3], samples.has_image, samples.has_points))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda b: b.crops.__setitem__((0, 0, 0, 0), np.nan), "crops of semantic_encoder has 1 values that are not"),
+        (lambda b: b.points.__setitem__((0, 0, 0), np.inf), "points of frame_encoder has 1 values that are not"),
+    ],
+)
+def test_a_sample_that_is_not_finite_never_becomes_an_embedding(encoder, samples, change, words):
+    change(samples)
+    with pytest.raises(ValueError, match=words):
+        encoder.encode_frames(samples)
+
+
+def test_fewer_points_than_the_network_takes_are_refused(encoder, samples):
+    with pytest.raises(ValueError, match=r"points of frame_encoder has shape \(3, 20, 3\): axis 1 must be 24"):
+        encoder.encode_frames(
+            FrameBatch(samples.crops, samples.points[:, :20].copy(), samples.has_image, samples.has_points)
+        )
 
 
 def test_windows_of_any_length_come_back_in_their_order(encoder, samples):

@@ -8,6 +8,7 @@ import os
 import pytest
 
 from emgait_ros.config import EngineConfig
+from emgait_ros.inference.bundle import load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
 from emgait_ros.inference.engine import BackendUnavailableError
 from emgait_ros.inference.tensorrt_builder import (
@@ -36,29 +37,58 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("engines")
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("graph", GRAPHS)
-def test_engines_are_built_without_a_gpu(bundle, folder, graph, precision):
-    if precision == "fp16":
-        pytest.importorskip("onnx")
-    key = engine_key(bundle, graph, "tensorrt-rtx", "SM89", precision, 6)
+def check_built(bundle, graph, folder, precision, max_batch):
+    """Build an engine and hold its tensors and profiles against the bundle's manifest."""
+    key = engine_key(bundle, graph, "tensorrt-rtx", "SM89", precision, max_batch)
     build_engine(bundle, graph, folder, key)
     file, content = read_engine(engine_path(folder, graph, key), key)
-    assert len(content) > 10_000
     tensors = {tensor["name"]: tensor for tensor in file.tensors}
     info = bundle.graphs[graph]
-    assert {name for name, tensor in tensors.items() if tensor["mode"] == "output"} == {
-        spec.name for spec in info.outputs
-    }
+    for mode, specs in (("input", info.inputs), ("output", info.outputs)):
+        assert {name for name, tensor in tensors.items() if tensor["mode"] == mode} == {spec.name for spec in specs}
     for spec in (*info.inputs, *info.outputs):
         tensor = tensors[spec.name]
         assert tensor["dtype"] == spec.dtype  # float32 outside whatever runs inside
         assert tensor["shape"] == [-1 if isinstance(size, str) else size for size in spec.shape]
     for spec in info.inputs:
         low, best, high = tensors[spec.name]["profile"]
-        assert low[0] == 1
-        assert (best[0], high[0]) == (6, 6)
-        assert high[1] == (12 if graph == "sequence_head" else spec.shape[1]) if len(high) > 1 else True
+        assert (low[0], best[0], high[0]) == (1, min(8, max_batch), max_batch)
+        if graph == "sequence_head":
+            assert (low[1], high[1]) == (1, bundle.max_frames)
+        assert low[2:] == high[2:]
+    return len(content)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_engines_are_built_without_a_gpu(bundle, folder, graph, precision):
+    if precision == "fp16":
+        pytest.importorskip("onnx")
+    assert check_built(bundle, graph, folder, precision, 6) > 10_000
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_engines_of_the_shipped_bundle(folder, graph):
+    pytest.importorskip("onnx")
+    bundle = load_bundle()
+    if graph not in bundle.graphs:
+        pytest.skip(f"the shipped bundle has no {graph}")
+    full, half = (check_built(bundle, graph, folder, precision, 16) for precision in ("fp32", "fp16"))
+    assert half < full
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_engines_of_a_network_at_the_papers_scale(tmp_path):
+    """CLIP ViT-B/16 with random weights: 175 million parameters through the real parser and builder."""
+    pytest.importorskip("open_clip")
+    from emgait_ros.emgaitnet.benchmark import random_bundle
+    from emgait_ros.emgaitnet.config import EMGaitNetConfig
+
+    bundle = random_bundle(EMGaitNetConfig.paper("ViT-B-16"), tmp_path, "large")
+    for graph in GRAPHS:
+        size = check_built(bundle, graph, tmp_path, "fp16", 8)
+        assert size > (200_000_000 if graph == "semantic_encoder" else 100_000)
 
 
 @pytest.fixture
