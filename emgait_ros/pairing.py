@@ -14,15 +14,10 @@ from typing import Any
 import numpy as np
 
 from emgait_ros.config import PairingConfig
+from emgait_ros.stamps import OffsetEstimate
 
 NO_PAIR_ALARM_S = 2.0
 RATE_WINDOW_S = 5.0
-DT_HISTORY = 300
-OFFSET_PAIRS = 30  # before a constant offset is estimated
-CONSTANT_S, WORTH_SAYING_S = (
-    0.004,
-    0.005,
-)  # offsets that vary less (80 % of pairs) are constant; smaller ones do no harm
 
 
 @dataclass(frozen=True)
@@ -127,12 +122,10 @@ class StampPairer:
         """Forget everything, counts included."""
         self._counts_cloud, self._counts_image = TopicCounts(), TopicCounts()
         self._paired = self._unpaired = self._epoch = 0
-        self._dt_s: deque[float] = deque(maxlen=DT_HISTORY)
+        self._offset = OffsetEstimate()
         self._gap_s: deque[float] = deque(maxlen=20)  # newest image minus cloud, of clouds that found none
         self._cloud_arrivals: deque[int] = deque(maxlen=1000)
         self._image_arrivals: deque[int] = deque(maxlen=1000)
-        self._cloud_age_s: deque[float] = deque(maxlen=DT_HISTORY)
-        self._image_age_s: deque[float] = deque(maxlen=DT_HISTORY)
         self._first_arrival_ns: int | None = None
         self._forget_messages()
 
@@ -163,7 +156,7 @@ class StampPairer:
             self._counts_cloud.zero_stamp += 1
             return f"a cloud on {self._cloud_topic} has a stamp of zero: its driver must set header.stamp"
         stamp_ns += self._cloud_offset_ns
-        self._cloud_age_s.append((now_ns - stamp_ns) * 1e-9)
+        self._offset.add_arrival("cloud", (now_ns - stamp_ns) * 1e-9)
         if self._jumps_back(stamp_ns, self._newest_cloud_ns):
             self._start_epoch()
         elif self._newest_cloud_ns is not None and stamp_ns <= self._newest_cloud_ns:
@@ -184,7 +177,7 @@ class StampPairer:
             self._counts_image.zero_stamp += 1
             return f"an image on {self._image_topic} has a stamp of zero: its driver must set header.stamp"
         stamp_ns += self._image_offset_ns
-        self._image_age_s.append((now_ns - stamp_ns) * 1e-9)
+        self._offset.add_arrival("image", (now_ns - stamp_ns) * 1e-9)
         if self._jumps_back(stamp_ns, self._newest_image_ns):
             self._start_epoch()
         self._last_image_arrival_ns = now_ns
@@ -234,46 +227,23 @@ class StampPairer:
 
     def health(self, now_ns: int) -> PairingHealth:
         """Counts, |dt|, rates, and what is wrong in full sentences."""
-        dt_s = np.abs(np.array(self._dt_s)) if self._dt_s else np.array([np.nan])
+        last_dt_s, p50_dt_s, p95_dt_s = self._offset.absolute_s
         return PairingHealth(
             cloud=TopicCounts(**vars(self._counts_cloud)),
             image=TopicCounts(**vars(self._counts_image)),
             paired=self._paired,
             unpaired=self._unpaired,
-            last_dt_s=float(dt_s[-1]),
-            p50_dt_s=float(np.percentile(dt_s, 50)),
-            p95_dt_s=float(np.percentile(dt_s, 95)),
+            last_dt_s=last_dt_s,
+            p50_dt_s=p50_dt_s,
+            p95_dt_s=p95_dt_s,
             cloud_rate_hz=_rate_hz(self._cloud_arrivals, now_ns),
             image_rate_hz=_rate_hz(self._image_arrivals, now_ns),
             camera_silent=self.camera_is_silent(now_ns),
             time_jumps=self._epoch,
             problems=tuple(self._problems(now_ns)),
-            constant_offset_s=self.constant_offset_s,
-            arrival_offset_s=self._arrival_offset_s(),
-            hint=self._hint(),
-        )
-
-    @property
-    def constant_offset_s(self) -> float:
-        """Image minus cloud over the last pairs, s, where it hardly varies; else NaN."""
-        if len(self._dt_s) < OFFSET_PAIRS:
-            return float("nan")
-        low, middle, high = np.percentile(np.array(self._dt_s), [10, 50, 90])
-        return float(middle) if high - low <= CONSTANT_S else float("nan")
-
-    def _arrival_offset_s(self) -> float:
-        if not self._cloud_age_s or not self._image_age_s:
-            return float("nan")
-        return float(np.median(np.array(self._image_age_s)) - np.median(np.array(self._cloud_age_s)))
-
-    def _hint(self) -> str:
-        offset_s = self.constant_offset_s
-        if not abs(offset_s) > WORTH_SAYING_S:
-            return ""
-        where = "after" if offset_s > 0 else "before"
-        return (
-            f"images are constantly {abs(offset_s) * 1e3:.0f} ms {where} their clouds: if both show the same moment, "
-            f"set pairing.image_offset_s to {self._config.image_offset_s - offset_s:.3f}"
+            constant_offset_s=self._offset.constant_s,
+            arrival_offset_s=self._offset.arrival_s,
+            hint=self._offset.hint(self._config.image_offset_s),
         )
 
     def _pair(self, stamp_ns: int, cloud: Any, silent: bool, now_ns: int) -> Pair:
@@ -291,7 +261,7 @@ class StampPairer:
             self._image_is_used[nearest] = True
             self._counts_image.used += 1
         dt_s = (self._image_stamps[nearest] - stamp_ns) * 1e-9
-        self._dt_s.append(dt_s)
+        self._offset.add_pair(dt_s)
         return Pair(cloud, stamp_ns, self._images[nearest], dt_s, False, self._epoch)
 
     def _nearest(self, stamp_ns: int) -> int | None:
@@ -310,9 +280,7 @@ class StampPairer:
         self._counts_image.dropped += self._image_is_used.count(False)
         self._epoch += 1
         self._gap_s.clear()
-        self._dt_s.clear()
-        self._cloud_age_s.clear()
-        self._image_age_s.clear()
+        self._offset.clear()
         last_image_arrival_ns = self._last_image_arrival_ns
         self._forget_messages()
         self._last_image_arrival_ns = last_image_arrival_ns

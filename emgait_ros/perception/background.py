@@ -15,6 +15,7 @@ from emgait_ros.samples import Detections, Float32
 CELL_M = 0.2
 OCCUPIED = 0.5  # part of the time from which on a cell is background
 SHARE = 0.6  # of a shape's returns in such cells
+EVERY_S = 0.25  # what stands still need not be looked at in every turn
 LOW_M = 0.3  # over the box's bottom: lower returns are ground as often as feet
 
 
@@ -52,6 +53,8 @@ class StaticBackground:
             self.reset()
             self._begun_ns = self._last_ns = stamp_ns
         step_s = (stamp_ns - self._last_ns) * 1e-9
+        if 0.0 < step_s < EVERY_S:
+            return
         self._last_ns = stamp_ns
         now_s = np.float32((stamp_ns - self._begun_ns) * 1e-9)
         height = points[:, 2] - ground_z
