@@ -21,6 +21,7 @@ import numpy as np
 
 from emgait_ros.gallery.encryption import PlainText, WrongKeyError
 from emgait_ros.gallery.names import normalised_name
+from emgait_ros.gallery.unfinished import unfinished_beside
 from emgait_ros.samples import Float32
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def signing_key(path: str | Path = SIGNING_KEY) -> Ed25519PrivateKey:
     path = Path(path).expanduser()
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+        fresh = unfinished_beside(path)
         with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as stream:
             stream.write(Ed25519PrivateKey.generate().private_bytes_raw().hex() + "\n")
         os.replace(fresh, path)
@@ -109,7 +110,7 @@ def write_export(path: Path, people: list[ExportedPerson], key: Ed25519PrivateKe
     body = codec.data(b"".join([_LENGTH.pack(len(text)), text, *rows]), _CONTEXT)
     head = json.dumps({"signer": signer_of(key), "encrypted": codec.encrypted, "bytes": len(body)}).encode()
     content = b"".join([MAGIC, _LENGTH.pack(len(head)), head, body])
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    fresh = unfinished_beside(path)
     try:
         with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as stream:
             stream.write(content)

@@ -18,6 +18,7 @@ from emgait_ros.gallery.names import normalised_name
 from emgait_ros.gallery.reading import GalleryReading
 from emgait_ros.gallery.records import WALK_CONTEXT
 from emgait_ros.gallery.schema import GalleryError, say
+from emgait_ros.gallery.unfinished import unfinished_beside
 
 _log = logging.getLogger(__name__)
 UNDO_KEPT = 100
@@ -161,10 +162,12 @@ class GalleryLife(GalleryReading):
         if path is None and self._own_backup is None:
             raise GalleryError(f"gallery {self.place} is no file: say where its backup shall go")
         target = Path(path or self._own_backup or "").expanduser().absolute()
-        fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
         try:
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fresh.unlink(missing_ok=True)
+            fresh = unfinished_beside(target)
+        except OSError as error:
+            raise say(target, error) from error
+        try:
             os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             with self._reading() as connection:
                 connection.copy_to(fresh)
@@ -185,6 +188,8 @@ class GalleryLife(GalleryReading):
         with self._reading() as connection:
             connection.wipe()
         backup = self._own_backup
+        if backup is not None:
+            unfinished_beside(backup)  # what a killed backup left holds who was removed, too
         if backup is not None and backup.exists():
             try:
                 self.back_up()

@@ -12,6 +12,7 @@ import sqlite3
 from pathlib import Path
 
 from emgait_ros.gallery.layout import STEPS
+from emgait_ros.gallery.unfinished import unfinished_beside
 
 APPLICATION_ID = 0x454D4741  # "EMGA"
 BUSY_TIMEOUT_S = 2.0
@@ -98,8 +99,7 @@ def _create(path: Path) -> None:
                 f"gallery {path} is missing but {path}{suffix} is there: put the gallery back, or move that file away"
             )
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = path.parent / f".{path.name}.{os.getpid()}.new"
-    fresh.unlink(missing_ok=True)
+    fresh = unfinished_beside(path)
     try:
         os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         with contextlib.closing(_open(fresh)) as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emgait_ros.gallery.store import Gallery
+from emgait_ros.gallery.store import Gallery, GalleryError
 from emgait_ros.samples import Modality
 
 MODEL = "a" * 64
@@ -114,5 +115,66 @@ def test_kill_while_it_is_created(tmp_path):
             assert gallery.check() == []
 
 
+KEYS = (b"1" * 32, b"2" * 32)
+
+
+class WrongKeyGiven(Exception):
+    """The gallery is fine, but under another key."""
+
+
+def opened(path, key):
+    try:
+        return Gallery(path, key=key)
+    except GalleryError as error:
+        if "another key" in str(error):
+            raise WrongKeyGiven from error
+        raise
+
+
+def change_keys(path):
+    """One key after the other, each answered, with a backup beside the gallery that follows."""
+    turn = 0
+    gallery = Gallery(path, key=KEYS[0])
+    print("open", flush=True)
+    while True:
+        turn += 1
+        gallery.change_key(KEYS[turn % 2])
+        print(turn, flush=True)
+
+
+def test_kill_while_the_key_is_changed(tmp_path):
+    """Afterwards everything is there under exactly one of the two keys, the last answered one or the one under way."""
+    path, delays = tmp_path / "gallery.db", random.Random(3)
+    with Gallery(path, key=KEYS[0]) as gallery:
+        for index in range(30):
+            rows = np.random.default_rng(index).normal(size=(2, 16, 64)).astype(np.float32)
+            gallery.enroll(f"n{index}", rows, MODEL, samples=[10] * 2, modalities=Modality.BOTH, median_range_m=9.0)
+        gallery.back_up()
+        whole = gallery.templates_for(MODEL).embedding
+    for _ in range(8):
+        process = subprocess.Popen(
+            [sys.executable, __file__, str(path), "keys"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+        assert process.stdout.readline() == "open\n"
+        time.sleep(delays.uniform(0.0, 0.15))
+        process.kill()
+        answered = max((int(line) for line in process.communicate()[0].split()), default=0)
+        fitting = []
+        for key in KEYS:
+            with contextlib.suppress(WrongKeyGiven), opened(path, key) as gallery:
+                assert gallery.check() == []
+                np.testing.assert_array_equal(gallery.templates_for(MODEL).embedding, whole)
+                fitting.append(key)
+        with opened(path, fitting[0]) as gallery:
+            gallery.change_key(KEYS[0])
+        assert fitting in ([KEYS[answered % 2]], [KEYS[(answered + 1) % 2]])
+        assert [file.name for file in tmp_path.iterdir() if file.name.endswith(".new")] == []  # nothing is left over
+        with Gallery(f"{path}.backup", key=KEYS[0]) as backup:
+            assert len(backup.identities()) == 30
+
+
 if __name__ == "__main__":
-    child(sys.argv[1], int(sys.argv[2]))
+    change_keys(sys.argv[1]) if sys.argv[2] == "keys" else child(sys.argv[1], int(sys.argv[2]))

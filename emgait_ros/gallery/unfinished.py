@@ -1,0 +1,34 @@
+"""Files that are written beside their place and moved there complete; what a killed process left of one is removed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+
+
+def unfinished_beside(path: Path) -> Path:
+    """Where this process writes a file before it is moved to ``path``; leftovers of processes that are gone are deleted.
+
+    They hold templates or keys: nobody would ever look for them.
+    """
+    pattern = re.compile(re.escape(f".{path.name}.") + r"(\d+)\.new(-wal|-shm|-journal)?")
+    with contextlib.suppress(OSError):
+        for other in path.parent.iterdir():
+            found = pattern.fullmatch(other.name)
+            if found and not _runs(int(found[1])):
+                other.unlink(missing_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    fresh.unlink(missing_ok=True)
+    return fresh
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True
