@@ -2,6 +2,7 @@
 
   emgait simulate out/walk.bag                       the scene of `make demo`: four people, twice, and a stranger
   emgait simulate out/short.bag --scene crossing     ten seconds, two people
+  emgait simulate out/crowd.bag --scene crowd --beams 128   twelve people at 9 to 50 m, 128 beams
   emgait simulate out/walk.bag --seconds 20 --seed 3 the first 20 s, other people
 
 Topics: /lidar/points, /camera/image, /camera/camera_info, /tf_static and /ground_truth (where everybody really is).
@@ -16,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -30,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("out", type=Path, help="folder of the bag to write")
     parser.add_argument("--scene", choices=sorted(SCENES), default="demo", help="who walks where (default demo)")
+    parser.add_argument("--beams", type=int, choices=(32, 64, 128), default=64, help="of the LiDAR (default 64)")
     parser.add_argument("--seconds", type=float, metavar="S", help="only the first seconds")
     parser.add_argument("--seed", type=int, default=7, metavar="N", help="which people, and all noise (default 7)")
     parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap", help="kind of rosbag2 (default mcap)")
@@ -48,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if args.overwrite and (args.out / "metadata.yaml").is_file():
         shutil.rmtree(args.out)
     scene = SCENES[args.scene](args.seed)
+    scene = replace(scene, head=replace(scene.head, beams=args.beams))
     if args.seconds is not None:
         scene = shortened(scene, args.seconds)
     console = Console(stderr=True)

@@ -135,7 +135,18 @@ def crossing_scene(seed: int = 7) -> Scene:
     return Scene("crossing", walks, duration_s=10.0, seed=seed)
 
 
-SCENES = {"demo": demo_scene, "crossing": crossing_scene}
+def crowd_scene(seed: int = 7) -> Scene:
+    """Twenty seconds, twelve people at 9 to 50 m who cross the street from both sides or come along it, some with bags."""
+    walks = []
+    for number, distance in enumerate((9.0, 12.0, 15.0, 18.0, 22.0, 26.0, 30.0, 35.0, 40.0, 50.0)):
+        way = ((distance - 0.7, -5.5), (distance + 0.7, 5.5))
+        bag = ("none", "backpack", "shoulder", "hand")[number % 4]
+        walks.append(WalkPlan(number + 1, 0, way if number % 2 else way[::-1], 0.8 * (number % 5), bag=bag))
+    walks += [WalkPlan(11, 0, ((30.0, 1.5), (8.0, 1.0)), 0.0), WalkPlan(12, 0, ((10.0, -1.5), (32.0, -2.0)), 1.0)]
+    return Scene("crowd", tuple(walks), duration_s=20.0, seed=seed)
+
+
+SCENES = {"demo": demo_scene, "crossing": crossing_scene, "crowd": crowd_scene}
 
 
 def shortened(scene: Scene, seconds: float) -> Scene:

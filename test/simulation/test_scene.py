@@ -8,7 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emgait_ros.simulation.scene import SCENES, Scene, SensorHead, WalkPlan, crossing_scene, demo_scene, shortened
+from emgait_ros.simulation.scene import (
+    SCENES,
+    Scene,
+    SensorHead,
+    WalkPlan,
+    crossing_scene,
+    crowd_scene,
+    demo_scene,
+    shortened,
+)
 from emgait_ros.simulation.simulator import StreetSimulator, Truth
 
 SMALL = SensorHead(width=640, height=360, focal_px=500.0)
@@ -131,3 +140,15 @@ def test_scenes_can_be_shortened() -> None:
 def test_wrong_scenes_are_refused(make: object, phrase: str) -> None:
     with pytest.raises(ValueError, match=phrase):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("beams", [32, 64, 128])
+def test_a_crowd_is_seen_by_every_lidar(beams: int) -> None:
+    scene = crowd_scene()
+    simulator = StreetSimulator(
+        replace(scene, head=replace(scene.head, beams=beams, width=320, height=180, focal_px=250))
+    )
+    scan, truth = simulator.cloud(60)
+    assert len(truth.identity) >= 10
+    assert (truth.point_count > 0).sum() >= 8
+    assert len(np.unique(np.round(np.arctan2(scan.points[:, 2], np.hypot(*scan.points[:, :2].T)), 4))) > beams / 2
