@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +61,44 @@ def test_two_processes_hold_the_same_network(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "rank1").iterdir()] == ["found.json"]  # the first alone writes
 
 
+def killed_in_the_middle_of_a_step(folder: Path) -> None:
+    """Trains, and dies without warning in its fourth step."""
+    torch.set_num_threads(1)
+    trainer = made_up_trainer(folder)
+    losses = trainer._losses
+
+    def dying(*arguments: object) -> object:
+        if trainer.step == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return losses(*arguments)
+
+    trainer._losses = dying  # type: ignore[assignment,method-assign]
+    trainer.run()
+
+
+def made_up_trainer(folder: Path) -> Trainer:
+    torch.manual_seed(5)
+    folder.mkdir(exist_ok=True)
+    config = recipe(6)
+    steps = dataclasses.replace(config.optimisation, checkpoint_every=1)
+    return Trainer(dataclasses.replace(config, optimisation=steps), made_up_set(), EMGaitNet(recipe().model), folder)
+
+
+def test_a_kill_loses_nothing_but_the_current_step(tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE}:{HERE.parent.parent}"}
+    command = [sys.executable, str(HERE / "test_placement.py"), str(tmp_path / "killed"), "kill"]
+    assert subprocess.run(command, env=environment, timeout=120).returncode == -signal.SIGKILL
+    resumed, straight = made_up_trainer(tmp_path / "killed"), made_up_trainer(tmp_path / "straight")
+    resumed.resume()
+    assert resumed.step == 3
+    resumed.run()
+    straight.run()
+    for one, other in zip(resumed.learner.parameters(), straight.learner.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+    logged = [json.loads(line)["step"] for line in (tmp_path / "killed" / "log.jsonl").read_text().splitlines()]
+    assert logged == [1, 2, 3, 4, 5, 6]
+
+
 def test_shares_of_a_step() -> None:
     chosen = np.arange(12)  # six identities, two sequences each
     shares = [Placement(torch.device("cpu"), rank, 3).share(chosen, 2).tolist() for rank in range(3)]
@@ -87,4 +127,4 @@ def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    train_in_one_of_several(Path(sys.argv[1]))
+    (killed_in_the_middle_of_a_step if "kill" in sys.argv else train_in_one_of_several)(Path(sys.argv[1]))
