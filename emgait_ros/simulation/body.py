@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 
 from emgait_ros.samples import Float32, Float64
+from emgait_ros.simulation.proportions import draw_segments, stretch, stretch_factors
 
 DATA = Path(__file__).resolve().parent / "data"
 STATURE_M = {"male": (1.755, 0.070), "female": (1.625, 0.065)}  # adult mean and standard deviation, m
@@ -31,6 +32,7 @@ class BodyShape:
         age: 2/3 is 25 years, 1 is 90.
         muscle, weight, proportions: lean to strong, slim to heavy, plain to ideal.
         height: solved for the stature by ``Body.shape_of_stature``.
+        segments: how long limbs and trunk are for that stature (``proportions.SEGMENTS``), standard normal; empty: average.
     """
 
     gender: float
@@ -39,6 +41,7 @@ class BodyShape:
     weight: float
     height: float
     proportions: float
+    segments: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,7 @@ class Body:
             weight=float(np.clip(rng.normal(0.55, 0.19), 0.05, 0.98)),
             height=0.5,
             proportions=float(np.clip(rng.normal(0.5, 0.2), 0.0, 1.0)),
+            segments=draw_segments(rng),
         )
         return self.shape_of_stature(shape, stature)
 
@@ -160,7 +164,11 @@ class Body:
         state = (self._mean + coefficients @ self._basis).reshape(-1, 3)
         joints = len(self.parent)
         vertices = np.ascontiguousarray(state[: self.vertex_count], np.float32)
-        return vertices, state[self.vertex_count : -joints].copy(), state[-joints:].copy()
+        heads, tails = state[self.vertex_count : -joints].copy(), state[-joints:].copy()
+        if not shape.segments:
+            return vertices, heads, tails
+        factors = stretch_factors(shape.segments, self.bone_names)
+        return stretch(vertices, heads, tails, self.parent, factors, self.skin_index, self.skin_weight)
 
     def _neutral_rotations(self, heads: Float64, tails: Float64) -> Float64:
         """(B, 3, 3) from rest (arms out, legs apart) to the neutral stance; trunk and head stay as they are."""
