@@ -4,6 +4,7 @@
 
 A file ``identity_000012.npz`` holds, over the N samples of all walks of that person:
 
+    joints (N, J, 3) float16   m, relative to ``center``: the true joints ``simulation.walks.JOINTS``
     points (N, P, 3) float16   m, relative to ``center``: float16 in the LiDAR frame would round to 3 cm at 50 m
     crops (N, H, W, 3) uint8   RGB; black where ``has_crop`` is false
     center, size, velocity (N, 3) float32; range_m, image_dt_s, crop_native_height_px (N,) float32
@@ -30,7 +31,7 @@ from rich.progress import track
 
 from emgait_ros.config import SampleConfig
 from emgait_ros.samples import Pedestrian
-from emgait_ros.simulation.walks import CONDITIONS, generate_walk
+from emgait_ros.simulation.walks import CONDITIONS, generate_walk, walk_joints
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,12 @@ def _describe(folder: Path, plan: Sequence[PlannedWalk], seed: int, sample: Samp
 def _write_person(task: tuple[Path, list[PlannedWalk], int, SampleConfig]) -> None:
     """Generate one person's file (in a worker process) and move it into place when it is complete."""
     path, plan, seed, sample = task
-    walks = [
-        generate_walk(
-            w.identity, w.walk, w.range_m, w.view_deg, w.frames, condition=w.condition, seed=seed, sample=sample
-        )
-        for w in plan
-    ]
+    walks, joints = [], []
+    for w in plan:
+        told = (w.identity, w.walk, w.range_m, w.view_deg, w.frames)
+        walks.append(generate_walk(*told, condition=w.condition, seed=seed, sample=sample))
+        centers = np.array([pedestrian.center for pedestrian in walks[-1]])
+        joints.append(walk_joints(*told, condition=w.condition, seed=seed) - centers[:, None])
     arrays: dict[str, Any] = {
         "identity": np.int64(plan[0].identity),
         "sequence": np.repeat(np.arange(len(walks), dtype=np.int32), [len(walk) for walk in walks]),
@@ -124,6 +125,7 @@ def _write_person(task: tuple[Path, list[PlannedWalk], int, SampleConfig]) -> No
         "walk_range_m": np.array([w.range_m for w in plan], np.float32),
         "walk_view_deg": np.array([w.view_deg for w in plan], np.float32),
         "walk_condition": np.array([CONDITIONS.index(w.condition) for w in plan], np.int32),
+        "joints": np.concatenate(joints).astype(np.float16),
         **pack([pedestrian for walk in walks for pedestrian in walk], sample),
     }
     unfinished = path.with_suffix(".unfinished")

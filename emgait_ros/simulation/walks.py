@@ -17,12 +17,17 @@ from emgait_ros.config import SampleConfig
 from emgait_ros.perception.camera import box_rectangles
 from emgait_ros.perception.crops import resample
 from emgait_ros.samples import CameraModel, Float32, Float64, Pedestrian, UInt8
+from emgait_ros.simulation.body import Body
 from emgait_ros.simulation.camera import Surface, expose, render, window_matrix
 from emgait_ros.simulation.lidar import LidarModel, RangeImage, cast_mesh, returns
 from emgait_ros.simulation.stations import Station, backdrop_window, draw_occluder, draw_station
 from emgait_ros.simulation.walker import Path, Walker
 
 CONDITIONS = ("normal", "clothing", "bag", "occlusion", "night")
+JOINTS = (
+    "Hips", "LeftUpLeg", "LeftLeg", "LeftFoot", "LeftToeBase", "RightUpLeg", "RightLeg", "RightFoot", "RightToeBase",
+    "Spine1", "Head", "LeftArm", "LeftForeArm", "LeftHand", "RightArm", "RightForeArm", "RightHand",
+)  # fmt: skip
 BODY_DEPTH_M = 0.1  # the trunk's middle lies behind the surface that returns the beams, as the detector assumes
 DENSITY = 2.0  # drawn pixels per native pixel
 WALK_S = 20.0  # length of a day's walk that samples are taken from
@@ -63,6 +68,53 @@ def generate_walk(
     Raises:
         ValueError: unknown condition, no frames, range outside 2..100 m, or a rate outside 1..50 Hz.
     """
+    walker, station, rng = _setting(
+        identity, walk, range_m, view_deg, frames, rate_hz, lidar, camera, condition, seed, walker
+    )
+    sample = sample or SampleConfig()
+    occluder = draw_occluder(station, range_m, rng) if condition == "occlusion" else None
+    return _record(walker, station, occluder, frames, rate_hz, sample, rng)
+
+
+def walk_joints(
+    identity: int,
+    walk: int,
+    range_m: float,
+    view_deg: float,
+    frames: int = 20,
+    *,
+    rate_hz: float = 10.0,
+    lidar: LidarModel | None = None,
+    camera: CameraModel | None = None,
+    condition: str = "normal",
+    seed: int = 0,
+) -> Float32:
+    """Where the joints of ``JOINTS`` truly were in each sample of :func:`generate_walk` with the same arguments.
+
+    Returns:
+        (frames, J, 3) float32 m, LiDAR frame.
+    """
+    walker, station, _ = _setting(identity, walk, range_m, view_deg, frames, rate_hz, lidar, camera, condition, seed)
+    bone = Body.load().bone
+    chosen = [bone[name] for name in JOINTS]
+    height = np.array([0.0, 0.0, station.height_m])
+    return np.array([walker.joints(frame / rate_hz)[chosen] - height for frame in range(frames)], np.float32)
+
+
+def _setting(
+    identity: int,
+    walk: int,
+    range_m: float,
+    view_deg: float,
+    frames: int,
+    rate_hz: float,
+    lidar: LidarModel | None,
+    camera: CameraModel | None,
+    condition: str,
+    seed: int,
+    walker: Walker | None = None,
+) -> tuple[Walker, Station, np.random.Generator]:
+    """Who walks where before which sensors; the generator goes on with what happens in the samples."""
     if condition not in CONDITIONS:
         raise ValueError(f"condition is '{condition}': allowed are {', '.join(CONDITIONS)}")
     if frames < 1 or not 2 <= range_m <= 100 or not 1 <= rate_hz <= 50:
@@ -73,13 +125,10 @@ def generate_walk(
         raise ValueError(f"seed {seed}, identity {identity}, walk {walk}: expected numbers of 0 or more")
     key = [seed, identity, walk, CONDITIONS.index(condition), round(10 * range_m), round(view_deg) % 360]
     rng = np.random.default_rng(key)
-    sample = sample or SampleConfig()
     station = draw_station(rng, lidar, camera, condition == "night")
     if walker is None:
         walker = _todays(identity, walk, condition, seed, rng)
-    walker = _placed(walker, range_m, view_deg, frames / rate_hz, station, rng)
-    occluder = draw_occluder(station, range_m, rng) if condition == "occlusion" else None
-    return _record(walker, station, occluder, frames, rate_hz, sample, rng)
+    return _placed(walker, range_m, view_deg, frames / rate_hz, station, rng), station, rng
 
 
 def _todays(identity: int, walk: int, condition: str, seed: int, rng: np.random.Generator) -> Walker:
