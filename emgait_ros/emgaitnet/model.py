@@ -29,11 +29,14 @@ IMAGE_MEAN, IMAGE_STD = 0.45, 0.25  # of the gait branch's RGB input, in 0..1
 
 
 class Output(NamedTuple):
-    """What a training step sees: (B, P, d) embedding for the triplet loss and for matching, (B, P, d) after BNNeck, (B, P, classes)."""
+    """What a training step sees: (B, P, d) embedding for the triplet loss and for matching, (B, P, d) after BNNeck,
+    (B, P, classes), and (B, T, P, d): the parts of each frame before time is pooled.
+    """
 
     embedding: Tensor
     bn_embedding: Tensor
     logits: Tensor
+    frame_parts: Tensor
 
 
 class BasicBlock(nn.Module):
@@ -337,11 +340,14 @@ class EMGaitNet(nn.Module):
         image, cloud = self.frame(
             crops.flatten(0, 1), points.flatten(0, 1), has_image.flatten(), has_points.flatten(), clip
         )
-        embedding = self.sequence(image.unflatten(0, (batch, frames)), cloud.unflatten(0, (batch, frames)), frame_mask)
+        image, cloud = image.unflatten(0, (batch, frames)), cloud.unflatten(0, (batch, frames))
+        embedding = self.sequence(image, cloud, frame_mask)
+        frame_parts = image.unflatten(2, (self.config.parts, -1)).amax(dim=3)
         embedding = embedding.to(self.sequence.part_weight.dtype)  # full precision for the losses under autocast
         if self.neck is None:
-            return Output(embedding, embedding, embedding.new_zeros(batch, self.config.parts, 0))
-        return Output(embedding, *self.neck(embedding))
+            return Output(embedding, embedding, embedding.new_zeros(batch, self.config.parts, 0), frame_parts)
+        normalised, logits = self.neck(embedding)
+        return Output(embedding, normalised, logits, frame_parts)
 
     @torch.no_grad()
     def clip_features(self, crops: Tensor) -> Tensor:

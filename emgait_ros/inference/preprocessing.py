@@ -173,15 +173,33 @@ def normalise_points(
     Returns:
         (B, N, 3) float32: x and y relative to the mean of the points, z above the ground.
     """
-    origin = points.mean(axis=1, dtype=np.float64)  # (B, 3)
+    return into_axes(points, *cloud_axes(points, center, size, velocity, points_frame))
+
+
+def cloud_axes(
+    points: NDArray[np.float32],
+    center: NDArray[np.float64],
+    size: NDArray[np.float64],
+    velocity: NDArray[np.float64],
+    points_frame: str,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Origin (B, 3) in m and angle (B,) in rad about z that :func:`normalise_points` moves and turns each cloud by."""
+    origin = points.mean(axis=1, dtype=np.float64)
     origin[:, 2] = center[:, 2] - size[:, 2] / 2
-    local = points - origin[:, None].astype(np.float32)
     if points_frame == "sensor":
-        return local
+        return origin, np.zeros(len(points))
     angle = np.arctan2(center[:, 1], center[:, 0])
     if points_frame == "heading":
         walking = np.nan_to_num(np.hypot(velocity[:, 0], velocity[:, 1])) >= STANDING_M_S
         angle = np.where(walking, np.arctan2(velocity[:, 1], velocity[:, 0]), angle)
+    return origin, angle
+
+
+def into_axes(
+    points: NDArray[np.float32], origin: NDArray[np.float64], angle: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """(B, N, 3) points of the LiDAR frame in the axes of :func:`cloud_axes`."""
+    local = points - origin[:, None].astype(np.float32)
     cos, sin = (f(angle).astype(np.float32)[:, None] for f in (np.cos, np.sin))
     x, y = local[..., 0], local[..., 1]
     return np.stack([cos * x + sin * y, cos * y - sin * x, local[..., 2]], axis=-1)

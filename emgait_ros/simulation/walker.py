@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numba import njit
@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from emgait_ros.samples import Float32, Float64
 from emgait_ros.simulation.appearance import BAGS, OUTFITS, bag_mesh, carrying, draw_appearance, dressed, paint
-from emgait_ros.simulation.body import Body, forward_kinematics, skin
+from emgait_ros.simulation.body import Body, BodyShape, forward_kinematics, skin
 from emgait_ros.simulation.gait import GaitParameters, GaitSpace, StepVariation
 from emgait_ros.simulation.real_walks import RecordedSteps
 
@@ -130,8 +130,8 @@ class Walker:
         self.path = path if path is not None else Path.straight((0.0, 0.0), 0.0)
         body, space = Body.load(), GaitSpace.load()
         person = np.random.default_rng([seed, identity, 1])
-        today = np.random.default_rng([seed, identity, 2, walk])
-        self.shape, self.latent = _person(seed, identity)
+        today = day_of(seed, identity, walk)
+        self.shape, self.latent = person_of(seed, identity)
         self.body = body.personal(self.shape)
         self.stature_m = self.body.stature_m
         self.gait = space.parameters(space.draw_walk(self.latent, today))
@@ -269,10 +269,15 @@ class Walker:
         self._times, self._root = times, np.stack([way[:, 0], way[:, 1] - drift, height], axis=1)
 
 
-def _person(seed: int, identity: int) -> tuple[Any, Float64]:
+def person_of(seed: int, identity: int) -> tuple[BodyShape, Float64]:
     """Shape and gait latent of one identity."""
     rng = np.random.default_rng([seed, identity, 0])
     return Body.load().draw_shape(rng), GaitSpace.load().draw_person(rng)
+
+
+def day_of(seed: int, identity: int, walk: int) -> np.random.Generator:
+    """What a walk's day is drawn from; ``GaitSpace.draw_walk`` comes first."""
+    return np.random.default_rng([seed, identity, 2, walk])
 
 
 @njit(cache=True, nogil=True)

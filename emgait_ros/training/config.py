@@ -115,8 +115,10 @@ class OptimisationConfig:
         milestones: steps at which it falls to a tenth (paper: 15,000 and 30,000).
         gamma: what it is multiplied with there.
         triplet_weight, cross_entropy_weight: of the losses (paper: 1.0 and 2.0).
-        attribute_weight: of a third loss the paper does not have: the embedding must tell stature, build and the gait
-            parameters the simulator drew for the person. Short runs learn several times faster with it; 0: off.
+        pose_weight, trait_weight, relation_weight: of losses the paper does not have, for simulated sets only; 0: off.
+            Each frame must tell where the joints are (``training.poses``); the embedding must tell the walker's traits
+            (``training.traits``), and distances between embeddings must be like those between traits. With poses a
+            network sees bodies after minutes; from identities alone a short run learns little.
         margin, mining: of the triplet loss; "all" or "hard".
         label_smoothing: of the cross-entropy.
         max_grad_norm: gradients are clipped to this norm.
@@ -137,7 +139,9 @@ class OptimisationConfig:
     gamma: float = 0.1
     triplet_weight: float = 1.0
     cross_entropy_weight: float = 2.0
-    attribute_weight: float = 0.0
+    pose_weight: float = 0.0
+    trait_weight: float = 0.0
+    relation_weight: float = 0.0
     margin: float = 0.2
     mining: str = "all"
     label_smoothing: float = 0.1
@@ -217,6 +221,10 @@ class TrainingConfig:
         if self.augment.mirror and self.points_frame == "sensor":
             raise ValueError(
                 "augment.mirror needs points_frame 'ray' or 'heading': in the sensor's axes points cannot be mirrored with the crop"
+            )
+        if self.augment.mirror and self.optimisation.pose_weight:
+            raise ValueError(
+                "optimisation.pose_weight needs augment.mirror 0: a mirrored walker's joints lie elsewhere"
             )
         sets = {"train": self.train, "calibrate": self.calibrate, "test": self.test}
         for (one, a), (other, b) in ((x, y) for x in sets.items() for y in sets.items() if x[0] < y[0]):

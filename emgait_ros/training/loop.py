@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 from torch.optim import Adam
@@ -29,6 +28,7 @@ from emgait_ros.training.figures_log import FiguresLog
 from emgait_ros.training.losses import LossTerms, gait_loss
 from emgait_ros.training.placement import Placement
 from emgait_ros.training.sampler import IdentitySampler, draw_frames
+from emgait_ros.training.teacher import Teacher
 
 
 class Interrupted(KeyboardInterrupt):
@@ -44,8 +44,7 @@ class Trainer:
         network: with as many classes as the data has identities; CLIP frozen.
         folder: gets ``checkpoint.safetensors`` and ``log.jsonl``.
         clip_features: (F, E) CLIP image embedding of every frame of ``data``, or None to compute them as needed.
-        attributes: (S, A) standardised facts about the walker of each sequence of ``data`` that the embedding must tell
-            (``optimisation.attribute_weight``); None: no such loss.
+        teacher: knows poses and traits of ``data``'s walkers (``optimisation.pose_weight`` and others); None: nobody does.
         placement: device and share of this process; default: alone on the CPU.
 
     Raises:
@@ -59,17 +58,16 @@ class Trainer:
         network: EMGaitNet,
         folder: Path,
         clip_features: Float32 | None = None,
-        attributes: Float32 | None = None,
+        teacher: Teacher | None = None,
         placement: Placement | None = None,
     ) -> None:
         self.placement = placement or Placement(torch.device("cpu"))
         self.config, self.data, self.network, self.folder = config, data, network, folder
         self.clip_features = clip_features
         self.learner = nn.ModuleDict({"network": network})
-        self.attributes = None if attributes is None else torch.from_numpy(attributes)
-        if self.attributes is not None:
-            inputs = network.config.parts * network.config.width
-            self.learner["attributes"] = nn.Linear(inputs, self.attributes.shape[1])
+        self.teacher = teacher
+        if teacher is not None:
+            self.learner["teacher"] = teacher
         self.names, self.label = np.unique(data.identity, return_inverse=True)
         if network.config.classes != len(self.names):
             raise ValueError(
@@ -131,7 +129,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(recipe, self.step)
         chosen = self.placement.share(self.sampler.step(self.step), recipe.sequences)
-        terms = self._losses(self.batch(self.step, chosen), chosen)
+        terms = self._losses(chosen)
         figures = dict(zip(terms._fields, self.placement.mean(term.item() for term in terms), strict=True))
         loss = figures.pop("total")
         if not math.isfinite(loss):
@@ -150,10 +148,13 @@ class Trainer:
             "seconds": time.perf_counter() - began,
         }
 
-    def batch(self, step: int, chosen: Int64) -> Batch:
-        """Augmented input of one step: T drawn frames of each of the (B,) chosen sequences."""
+    def frames_of(self, step: int, chosen: Int64) -> Int64:
+        """(B, T) drawn frames of the (B,) chosen sequences."""
         rng = np.random.default_rng((self.config.seed, 3, step))
-        frames = np.stack([self._frames(sequence, rng) for sequence in chosen])  # (B, T)
+        return np.stack([self._frames(sequence, rng) for sequence in chosen])
+
+    def batch(self, step: int, frames: Int64) -> Batch:
+        """Augmented input of one step."""
         seed = int(np.random.default_rng((self.config.seed, 4, step)).integers(2**62))
         plain = collate(self.data, frames, self.clip_features)
         varied = augment(plain, self.config.augment, torch.Generator().manual_seed(seed))
@@ -164,28 +165,36 @@ class Trainer:
         start, end = self.data.start[sequence], self.data.start[sequence + 1]
         return start + draw_frames(int(end - start), self.config.optimisation.frames, rng)
 
-    def _losses(self, batch: Batch, chosen: Int64) -> LossTerms:
+    def _losses(self, chosen: Int64) -> LossTerms:
         recipe, device = self.config.optimisation, self.placement.device
+        frames = self.frames_of(self.step, chosen)
+        batch = self.batch(self.step, frames)
         frame_mask = torch.ones_like(batch.has_image)
         with PlainAttention() if device.type == "cpu" else nullcontext(), autocast(recipe.precision, device.type):
             output = self.network(
                 batch.crops, batch.points, batch.has_image, batch.has_points, frame_mask, batch.clip_features
             )
+        labels = torch.from_numpy(self.label[chosen]).to(device)
         terms = gait_loss(
             output.embedding,
             output.logits,
-            torch.from_numpy(self.label[chosen]).to(device),
+            labels,
             margin=recipe.margin,
             mining=recipe.mining,
             smoothing=recipe.label_smoothing,
             triplet_weight=recipe.triplet_weight,
             cross_entropy_weight=recipe.cross_entropy_weight,
         )
-        if self.attributes is None:
+        if self.teacher is None:
             return terms
-        told = self.learner["attributes"](output.embedding.flatten(1))
-        error = F.mse_loss(told, self.attributes[torch.from_numpy(chosen)].to(device))
-        return terms._replace(total=terms.total + recipe.attribute_weight * error, attributes=error.detach())
+        lesson = self.teacher(output, chosen, frames, labels)
+        total = terms.total + recipe.pose_weight * lesson.poses + recipe.trait_weight * lesson.traits
+        return terms._replace(
+            total=total + recipe.relation_weight * lesson.relations,
+            poses=lesson.poses.detach(),
+            traits=lesson.traits.detach(),
+            relations=lesson.relations.detach(),
+        )
 
     def _keep(self) -> None:
         """Write the checkpoint, then the figures of the steps in it that were not logged yet."""

@@ -12,15 +12,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+LARGEST_RELATION = 2.0  # average distances of two people: how much farther the farthest are teaches nothing
+
 
 class LossTerms(NamedTuple):
-    """One step's losses, all scalars: ``total`` is what is minimised; ``active`` the share of triplets that still cost."""
+    """One step's losses, all scalars: ``total`` is what is minimised; ``active`` the share of triplets that still cost.
+
+    ``poses``, ``traits`` and ``relations`` are what simulated sets allow beyond the paper; 0 where they are not asked for.
+    """
 
     total: Tensor
     triplet: Tensor
     cross_entropy: Tensor
     active: Tensor
-    attributes: Tensor
+    poses: Tensor
+    traits: Tensor
+    relations: Tensor
 
 
 def part_distances(embedding: Tensor) -> Tensor:
@@ -94,4 +101,28 @@ def gait_loss(
     triplet, active = triplet_loss(embedding.float(), labels, margin, mining)
     cross_entropy = part_cross_entropy(logits.float(), labels, smoothing)
     total = triplet_weight * triplet + cross_entropy_weight * cross_entropy
-    return LossTerms(total, triplet.detach(), cross_entropy.detach(), active, torch.zeros(()))
+    none = torch.zeros(())
+    return LossTerms(total, triplet.detach(), cross_entropy.detach(), active, none, none, none)
+
+
+def relation_loss(embedding: Tensor, wanted: Tensor, labels: Tensor) -> Tensor:
+    """How far distances between embeddings are from those between the walkers' traits.
+
+    Args:
+        embedding: (B, P, d) float32.
+        wanted: (B, B) distance every pair shall have, 0 for one person's walks (``traits.Traits.distance``).
+        labels: (B,) int64 identities.
+
+    Returns:
+        The squared error of the mean-over-parts distance, pairs of one person and of two counted half each.
+    """
+    error = (part_distances(embedding).mean(dim=0) - wanted.clamp(max=LARGEST_RELATION)).square()
+    same = labels[:, None] == labels[None, :]
+    other_walk = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    return (error[other_walk].mean() + error[~same].mean()) / 2
+
+
+def pose_loss(told: Tensor, true: Tensor) -> Tensor:
+    """Smooth L1 of standardised joints (..., J, 3); frames whose truth is NaN do not count."""
+    known = torch.isfinite(true).all(-1).all(-1)
+    return F.smooth_l1_loss(told[known], true[known], beta=0.3) if bool(known.any()) else told.sum() * 0.0

@@ -29,14 +29,16 @@ from emgait_ros.evaluation.baselines import BASELINES, measured
 from emgait_ros.evaluation.published import Scored, as_json, load_partition, protocol_of
 from emgait_ros.inference.bundle import Bundle
 from emgait_ros.samples import Float32
-from emgait_ros.simulation.walk_sets import PlannedWalk, generate
-from emgait_ros.training.attributes import walker_attributes
+from emgait_ros.simulation.walk_sets import PlannedWalk, generate, identity_file
 from emgait_ros.training.card import model_card
 from emgait_ros.training.clip_pretraining import clip_features, pretrain_clip
 from emgait_ros.training.config import PeopleConfig, TrainingConfig
 from emgait_ros.training.evaluate import calibrate, embed, reference_samples, whole_sequences
 from emgait_ros.training.loop import Trainer
 from emgait_ros.training.placement import Placement
+from emgait_ros.training.poses import load_poses
+from emgait_ros.training.teacher import Teacher
+from emgait_ros.training.traits import Traits, walker_traits
 
 IMAGE_GAIN = 0.05
 STAGES = ("data", "clip", "network", "bundle")
@@ -95,9 +97,12 @@ class Run:
     def _given_dataset(self) -> Path:
         """The recipe's data set, when it can be trained on this way."""
         folder, kind = Path(self.config.dataset), kind_of(self.config.dataset)
-        if kind != "simulated" and (self.config.optimisation.attribute_weight or self.config.clip.steps):
+        recipe = self.config.optimisation
+        lessons = recipe.pose_weight or recipe.trait_weight or recipe.relation_weight
+        if kind != "simulated" and (lessons or self.config.clip.steps):
             raise ValueError(
-                f"{folder} is recorded ({kind}): set optimisation.attribute_weight and clip.steps to 0, only simulated walkers tell their build and clothes"
+                f"{folder} is recorded ({kind}): set optimisation.pose_weight, trait_weight, relation_weight and clip.steps "
+                "to 0, only simulated walkers tell their joints, build and clothes"
             )
         return folder
 
@@ -139,30 +144,47 @@ class Run:
         """Train from the last checkpoint, or from the start; returns the network."""
         data = self.load("train", shrunk=True)
         network = EMGaitNet(self.network_config(len(np.unique(data.identity))))
-        attributes = (
-            walker_attributes(data, self.config.population) if self.config.optimisation.attribute_weight else None
-        )
+        lessons = self._lessons(data)
         trainer = Trainer(
-            self.config, data, network, self.folder, self._clip_features(network), attributes, self.placement
+            self.config,
+            data,
+            network,
+            self.folder,
+            self._clip_features(network),
+            self._teacher(*lessons),
+            self.placement,
         )
         if trainer.checkpoint.is_file():
             trainer.resume()
         elif self.config.optimisation.points_steps:
-            add_image_branch(trainer.learner, self.train_points(data, attributes))
+            add_image_branch(trainer.learner, self.train_points(data, self._teacher(*lessons)))
         trainer.run()
         return network.cpu()
 
-    def train_points(self, data: SequenceSet, attributes: Float32 | None) -> nn.Module:
+    def train_points(self, data: SequenceSet, teacher: Teacher | None) -> nn.Module:
         """The first part of training: the same network without image and text; returns what the trainer learnt."""
         config = points_only(self.config)
         folder = self.folder / "points"
         folder.mkdir(exist_ok=True)
         network = EMGaitNet(dataclasses.replace(config.model, classes=len(np.unique(data.identity))))
-        trainer = Trainer(config, data, network, folder, None, attributes, self.placement)
+        trainer = Trainer(config, data, network, folder, None, teacher, self.placement)
         if trainer.checkpoint.is_file():
             trainer.resume()
         trainer.run()
         return trainer.learner
+
+    def _lessons(self, data: SequenceSet) -> tuple[Float32 | None, Traits | None]:
+        """Poses and traits of the training set's walkers, as far as the recipe asks for them."""
+        recipe = self.config.optimisation
+        folder = self.people("train")
+        files = [identity_file(folder, int(identity)) for identity in np.unique(data.identity)]
+        poses = load_poses(files, self.config.preprocessing) if recipe.pose_weight else None
+        traits = recipe.trait_weight or recipe.relation_weight
+        return poses, walker_traits(data, self.config.population) if traits else None
+
+    def _teacher(self, poses: Float32 | None, traits: Traits | None) -> Teacher | None:
+        known = poses is not None or traits is not None
+        return Teacher(self.config.model.parts, self.config.model.width, poses, traits) if known else None
 
     def _clip_features(self, network: EMGaitNet) -> Float32 | None:
         """CLIP's view of every training frame, computed once and kept on disk."""

@@ -41,15 +41,14 @@ def test_a_recorded_set_is_trained_on(config: TrainingConfig) -> None:
     assert [json.loads(line)["step"] for line in lines] == [1, 2]
 
 
-@pytest.mark.parametrize("part", ["attributes", "clip"])
+@pytest.mark.parametrize("part", ["pose_weight", "trait_weight", "relation_weight", "clip"])
 def test_what_only_simulated_walkers_tell_is_refused(config: TrainingConfig, part: str) -> None:
-    if part == "attributes":
-        changed = {"optimisation": dataclasses.replace(config.optimisation, attribute_weight=1.0)}
-    else:
+    if part == "clip":
         changed = {"clip": dataclasses.replace(config.clip, steps=1)}
-    with pytest.raises(
-        ValueError, match=r"is recorded \(sustech1k\): set optimisation.attribute_weight and clip.steps to 0"
-    ):
+    else:
+        optimisation = dataclasses.replace(config.optimisation, **{part: 1.0})
+        changed = {"optimisation": optimisation, "augment": dataclasses.replace(config.augment, mirror=0.0)}
+    with pytest.raises(ValueError, match=r"is recorded \(sustech1k\): set optimisation.pose_weight"):
         Run(dataclasses.replace(config, **changed)).all_stages("data")
 
 

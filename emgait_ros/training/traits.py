@@ -1,0 +1,109 @@
+"""What the simulator knows about a walker: the traits a network in training may be asked to tell.
+
+A walk's *signature* is where the joints are through one cycle, in the body's own axes, with pace and build beside it.
+Over many people its directions are sorted by how much of them is the person and how much the day (linear discriminant
+analysis, with the finest difference a sensor can see as a floor): the first few dozen are the traits. A regression onto
+them learns from every sequence at once what classes and triplets reveal slowly, and distances between people's traits
+are the distances a good embedding should have.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from emgait_ros.datasets.sequences import SequenceSet
+from emgait_ros.samples import Float32, Float64
+from emgait_ros.simulation.body import Body, BodyShape, PersonalBody, forward_kinematics
+from emgait_ros.simulation.gait import GaitSpace
+from emgait_ros.simulation.walker import day_of, person_of
+
+PHASES = 8  # of the cycle, at which joints are noted
+DIRECTIONS = 60  # principal components of the joints that are looked at
+TRAITS = 40  # at most
+SMALLEST_WORTH = 1e-3  # less is rounding: a few people span fewer directions
+JOINTS_FLOOR_M = 0.15  # of a principal component over all joints and phases: some 5 mm a coordinate
+PERIOD_FLOOR_S = 0.03
+BUILD_FLOOR = (0.02, 0.35, 0.12, 0.10)  # stature in m; sex, muscle and weight in their ranges 0..1: clothes hide them
+
+
+class Traits(NamedTuple):
+    """Of S sequences.
+
+    Attributes:
+        today: (S, A) float32 traits of the day's walk, unit spread over people.
+        person: (S, A) float32 of the person on an average day.
+        worth: (A,) float32 variance between persons over that between a person's days.
+    """
+
+    today: Float32
+    person: Float32
+    worth: Float32
+
+    def distance(self, sequences: np.ndarray) -> Float32:
+        """(B, B) float32 how unlike the people of some sequences are, 1 for an average pair of different people."""
+        place = self.person[sequences] * np.sqrt(self.worth)
+        apart = np.linalg.norm(place[:, None] - place[None], axis=-1)
+        return np.asarray(apart / np.sqrt(2 * self.worth.sum()), np.float32)
+
+
+def walker_traits(data: SequenceSet, population: int) -> Traits:
+    """Traits of every sequence's walker; at least some dozen people with two days each are needed to sort them.
+
+    Raises:
+        ValueError: nobody of the set walks on two days.
+    """
+    people, person_of_sequence = np.unique(data.identity, return_inverse=True)
+    days, day_of_sequence = np.unique(np.stack([data.identity, data.walk], 1), axis=0, return_inverse=True)
+    build = {int(identity): person_of(population, int(identity)) for identity in people}
+    bodies = {identity: Body.load().personal(shape) for identity, (shape, _) in build.items()}
+    usual = np.stack([_signature(*build[int(i)], bodies[int(i)]) for i in people])
+    daily = []
+    for identity, walk in days:
+        shape, latent = build[int(identity)]
+        todays = GaitSpace.load().draw_walk(latent, day_of(population, int(identity), int(walk)))
+        daily.append(_signature(shape, todays, bodies[int(identity)]))
+    today, person, worth = _sorted_by_worth(np.stack(daily), usual, days[:, 0])
+    return Traits(today[day_of_sequence.ravel()], person[person_of_sequence.ravel()], worth)
+
+
+def _signature(shape: BodyShape, latent: Float64, body: PersonalBody) -> Float64:
+    """(J * 3 * PHASES + 5,) joints through the cycle in m, root at the origin; period in s; stature, sex, muscle, weight."""
+    gait = GaitSpace.load().parameters(latent)
+    vectors = gait.rotation_vectors(np.linspace(0, 2 * np.pi, PHASES, endpoint=False))
+    parent, root = Body.load().parent, np.zeros(3)
+    joints = [forward_kinematics(v, parent, body.heads, body.neutral, root)[1] for v in vectors]
+    build = (body.stature_m, shape.gender, shape.muscle, shape.weight)
+    return np.concatenate([np.ravel(joints), [gait.period_s], build])
+
+
+def _sorted_by_worth(daily: Float64, usual: Float64, owner: np.ndarray) -> tuple[Float32, Float32, Float32]:
+    """Traits of days (D, A) and persons (I, A), and their worth (A,), from signatures (D, S) and (I, S)."""
+    facts = 1 + len(BUILD_FLOOR)
+    mean = daily.mean(axis=0)
+    _, _, directions = np.linalg.svd(daily[:, :-facts] - mean[:-facts], full_matrices=False)
+    turn = directions[:DIRECTIONS].T
+
+    def reduced(signatures: Float64) -> Float64:
+        centred = signatures - mean
+        return np.concatenate([centred[:, :-facts] @ turn, centred[:, -facts:]], axis=1)
+
+    days, persons = reduced(daily), reduced(usual)
+    names, number, count = np.unique(owner, return_inverse=True, return_counts=True)
+    if count.max() < 2:
+        raise ValueError("nobody walks on two days: traits are sorted by what stays the same from day to day")
+    own_mean = np.stack([np.bincount(number, column) / count for column in days.T], axis=1)
+    residual = days - own_mean[number]
+    within = residual.T @ residual / max(1, len(days) - len(names))
+    floor = np.array([JOINTS_FLOOR_M] * turn.shape[1] + [PERIOD_FLOOR_S, *BUILD_FLOOR])
+    whiten = np.linalg.inv(np.linalg.cholesky(within + np.diag(floor**2)))
+    worth, axes = np.linalg.eigh(whiten @ np.cov(persons.T) @ whiten.T)
+    best = np.argsort(-worth)[:TRAITS]
+    best = best[worth[best] > SMALLEST_WORTH]
+    project = (axes[:, best].T @ whiten).T / np.sqrt(worth[best])
+    return (
+        np.asarray(days @ project, np.float32),
+        np.asarray(persons @ project, np.float32),
+        np.asarray(worth[best], np.float32),
+    )
