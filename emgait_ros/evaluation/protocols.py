@@ -29,6 +29,7 @@ from emgait_ros.samples import Float32, Float64, Int64
 SECTOR_DEG = 45.0
 RESAMPLES = 1000
 THRESHOLDS = 1000  # steps of the curves of false accepts and false rejects
+EXACT_PAIRS = 5_000_000  # with more, the EER is read off the curve at the thresholds
 SPLITS = 40  # drawn divisions into enrolled people and strangers
 Mask = NDArray[np.bool_]
 
@@ -161,21 +162,16 @@ class Comparison:
         probes = self.probes.select(chosen)
         return closed_set(self.distance[chosen], probes.identity, self.gallery.identity, self.excluded[chosen])
 
-    def mean_precision(self, chosen: Mask | None = None) -> tuple[Figure, Figure]:
-        """mAP and mINP."""
+    def pooled_figures(self, chosen: Mask | None = None) -> tuple[Figure, Figure, Figure]:
+        """mAP, mINP, and Rank-1 where all gallery views of a person are enrolled together, as a live gallery holds them."""
         chosen = self.everything if chosen is None else chosen
         result = self.pooled(chosen)
-        identity = self.probes.identity[chosen][result.usable]
-        ones = np.ones(result.probes)
-        return figure(result.average_precision, ones, identity), figure(result.inverse_negative_penalty, ones, identity)
-
-    def pooled_rank1(self, chosen: Mask) -> Figure:
-        """Rank-1 where all gallery views of a person are enrolled together, as a live gallery holds them."""
-        result = self.pooled(chosen)
-        return figure(
-            (result.first_position == 1).astype(float),
-            np.ones(result.probes),
-            self.probes.identity[chosen][result.usable],
+        identity, ones = self.probes.identity[chosen][result.usable], np.ones(result.probes)
+        first = (result.first_position == 1).astype(float)
+        return (
+            figure(result.average_precision, ones, identity),
+            figure(result.inverse_negative_penalty, ones, identity),
+            figure(first, ones, identity),
         )
 
     def verification(self, chosen: Mask | None = None) -> Verification:
@@ -252,7 +248,9 @@ class Verification:
         kinds = (same & allowed, ~same & allowed)
         genuine, impostor = (np.sort(distance[kind].astype(np.float64)) for kind in kinds)
         steps = np.linspace(0, 1, THRESHOLDS // 2)
-        thresholds = np.unique(np.concatenate([np.quantile(values, steps) for values in (genuine, impostor)]))
+        thresholds = np.unique(
+            np.concatenate([values[np.round(steps * (len(values) - 1)).astype(int)] for values in (genuine, impostor)])
+        )
         names, number = np.unique(identity, return_inverse=True)
         accepted = tuple(np.zeros((len(names), len(thresholds))) for _ in kinds)
         pairs = tuple(np.zeros(len(names)) for _ in kinds)
@@ -271,7 +269,10 @@ class Verification:
 
     def equal_error_rate(self) -> Figure:
         """Where false accepts and false rejects are equally frequent."""
-        return self._figure(equal_error_rate(self.genuine, self.impostor)[0], self._equal_errors)
+        if len(self.impostor) <= EXACT_PAIRS:
+            return self._figure(equal_error_rate(self.genuine, self.impostor)[0], self._equal_errors)
+        accept, true = self.curve()
+        return self._figure(float(self._equal_errors(accept[None], true[None])[0]), self._equal_errors)
 
     def true_accept_rate(self, false_accept_rate: float = 0.01) -> Figure:
         """TAR@FAR."""

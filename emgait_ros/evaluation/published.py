@@ -198,8 +198,7 @@ class Scored:
         found = {f"rank1_{name.replace(' ', '')}": comparison.rank(1, mask) for name, mask in self.groups.items()}
         for k in self.protocol.ranks[1:]:
             found[f"rank{k}_overall"] = comparison.rank(k, overall)
-        found["rank1_overall_all_views_enrolled"] = comparison.pooled_rank1(overall)
-        found["mAP"], found["mINP"] = comparison.mean_precision(overall)
+        found["mAP"], found["mINP"], found["rank1_overall_all_views_enrolled"] = comparison.pooled_figures(overall)
         verification = comparison.verification(overall)
         found["EER"] = verification.equal_error_rate()
         found["TAR_at_FAR_1pct"] = verification.true_accept_rate(0.01)
@@ -213,7 +212,7 @@ class Scored:
         table: dict[str, dict[str, Figure]] = {}
         for name, mask in self.groups.items():
             row = {f"rank{k}": self.comparison.rank(k, mask) for k in self.protocol.ranks}
-            row["mAP"], row["mINP"] = self.comparison.mean_precision(mask)
+            row["mAP"], row["mINP"], _ = self.comparison.pooled_figures(mask)
             try:
                 verification = self.comparison.verification(mask)
                 row["EER"] = verification.equal_error_rate()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from emgait_ros.datasets.sequences import SequenceSet
+from emgait_ros.evaluation import protocols
 from emgait_ros.evaluation.baselines import BASELINES, measured
 from emgait_ros.evaluation.protocols import Comparison, Verification, sectors
 from emgait_ros.evaluation.published import Scored, as_json, protocol_of
@@ -146,7 +147,7 @@ def test_rank_k_equals_brute_force() -> None:
     assert comparison.cmc(deepest=4)[3] == pytest.approx(comparison.rank(4).value)
 
 
-def test_verification_curve_and_intervals() -> None:
+def test_verification_curve_and_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     identity = np.repeat(np.arange(40), 5)
     same = identity[:, None] == np.arange(40)
@@ -158,6 +159,8 @@ def test_verification_curve_and_intervals() -> None:
     accept, true = pairs.curve()
     assert (np.diff(accept) >= 0).all()
     assert (np.diff(true) >= 0).all()
+    monkeypatch.setattr(protocols, "EXACT_PAIRS", 0)
+    assert pairs.equal_error_rate().value == pytest.approx(rate.value, abs=0.003)  # read off the curve
     assert pairs.true_accept_rate(0.5).value > pairs.true_accept_rate(0.01).value
 
 
