@@ -22,6 +22,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from scipy.optimize import linear_sum_assignment
@@ -120,9 +121,16 @@ def _row_of(crops: list[UInt8]) -> UInt8:
 
 
 def _table(figures: list[FrameFigures]) -> Table:
-    table = Table(title="Real KITTI frames through the live tracker", title_justify="left")
-    for heading in ("frame", "labelled people", f"found within {FOUND_M} m", "mean error", "reported", "with a crop"):
-        table.add_column(heading, justify="left" if heading == "frame" else "right")
+    table = Table(
+        title="Real KITTI frames through the live tracker",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        caption=f"found: within {FOUND_M} m of a label; reported: all around the LiDAR, labels are for the camera's view only",
+        caption_justify="left",
+    )
+    for heading in ("frame", "labelled", "found", "mean error", "reported", "with a crop"):
+        table.add_column(heading, justify="left" if heading == "frame" else "right", no_wrap=True)
     for f in figures:
         labelled, found = ("no labels", "-") if f.labelled is None else (str(f.labelled), str(f.found))
         error = "-" if f.error_m is None else f"{f.error_m:.2f} m"

@@ -14,7 +14,7 @@ from emgait_ros.cli.live import isolate
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
 from emgait_ros.datasets.bag import BagRecording
 from emgait_ros.evaluation.bag_run import evaluate_bag
-from emgait_ros.evaluation.demo_report import WalkVerdict, judge
+from emgait_ros.evaluation.demo_report import Sighting, WalkVerdict, judge
 from emgait_ros.pipeline import GaitPipeline
 from emgait_ros.simulation.recording import Recording, record
 from emgait_ros.simulation.scene import Scene, WalkPlan, demo_scene
@@ -44,37 +44,52 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
 
 
 @pytest.fixture(scope="module")
-def offline(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> list[WalkVerdict]:
-    return verdicts_offline(recording, tmp_path_factory.mktemp("offline") / "gallery.db")
+def offline(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> list[Sighting]:
+    return sightings_offline(recording, tmp_path_factory.mktemp("offline") / "gallery.db")
 
 
-def verdicts_offline(recording: Recording, gallery: Path) -> list[WalkVerdict]:
+def sightings_offline(recording: Recording, gallery: Path) -> list[Sighting]:
     config = with_options(RecognizerNodeConfig(), {"gallery.path": str(gallery)})
     with BagRecording(recording.path) as bag:
         result = evaluate_bag(bag, GaitPipeline(TrackerNodeConfig(), config), TrackerNodeConfig(), recording.walks)
     assert all(note.success for note in result.enrollments)
-    return [judge(walk, result.sightings) for walk in recording.walks if walk.is_probe]
+    return result.sightings
+
+
+def verdicts(recording: Recording, sightings: list[Sighting]) -> list[WalkVerdict]:
+    return [judge(walk, sightings) for walk in recording.walks if walk.is_probe]
 
 
 @pytest.mark.slow
-def test_the_enrolled_are_recognised_and_nobody_else(offline):
-    assert [verdict.expected for verdict in offline] == ["Anna", "Boris", "unknown"]
-    assert [verdict.decided for verdict in offline] == ["Anna", "Boris", "unknown"]
-    assert all(verdict.correct for verdict in offline)
+def test_the_enrolled_are_recognised_and_nobody_else(recording, offline):
+    found = verdicts(recording, offline)
+    assert [verdict.expected for verdict in found] == ["Anna", "Boris", "unknown"]
+    assert [verdict.decided for verdict in found] == ["Anna", "Boris", "unknown"]
+    assert all(verdict.correct for verdict in found)
 
 
 @pytest.mark.slow
 def test_offline_is_the_same_twice(recording, offline, tmp_path):
-    assert verdicts_offline(recording, tmp_path / "gallery.db") == offline
+    assert repr(sightings_offline(recording, tmp_path / "gallery.db")) == repr(offline)  # a NaN is not equal to itself
 
 
 @pytest.mark.slow
 @pytest.mark.ros
 @pytest.mark.timeout(300)
 def test_live_nodes_agree_with_offline(recording, offline, tmp_path):
+    """The player keeps step with the nodes, so no frame is lost and every single decision can be compared."""
     isolate(os.environ)
-    notes = play_live(recording, tmp_path / "gallery.db", tmp_path / "nodes.log", rate=0.7)
-    live = [judge(walk, notes.sightings) for walk in recording.walks if walk.is_probe]
+    notes = play_live(recording, tmp_path / "gallery.db", tmp_path / "nodes.log")
     log = (tmp_path / "nodes.log").read_text(encoding="utf-8")
     assert [note.name for note in notes.enrollments if note.success] == ["Anna", "Boris"], log
-    assert [(v.expected, v.decided) for v in live] == [(v.expected, v.decided) for v in offline], log
+    live = verdicts(recording, notes.sightings)
+    assert [(v.expected, v.decided) for v in live] == [(v.expected, v.decided) for v in verdicts(recording, offline)], (
+        log
+    )
+    said_live, said_offline = (
+        {(s.stamp_ns, s.walker): (s.status, s.name) for s in some if s.walker is not None}
+        for some in (notes.sightings, offline)
+    )
+    agreed = sum(said_live.get(key) == said for key, said in said_offline.items())
+    # All of them, unless a busy machine executes an enrolment one frame later.
+    assert agreed >= 0.97 * len(said_offline), f"{agreed} of {len(said_offline)} decisions agree: {log}"
