@@ -18,7 +18,7 @@ FROM_THE_DISTRIBUTION = {
 
 def pins(text: str) -> dict[str, str]:
     """Name -> version of the lines that pin one."""
-    return dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", text, re.MULTILINE))
+    return dict(re.findall(r"^([A-Za-z0-9_.-]+(?:\[\w+\])?)==(\S+)", text, re.MULTILINE))
 
 
 @pytest.fixture(scope="module")
