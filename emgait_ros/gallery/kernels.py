@@ -201,29 +201,38 @@ def estimate_floats(high, scale, norm, probes, terms, first, out):  # type: igno
                 out[probe, start + lane] = totals[probe, lane] * share
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
 def exact(high, low, scale, probes, which, rows, out):  # type: ignore[no-untyped-def]
     """Mean over parts of L2 of pairs, from both bytes of the templates.
 
     Args:
         high, scale: as above. low: (16 blocks, parts, 4 groups) int8, 1/256 steps.
-        probes: (B, parts, 4 groups) float32. which, rows: (n,) int64, probe and template of each pair.
+        probes: (B, parts, 4 groups) float32.
+        which, rows: (n,) int64, probe and template of each pair; a template is decoded once for pairs that follow each other.
         out: (n,) float32.
     """
     parts, groups = high.shape[1], high.shape[2]
+    template = np.empty((parts, 4 * groups), np.float32)
+    decoded = -1
     for pair in range(len(rows)):
-        row, probe = rows[pair], which[pair]
-        block, lane = row // LANES, row % LANES
+        row = rows[pair]
+        if row != decoded:
+            block, lane = row // LANES, row % LANES
+            for part in range(parts):
+                step = scale[block, part, lane]
+                for group in range(groups):
+                    for k in range(4):
+                        coarse = np.float32(np.int32(high[block, part, group, lane, k]) - ZERO)
+                        fine = np.float32(low[row, part, 4 * group + k]) * np.float32(1.0 / 256.0)
+                        template[part, 4 * group + k] = step * (coarse + fine)
+            decoded = row
+        probe = probes[which[pair]]
         total = 0.0
         for part in range(parts):
-            step = scale[block, part, lane]
             squared = np.float32(0.0)
-            for group in range(groups):
-                for k in range(4):
-                    fine = np.float32(low[row, part, 4 * group + k]) * np.float32(1.0 / 256.0)
-                    value = np.float32(np.int32(high[block, part, group, lane, k]) - ZERO) + fine
-                    difference = probes[probe, part, 4 * group + k] - step * value
-                    squared += difference * difference
+            for value in range(4 * groups):
+                difference = probe[part, value] - template[part, value]
+                squared += difference * difference
             total += np.sqrt(squared)
         out[pair] = total / parts
 
@@ -273,24 +282,43 @@ def within(estimate, slack, limit):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def mean_of_nearest(distance, owner, used, identities, nearest):  # type: ignore[no-untyped-def]
-    """(N,) distances -> (identities,) mean of the ``nearest`` smallest of each owner (fewer: of those); inf without any."""
-    best = np.full((identities, nearest), np.inf, np.float32)
-    for row in range(len(distance)):
-        if used[row]:
-            value, line = distance[row], best[owner[row]]
-            if value < line[nearest - 1]:
-                place = nearest - 1
-                while place > 0 and line[place - 1] > value:
-                    line[place] = line[place - 1]
-                    place -= 1
-                line[place] = value
-    result = np.empty(identities, np.float32)
-    for identity in range(identities):
-        total, count = 0.0, 0
-        for value in best[identity]:
-            if value < np.inf:
-                total += value
+def scores_of_groups(distance, starts, modalities, wanted, nearest):  # type: ignore[no-untyped-def]
+    """Distances to people: the mean of the ``nearest`` smallest distances of each group (fewer: of those).
+
+    Templates of the wanted sensors count; where a group has none, all do.
+
+    Args:
+        distance: (n,) float32, group by group. starts: (G + 1,) int64, where each begins. modalities: (n,) int64.
+        wanted: (G,) int64, sensors of the probe each group is compared with.
+
+    Returns:
+        (G,) float32, inf for an empty group; (G,) bool, whether there are templates of the wanted sensors.
+    """
+    groups = len(starts) - 1
+    found, same = np.empty(groups, np.float32), np.zeros(groups, np.bool_)
+    best = np.empty(nearest, np.float32)
+    for group in range(groups):
+        for row in range(starts[group], starts[group + 1]):
+            if modalities[row] == wanted[group]:
+                same[group] = True
+        count = 0
+        for row in range(starts[group], starts[group + 1]):
+            if same[group] and modalities[row] != wanted[group]:
+                continue
+            value = distance[row]
+            if count < nearest:
+                place = count
                 count += 1
-        result[identity] = total / count if count else np.inf
-    return result
+            elif value < best[count - 1]:
+                place = count - 1
+            else:
+                continue
+            while place > 0 and best[place - 1] > value:
+                best[place] = best[place - 1]
+                place -= 1
+            best[place] = value
+        total = 0.0
+        for place in range(count):
+            total += best[place]
+        found[group] = total / count if count else np.inf
+    return found, same

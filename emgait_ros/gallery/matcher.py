@@ -13,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgait_ros.gallery.index import TemplateIndex
-from emgait_ros.gallery.kernels import mean_of_nearest
+from emgait_ros.gallery.kernels import least, scores_of_groups, within
 from emgait_ros.samples import Float32, Int64, Modality
+
+FIRST_LOOK = 4
+"""Nearest templates looked at first, as a multiple of the people wanted."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Matcher:
         self._owner = np.zeros(0, np.int64)  # (capacity,) column of the identity
         self._modalities = np.zeros(0, np.int64)  # (capacity,)
         self._columns: dict[int, int] = {}
+        self._grouped: tuple[Int64, Int64] | None = None  # rows by column, until the next change
         self._identity_ids: list[int] = []
         self._names: list[str] = []
 
@@ -116,6 +120,7 @@ class Matcher:
         """As :meth:`replace` for many identities at once: loading a large gallery takes one pass."""
         for identity_id, _, _, _ in people:
             self.remove(identity_id)
+        self._grouped = None
         people = [person for person in people if len(person[2])]
         if not people:
             return
@@ -140,6 +145,7 @@ class Matcher:
         column = self._columns.pop(identity_id, None)
         if column is None or self._index is None:
             return
+        self._grouped = None
         count = len(self._index)
         places, movers = self._index.remove(np.flatnonzero(self._owner[:count] == column))
         self._owner[places], self._modalities[places] = self._owner[movers], self._modalities[movers]
@@ -171,55 +177,88 @@ class Matcher:
             ids = np.array(self._identity_ids, np.int64)
             return Matches(np.zeros(shape, np.float32), np.zeros(shape, bool), ids, tuple(self._names))
         self._check_shape(*probes.shape[1:])
+        wanted = np.array([int(modality) for modality in modalities], np.int64)
         if people is None or 2 * people * len(probes) >= total:
             columns = np.arange(total)
         else:
-            columns = self._shortlist(index, probes, modalities, people, also)
-        return self._measured(index, probes, modalities, columns)
+            columns = self._shortlist(index, probes, wanted, people, also)
+        return self._measured(index, probes, wanted, columns)
 
     def _shortlist(
-        self, index: TemplateIndex, probes: Float32, modalities: Sequence[Modality], people: int, also: Iterable[int]
+        self, index: TemplateIndex, probes: Float32, wanted: Int64, people: int, also: Iterable[int]
     ) -> Int64:
-        """Columns of identities that can be among the nearest ``people`` of a probe, from the index's bounds."""
+        """Columns of the identities that are among the nearest ``people`` of a probe, ascending.
+
+        The people of the nearest templates, measured, bound the distance of the last one wanted. Only who has a template
+        within that bound can undercut it (a mean is no smaller than its smallest part); whose estimates, less their
+        errors, do is measured too.
+        """
         estimate, own = index.estimates(probes)
-        owner, total = self._owner[: len(index)], len(self._identity_ids)
-        slack = float(index.slack[: len(index)].max())
-        chosen = np.zeros(total, bool)
+        slack, owner = index.slack[: len(index)], self._owner[: len(index)]
+        everybody = np.arange(len(self._identity_ids))
+        looked_at = []
+        for row in range(len(probes)):
+            near = np.unique(owner[least(estimate[row], min(len(index), FIRST_LOOK * people))])
+            looked_at.append(near if len(near) >= people else everybody)  # a few people have all the nearest templates
+        bound = self._last_wanted(index, probes, wanted, looked_at, people)
+        limit = np.nextafter((bound * (1 + 1e-6) + own).astype(np.float32), np.float32(np.inf))
+        possible = []
+        for row in range(len(probes)):
+            columns = np.unique(owner[within(estimate[row], slack, limit[row])])
+            rows, groups = self._rows_of(columns)
+            lower = estimate[row, rows] - slack[rows]
+            sensors = np.full(len(columns), wanted[row])
+            score, _ = scores_of_groups(lower, groups, self._modalities[rows], sensors, self._nearest)
+            possible.append(columns[score <= limit[row]])
+        chosen = np.zeros(len(everybody), bool)
         chosen[[self._columns[identity] for identity in also if identity in self._columns]] = True
-        for modality in set(modalities):
-            used, _ = self._used(modality, len(index))
-            for row in (row for row, other in enumerate(modalities) if other == modality):
-                score = mean_of_nearest(estimate[row], owner, used, total, self._nearest)
-                limit = np.partition(score, people - 1)[people - 1] + 2.0 * (slack + float(own[row]))
-                chosen |= score <= limit
+        for columns, score in zip(possible, self._scores(index, probes, wanted, possible), strict=True):
+            chosen[columns[score <= np.partition(score, people - 1)[people - 1]]] = True
         return np.flatnonzero(chosen)
 
-    def _measured(
-        self, index: TemplateIndex, probes: Float32, modalities: Sequence[Modality], columns: Int64
-    ) -> Matches:
-        """Exact distances to the identities in some columns."""
-        place = np.full(len(self._identity_ids), -1, np.int64)
-        place[columns] = np.arange(len(columns))
-        rows = np.flatnonzero(place[self._owner[: len(index)]] >= 0)
-        owner = place[self._owner[rows]]
-        pairs = index.exact(probes, np.repeat(np.arange(len(probes)), len(rows)), np.tile(rows, len(probes)))
-        distance = pairs.reshape(len(probes), len(rows))
-        result = np.empty((len(probes), len(columns)), np.float32)
-        comparable = np.empty(result.shape, bool)
-        for modality in set(modalities):
-            used, has_same = self._used(modality, len(index))
-            for row in (row for row, other in enumerate(modalities) if other == modality):
-                comparable[row] = has_same[columns]
-                result[row] = mean_of_nearest(distance[row], owner, used[rows], len(columns), self._nearest)
-        ids = np.array(self._identity_ids, np.int64)[columns]
-        return Matches(result, comparable, ids, tuple(self._names[column] for column in columns.tolist()))
+    def _last_wanted(
+        self, index: TemplateIndex, probes: Float32, wanted: Int64, columns: list[Int64], people: int
+    ) -> Float32:
+        """(B,) distance of the ``people``-th nearest of each probe's columns."""
+        found = self._scores(index, probes, wanted, columns)
+        return np.array([np.partition(score, people - 1)[people - 1] for score in found], np.float32)
 
-    def _used(self, modality: Modality, count: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """(N,) templates a probe of these sensors is compared with, and (I,) identities that have some of the same."""
-        owner = self._owner[:count]
-        same = self._modalities[:count] == int(modality)
-        has_same = np.bincount(owner[same], minlength=len(self._identity_ids)) > 0
-        return same | ~has_same[owner], has_same
+    def _scores(self, index: TemplateIndex, probes: Float32, wanted: Int64, columns: list[Int64]) -> list[Float32]:
+        """Exact distances of each probe to its columns."""
+        counts = np.array([len(mine) for mine in columns])
+        probe = np.repeat(np.arange(len(probes)), counts)
+        rows, groups = self._rows_of(np.concatenate(columns))
+        distance = index.exact(probes, np.repeat(probe, np.diff(groups)), rows)
+        score, _ = scores_of_groups(distance, groups, self._modalities[rows], wanted[probe], self._nearest)
+        return np.split(score, np.cumsum(counts)[:-1])
+
+    def _measured(self, index: TemplateIndex, probes: Float32, wanted: Int64, columns: Int64) -> Matches:
+        """Exact distances to the identities in some columns."""
+        rows, groups = self._rows_of(columns)
+        count = len(probes)
+        pairs = index.exact(probes, np.tile(np.arange(count), len(rows)), np.repeat(rows, count)).reshape(-1, count)
+        distance, same = np.empty((count, len(columns)), np.float32), np.empty((count, len(columns)), bool)
+        for row in range(count):
+            mine, sensors = np.ascontiguousarray(pairs[:, row]), np.full(len(columns), wanted[row])
+            distance[row], same[row] = scores_of_groups(mine, groups, self._modalities[rows], sensors, self._nearest)
+        ids = np.array(self._identity_ids, np.int64)[columns]
+        return Matches(distance, same, ids, tuple(self._names[column] for column in columns.tolist()))
+
+    def _rows_of(self, columns: Int64) -> tuple[Int64, Int64]:
+        """Rows of some columns, one column behind the other, and (n + 1,) where each begins."""
+        order, starts = self._by_identity()
+        counts = starts[columns + 1] - starts[columns]
+        groups = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        return order[np.arange(groups[-1]) + np.repeat(starts[columns] - groups[:-1], counts)], groups
+
+    def _by_identity(self) -> tuple[Int64, Int64]:
+        """Rows grouped by column: (N,) rows, and (I + 1,) where each column begins."""
+        if self._grouped is None:
+            owner = self._owner[: len(self)]
+            order = np.argsort(owner, kind="stable")
+            starts = np.searchsorted(owner[order], np.arange(len(self._identity_ids) + 1))
+            self._grouped = order, starts
+        return self._grouped
 
     def _check_shape(self, parts: int, dimensions: int) -> None:
         if self._index is None or not len(self._index):
