@@ -4,7 +4,7 @@ torch = pytest.importorskip("torch")
 open_clip = pytest.importorskip("open_clip")
 
 from emgait_ros.emgaitnet.config import PARTS_OF_BODY, ClipConfig  # noqa: E402
-from emgait_ros.emgaitnet.semantics import MINED_PROMPT, PromptEncoder, SemanticMining, build_clip, tokenize  # noqa: E402
+from emgait_ros.emgaitnet.semantics import MINED_PROMPT, ImageTower, PromptEncoder, SemanticMining, build_clip, tokenize  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +79,35 @@ def test_an_own_clip_reads_safetensors_only(tiny, tmp_path, clip):
     torch.testing.assert_close(loaded.token_embedding.weight.double(), clip.token_embedding.weight)
     with pytest.raises(ValueError, match=r"come from a \.safetensors file"):
         build_clip(ClipConfig(own=tiny().clip.own, pretrained=str(tmp_path / "clip.pt")))
+
+
+def test_no_network_for_pretrained_weights_is_said(monkeypatch):
+    def offline(*_, **__):
+        raise ConnectionError("name resolution failed")
+
+    monkeypatch.setattr(open_clip, "create_model", offline)
+    with pytest.raises(
+        OSError, match=r"CLIP ViT-B-32 .* 'openai' could not be loaded \(name resolution failed\): fetch the file"
+    ):
+        build_clip(ClipConfig(architecture="ViT-B-32", pretrained="openai"))
+
+
+def test_the_image_tower_gives_what_open_clip_gives(clip):
+    tower = ImageTower(clip).double()
+    crops = torch.rand(3, 3, 128, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        plain = tower.encode_plain(crops)
+        torch.testing.assert_close(tower(crops), plain, rtol=0, atol=1e-10)
+        torch.testing.assert_close(plain, clip.encode_image(tower._normalise(crops)), rtol=0, atol=0)
+
+
+def test_a_tower_that_pools_all_tokens_is_run_whole(tiny):
+    import copy
+
+    own = copy.deepcopy(tiny().clip.own)
+    own["vision_cfg"]["pool_type"] = "avg"
+    torch.manual_seed(4)
+    tower = ImageTower(build_clip(ClipConfig(own=own)))
+    crops = torch.rand(2, 3, 128, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(tower(crops), tower.encode_plain(crops), rtol=0, atol=0)
