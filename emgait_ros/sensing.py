@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,8 +69,7 @@ class PedestrianSensing:
     ) -> None:
         self.config = config or SensingConfig()
         options = self.config.detector
-        weak = min(options.min_score, self.config.tracker.weak_score)
-        self.detector: Detector = detector or GeometricDetector(replace(options, min_score=weak))
+        self.detector: Detector = detector or GeometricDetector(options)
         image_options = self.config.image_detector
         if image_detector is None and image_options.model:
             image_detector = OnnxImageDetector(image_options.model, image_options.min_score)
@@ -148,7 +146,11 @@ class PedestrianSensing:
 
     def _detect(self, frame: SensorFrame) -> Detections:
         """People in the cloud, without what is known to stand there, joined with those in the image."""
-        detections = self.detector.detect(frame.points)
+        if isinstance(self.detector, GeometricDetector):
+            weak = min(self.config.detector.min_score, self.config.tracker.weak_score)
+            detections = self.detector.detect(frame.points, weak)
+        else:
+            detections = self.detector.detect(frame.points)
         ground_z = self._ground_z(frame)
         if self._background is not None and frame.T_fixed_lidar is None:
             self._background.observe(frame.stamp_ns, frame.points, float(np.median(ground_z)))

@@ -50,8 +50,13 @@ class GeometricDetector:
         self.left_out = 0
         self._horizon: Float32 | None = None
 
-    def detect(self, points: Float32) -> Detections:
-        """People in one cloud (see ``Detector``), best score first among equals, nearest first."""
+    def detect(self, points: Float32, min_score: float | None = None) -> Detections:
+        """People in one cloud (see ``Detector``), nearest first.
+
+        Args:
+            points: see ``Detector``.
+            min_score: least score, instead of the options': a tracker can use weaker ones.
+        """
         points = np.ascontiguousarray(points[:, :3], np.float32)
         self.ground, heights = self._ground.estimate(points)
         body = self._view.build(points, heights)
@@ -74,7 +79,7 @@ class GeometricDetector:
         )
         alone = shape_score(shape, np.maximum(hidden, below_view) - floor, ceiling - floor, expected, self.config)
         score = _with_company(alone, candidates, body, found)
-        chosen = _apart(shape, score, self.config.min_score)
+        chosen = _apart(shape, score, self.config.min_score if min_score is None else min_score)
         index, splits = members(body, found, candidates.owner, candidates.peak[chosen])
         covered = np.clip((hidden - floor)[chosen] / np.maximum(shape["top"][chosen], 0.1), 0.0, 1.0)
         return _boxes(shape[chosen], floor[chosen], score[chosen], index, splits, covered)

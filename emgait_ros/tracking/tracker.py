@@ -19,7 +19,7 @@ from emgait_ros.tracking.motion import MotionHistory
 GATE_SIGMA = 4.0
 NOISE_RANGE_M = 30.0  # range at which the measurement noise has doubled
 HIGH_SCORE = 0.4  # detections below are associated second, with the tracks that are left
-BIRTH_SCORE = 0.5  # detections below never begin a track
+BIRTH_SCORE = 0.6  # detections below never begin a track
 DOUBT = 0.4  # a detection's evidence is its score less this: what scores lower speaks against the track
 MISS_EVIDENCE = 0.1  # what a track loses in a frame without a detection
 EVIDENCE_CAP = 3.0  # above the confirmation: what a long-seen track has to lose

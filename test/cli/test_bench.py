@@ -84,3 +84,12 @@ def test_what_cannot_be_measured_is_said(arguments, words, capsys):
     pytest.importorskip("open_clip")
     assert main(["bench", "model", *arguments]) == 1
     assert words in capsys.readouterr().err
+
+
+def test_figures_of_one_crossing(tmp_path, capsys):
+    file = tmp_path / "bench.json"
+    assert main(["bench", "tracking", "--crossings", "1", "--json", str(file)]) == 0
+    assert json.loads(file.read_text())["idf1_crossing"] > 0.95
+    assert "idf1_crossing" in capsys.readouterr().out
+    assert main(["bench", "tracking", "--crossings", "0"]) == 1
+    assert "give --kitti DIR" in capsys.readouterr().err
