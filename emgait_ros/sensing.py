@@ -219,7 +219,7 @@ class PedestrianSensing:
         if frame.T_fixed_lidar is not None:
             rotation, place = frame.T_fixed_lidar[:3, :3], frame.T_fixed_lidar[:3, 3]
             center, velocity = (center - place) @ rotation, velocity @ rotation
-        crops, heights = self._crops(frame, center, tracks.size, velocity)
+        crops, heights = self._crops(frame, center, tracks.size, velocity, tracks.moving)
         counts = detections.point_count
         hidden = covered_by_nearer(center, tracks.size)
         if len(detections.occlusion):
@@ -254,7 +254,7 @@ class PedestrianSensing:
         return tuple(pedestrians)
 
     def _crops(
-        self, frame: SensorFrame, center: Float64, size: Float64, velocity: Float64
+        self, frame: SensorFrame, center: Float64, size: Float64, velocity: Float64, moving: NDArray[np.bool_]
     ) -> tuple[list[UInt8 | None], Float64]:
         """Crop and native height (px) of every box, moved to where it is when the image is taken."""
         nothing: list[UInt8 | None] = [None] * len(center)
@@ -266,7 +266,7 @@ class PedestrianSensing:
         if frame.T_fixed_lidar is not None and frame.T_fixed_lidar_at_image is not None:
             moved = np.linalg.inv(frame.T_fixed_lidar_at_image) @ frame.T_fixed_lidar
             center = center @ moved[:3, :3].T + moved[:3, 3]
-        self._watch.observe(center, size, camera, frame.points)
+        self._watch.observe(center[moving], size[moving], camera, frame.points)
         rectangles, visible = box_rectangles(center, size, camera)
         crops = [cut_crop(image, rectangles[i], self.config.sample) if visible[i] else None for i in range(len(center))]
         return crops, rectangles[:, 3] - rectangles[:, 1]

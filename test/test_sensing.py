@@ -207,7 +207,7 @@ def test_which_way_up_the_sensor_is(fresh, turn, words):
 
 def test_inverted_extrinsics_are_said(fresh):
     view = dataclasses.replace(camera(), T_camera_lidar=np.linalg.inv(camera().T_camera_lidar))
-    walk(fresh, 40, image=np.zeros((720, 1280, 3), np.uint8), camera=view)
+    walk(fresh, 60, image=np.zeros((720, 1280, 3), np.uint8), camera=view)
     assert "it seems to map camera to LiDAR" in fresh.calibration_problem
     assert fresh.calibration_problem in fresh.problems
     walk(fresh, 5, image=np.zeros((720, 1280, 3), np.uint8), camera=camera())

@@ -11,11 +11,10 @@ from emgait_ros.config import DetectorConfig, PairingConfig
 from emgait_ros.conversions import camera_from_info, cloud_to_points, compressed_to_rgb, image_to_rgb
 from emgait_ros.doctor.findings import Finding, fail, ok, warn
 from emgait_ros.doctor.observations import CAMERA_INFO, IMAGE, LiveSystem, TopicSeen
-from emgait_ros.perception.camera import project
+from emgait_ros.perception.agreement import IN_IMAGE, share_in_image
 from emgait_ros.samples import CameraModel, Float32, UInt8
 
 PAIRED_WELL, PAIRED_BADLY = 0.9, 0.5
-IN_IMAGE = 0.005  # share of a cloud that a forward camera sees at the very least
 
 
 def judge_cloud(seen: TopicSeen, detector: DetectorConfig) -> tuple[list[Finding], Float32 | None]:
@@ -147,10 +146,9 @@ def judge_calibration(system: LiveSystem, points: Float32 | None, pixels: UInt8 
 
 def judge_projection(camera: CameraModel, points: Float32, extrinsics_from: str) -> Finding:
     """The share of a cloud that falls into the image, and whether the inverse transform would do better."""
-    share = share_in_image(camera, points)
-    inverse = share_in_image(
-        replace(camera, T_camera_lidar=np.asarray(np.linalg.inv(camera.T_camera_lidar), np.float64)), points
-    )
+    share = share_in_image(points, camera)
+    T = np.asarray(np.linalg.inv(camera.T_camera_lidar), np.float64)
+    inverse = share_in_image(points, replace(camera, T_camera_lidar=T))
     text = f"{share * 100:.1f} % of the cloud falls into the image (extrinsics from {extrinsics_from})"
     if share >= IN_IMAGE:
         return ok("calibration", text, share_in_image=share)
@@ -161,13 +159,6 @@ def judge_projection(camera: CameraModel, points: Float32, extrinsics_from: str)
     )
     fix = f"the matrix must map LiDAR points (z up) into the optical frame (z forward, x right, y down): {hint}"
     return fail("calibration", text, fix, share_in_image=share, share_of_inverse=inverse)
-
-
-def share_in_image(camera: CameraModel, points: Float32) -> float:
-    """Which part of the points projects into the image, 0..1."""
-    pixel, valid = project(points, camera)
-    inside = valid & (pixel >= 0).all(1) & (pixel < (camera.width, camera.height)).all(1)
-    return float(inside.mean())
 
 
 def _ages(seen: TopicSeen) -> Sequence[float]:
