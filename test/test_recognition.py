@@ -39,8 +39,8 @@ class BuildEncoder:
         )
         self.batches, self.window_batches = [], []
 
-    def encode_frames(self, batch, previous):
-        assert len(previous) == len(batch)
+    def encode_frames(self, batch, previous=None):
+        assert previous is None or len(previous) == len(batch)
         self.batches.append(len(batch))
         return np.concatenate([batch.points.std(axis=1), batch.points.max(axis=1)], axis=1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ _LARGEST = 256 * 2**20  # bytes one array may claim to have: 5,000 samples with 
 
 def pack_walk(pedestrians: Sequence[Pedestrian]) -> bytes:
     """What the network needs of each sample, so that another network can make templates of the same walk."""
-    arrays: dict[str, np.ndarray] = {
+    arrays: dict[str, Any] = {
         "center": np.array([p.center for p in pedestrians], np.float64),
         "size": np.array([p.size for p in pedestrians], np.float64),
         "velocity": np.array([p.velocity for p in pedestrians], np.float64),
@@ -28,7 +29,7 @@ def pack_walk(pedestrians: Sequence[Pedestrian]) -> bytes:
         if pedestrian.crop is not None:
             arrays[f"crop_{row}"] = pedestrian.crop
     content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **arrays)
+    np.savez_compressed(content, **arrays)
     return content.getvalue()
 
 
