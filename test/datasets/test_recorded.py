@@ -98,7 +98,7 @@ def test_unknown_folders_are_refused(tmp_path: Path) -> None:
         kind_of(tmp_path)
     with pytest.raises(ValueError, match=r"holds no sequence of SUSTech1K: expected 0000/00-nm"):
         Sustech1k(tmp_path, PREPROCESSING)
-    with pytest.raises(ValueError, match="unknown: known are simulated, sustech1k"):
+    with pytest.raises(ValueError, match="unknown: known are simulated, bag, sustech1k"):
         open_dataset(tmp_path, PREPROCESSING, "casia")
 
 
