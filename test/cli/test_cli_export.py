@@ -1,11 +1,14 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from emgait_ros.cli.main import main
 from emgait_ros.inference.bundle import default_bundle_path, load_bundle
+from emgait_ros.inference.engine import BackendUnavailableError
 from emgait_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
+from emgait_ros.inference.tensorrt_builder import load_tensorrt
 
 
 @pytest.fixture
@@ -28,6 +31,22 @@ def test_fp16_graphs_of_the_shipped_bundle(shipped, tmp_path, capsys):
     assert all(row["cosine"] >= 0.999 for row in made)
     assert OnnxRuntimeEngine(tmp_path / "sequence_head.fp16.onnx").outputs[0].name == "embedding"
     assert "sequence_head" in capsys.readouterr().out
+
+
+def test_tensorrt_rtx_engines_are_exported_without_a_gpu(shipped, tmp_path, capsys):
+    try:
+        load_tensorrt("tensorrt-rtx")
+    except BackendUnavailableError as error:
+        pytest.skip(str(error))
+    report = tmp_path / "report.json"
+    words = ["--to", "tensorrt-rtx", "--compute-capability", "SM89", "--max-batch", "4", "--out", str(tmp_path)]
+    assert main(["export", shipped, *words, "--json", str(report)]) == 0
+    made = json.loads(report.read_text())["files"]
+    assert [row["graph"].removesuffix(" (SM89)") for row in made] == list(load_bundle(shipped).graphs)
+    for row in made:
+        notes = json.loads(Path(row["file"]).with_suffix(".json").read_text())
+        assert (notes["key"]["max_batch"], notes["key"]["precision"], notes["bytes"]) == (4, "fp32", row["bytes"])
+    assert "measured where it" in capsys.readouterr().out
 
 
 def test_a_bundle_of_the_first_format_is_written_anew_with_options(shipped, tmp_path):
