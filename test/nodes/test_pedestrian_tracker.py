@@ -188,6 +188,7 @@ def test_a_bad_image_is_named_and_the_cloud_goes_on_alone(sensors, make, words):
     def send():
         stamp = sensors.tick()
         sent.append(stamp)
+        sensors.graph.publish(INFO, camera_info(stamp))
         sensors.graph.publish(IMAGE, make(stamp))
         sensors.graph.publish(CLOUD, cloud(street(), stamp))
         time.sleep(0.1)
@@ -258,6 +259,22 @@ def test_a_silent_camera_is_named_and_clouds_go_on(sensors):
     assert said, sensors.graph.diagnostics.get(PAIRING)
     assert len(sensors.received) > count
     assert sensors.goes_on()
+
+
+def test_a_silent_lidar_is_named_and_it_goes_on_when_it_is_back(sensors):
+    assert sensors.goes_on()
+
+    def send():
+        stamp = sensors.tick()
+        sensors.graph.publish(INFO, camera_info(stamp))
+        sensors.graph.publish(IMAGE, image(stamp))
+        time.sleep(0.1)
+
+    cloud_status = "pedestrian_tracker: cloud"
+    assert sensors.graph.wait(lambda: sensors.graph.says(cloud_status, "has stopped sending"), 12.0, send), (
+        sensors.graph.diagnostics.get(cloud_status)
+    )
+    assert sensors.goes_on(), sensors.node.output
 
 
 def test_apart_stamps_are_named_with_the_offset_to_set(sensors):
