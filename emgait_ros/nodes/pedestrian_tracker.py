@@ -109,7 +109,7 @@ class PedestrianTracker(Node):
         topics = config.topics
         self._answers: deque[IdentityArray] = deque(maxlen=10)
         if topics.identities:
-            self.create_subscription(IdentityArray, topics.identities, self._answers.append, topics.depth)
+            self.create_subscription(IdentityArray, topics.identities, self._on_identities, topics.depth)
         cloud_qos = sensor_qos(topics.reliability, topics.depth)
         image_qos = sensor_qos(topics.reliability, max(topics.depth, IMAGE_DEPTH))
         self._cloud_watch = TopicWatch(self, topics.cloud, "sensor_msgs/msg/PointCloud2", cloud_qos, "topics.cloud")
@@ -153,6 +153,9 @@ class PedestrianTracker(Node):
         if self._info_watch is not None:
             self._info_watch.tick()
         self._calibration.info = message
+
+    def _on_identities(self, message: IdentityArray) -> None:
+        self._answers.append(message)
 
     def _poll(self) -> None:
         for pair in self._pairer.poll(self._now_ns()):

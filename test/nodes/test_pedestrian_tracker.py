@@ -14,7 +14,7 @@ import pytest
 from live_graph import T_CAMERA_LIDAR, LiveGraph, NodeProcess, camera_info, cloud, image, qos, stamp_of, street
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
 
-from emgait_msgs.msg import PedestrianArray
+from emgait_msgs.msg import Identity, IdentityArray, PedestrianArray
 
 pytestmark = pytest.mark.ros
 
@@ -365,3 +365,45 @@ def test_array_is_what_rclpy_sends_fast():
     values = np.arange(12, dtype=np.float32).reshape(4, 3)
     assert float_array(values) == array("f", itertools.chain(*values.tolist()))
     assert byte_array(np.array([[1, 255]], np.uint8)) == array("B", [1, 255])
+
+
+def test_the_recognizer_can_give_a_lost_track_its_number_back(graph, start):
+    """Somebody walks, is gone for longer than re-linking by place allows, comes back, and is recognised both times."""
+    topics = {"topics__cloud": "/gait/points", "topics__image": "", "topics__identities": "/gait/identities"}
+    node = start("pedestrian_tracker", namespace="gait", **topics)
+    received = graph.collect(PedestrianArray, "/gait/pedestrian_tracker/pedestrians")
+    assert graph.wait(lambda: graph.node.count_subscribers("/gait/points"), 30.0), node.output
+    now_ns, frames = time.time_ns(), 0
+
+    def frame(place: float):
+        nonlocal frames
+        frames += 1
+        graph.publish("/gait/points", cloud(street(place), now_ns + frames * STEP_NS))
+        time.sleep(0.1)
+
+    def tell():
+        seen = received[-1]
+        answer = Identity(
+            track_id=seen.pedestrians[0].track_id, tracker_id=seen.tracker_id, status=Identity.STATUS_KNOWN, name="Anna"
+        )
+        graph.publish("/gait/identities", IdentityArray(header=seen.header, identities=[answer]))
+
+    walk = (8.0 + 0.1 * k for k in range(1000))
+    assert graph.wait(lambda: received and received[-1].pedestrians, 40.0, lambda: frame(next(walk))), node.output
+    first = received[-1].pedestrians[0].track_id
+    tell()
+    now_ns += 6 * 10**9  # nobody was seen for six seconds
+    assert graph.wait(
+        lambda: received[-1].pedestrians and received[-1].pedestrians[0].track_id != first,
+        20.0,
+        lambda: frame(next(walk)),
+    ), node.output
+    second = received[-1].pedestrians[0].track_id
+    tell()
+
+    def linked():
+        return next((p for m in received for p in m.pedestrians if p.previous_track_id == second), None)
+
+    found = graph.wait(linked, 10.0, lambda: frame(next(walk)))
+    assert found, node.output
+    assert found.track_id == first
