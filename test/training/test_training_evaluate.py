@@ -14,7 +14,7 @@ from made_up_sets import made_up_set, tiny_network_config  # noqa: E402
 from emgait_ros.emgaitnet.model import EMGaitNet  # noqa: E402
 from emgait_ros.training.attention import PlainAttention, plain_attention  # noqa: E402
 from emgait_ros.training.config import CalibrationConfig  # noqa: E402
-from emgait_ros.training.evaluate import _limits, calibrate, embed, whole_sequences  # noqa: E402
+from emgait_ros.training.evaluate import _limits, calibrate, embed, reference_samples, whole_sequences  # noqa: E402
 from emgait_ros.training.loop import collate  # noqa: E402
 
 
@@ -84,3 +84,14 @@ def test_windows_of_sequences_may_be_cut() -> None:
     data = made_up_set(identities=2, sequences=2, frames=6)
     assert [w.tolist() for w in whole_sequences(data, 2)] == [[0, 1], [6, 7], [12, 13], [18, 19]]
     assert dataclasses.asdict(CalibrationConfig())["false_accept_rate"] == 0.01
+
+
+def test_reference_samples_are_frames_of_people_two_of_them_lacking_a_sensor():
+    data = dataclasses.replace(made_up_set(3), has_image=np.ones(72, bool), has_points=np.ones(72, bool))
+    samples = reference_samples(data, 4)
+    assert {name: len(value) for name, value in samples.items()} == dict.fromkeys(samples, 4)
+    assert samples["has_image"].tolist() == [True, False, True, True]
+    assert samples["has_points"].tolist() == [True, True, False, True]
+    assert not samples["crops"][1].any()
+    assert not samples["points"][2].any()
+    np.testing.assert_array_equal(samples["points"][0].numpy(), data.points[0])
