@@ -101,7 +101,7 @@ def _describe(folder: Path, plan: Sequence[PlannedWalk], seed: int, sample: Samp
         if json.loads(index.read_text(encoding="utf-8")) != description:
             raise ValueError(f"{folder} holds a set made from another plan: remove it or choose another folder")
         return
-    unfinished = index.with_suffix(".unfinished")
+    unfinished = index.with_suffix(f".{os.getpid()}.unfinished")
     try:
         unfinished.write_text(json.dumps(description), encoding="utf-8")
         unfinished.replace(index)
@@ -128,7 +128,7 @@ def _write_person(task: tuple[Path, list[PlannedWalk], int, SampleConfig]) -> No
         "joints": np.concatenate(joints).astype(np.float16),
         **pack([pedestrian for walk in walks for pedestrian in walk], sample),
     }
-    unfinished = path.with_suffix(".unfinished")
+    unfinished = path.with_suffix(f".{os.getpid()}.unfinished")  # two runs may fill one folder at a time
     try:
         with unfinished.open("wb") as file:
             np.savez(file, **arrays)
