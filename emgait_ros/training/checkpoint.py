@@ -87,6 +87,28 @@ def load_checkpoint(path: Path, network: nn.Module, optimiser: Adam, recipe: dic
     return step
 
 
+def start_from(path: Path, network: nn.Module) -> list[str]:
+    """Take over what another run has learnt, where names and shapes agree; returns the names that begin anew.
+
+    Raises:
+        FileNotFoundError: no checkpoint there.
+        ValueError: damaged, not a checkpoint, or of a network that shares nothing with this one.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"start_from is {path}, which is missing: give the checkpoint.safetensors of a run")
+    _, tensors = _read(path)
+    own = learnt_state(network)
+    fitting = {
+        name: tensors[f"model.{name}"]
+        for name, value in own.items()
+        if f"model.{name}" in tensors and tensors[f"model.{name}"].shape == value.shape
+    }
+    if not fitting:
+        raise ValueError(f"start_from is {path}: not one weight in it fits this recipe's network")
+    network.load_state_dict(fitting, strict=False)
+    return sorted(set(own) - set(fitting))
+
+
 def learnt_state(network: nn.Module) -> dict[str, Tensor]:
     """The state dict without CLIP's frozen towers (and without whatever else never changes)."""
     frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}

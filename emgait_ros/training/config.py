@@ -189,6 +189,8 @@ class TrainingConfig:
         dataset: folder of a data set to train on (simulated, SUSTech1K, FreeGait, LRGait); empty: generated from ``train``
             into the run folder.
         partition: JSON file with the TRAIN_SET of ``dataset``; empty: everybody in it is trained on.
+        start_from: checkpoint.safetensors of another run whose network this one goes on from, with a schedule of its own
+            (what does not fit, such as the classes of other people, begins anew); empty: from nothing.
         points_frame: axes of the points (``inference.preprocessing.Preprocessing``).
         train, calibrate, test: who walks in the three sets; no identity may be in two of them.
     """
@@ -203,6 +205,7 @@ class TrainingConfig:
     threads: int = 2
     dataset: str = ""
     partition: str = ""
+    start_from: str = ""
     points_frame: str = "heading"
     train: PeopleConfig = field(default_factory=PeopleConfig)
     calibrate: PeopleConfig = field(default_factory=lambda: PeopleConfig(first_identity=100_000, identities=60))

@@ -31,6 +31,7 @@ from emgait_ros.inference.bundle import Bundle
 from emgait_ros.samples import Float32
 from emgait_ros.simulation.walk_sets import PlannedWalk, generate, identity_file
 from emgait_ros.training.card import model_card
+from emgait_ros.training.checkpoint import start_from
 from emgait_ros.training.clip_pretraining import clip_features, pretrain_clip
 from emgait_ros.training.config import PeopleConfig, TrainingConfig
 from emgait_ros.training.evaluate import calibrate, embed, reference_samples, whole_sequences
@@ -158,6 +159,8 @@ class Run:
             trainer.resume()
         elif self.config.optimisation.points_steps:
             add_image_branch(trainer.learner, self.train_points(data, self._teacher(*lessons)))
+        elif self.config.start_from:
+            start_from(Path(self.config.start_from), trainer.learner)
         trainer.run()
         return network.cpu()
 
@@ -170,6 +173,8 @@ class Run:
         trainer = Trainer(config, data, network, folder, None, teacher, self.placement)
         if trainer.checkpoint.is_file():
             trainer.resume()
+        elif self.config.start_from:
+            start_from(Path(self.config.start_from), trainer.learner)
         trainer.run()
         return trainer.learner
 

@@ -163,3 +163,17 @@ def test_checkpoints_leave_frozen_clip_out(tmp_path: Path, small_set: SequenceSe
         assert json.loads(file.metadata()["recipe"])["name"] == "tiny"
     assert not any("semantics.image." in name or "semantics.text." in name for name in names)
     assert any("semantics.inversion" in name for name in names)
+
+
+def test_another_run_goes_on_from_what_one_has_learnt(tmp_path: Path, small_set: SequenceSet) -> None:
+    first = trainer(tmp_path / "a", small_set, recipe())
+    first.run(until=1)
+    torch.manual_seed(3)
+    other = EMGaitNet(dataclasses.replace(tiny_network_config(), classes=7))  # other people
+    anew = checkpoint.start_from(first.checkpoint, torch.nn.ModuleDict({"network": other}))
+    assert anew == ["network.neck.classifier"]
+    assert torch.equal(other.sequence.part_weight, first.network.sequence.part_weight)
+    with pytest.raises(FileNotFoundError, match=r"start_from is .*elsewhere"):
+        checkpoint.start_from(tmp_path / "elsewhere", other)
+    with pytest.raises(ValueError, match="not one weight in it fits"):
+        checkpoint.start_from(first.checkpoint, torch.nn.Linear(2, 2))
