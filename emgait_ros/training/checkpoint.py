@@ -135,7 +135,9 @@ def _up_to(recipe: dict[str, Any], step: int) -> dict[str, Any]:
     ahead = dict(recipe["optimisation"])
     ahead["steps"] = None
     ahead["milestones"] = [milestone for milestone in ahead["milestones"] if milestone < step]
-    later = ("calibrate", "test", "calibration")
+    later = {"calibrate", "test", "calibration"} | (
+        {"train"} if recipe.get("dataset") else set()
+    )  # only made sets obey it
     return {**{key: value for key, value in recipe.items() if key not in later}, "optimisation": ahead}
 
 
