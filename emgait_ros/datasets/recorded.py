@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgait_ros.datasets.sequences import Sequence
-from emgait_ros.inference.preprocessing import Preprocessing, normalise_points, resample
+from emgait_ros.inference.preprocessing import Preprocessing, prepare_points, resample
 from emgait_ros.samples import Float32, Float64, UInt8
 
 RATE_HZ = 10.0
@@ -127,13 +127,13 @@ class RecordedSet:
 
 
 def prepared_clouds(clouds: list[Float32], preprocessing: Preprocessing) -> tuple[Float32, NDArray[np.int64], float]:
-    """Clouds of one walk as the network takes them: points (T, N, 3), returns (T,), median range in m.
+    """Clouds of one walk as the network takes them: points (T, N, 3 or 7), returns (T,), median range in m.
 
     The ground lies under the lowest returns of the walk; the heading follows from the way of the centre.
     """
     count = np.array([len(cloud) for cloud in clouds], np.int64)
     seen = np.flatnonzero(count)
-    points = np.zeros((len(clouds), preprocessing.points, 3), np.float32)
+    points = np.zeros((len(clouds), preprocessing.points, preprocessing.point_values), np.float32)
     if not len(seen):
         return points, count, float("nan")
     centre = np.array([clouds[i].mean(axis=0) for i in seen], np.float64)
@@ -142,7 +142,7 @@ def prepared_clouds(clouds: list[Float32], preprocessing: Preprocessing) -> tupl
     size = np.stack([np.full(len(seen), 0.7), np.full(len(seen), 0.7), top - ground], axis=1)
     box = np.column_stack([centre[:, :2], ground + size[:, 2] / 2])
     fixed = np.stack([resample(clouds[i], preprocessing.points) for i in seen])
-    points[seen] = normalise_points(fixed, box, size, velocities(centre, seen / RATE_HZ), preprocessing.points_frame)
+    points[seen] = prepare_points(fixed, box, size, velocities(centre, seen / RATE_HZ), preprocessing)
     return points, count, float(np.median(np.hypot(centre[:, 0], centre[:, 1])))
 
 

@@ -22,7 +22,7 @@ class Sequence:
         range_m: mean horizontal distance.
         condition: "normal" or what was special: "bag", "clothing", "night", "occlusion".
         crops: (T, H, W, 3) uint8 RGB.
-        points: (T, N, 3) float32 m, normalised as the set's preprocessing says.
+        points: (T, N, 3 or 7) float32, made as the set's preprocessing says.
         point_count: (T,) LiDAR returns before resampling.
         has_image, has_points: (T,) bool.
     """

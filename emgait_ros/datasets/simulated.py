@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgait_ros.datasets.sequences import FRAME_FIELDS, SEQUENCE_FIELDS, Sequence, SequenceSet
-from emgait_ros.inference.preprocessing import Preprocessing, normalise_points
+from emgait_ros.inference.preprocessing import Preprocessing, prepare_points
 from emgait_ros.simulation.walk_sets import WalkFile, identity_file
 from emgait_ros.simulation.walks import CONDITIONS
 
@@ -133,7 +133,7 @@ def _read_person(
         center, size, velocity = (arrays[name].astype(np.float64) for name in ("center", "size", "velocity"))
         has_points = arrays["point_count"] > 0
         points = (arrays["points"].astype(np.float64) + center[:, None]).astype(np.float32)
-        points = normalise_points(points, center, size, velocity, preprocessing.points_frame)
+        points = prepare_points(points, center, size, velocity, preprocessing)
         found: dict[str, NDArray[Any]] = {
             "identity": np.full(len(lengths), file.identity, np.int64),
             "walk": arrays["walk_number"].astype(np.int64),

@@ -112,7 +112,7 @@ def random_bundle(sizes: EMGaitNetConfig, folder: Path, name: str, seed: int = 0
     network = EMGaitNet(sizes, load_pretrained=False).train()
     with torch.no_grad():
         network.frame.encode(**random_samples(sizes, 16, seed=seed + 1))
-    made = Preprocessing(sizes.crop_height, sizes.crop_width, sizes.points)
+    made = Preprocessing(sizes.crop_height, sizes.crop_width, sizes.points, view_coordinates=sizes.view_coordinates)
     return write_bundle(network.eval(), folder, name, made)
 
 

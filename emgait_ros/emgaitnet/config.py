@@ -47,6 +47,9 @@ class EMGaitNetConfig:
         crop_height, crop_width: size of the RGB crops the network takes, px; it resizes them itself.
         image_height, image_width: size the gait branch sees, px; multiples of 4 (ResNet9 has two strides of 2).
         points: LiDAR points per sample, N; constant, because TopK is part of the graph.
+        view_coordinates: points also carry where in the crop they lie and from where they are seen
+            (``inference.preprocessing``): attention then finds which cell of the image shows which point, and what the
+            image shows can be turned into the axes of the points. Not in the paper; off, a point is x, y, z.
         channels: widths of ResNet9's four stages.
         point_channels: widths of the point embedding and of each EdgeConv layer.
         neighbours: k of the TopK graph, self excluded.
@@ -70,6 +73,7 @@ class EMGaitNetConfig:
     image_height: int = 64
     image_width: int = 32
     points: int = 128
+    view_coordinates: bool = False
     channels: tuple[int, int, int, int] = (16, 32, 64, 64)
     point_channels: tuple[int, ...] = (32, 64, 64)
     neighbours: int = 8
@@ -111,6 +115,11 @@ class EMGaitNetConfig:
         for wrong, sentence in problems:
             if wrong:
                 raise ValueError(f"EMGaitNet configuration: {sentence}")
+
+    @property
+    def point_values(self) -> int:
+        """Numbers that describe a point: x, y, z, and with ``view_coordinates`` column, row and direction of sight."""
+        return 7 if self.view_coordinates else 3
 
     @property
     def map_height(self) -> int:

@@ -95,10 +95,10 @@ def write_bundle(
     """
     config = network.config
     _check_options(config, clip_stride, clip_precision)
-    made = (preprocessing.crop_height, preprocessing.crop_width, preprocessing.points)
-    if made != (config.crop_height, config.crop_width, config.points):
+    made = (preprocessing.crop_height, preprocessing.crop_width, preprocessing.points, preprocessing.point_values)
+    if made != (config.crop_height, config.crop_width, config.points, config.point_values):
         raise ValueError(
-            f"preprocessing makes crops and points of {made}, the network takes {(config.crop_height, config.crop_width, config.points)}"
+            f"preprocessing makes crops and points of {made}, the network takes {(config.crop_height, config.crop_width, config.points, config.point_values)}"
         )
     if not name or Path(name).name != name:
         raise ValueError(f"'{name}' is no name for a bundle: expected a plain folder name")
@@ -299,8 +299,10 @@ def check_graph(module: nn.Module, inputs: Mapping[str, Tensor], path: Path) -> 
 def random_samples(config: EMGaitNetConfig, batch: int, seed: int = 0) -> dict[str, Tensor]:
     """Inputs of the frame encoder, one sample without image and one without points when ``batch`` is 3 or more."""
     generator = torch.Generator().manual_seed(seed)
-    body = torch.tensor([0.25, 0.25, 0.45])
-    points = torch.randn(batch, config.points, 3, generator=generator) * body + torch.tensor([0.0, 0.0, 0.9])
+    spread = torch.tensor([0.25, 0.25, 0.45, 0.14, 0.25, 0.7, 0.7])
+    middle = torch.tensor([0.0, 0.0, 0.9, 0.0, 0.5, 0.0, 0.0])
+    count = config.point_values
+    points = torch.randn(batch, config.points, count, generator=generator) * spread[:count] + middle[:count]
     row = torch.arange(batch)
     return {
         "crops": torch.rand(batch, 3, config.crop_height, config.crop_width, generator=generator),

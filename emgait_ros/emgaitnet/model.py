@@ -16,12 +16,13 @@ d width, P parts, E width of CLIP's embedding.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from emgait_ros.emgaitnet import edge_kernels
 from emgait_ros.emgaitnet.config import EMGaitNetConfig
 from emgait_ros.emgaitnet.semantics import FixedPrompts, SemanticMining, resize
 
@@ -94,29 +95,60 @@ class EdgeConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, inputs) -> (B, N, outputs)."""
         batch, points, width = x.shape
-        chosen = nearest_by_cosine(x, self.neighbours)  # (B, N, k)
+        chosen = nearest_by_cosine(x, self.neighbours, self.training)  # (B, N, k)
         weight_center, weight_neighbour = self.edge.weight[:, :width], self.edge.weight[:, width:]
         center = F.linear(x, weight_center - weight_neighbour)  # (B, N, outputs)
         neighbour = F.linear(x, weight_neighbour).flatten(0, 1)  # (B N, outputs)
         rows = chosen + torch.arange(batch, device=x.device).view(-1, 1, 1) * points
-        gathered = F.embedding(rows.reshape(-1, self.neighbours), neighbour)  # (B N, k, outputs)
-        return self.activate(center.flatten(0, 1) + gathered.amax(dim=1)).unflatten(0, (-1, points))
+        largest = largest_gathered(neighbour, rows.reshape(-1, self.neighbours), self.training)  # (B N, outputs)
+        return self.activate(center.flatten(0, 1) + largest).unflatten(0, (-1, points))
 
     def activate(self, x: Tensor) -> Tensor:
         """(M, outputs) after the maximum: batch norm and leaky ReLU."""
         return F.leaky_relu(self.norm(x), 0.2)
 
 
+def largest_gathered(values: Tensor, rows: Tensor, training: bool = False) -> Tensor:
+    """The maximum over k gathered rows: values (M, C), rows (M, k) -> (M, C)."""
+    if training:
+        return cast(Tensor, _LargestGathered.apply(values, rows))
+    return F.embedding(rows, values).amax(dim=1)
+
+
+class _LargestGathered(torch.autograd.Function):
+    """Going back, only the largest row gets a gradient; torch's own maximum walks all k again."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, rows: Tensor) -> Tensor:
+        if values.device.type == "cpu":
+            found, row = edge_kernels.largest(values.detach().float().numpy(), rows.numpy())
+            largest, source = torch.from_numpy(found).to(values.dtype), torch.from_numpy(row)
+        else:
+            largest, which = F.embedding(rows, values).max(dim=1)
+            source = rows.gather(1, which)
+        ctx.save_for_backward(source)
+        ctx.count = values.shape[0]
+        return largest
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (source,) = ctx.saved_tensors
+        return gradient.new_zeros(ctx.count, gradient.shape[1]).scatter_add_(0, source, gradient), None
+
+
 @torch.no_grad()
-def nearest_by_cosine(x: Tensor, neighbours: int) -> Tensor:
+def nearest_by_cosine(x: Tensor, neighbours: int, training: bool = False) -> Tensor:
     """(B, N, C) -> (B, N, k) indices of the points with the most similar features, the point itself excluded."""
     with torch.autocast(x.device.type, enabled=False):
         unit = F.normalize(x.float() if x.dtype != torch.float64 else x, dim=-1)
         similarity = unit @ unit.transpose(1, 2)  # (B, N, N)
+        if training and similarity.device.type == "cpu" and similarity.dtype == torch.float32:
+            return torch.from_numpy(edge_kernels.nearest(similarity.numpy(), neighbours))
         itself = torch.eye(x.shape[1], dtype=similarity.dtype, device=x.device)
         return (similarity - 4.0 * itself).topk(neighbours, dim=-1).indices
 
 
+LATERAL = (0, 1, 3)  # x, y and the column in the crop
 LATERAL_GAIN = 4.0  # bodies are some four times as high as wide: at first, height must not drown the limbs
 
 
@@ -126,15 +158,15 @@ class PointGNN(nn.Module):
     def __init__(self, config: EMGaitNetConfig) -> None:
         super().__init__()
         widths = config.point_channels
-        self.embed = nn.Linear(3, widths[0], bias=False)
+        self.embed = nn.Linear(config.point_values, widths[0], bias=False)
         with torch.no_grad():
-            self.embed.weight[:, :2] *= LATERAL_GAIN
+            self.embed.weight[:, [i for i in LATERAL if i < config.point_values]] *= LATERAL_GAIN
         self.embed_norm = nn.BatchNorm1d(widths[0])
         self.layers = nn.ModuleList(EdgeConv(a, b, config.neighbours) for a, b in pairwise(widths))
         self.project = nn.Linear(sum(widths), config.width)
 
     def forward(self, points: Tensor) -> Tensor:
-        """(B, N, 3) m, centred on the pedestrian -> (B, N, d)."""
+        """(B, N, 3) m, centred on the pedestrian, or (B, N, 7) with ``view_coordinates`` -> (B, N, d)."""
         x = self.embed_norm(self.embed(points).flatten(0, 1)).unflatten(0, (-1, points.shape[1]))
         levels = [F.leaky_relu(x, 0.2)]
         for layer in self.layers:
@@ -216,7 +248,7 @@ class FrameEncoder(nn.Module):
 
         Args:
             crops: (B, 3, crop_height, crop_width) RGB in 0..1; zeros where there is none.
-            points: (B, N, 3) m, normalised as the bundle says; zeros where there are none.
+            points: (B, N, 3 or 7) as the bundle's preprocessing makes them; zeros where there are none.
             has_image, has_points: (B,) bool.
             clip_features: (B, E) CLIP image embeddings computed before (it is frozen), or None.
             text: t* (B, 5, E) of ``self.semantics`` computed before, or None.
@@ -330,7 +362,7 @@ class EMGaitNet(nn.Module):
 
         Args:
             crops: (B, T, 3, crop_height, crop_width) RGB in 0..1.
-            points: (B, T, N, 3) m, normalised as ``inference.preprocessing`` does.
+            points: (B, T, N, 3 or 7) as ``inference.preprocessing`` makes them.
             has_image, has_points: (B, T) bool, the modality is there.
             frame_mask: (B, T) bool, the frame is there; at least one per window.
             clip_features: (B, T, E) from :meth:`clip_features`, or None: computed here.
@@ -342,12 +374,16 @@ class EMGaitNet(nn.Module):
         )
         image, cloud = image.unflatten(0, (batch, frames)), cloud.unflatten(0, (batch, frames))
         embedding = self.sequence(image, cloud, frame_mask)
-        frame_parts = image.unflatten(2, (self.config.parts, -1)).amax(dim=3)
+        frame_parts = self.frame_parts(image)
         embedding = embedding.to(self.sequence.part_weight.dtype)  # full precision for the losses under autocast
         if self.neck is None:
             return Output(embedding, embedding, embedding.new_zeros(batch, self.config.parts, 0), frame_parts)
         normalised, logits = self.neck(embedding)
         return Output(embedding, normalised, logits, frame_parts)
+
+    def frame_parts(self, image_features: Tensor) -> Tensor:
+        """(..., S, d) of single frames -> (..., P, d): the horizontal parts as HPP takes them, before time is pooled."""
+        return image_features.unflatten(-2, (self.config.parts, -1)).amax(dim=-2)
 
     @torch.no_grad()
     def clip_features(self, crops: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ def plain_forward(
 
 
 def plain_point_gnn(encoder: PointGNN, points: Tensor) -> Tensor:
-    """PointGNN with :func:`plain_edge_conv`: (B, N, 3) -> (B, N, d)."""
+    """PointGNN with :func:`plain_edge_conv`: (B, N, 3 or 7) -> (B, N, d)."""
     x = encoder.embed_norm(encoder.embed(points).flatten(0, 1)).unflatten(0, (-1, points.shape[1]))
     levels = [F.leaky_relu(x, 0.2)]
     for layer in encoder.layers:

@@ -243,7 +243,10 @@ def _graph(folder: Path, manifest: dict[str, Any], name: str) -> GraphInfo:
 
 
 def _check_fits(file: Path, graphs: dict[str, GraphInfo], preprocessing: Preprocessing) -> None:
-    expected = {"crops": (3, preprocessing.crop_height, preprocessing.crop_width), "points": (preprocessing.points, 3)}
+    expected = {
+        "crops": (3, preprocessing.crop_height, preprocessing.crop_width),
+        "points": (preprocessing.points, preprocessing.point_values),
+    }
     for spec in graphs[FRAME_ENCODER].inputs:
         if spec.name in expected and spec.shape[1:] != expected[spec.name]:
             raise ValueError(

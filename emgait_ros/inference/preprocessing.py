@@ -25,12 +25,14 @@ class Preprocessing:
         points: LiDAR points per sample.
         points_frame: axes of the points around the pedestrian: "sensor" (those of the LiDAR), "ray" (+x points
             horizontally from the LiDAR to the pedestrian) or "heading" (+x is where the pedestrian walks).
+        view_coordinates: a point is x, y, z and its column and row in the crop (:func:`view_coordinates`).
     """
 
     crop_height: int = 128
     crop_width: int = 64
     points: int = 128
     points_frame: str = "ray"
+    view_coordinates: bool = False
 
     def __post_init__(self) -> None:
         if self.points_frame not in POINTS_FRAMES:
@@ -40,6 +42,11 @@ class Preprocessing:
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"preprocessing.{name} is {value!r}: expected a whole number above 0")
 
+    @property
+    def point_values(self) -> int:
+        """Numbers that describe a point."""
+        return 7 if self.view_coordinates else 3
+
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for the manifest."""
         return asdict(self)
@@ -48,6 +55,8 @@ class Preprocessing:
     def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
         """The inverse of :meth:`to_dict`; raises ValueError for unknown or missing fields."""
         expected = set(cls.__dataclass_fields__)
+        if isinstance(values, dict):
+            values = {"view_coordinates": False, **values}  # bundles made before there was a choice
         if not isinstance(values, dict) or set(values) != expected:
             raise ValueError(f"preprocessing has fields {sorted(values)}: expected {sorted(expected)}")
         return cls(**values)
@@ -59,7 +68,7 @@ class FrameBatch:
 
     Attributes:
         crops: (B, 3, H, W) float32 RGB in 0..1; zeros where there is none.
-        points: (B, N, 3) float32 m, around the pedestrian; zeros where there are none.
+        points: (B, N, 3 or 7) float32, see :func:`prepare_points`; zeros where there are none.
         has_image, has_points: (B,) bool.
     """
 
@@ -123,6 +132,7 @@ def _points(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     count = preprocessing.points
     clouds = np.zeros((len(pedestrians), count, 3), np.float32)
+    made = np.zeros((len(pedestrians), count, preprocessing.point_values), np.float32)
     has_points = np.zeros(len(pedestrians), bool)
     for row, pedestrian in enumerate(pedestrians):
         cloud = pedestrian.points
@@ -137,13 +147,13 @@ def _points(
             clouds[row] = cloud
             has_points[row] = True
     if not has_points.any():
-        return clouds, has_points
+        return made, has_points
     center, size, velocity = (
         np.array([getattr(pedestrian, name) for pedestrian in pedestrians], np.float64).reshape(-1, 3)[has_points]
         for name in ("center", "size", "velocity")
     )
-    clouds[has_points] = normalise_points(clouds[has_points], center, size, velocity, preprocessing.points_frame)
-    return clouds, has_points
+    made[has_points] = prepare_points(clouds[has_points], center, size, velocity, preprocessing)
+    return made, has_points
 
 
 def resample(cloud: NDArray[np.float32], count: int) -> NDArray[np.float32]:
@@ -155,25 +165,51 @@ def resample(cloud: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     return cloud[np.arange(count) * len(cloud) // count]
 
 
-def normalise_points(
+def prepare_points(
     points: NDArray[np.float32],
     center: NDArray[np.float64],
     size: NDArray[np.float64],
     velocity: NDArray[np.float64],
-    points_frame: str,
+    preprocessing: Preprocessing,
 ) -> NDArray[np.float32]:
-    """Move clouds to the pedestrian's feet and turn them about z; metres are kept, height is part of a gait.
+    """Clouds as the network takes them: moved to the pedestrian's feet and turned about z, in metres (height is part of a gait).
 
     Args:
         points: (B, N, 3) float32 m, LiDAR frame.
         center, size: (B, 3) m, box of the pedestrian in the LiDAR frame.
         velocity: (B, 3) m/s; used by "heading" only. Who stands is turned as by "ray".
-        points_frame: "sensor", "ray" or "heading" (see :class:`Preprocessing`).
+        preprocessing: the axes, and whether ``view_coordinates`` are asked for.
 
     Returns:
-        (B, N, 3) float32: x and y relative to the mean of the points, z above the ground.
+        (B, N, 3) float32: x and y in m relative to the mean of the points, z in m above the ground; or (B, N, 7): then
+        column and row of :func:`crop_coordinates`, cosine and sine of the direction of sight.
     """
-    return into_axes(points, *cloud_axes(points, center, size, velocity, points_frame))
+    origin, angle = cloud_axes(points, center, size, velocity, preprocessing.points_frame)
+    turned = into_axes(points, origin, angle)
+    if not preprocessing.view_coordinates:
+        return turned
+    sight = np.arctan2(center[:, 1], center[:, 0]) - angle
+    direction = np.stack([np.cos(sight), np.sin(sight)], axis=-1).astype(np.float32)
+    everywhere = np.broadcast_to(direction[:, None], (*points.shape[:2], 2))
+    return np.concatenate([turned, crop_coordinates(points, center, size), everywhere], axis=-1)
+
+
+def crop_coordinates(
+    points: NDArray[np.float32], center: NDArray[np.float64], size: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Where points (B, N, 3) of the LiDAR frame lie in the crop around their box, seen from the LiDAR.
+
+    The crop is cut around the box and as high as it, whatever the range. So this is in box heights: column to the right of
+    the box's middle, row upward from its bottom. A camera some decimetres beside the LiDAR sees a pedestrian at 10 m or more
+    from practically the same direction.
+
+    Returns:
+        (B, N, 2) float32 column, row.
+    """
+    bottom = center - np.array([0.0, 0.0, 0.5]) * size
+    seen = into_axes(points, bottom, np.arctan2(center[:, 1], center[:, 0]))
+    height = np.maximum(size[:, 2], 1e-3).astype(np.float32)[:, None]
+    return np.stack([-seen[..., 1] / height, seen[..., 2] / height], axis=-1)
 
 
 def cloud_axes(
@@ -183,7 +219,7 @@ def cloud_axes(
     velocity: NDArray[np.float64],
     points_frame: str,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Origin (B, 3) in m and angle (B,) in rad about z that :func:`normalise_points` moves and turns each cloud by."""
+    """Origin (B, 3) in m and angle (B,) in rad about z that :func:`prepare_points` moves and turns each cloud by."""
     origin = points.mean(axis=1, dtype=np.float64)
     origin[:, 2] = center[:, 2] - size[:, 2] / 2
     if points_frame == "sensor":

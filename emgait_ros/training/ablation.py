@@ -29,16 +29,9 @@ SHARED = ("clip.safetensors", "clip_features.npy", "seconds.json")
 
 
 def row_config(config: TrainingConfig, row: str, seed: int, folder: Path) -> TrainingConfig:
-    """The recipe of one row and seed: other switches, the same people and number of steps.
-
-    A network of one modality takes the steps of both parts of training in one.
-    """
+    """The recipe of one row and seed: other switches, the same people and number of steps."""
     switches = ROWS[row]
-    recipe = config.optimisation
     if "use_image" in switches or "use_points" in switches:
-        total = recipe.points_steps + recipe.steps
-        milestones = (round(0.7 * total), round(0.9 * total))
-        recipe = dataclasses.replace(recipe, steps=total, points_steps=0, milestones=milestones)
         augment = dataclasses.replace(config.augment, drop_image=0.0, drop_points=0.0)
         config = dataclasses.replace(config, augment=augment)
     return dataclasses.replace(
@@ -46,7 +39,6 @@ def row_config(config: TrainingConfig, row: str, seed: int, folder: Path) -> Tra
         name=f"{row.replace(' ', '-').replace('+', 'and-').strip('-')}-{seed}",
         runs=str(folder),
         seed=seed,
-        optimisation=recipe,
         model=dataclasses.replace(config.model, **switches),
     )
 
@@ -113,7 +105,7 @@ def _measure(base: Run, config: TrainingConfig) -> dict[str, Any]:
 
 
 def _markdown(config: TrainingConfig, seeds: Sequence[int], table: dict[str, Any], command: str) -> str:
-    recipe, people = config.optimisation, config.test
+    recipe, people, seeing = config.optimisation, config.test, config.seeing
     head = "| | " + " | ".join(FIGURES) + " | Rank-1 by seed |"
     lines = []
     for row, found in table.items():
@@ -128,9 +120,9 @@ def _markdown(config: TrainingConfig, seeds: Sequence[int], table: dict[str, Any
             "",
             f"Simulated people only. {config.train.identities} people to train on, {people.identities} others to test with "
             f"({people.frames} frames a sequence; gallery one walk at 10 m from four views, probes another walk at 20 to 50 m, "
-            f"identical views left out). Every row: the same people, {recipe.points_steps + recipe.steps} steps of "
-            f"{recipe.identities} x {recipe.sequences} sequences x {recipe.frames} frames, {recipe.precision}; where a row has "
-            f"both modalities the first {recipe.points_steps} are on points alone. Percent, mean ± standard deviation over "
+            f"identical views left out). Every row: the same people, {seeing.steps} steps of {seeing.frames} frames to learn to see "
+            f"bodies, then {recipe.steps} of {recipe.identities} x {recipe.sequences} sequences x {recipe.frames} frames, "
+            f"{recipe.precision}. Percent, mean ± standard deviation over "
             f"seeds {', '.join(map(str, seeds))}. {platform.machine()}, {config.threads} threads, torch {torch.__version__}.",
             "",
             head,

@@ -22,7 +22,7 @@ class Batch(NamedTuple):
 
     Attributes:
         crops: (B, T, 3, H, W) float32 RGB in 0..1.
-        points: (B, T, N, 3) float32 m, normalised (+x ahead, +y left, z above the ground).
+        points: (B, T, N, 3 or 7) float32: m (+x ahead, +y left, z above the ground), then ``view_coordinates``.
         point_count: (B, T) int64 LiDAR returns before resampling.
         has_image, has_points: (B, T) bool.
         clip_features: (B, T, E) float32, or None where the network computes them.
@@ -123,19 +123,21 @@ def _erase(crops: Tensor, share: float, generator: Generator) -> Tensor:
 def vary_points(
     points: Tensor, point_count: Tensor, mirrored: Tensor, config: AugmentConfig, generator: Generator
 ) -> Tensor:
-    """(B, T, N, 3): fewer returns, mirror, turn, move, noise."""
-    sequences, frames, count = points.shape[:3]
+    """(B, T, N, 3 or 7): fewer returns, mirror, turn, move, noise."""
+    sequences, frames, count, values = points.shape
     points = thin_points(points, point_count, config, generator)
-    sign = torch.ones(sequences, 1, 1, 3)
-    sign[:, 0, 0, 1] -= 2.0 * mirrored
+    sign = torch.ones(sequences, 1, 1, values)
+    across = [i for i in (1, 3, 6) if i < values]  # y, column in the crop, sine of the direction of sight
+    sign[:, 0, 0, across] -= 2.0 * mirrored[:, None]
     yaw = torch.deg2rad(
         config.yaw_deg * (_normal((sequences, 1, 1), generator) + 0.4 * _normal((sequences, frames, 1), generator))
     )
-    x, y, z = (points * sign).unbind(-1)
+    x, y, z, *view = (points * sign).unbind(-1)
     turned = torch.stack([x * yaw.cos() - y * yaw.sin(), x * yaw.sin() + y * yaw.cos(), z], dim=-1)
     spread = config.offset_m * torch.tensor([1.0, 1.0, 0.5])
     offset = _normal((sequences, 1, 1, 3), generator) + 0.5 * _normal((sequences, frames, 1, 3), generator)
-    return turned + spread * offset + config.noise_m * _normal((sequences, frames, count, 3), generator)
+    moved = turned + spread * offset + config.noise_m * _normal((sequences, frames, count, 3), generator)
+    return torch.cat([moved, torch.stack(view, dim=-1)], dim=-1) if view else moved
 
 
 def thin_points(points: Tensor, point_count: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
@@ -148,7 +150,7 @@ def thin_points(points: Tensor, point_count: Tensor, config: AugmentConfig, gene
     kept = torch.where(share < 1, torch.minimum(kept, real.clamp(min=1)), torch.full_like(kept, count))
     order = torch.rand(sequences, frames, count, generator=generator).argsort(dim=-1)
     chosen = order.gather(2, torch.arange(count).expand(sequences, frames, -1) % kept[:, :, None])
-    return points.gather(2, chosen[..., None].expand(-1, -1, -1, 3))
+    return points.gather(2, chosen[..., None].expand(-1, -1, -1, points.shape[3]))
 
 
 def _normal(shape: tuple[int, ...], generator: Generator) -> Tensor:

@@ -27,7 +27,7 @@ below says how well simulated people are told apart. How well real people are is
 - Command: `{training["command"]}`
 - People: {train.identities} simulated identities (numbers {train.first_identity} to {train.first_identity + train.identities - 1} of population {config.population}), {train.walks} walks each with clothes drawn
   anew, {train.sequences} views and ranges a walk, {train.ranges_m[0]:g} to {train.ranges_m[1]:g} m, {train.frames} frames a sequence; conditions normal, bag, coat, night, occlusion.
-- Steps: {config.optimisation.points_steps} on points alone, then {config.optimisation.steps} on points and image, of {config.optimisation.identities} x {config.optimisation.sequences} sequences x {config.optimisation.frames} frames, Adam {config.optimisation.learning_rate:g}, {config.optimisation.precision}, seed {config.seed}.
+- Steps: {config.seeing.steps} of {config.seeing.frames} single frames to learn to see bodies, then {config.optimisation.steps} of {config.optimisation.identities} x {config.optimisation.sequences} sequences x {config.optimisation.frames} frames, Adam {config.optimisation.learning_rate:g}, {config.optimisation.precision}, seed {config.seed}.
 - {_start_line(config)}
 - CLIP: {_clip_line(config)}
 - Time, s: {", ".join(f"{stage} {value:g}" for stage, value in seconds.items())}; machine: {training["machine"]}.

@@ -41,8 +41,8 @@ def save_checkpoint(path: Path, network: nn.Module, optimiser: Adam, step: int, 
         f"model.{name}": value.detach().contiguous() for name, value in learnt_state(network).items()
     }
     for parameter, state in optimiser.state.items():
-        tensors[f"first.{names[id(parameter)]}"] = state["exp_avg"]
-        tensors[f"second.{names[id(parameter)]}"] = state["exp_avg_sq"]
+        tensors[f"first.{names[id(parameter)]}"] = state["exp_avg"].contiguous()
+        tensors[f"second.{names[id(parameter)]}"] = state["exp_avg_sq"].contiguous()
     tensors["generator"] = torch.get_rng_state()
     header = {"format": FORMAT, "step": str(step), "recipe": json.dumps(recipe)}
     path.parent.mkdir(parents=True, exist_ok=True)

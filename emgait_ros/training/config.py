@@ -99,6 +99,26 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
+class SeeingConfig:
+    """Learning to see bodies, before identities (``training.seeing``); for simulated sets only.
+
+    Attributes:
+        steps: how many; 0: identities from the start.
+        frames: single frames of a step.
+        learning_rate: of Adam; rises over ``warmup_steps``, then falls along a cosine.
+    """
+
+    steps: int = 0
+    frames: int = 192
+    learning_rate: float = 2e-3
+    warmup_steps: int = 30
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.frames < 2:
+            raise ValueError("seeing.steps must be 0 or more, seeing.frames at least 2")
+
+
+@dataclass(frozen=True)
 class OptimisationConfig:
     """The steps of training.
 
@@ -106,11 +126,6 @@ class OptimisationConfig:
         steps: how many.
         identities, sequences, frames: P x K x T of a step (paper: T = 10).
         learning_rate, weight_decay: of Adam (the paper gives 5e-4 for the latter and nothing for the former).
-        points_steps: before that, the network is trained on points alone for this many steps (the image branch is then
-            added so that it changes nothing at first); an untrained image encoder's noise drowns what the points tell:
-            after 400 joint steps less was learnt than from points alone after 100. 0: jointly from the start.
-        joint_rate: factor of the learning rate of the joint part after points_steps: at 1 the image branch undoes in 100
-            steps what the points have learnt.
         warmup_steps: the learning rate rises linearly over these.
         milestones: steps at which it falls to a tenth (paper: 15,000 and 30,000).
         gamma: what it is multiplied with there.
@@ -132,8 +147,6 @@ class OptimisationConfig:
     frames: int = 10
     learning_rate: float = 1e-3
     weight_decay: float = 5e-4
-    points_steps: int = 0
-    joint_rate: float = 1.0
     warmup_steps: int = 50
     milestones: tuple[int, ...] = ()
     gamma: float = 0.1
@@ -213,6 +226,7 @@ class TrainingConfig:
     model: EMGaitNetConfig = field(default_factory=EMGaitNetConfig)
     clip: ClipTrainingConfig = field(default_factory=ClipTrainingConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    seeing: SeeingConfig = field(default_factory=SeeingConfig)
     optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
 
@@ -225,9 +239,9 @@ class TrainingConfig:
             raise ValueError(
                 "augment.mirror needs points_frame 'ray' or 'heading': in the sensor's axes points cannot be mirrored with the crop"
             )
-        if self.augment.mirror and self.optimisation.pose_weight:
+        if self.augment.mirror and (self.optimisation.pose_weight or self.seeing.steps):
             raise ValueError(
-                "optimisation.pose_weight needs augment.mirror 0: a mirrored walker's joints lie elsewhere"
+                "seeing.steps and optimisation.pose_weight need augment.mirror 0: a mirrored walker's joints lie elsewhere"
             )
         sets = {"train": self.train, "calibrate": self.calibrate, "test": self.test}
         for (one, a), (other, b) in ((x, y) for x in sets.items() for y in sets.items() if x[0] < y[0]):
@@ -247,7 +261,10 @@ class TrainingConfig:
     @property
     def preprocessing(self) -> Preprocessing:
         """How the bundle's input is prepared."""
-        return Preprocessing(self.model.crop_height, self.model.crop_width, self.model.points, self.points_frame)
+        model = self.model
+        return Preprocessing(
+            model.crop_height, model.crop_width, model.points, self.points_frame, model.view_coordinates
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for checkpoints and the manifest."""

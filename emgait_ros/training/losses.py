@@ -1,4 +1,4 @@
-"""Triplet loss per part and cross-entropy on BNNeck logits (paper: 1.0 x triplet + 2.0 x cross-entropy).
+"""Triplet loss per part and cross-entropy on BNNeck logits (paper: 1.0 x triplet + 2.0 x cross-entropy); lessons.
 
 Distances are Euclidean, one per part: every horizontal part learns to tell people apart on its own, and matching
 takes the mean over parts.
@@ -120,6 +120,29 @@ def relation_loss(embedding: Tensor, wanted: Tensor, labels: Tensor) -> Tensor:
     same = labels[:, None] == labels[None, :]
     other_walk = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     return (error[other_walk].mean() + error[~same].mean()) / 2
+
+
+def place_loss(scores: Tensor, places: Tensor, height: int, width: int) -> Tensor:
+    """Cross-entropy of which cell of a map each joint lies in, the four cells around it sharing it.
+
+    Args:
+        scores: (B, height * width, J) of every cell, before softmax.
+        places: (B, J, 2) column and row, 0 to 1; frames with NaN do not count.
+    """
+    known = torch.isfinite(places).all(-1).all(-1)
+    if not bool(known.any()):
+        return scores.sum() * 0.0
+    limit = torch.tensor([width, height], device=places.device)
+    cell = torch.minimum((places[known] * limit - 0.5).clamp_min(0), limit - 1.0)  # (B, J, 2)
+    first = torch.minimum(cell.floor(), limit - 2.0)
+    part = cell - first
+    wanted = scores.new_zeros(len(cell), cell.shape[1], height * width)
+    for down in (0, 1):
+        for right in (0, 1):
+            share = (part[..., 0] if right else 1 - part[..., 0]) * (part[..., 1] if down else 1 - part[..., 1])
+            index = (first[..., 1] + down) * width + first[..., 0] + right
+            wanted.scatter_add_(2, index.long()[..., None], share[..., None])
+    return -(wanted * scores[known].log_softmax(1).transpose(1, 2)).sum(-1).mean()
 
 
 def pose_loss(told: Tensor, true: Tensor) -> Tensor:

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from emgait_ros.config import SampleConfig
 from emgait_ros.datasets.opening import kind_of, load_dataset
@@ -24,7 +23,7 @@ from emgait_ros.datasets.plans import SHORT, plan_protocol, plan_training
 from emgait_ros.datasets.sequences import SequenceSet
 from emgait_ros.emgaitnet.config import EMGaitNetConfig
 from emgait_ros.emgaitnet.export import write_bundle
-from emgait_ros.emgaitnet.model import CrossAttention, EMGaitNet
+from emgait_ros.emgaitnet.model import EMGaitNet
 from emgait_ros.evaluation.baselines import BASELINES, measured
 from emgait_ros.evaluation.published import Scored, as_json, load_partition, protocol_of
 from emgait_ros.inference.bundle import Bundle
@@ -37,11 +36,11 @@ from emgait_ros.training.config import PeopleConfig, TrainingConfig
 from emgait_ros.training.evaluate import calibrate, embed, reference_samples, whole_sequences
 from emgait_ros.training.loop import Trainer
 from emgait_ros.training.placement import Placement
-from emgait_ros.training.poses import load_poses
+from emgait_ros.training.poses import Joints, load_joints
+from emgait_ros.training.seeing import SeeingTrainer, begin_gently
 from emgait_ros.training.teacher import Teacher
-from emgait_ros.training.traits import Traits, walker_traits
+from emgait_ros.training.traits import walker_traits
 
-IMAGE_GAIN = 0.05
 STAGES = ("data", "clip", "network", "bundle")
 
 
@@ -99,11 +98,11 @@ class Run:
         """The recipe's data set, when it can be trained on this way."""
         folder, kind = Path(self.config.dataset), kind_of(self.config.dataset)
         recipe = self.config.optimisation
-        lessons = recipe.pose_weight or recipe.trait_weight or recipe.relation_weight
+        lessons = recipe.pose_weight or recipe.trait_weight or recipe.relation_weight or self.config.seeing.steps
         if kind != "simulated" and (lessons or self.config.clip.steps):
             raise ValueError(
-                f"{folder} is recorded ({kind}): set optimisation.pose_weight, trait_weight, relation_weight and clip.steps "
-                "to 0, only simulated walkers tell their joints, build and clothes"
+                f"{folder} is recorded ({kind}): set optimisation.pose_weight, trait_weight, relation_weight, seeing.steps and "
+                "clip.steps to 0, only simulated walkers tell their joints, build and clothes"
             )
         return folder
 
@@ -145,51 +144,40 @@ class Run:
         """Train from the last checkpoint, or from the start; returns the network."""
         data = self.load("train", shrunk=True)
         network = EMGaitNet(self.network_config(len(np.unique(data.identity))))
-        lessons = self._lessons(data)
-        trainer = Trainer(
-            self.config,
-            data,
-            network,
-            self.folder,
-            self._clip_features(network),
-            self._teacher(*lessons),
-            self.placement,
-        )
+        teacher = self._teacher(data)
+        shared = (self._clip_features(network), teacher, self.placement)
+        trainer = Trainer(self.config, data, network, self.folder, *shared)
         if trainer.checkpoint.is_file():
             trainer.resume()
-        elif self.config.optimisation.points_steps:
-            add_image_branch(trainer.learner, self.train_points(data, self._teacher(*lessons)))
-        elif self.config.start_from:
-            start_from(Path(self.config.start_from), trainer.learner)
+        else:
+            if self.config.start_from:
+                start_from(Path(self.config.start_from), trainer.learner)
+            if self.config.seeing.steps:
+                self._learn_to_see(data, network, teacher)
         trainer.run()
-        return network.cpu()
+        return network.cpu().to(memory_format=torch.contiguous_format)
 
-    def train_points(self, data: SequenceSet, teacher: Teacher | None) -> nn.Module:
-        """The first part of training: the same network without image and text; returns what the trainer learnt."""
-        config = points_only(self.config)
-        folder = self.folder / "points"
+    def _learn_to_see(self, data: SequenceSet, network: EMGaitNet, teacher: Teacher | None) -> None:
+        """The first part of training, or the rest of it."""
+        folder = self.folder / "seeing"
         folder.mkdir(exist_ok=True)
-        network = EMGaitNet(dataclasses.replace(config.model, classes=len(np.unique(data.identity))))
-        trainer = Trainer(config, data, network, folder, None, teacher, self.placement)
+        begin_gently(network.frame)
+        trainer = SeeingTrainer(self.config, data, network, folder, None, teacher, self.placement)
         if trainer.checkpoint.is_file():
             trainer.resume()
-        elif self.config.start_from:
-            start_from(Path(self.config.start_from), trainer.learner)
         trainer.run()
-        return trainer.learner
 
-    def _lessons(self, data: SequenceSet) -> tuple[Float32 | None, Traits | None]:
-        """Poses and traits of the training set's walkers, as far as the recipe asks for them."""
+    def _teacher(self, data: SequenceSet) -> Teacher | None:
+        """Knows joints and traits of the training set's walkers, as far as the recipe asks for them."""
         recipe = self.config.optimisation
-        folder = self.people("train")
-        files = [identity_file(folder, int(identity)) for identity in np.unique(data.identity)]
-        poses = load_poses(files, self.config.preprocessing) if recipe.pose_weight else None
-        traits = recipe.trait_weight or recipe.relation_weight
-        return poses, walker_traits(data, self.config.population) if traits else None
-
-    def _teacher(self, poses: Float32 | None, traits: Traits | None) -> Teacher | None:
-        known = poses is not None or traits is not None
-        return Teacher(self.config.model.parts, self.config.model.width, poses, traits) if known else None
+        joints: Joints | None = None
+        if recipe.pose_weight or self.config.seeing.steps:
+            folder = self.people("train")
+            files = [identity_file(folder, int(identity)) for identity in np.unique(data.identity)]
+            joints = load_joints(files, self.config.preprocessing)
+        asks_traits = recipe.trait_weight or recipe.relation_weight
+        traits = walker_traits(data, self.config.population) if asks_traits else None
+        return Teacher(self.config.model, joints, traits) if joints or traits else None
 
     def _clip_features(self, network: EMGaitNet) -> Float32 | None:
         """CLIP's view of every training frame, computed once and kept on disk."""
@@ -261,40 +249,3 @@ class Run:
 
     def _recorded(self) -> dict[str, float]:
         return json.loads(self._seconds.read_text(encoding="utf-8")) if self._seconds.is_file() else {}
-
-
-def points_only(config: TrainingConfig) -> TrainingConfig:
-    """The recipe of the first part: no image, no text, every sequence has its points."""
-    return dataclasses.replace(
-        config,
-        model=dataclasses.replace(config.model, use_image=False, use_sga=False, use_semi=False),
-        augment=dataclasses.replace(config.augment, drop_image=0.0, drop_points=0.0),
-        optimisation=dataclasses.replace(
-            config.optimisation,
-            steps=config.optimisation.points_steps,
-            points_steps=0,
-            milestones=(int(0.7 * config.optimisation.points_steps), int(0.9 * config.optimisation.points_steps)),
-        ),
-    )
-
-
-@torch.no_grad()
-def add_image_branch(learner: nn.Module, points_learner: nn.Module) -> None:
-    """Give a full network what one without image has learnt, so that both embed alike at first, image or not.
-
-    Image tokens start as the token of a missing image, plus a twentieth of the untrained encoder's output; the layers
-    that read the text start by adding nothing.
-    """
-    learner.load_state_dict(points_learner.state_dict(), strict=False)
-    network = learner.get_submodule("network")
-    assert isinstance(network, EMGaitNet)  # noqa: S101
-    frame = network.frame
-    if frame.config.use_image:
-        frame.position.copy_(frame.missing_image)
-        for parameter in frame.image_encoder.project.parameters():
-            parameter.mul_(IMAGE_GAIN)
-    for name, layer in frame.named_children():
-        if name.startswith("sga_") and isinstance(layer, CrossAttention):
-            for part in (layer.to_output, layer.ffn[-1]):
-                for parameter in part.parameters():
-                    parameter.zero_()

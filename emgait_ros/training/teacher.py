@@ -1,4 +1,4 @@
-"""What a simulated set can ask of a network beyond whose walk it is: pose in each frame, traits of the walker."""
+"""What a simulated set can ask of a network beyond whose walk it is: joints in each frame, traits of the walker."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from emgait_ros.emgaitnet.config import EMGaitNetConfig
 from emgait_ros.emgaitnet.model import Output
-from emgait_ros.samples import Float32, Int64
-from emgait_ros.training.losses import pose_loss, relation_loss
+from emgait_ros.samples import Int64
+from emgait_ros.training.losses import place_loss, pose_loss, relation_loss
+from emgait_ros.training.poses import Joints
 from emgait_ros.training.traits import Traits
 
 
@@ -26,28 +28,31 @@ class Teacher(nn.Module):
     """Linear readings of the network's features, and the truth they are held against.
 
     Args:
-        parts, width: P and d of the network.
-        poses: (F, J, 3) float32 m, joints in every frame of the set, NaN where unknown; None: not asked for.
+        config: of the network.
+        joints: in every frame of the set; None: not asked for.
         traits: of every sequence of the set; None: not asked for.
     """
 
     trait_weight: Tensor
 
-    def __init__(self, parts: int, width: int, poses: Float32 | None, traits: Traits | None) -> None:
+    def __init__(self, config: EMGaitNetConfig, joints: Joints | None, traits: Traits | None) -> None:
         super().__init__()
-        self.poses, self.traits = poses, traits
-        if poses is not None:
-            self.pose_mean, self.pose_spread = np.nanmean(poses, axis=0), np.nanstd(poses, axis=0) + 1e-3
-            self.read_pose = nn.Linear(parts * width, poses[0].size)
+        self.config, self.joints, self.traits = config, joints, traits
+        width = config.parts * config.width
+        if joints is not None:
+            self.pose_mean, self.pose_spread = np.nanmean(joints.poses, axis=0), np.nanstd(joints.poses, axis=0) + 1e-3
+            self.read_pose = nn.Linear(width, joints.poses[0].size)
+            if config.use_image:
+                self.read_place = nn.Linear(config.channels[-1], joints.places.shape[1])
         if traits is not None:
             share = traits.worth / (1 + traits.worth)
             self.register_buffer("trait_weight", torch.from_numpy(share / share.sum()), persistent=False)
-            self.read_traits = nn.Linear(parts * width, traits.today.shape[1])
+            self.read_traits = nn.Linear(width, traits.today.shape[1])
 
     def forward(self, output: Output, sequences: Int64, frames: Int64, labels: Tensor) -> Lesson:
         """How wrong the network's output on drawn ``frames`` (B, T) of ``sequences`` (B,) of ``labels`` (B,) is."""
         none = output.embedding.new_zeros(())
-        poses = self._pose_error(output, frames) if self.poses is not None else none
+        poses = self.pose_error(output.frame_parts, frames) if self.joints is not None else none
         if self.traits is None:
             return Lesson(poses, none, none)
         embedding = output.embedding.float()
@@ -57,8 +62,17 @@ class Teacher(nn.Module):
         wanted = torch.from_numpy(self.traits.distance(sequences)).to(told.device)
         return Lesson(poses, error.mean(), relation_loss(embedding, wanted, labels))
 
-    def _pose_error(self, output: Output, frames: Int64) -> Tensor:
-        assert self.poses is not None  # noqa: S101
-        told = self.read_pose(output.frame_parts.flatten(2).float())
-        true = (self.poses[frames] - self.pose_mean) / self.pose_spread
-        return pose_loss(told.unflatten(-1, true.shape[-2:]), torch.from_numpy(true.astype(np.float32)).to(told.device))
+    def pose_error(self, frame_parts: Tensor, frames: Int64) -> Tensor:
+        """How far the joints read from the parts (..., P, d) of ``frames`` (...) are from where they were."""
+        assert self.joints is not None  # noqa: S101
+        told = self.read_pose(frame_parts.flatten(-2).float())
+        true = ((self.joints.poses[frames] - self.pose_mean) / self.pose_spread).astype(np.float32)
+        return pose_loss(told.unflatten(-1, true.shape[-2:]), torch.from_numpy(true).to(told.device))
+
+    def place_error(self, maps: Tensor, has_image: Tensor, frames: Int64) -> Tensor:
+        """How badly the image encoder's maps (B, C, h, w) of ``frames`` (B,) tell where in the picture the joints are."""
+        assert self.joints is not None  # noqa: S101
+        places = torch.from_numpy(self.joints.places[frames]).to(maps.device)
+        places = places.masked_fill(~has_image.view(-1, 1, 1), torch.nan)
+        scores = self.read_place(maps.flatten(2).transpose(1, 2)).float()
+        return place_loss(scores, places, self.config.map_height, self.config.map_width)

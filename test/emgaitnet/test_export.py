@@ -79,7 +79,12 @@ def test_a_graph_that_disagrees_with_torch_is_refused(network, written):
 @pytest.mark.parametrize(
     ("name", "preprocessing", "words"),
     [
-        ("one", Preprocessing(points=25), r"\(128, 64, 25\), the network takes \(128, 64, 24\)"),
+        ("one", Preprocessing(points=25), r"\(128, 64, 25, 3\), the network takes \(128, 64, 24, 3\)"),
+        (
+            "one",
+            Preprocessing(points=24, view_coordinates=True),
+            r"\(128, 64, 24, 7\), the network takes \(128, 64, 24, 3\)",
+        ),
         ("../one", PREPROCESSING, "no name for a bundle"),
         ("", PREPROCESSING, "no name for a bundle"),
     ],

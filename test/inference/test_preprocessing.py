@@ -60,6 +60,48 @@ def test_the_same_walker_looks_the_same_all_around_the_lidar():
         np.testing.assert_allclose(points, points[:1].repeat(4, axis=0), atol=1e-4)
 
 
+IN_CROP = [
+    # centre of the box (0.6 x 0.6 x 1.8 m), a point, its column and row in box heights
+    ((10, 0, 0.2), (10, 0, -0.7), (0.0, 0.0)),  # the middle of the feet
+    ((10, 0, 0.2), (10, -0.45, 0.2), (0.25, 0.5)),  # to the right as seen from the LiDAR
+    ((10, 0, 0.2), (9.9, 0.45, 1.1), (-0.25, 1.0)),  # to the left, at the top
+    ((0, 10, 0.2), (0.45, 10, 0.2), (0.25, 0.5)),  # looking along +y, right is +x
+    ((-10, 0, 0.2), (-10.2, 0.9, 0.2), (0.5, 0.5)),
+]
+
+
+@pytest.mark.parametrize(("center", "point", "place"), IN_CROP)
+def test_points_know_their_place_in_the_crop(center, point, place):
+    cloud = np.array([point], np.float32)
+    for points_frame in ("sensor", "ray", "heading"):
+        preprocessing = Preprocessing(points=1, points_frame=points_frame, view_coordinates=True)
+        points = prepare([pedestrian(center, NORTH, cloud)], preprocessing).points
+        assert points.shape == (1, 1, 7)
+        np.testing.assert_allclose(points[0, 0, 3:5], place, atol=1e-5)
+
+
+SIGHT = [  # axes, centre, velocity, direction of sight in them
+    ("sensor", (0, 10, 0.2), NORTH, (0, 1)),
+    ("ray", (0, 10, 0.2), EAST, (1, 0)),  # always ahead
+    ("heading", (0, 10, 0.2), NORTH, (1, 0)),  # goes away from the LiDAR
+    ("heading", (0, 10, 0.2), (0, -1, 0), (-1, 0)),  # comes towards it
+    ("heading", (0, 10, 0.2), EAST, (0, 1)),  # shows its right side: the LiDAR looks along its +y
+]
+
+
+@pytest.mark.parametrize(("points_frame", "center", "velocity", "direction"), SIGHT)
+def test_points_know_where_they_are_seen_from(points_frame, center, velocity, direction):
+    preprocessing = Preprocessing(points=2, points_frame=points_frame, view_coordinates=True)
+    points = prepare([pedestrian(center, velocity, pair(center, NORTH))], preprocessing).points
+    np.testing.assert_allclose(points[0, :, 5:], [direction, direction], atol=1e-6)
+
+
+def test_a_manifest_of_before_has_points_of_three_values():
+    values = Preprocessing(points_frame="heading").to_dict()
+    del values["view_coordinates"]
+    assert Preprocessing.from_dict(values) == Preprocessing(points_frame="heading")
+
+
 @pytest.mark.parametrize(
     ("found", "kept"),
     [

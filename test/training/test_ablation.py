@@ -21,9 +21,7 @@ from emgait_ros.training.run import Run  # noqa: E402
 
 @pytest.fixture
 def config(tmp_path: Path) -> TrainingConfig:
-    optimisation = OptimisationConfig(
-        steps=2, points_steps=1, identities=4, sequences=2, frames=3, warmup_steps=0, precision="fp32"
-    )
+    optimisation = OptimisationConfig(steps=3, identities=4, sequences=2, frames=3, warmup_steps=0, precision="fp32")
     test = PeopleConfig(first_identity=200_000, identities=6, frames=3)
     return TrainingConfig(
         "tiny",
@@ -49,7 +47,7 @@ def test_rows_have_the_switches_of_the_paper_and_one_budget(config: TrainingConf
         "+SGA+SeMi": (True, True, True, True, False),
         "+SGA+SeMi+ST": (True, True, True, True, True),
     }
-    assert {c.optimisation.steps + c.optimisation.points_steps for c in made.values()} == {3}
+    assert {c.optimisation.steps for c in made.values()} == {3}
     assert len({c.name for c in made.values()}) == 6
     assert {c.seed for c in made.values()} == {7}
     assert made["points only"].augment.drop_points == 0.0  # a lone modality is never dropped

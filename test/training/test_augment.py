@@ -59,6 +59,24 @@ def test_mirroring_moves_crop_and_points_together() -> None:
     assert torch.allclose(ordered(points[1, 0]), ordered(data.points[1, 0]), atol=1e-6)
 
 
+def test_view_coordinates_change_with_the_mirror_only() -> None:
+    whole = batch()
+    points = torch.cat([whole.points, torch.rand(40, 5, 32, 4, generator=generator(3))], dim=-1)
+    shaking = AugmentConfig(mirror=0, yaw_deg=5, offset_m=0.1, noise_m=0.1, thin=0)
+    mirrored = torch.arange(40) < 20
+    varied = vary_points(points, whole.point_count, mirrored, shaking, generator())
+    assert varied.shape == points.shape
+    sign = 1.0 - 2.0 * mirrored.float()[:, None, None]
+    for value, factor in (
+        (3, sign),
+        (4, 1 + 0 * sign),
+        (5, 1 + 0 * sign),
+        (6, sign),
+    ):  # the points come in another order
+        torch.testing.assert_close(varied[..., value].sort().values, (factor * points[..., value]).sort().values)
+    assert (varied[..., 0].sort().values - points[..., 0].sort().values).abs().max() > 0.05
+
+
 def test_thinned_clouds_repeat_some_of_their_own_points() -> None:
     data = batch()
     thinned = thin_points(data.points, data.point_count, AugmentConfig(thin=1.0, thin_to=0.3), generator())

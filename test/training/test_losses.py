@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from emgait_ros.training.losses import gait_loss, part_cross_entropy, part_distances, triplet_loss  # noqa: E402
+from emgait_ros.training.losses import gait_loss, part_cross_entropy, part_distances, place_loss, triplet_loss  # noqa: E402
 
 LABELS = torch.tensor([0, 0, 1, 1, 1, 2, 2, 0])
 
@@ -101,3 +101,31 @@ def test_weights_of_the_two_losses() -> None:
     logits = torch.randn(len(LABELS), 4, 3, generator=torch.Generator().manual_seed(1))
     terms = gait_loss(embeddings(), logits, LABELS)
     assert float(terms.total) == pytest.approx(float(terms.triplet) + 2 * float(terms.cross_entropy), rel=1e-6)
+
+
+PLACES = [  # column and row of a joint in a map of 4 x 2 cells, and what share of it each cell has
+    ((0.25, 0.125), {0: 1.0}),  # the middle of the upper left cell
+    ((0.75, 0.125), {1: 1.0}),
+    ((0.5, 0.125), {0: 0.5, 1: 0.5}),
+    ((0.5, 0.25), {0: 0.25, 1: 0.25, 2: 0.25, 3: 0.25}),
+    ((0.75, 0.875), {7: 1.0}),
+    ((-3.0, 9.0), {6: 1.0}),  # outside: the nearest cell
+]
+
+
+@pytest.mark.parametrize(("place", "shares"), PLACES)
+def test_place_loss_is_least_where_the_joint_is(place: tuple[float, float], shares: dict[int, float]) -> None:
+    wanted = torch.zeros(1, 8, 1)
+    for cell, share in shares.items():
+        wanted[0, cell] = share
+    places = torch.tensor([[place]])
+    entropy = -sum(share * np.log(share) for share in shares.values())
+    assert float(place_loss(wanted.clamp_min(1e-9).log(), places, 4, 2)) == pytest.approx(entropy, abs=1e-4)
+    assert float(place_loss(torch.zeros(1, 8, 1), places, 4, 2)) == pytest.approx(np.log(8), abs=1e-5)
+
+
+def test_frames_without_places_do_not_count() -> None:
+    scores = torch.randn(2, 8, 1, generator=torch.Generator().manual_seed(0))
+    places = torch.tensor([[[0.5, 0.5]], [[torch.nan, torch.nan]]])
+    assert place_loss(scores, places, 4, 2) == place_loss(scores[:1], places[:1], 4, 2)
+    assert place_loss(scores, torch.full_like(places, torch.nan), 4, 2) == 0

@@ -65,14 +65,14 @@ def killed_in_the_middle_of_a_step(folder: Path) -> None:
     """Trains, and dies without warning in its fourth step."""
     torch.set_num_threads(1)
     trainer = made_up_trainer(folder)
-    losses = trainer._losses
+    losses = trainer.losses
 
     def dying(*arguments: object) -> object:
         if trainer.step == 3:
             os.kill(os.getpid(), signal.SIGKILL)
         return losses(*arguments)
 
-    trainer._losses = dying  # type: ignore[assignment,method-assign]
+    trainer.losses = dying  # type: ignore[assignment,method-assign]
     trainer.run()
 
 

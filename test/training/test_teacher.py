@@ -9,6 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from made_up_sets import tiny_network_config  # noqa: E402
+
 from emgait_ros.config import SampleConfig  # noqa: E402
 from emgait_ros.datasets.sequences import SequenceSet  # noqa: E402
 from emgait_ros.datasets.simulated import load_simulated  # noqa: E402
@@ -17,7 +19,7 @@ from emgait_ros.inference.preprocessing import Preprocessing  # noqa: E402
 from emgait_ros.simulation.walk_sets import PlannedWalk, generate, identity_file  # noqa: E402
 from emgait_ros.simulation.walks import JOINTS  # noqa: E402
 from emgait_ros.training.losses import LARGEST_RELATION, part_distances, pose_loss, relation_loss  # noqa: E402
-from emgait_ros.training.poses import load_poses  # noqa: E402
+from emgait_ros.training.poses import PAIRS, Joints, load_joints  # noqa: E402
 from emgait_ros.training.teacher import Teacher  # noqa: E402
 from emgait_ros.training.traits import Traits, walker_traits  # noqa: E402
 
@@ -38,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_joints_lie_among_the_points(folder: Path, points_frame: str) -> None:
     preprocessing = Preprocessing(32, 16, 64, points_frame)
     points = load_simulated(folder, preprocessing).points
-    poses = load_poses([identity_file(folder, 50), identity_file(folder, 51)], preprocessing)
+    poses, _ = load_joints([identity_file(folder, 50), identity_file(folder, 51)], preprocessing)
     assert poses.shape == (24, len(JOINTS), 3)
     assert np.abs(poses.mean(axis=1) - points.mean(axis=1))[:, :2].max() < 0.25  # the middle of joints and of points, m
     assert np.all((poses[:, HEAD, 2] > 1.2) & (poses[:, HEAD, 2] < 1.9))
@@ -48,11 +50,24 @@ def test_joints_lie_among_the_points(folder: Path, points_frame: str) -> None:
         assert np.ptp(poses[:, LEFT_FOOT, 0] - poses[:, RIGHT_FOOT, 0]) > 0.5
 
 
+def test_places_lie_on_the_body_in_the_crop(folder: Path) -> None:
+    preprocessing = Preprocessing(32, 16, 64, "heading")
+    data = load_simulated(folder, preprocessing)
+    places = load_joints([identity_file(folder, 50), identity_file(folder, 51)], preprocessing).places
+    assert np.all((places > 0) & (places < 1))
+    assert np.all(places[:, HEAD, 1] < 0.25)  # at the top of the picture
+    assert np.all(places[:, LEFT_FOOT, 1] > 0.75)
+    for left, right in PAIRS:
+        assert np.all(places[:, left, 0] <= places[:, right, 0])
+    trunk = data.crops[:, 10:16, 6:10].reshape(24, -1, 3)  # cloth: more even than the picture around it
+    assert np.mean(trunk.std(axis=1) < data.crops.reshape(24, -1, 3).std(axis=1)) > 0.6
+
+
 def test_a_set_without_joints_is_named(tmp_path: Path, folder: Path) -> None:
     with np.load(identity_file(folder, 50)) as whole:
         np.savez(tmp_path / "identity_000050.npz", **{name: whole[name] for name in whole.files if name != "joints"})
     with pytest.raises(ValueError, match=r"identity_000050.npz holds no joints"):
-        load_poses([tmp_path / "identity_000050.npz"], Preprocessing(32, 16, 64, "heading"))
+        load_joints([tmp_path / "identity_000050.npz"], Preprocessing(32, 16, 64, "heading"))
 
 
 def people_walking(days: int) -> SequenceSet:
@@ -111,6 +126,8 @@ def test_a_teacher_asks_for_what_it_knows(traits: Traits) -> None:
     sequences, frames = np.array([0, 1, 2, 3]), np.arange(12).reshape(4, 3)
     labels = torch.tensor([0, 0, 1, 1])
     for known_poses, known_traits in ((poses, None), (None, traits), (poses, traits)):
-        lesson = Teacher(2, 8, known_poses, known_traits)(output, sequences, frames, labels)
+        joints = None if known_poses is None else Joints(known_poses, known_poses[..., :2])
+        config = tiny_network_config(parts=2)
+        lesson = Teacher(config, joints, known_traits)(output, sequences, frames, labels)
         assert (lesson.poses > 0) == (known_poses is not None)
         assert (lesson.traits > 0) == (lesson.relations > 0) == (known_traits is not None)

@@ -1,0 +1,111 @@
+"""The first part of training on simulated walkers: the network learns to see bodies, one frame at a time.
+
+From points and picture of single frames of many people it must tell where the joints are: in metres in the axes of the
+points, from the fused features; and in which cell of the picture, from the image encoder's maps. Only then do sequences
+and identities follow. Nobody's identity is asked for here, so every frame teaches by itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from emgait_ros.emgaitnet.model import CrossAttention, FrameEncoder
+from emgait_ros.samples import Int64
+from emgait_ros.training.attention import PlainAttention
+from emgait_ros.training.config import OptimisationConfig
+from emgait_ros.training.loop import Trainer, autocast
+
+LOWEST_RATE = 0.02  # of the learning rate, at the end of the cosine
+IMAGE_GAIN = 0.05
+PLACE_WEIGHT = 0.2  # of the cross-entropy over cells, which is some seven times the poses' error
+
+
+class SeeingTerms(NamedTuple):
+    """One step's losses, scalars: ``total`` is what is minimised."""
+
+    total: Tensor
+    poses: Tensor
+    places: Tensor
+
+
+class SeeingTrainer(Trainer):
+    """Trains everything before ST on single frames; arguments and errors as ``Trainer``, and the teacher must know joints."""
+
+    @property
+    def steps(self) -> int:
+        return self.config.seeing.steps
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Without what comes after seeing."""
+        return dataclasses.replace(self.config, optimisation=OptimisationConfig()).to_dict()
+
+    def learning_rate(self, step: int) -> float:
+        """Linear warm-up, then half a cosine."""
+        recipe = self.config.seeing
+        warm = min(1.0, (step + 1) / recipe.warmup_steps) if recipe.warmup_steps else 1.0
+        falling = LOWEST_RATE + (1 - LOWEST_RATE) * (1 + math.cos(math.pi * step / recipe.steps)) / 2
+        return recipe.learning_rate * warm * falling
+
+    def frames_of_step(self, step: int) -> Int64:
+        """(B,) frames of this process, of anybody in the set."""
+        rng = np.random.default_rng((self.config.seed, 5, step))
+        drawn = np.sort(rng.choice(self.data.frames, min(self.config.seeing.frames, self.data.frames), replace=False))
+        return drawn[self.placement.rank :: self.placement.world].astype(np.int64)
+
+    def losses(self) -> SeeingTerms:
+        """Of the frames of the current step."""
+        assert self.teacher is not None  # noqa: S101
+        frames, device, network = self.frames_of_step(self.step), self.placement.device, self.network
+        batch = self.batch(self.step, frames[:, None])
+        feeds = [t[:, 0] for t in (batch.crops, batch.points, batch.has_image, batch.has_points)]
+        with (
+            PlainAttention() if device.type == "cpu" else nullcontext(),
+            autocast(self.config.optimisation.precision, device.type),
+            results_of(network.frame.image_encoder.stages if network.config.use_image else None) as maps,
+        ):
+            fused, _ = network.frame.fuse(*network.frame.encode(*feeds), None)
+            parts = network.frame_parts(fused)
+            places = self.teacher.place_error(maps[0], feeds[2], frames) if maps else torch.zeros(())
+        poses = self.teacher.pose_error(parts, frames)
+        return SeeingTerms(poses + PLACE_WEIGHT * places, poses.detach(), places.detach())
+
+
+@contextmanager
+def results_of(module: nn.Module | None) -> Iterator[list[Tensor]]:
+    """What a module returns while this is open; nothing of None."""
+    found: list[Tensor] = []
+    if module is None:
+        yield found
+        return
+    handle = module.register_forward_hook(lambda _, __, result: found.append(result))
+    try:
+        yield found
+    finally:
+        handle.remove()
+
+
+@torch.no_grad()
+def begin_gently(frame: FrameEncoder) -> None:
+    """What is untrained must not drown what is learnt first.
+
+    Image tokens start as the token of a missing image plus a twentieth of the untrained encoder's output: at full size,
+    500 steps later poses were told worse than from points alone. Layers that read the text start by adding nothing.
+    """
+    if frame.config.use_image and frame.config.use_points:
+        frame.position.copy_(frame.missing_image)
+        for parameter in frame.image_encoder.project.parameters():
+            parameter.mul_(IMAGE_GAIN)
+    for name, layer in frame.named_children():
+        if name.startswith("sga_") and isinstance(layer, CrossAttention):
+            for part in (layer.to_output, layer.ffn[-1]):
+                for parameter in part.parameters():
+                    parameter.zero_()
