@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from emgait_ros.emgaitnet.model import EdgeConv, EMGaitNet, PointGNN, nearest_by_cosine
+from emgait_ros.emgaitnet.model import EMGaitNet
+from emgait_ros.emgaitnet.point_gnn import EdgeConv, PointGNN, nearest_by_cosine
 from emgait_ros.emgaitnet.semantics import SemanticMining
 
 

@@ -2,7 +2,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from emgait_ros.emgaitnet.model import EMGaitNet, nearest_by_cosine  # noqa: E402
+from emgait_ros.emgaitnet.model import EMGaitNet  # noqa: E402
+from emgait_ros.emgaitnet.point_gnn import nearest_by_cosine  # noqa: E402
 from emgait_ros.emgaitnet.reference import plain_forward  # noqa: E402
 
 BATCH, FRAMES = 3, 4

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from emgait_ros.emgaitnet.model import EdgeConv, largest_gathered, nearest_by_cosine  # noqa: E402
+from emgait_ros.emgaitnet.point_gnn import EdgeConv, largest_gathered, nearest_by_cosine  # noqa: E402
 
 
 def generator(seed: int = 0) -> torch.Generator:
