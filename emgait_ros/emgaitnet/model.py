@@ -30,13 +30,13 @@ IMAGE_MEAN, IMAGE_STD = 0.45, 0.25  # of the gait branch's RGB input, in 0..1
 
 class Output(NamedTuple):
     """What a training step sees: (B, P, d) embedding for the triplet loss and for matching, (B, P, d) after BNNeck,
-    (B, P, classes), and (B, T, P, d): the parts of each frame before time is pooled.
+    (B, P, classes), and (B, T, P, d): the parts of each frame before time is pooled; None where only the head ran.
     """
 
     embedding: Tensor
     bn_embedding: Tensor
     logits: Tensor
-    frame_parts: Tensor
+    frame_parts: Tensor | None
 
 
 class BasicBlock(nn.Module):
@@ -277,13 +277,17 @@ class EMGaitNet(nn.Module):
             crops.flatten(0, 1), points.flatten(0, 1), has_image.flatten(), has_points.flatten(), clip
         )
         image, cloud = image.unflatten(0, (batch, frames)), cloud.unflatten(0, (batch, frames))
+        return self.head(image, cloud, frame_mask)._replace(frame_parts=self.frame_parts(image))
+
+    def head(self, image: Tensor, cloud: Tensor, frame_mask: Tensor) -> Output:
+        """The features (B, T, S, d) and (B, T, d) of encoded frames -> as :meth:`forward`, without the parts of frames."""
         embedding = self.sequence(image, cloud, frame_mask)
-        frame_parts = self.frame_parts(image)
         embedding = embedding.to(self.sequence.part_weight.dtype)  # full precision for the losses under autocast
         if self.neck is None:
-            return Output(embedding, embedding, embedding.new_zeros(batch, self.config.parts, 0), frame_parts)
+            none = embedding.new_zeros(len(embedding), self.config.parts, 0)
+            return Output(embedding, embedding, none, None)
         normalised, logits = self.neck(embedding)
-        return Output(embedding, normalised, logits, frame_parts)
+        return Output(embedding, normalised, logits, None)
 
     def frame_parts(self, image_features: Tensor) -> Tensor:
         """(..., S, d) of single frames -> (..., P, d): the horizontal parts as HPP takes them, before time is pooled."""

@@ -18,7 +18,7 @@ from torch import nn
 from torch.optim import Adam
 
 from emgait_ros.datasets.sequences import SequenceSet
-from emgait_ros.emgaitnet.model import EMGaitNet
+from emgait_ros.emgaitnet.model import EMGaitNet, Output
 from emgait_ros.samples import Float32, Int64
 from emgait_ros.training.attention import PlainAttention
 from emgait_ros.training.augment import Batch, augment
@@ -182,12 +182,8 @@ class Trainer:
         recipe, device = self.config.optimisation, self.placement.device
         chosen = self.placement.share(self.sampler.step(self.step), recipe.sequences)
         frames = self.frames_of(self.step, chosen)
-        batch = self.batch(self.step, frames)
-        frame_mask = torch.ones_like(batch.has_image)
         with PlainAttention() if device.type == "cpu" else nullcontext(), autocast(recipe.precision, device.type):
-            output = self.network(
-                batch.crops, batch.points, batch.has_image, batch.has_points, frame_mask, batch.clip_features
-            )
+            output = self.output(frames)
         labels = torch.from_numpy(self.label[chosen]).to(device)
         terms = gait_loss(
             output.embedding,
@@ -209,6 +205,15 @@ class Trainer:
             traits=lesson.traits.detach(),
             relations=lesson.relations.detach(),
         )
+
+    def output(self, frames: Int64) -> Output:
+        """Of the network for frames (B, T) of B sequences, augmented for the current step."""
+        batch = self.batch(self.step, frames)
+        frame_mask = torch.ones_like(batch.has_image)
+        result: Output = self.network(
+            batch.crops, batch.points, batch.has_image, batch.has_points, frame_mask, batch.clip_features
+        )
+        return result
 
     def _keep(self) -> None:
         """Write the checkpoint, then the figures of the steps in it that were not logged yet."""
