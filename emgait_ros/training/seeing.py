@@ -46,7 +46,7 @@ class SeeingTrainer(Trainer):
     @property
     def recipe(self) -> dict[str, Any]:
         """Without what comes after seeing."""
-        return dataclasses.replace(self.config, optimisation=OptimisationConfig()).to_dict()
+        return {**super().recipe, "optimisation": dataclasses.asdict(OptimisationConfig())}
 
     def learning_rate(self, step: int) -> float:
         """Linear warm-up, then half a cosine."""
