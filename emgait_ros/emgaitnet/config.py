@@ -66,6 +66,8 @@ class EMGaitNetConfig:
         use_sga: align both streams to text (Semantic-Guided Alignment).
         use_semi: text carries a pseudo-word mined from the image; off: fixed prompts "... of a person".
         use_st: cross-attention between space and time; off: the maximum over time alone.
+        use_moments: mean and spread over time of the parts of each frame join the embedding. Not in the paper: the maximum
+            and an attention that weighs frames tell the mean pose and its range only roundly.
     """
 
     crop_height: int = 128
@@ -92,6 +94,7 @@ class EMGaitNetConfig:
     use_sga: bool = True
     use_semi: bool = True
     use_st: bool = True
+    use_moments: bool = False
 
     def __post_init__(self) -> None:
         problems = [

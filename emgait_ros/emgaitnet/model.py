@@ -30,13 +30,13 @@ IMAGE_MEAN, IMAGE_STD = 0.45, 0.25  # of the gait branch's RGB input, in 0..1
 
 class Output(NamedTuple):
     """What a training step sees: (B, P, d) embedding for the triplet loss and for matching, (B, P, d) after BNNeck,
-    (B, P, classes), and (B, T, P, d): the parts of each frame before time is pooled; None where only the head ran.
+    (B, P, classes), and (B, T, P, d): the parts of each frame before time is pooled.
     """
 
     embedding: Tensor
     bn_embedding: Tensor
     logits: Tensor
-    frame_parts: Tensor | None
+    frame_parts: Tensor
 
 
 class BasicBlock(nn.Module):
@@ -191,6 +191,9 @@ class FrameEncoder(nn.Module):
         return image, cloud.mean(dim=1)
 
 
+SPREAD_FLOOR = 1e-4  # of the variance over time: a window of one frame has none
+
+
 class SequenceHead(nn.Module):
     """ST and HPP: the features of a window -> one embedding per part.
 
@@ -204,6 +207,10 @@ class SequenceHead(nn.Module):
             self.space_time = CrossAttention(config.width, config.width, config.heads, config.ffn_ratio)
         self.part_weight = nn.Parameter(torch.empty(config.parts, config.width, config.width))
         nn.init.xavier_uniform_(self.part_weight)
+        if config.use_moments:
+            self.moment_norm = nn.LayerNorm(2 * config.width)
+            self.moment_weight = nn.Parameter(torch.empty(config.parts, 2 * config.width, config.width))
+            nn.init.xavier_uniform_(self.moment_weight)
 
     def forward(self, image_features: Tensor, point_features: Tensor, frame_mask: Tensor) -> Tensor:
         """(B, T, S, d), (B, T, d) and (B, T) bool of valid frames, at least one a row -> (B, P, d)."""
@@ -213,7 +220,19 @@ class SequenceHead(nn.Module):
         if self.config.use_st:
             space = self.space_time(space, point_features, frame_mask)
         rows = space.unflatten(1, (self.config.parts, -1)).amax(dim=2)  # HPP: (B, P, d)
-        return (rows.transpose(0, 1) @ self.part_weight.to(rows.dtype)).transpose(0, 1)  # (B, P, d)
+        embedding = (rows.transpose(0, 1) @ self.part_weight.to(rows.dtype)).transpose(0, 1)  # (B, P, d)
+        return embedding + self.moments(image_features, frame_mask) if self.config.use_moments else embedding
+
+    def moments(self, image_features: Tensor, frame_mask: Tensor) -> Tensor:
+        """What mean and standard deviation over time of each frame's parts add: arguments as :meth:`forward` -> (B, P, d)."""
+        parts = image_features.unflatten(2, (self.config.parts, -1)).amax(dim=3)  # (B, T, P, d)
+        parts = parts.to(torch.promote_types(parts.dtype, torch.float32))
+        share = frame_mask.to(parts.dtype) / frame_mask.sum(dim=1, keepdim=True).to(parts.dtype)  # (B, T)
+        weight = share[:, :, None, None]
+        mean = (weight * parts).sum(dim=1)  # (B, P, d)
+        spread = ((weight * (parts - mean[:, None]).square()).sum(dim=1) + SPREAD_FLOOR).sqrt()
+        both = self.moment_norm(torch.cat([mean, spread], dim=-1)).transpose(0, 1)  # (P, B, 2 d)
+        return (both @ self.moment_weight.to(both.dtype)).transpose(0, 1)
 
 
 class BNNeck(nn.Module):
@@ -277,17 +296,13 @@ class EMGaitNet(nn.Module):
             crops.flatten(0, 1), points.flatten(0, 1), has_image.flatten(), has_points.flatten(), clip
         )
         image, cloud = image.unflatten(0, (batch, frames)), cloud.unflatten(0, (batch, frames))
-        return self.head(image, cloud, frame_mask)._replace(frame_parts=self.frame_parts(image))
-
-    def head(self, image: Tensor, cloud: Tensor, frame_mask: Tensor) -> Output:
-        """The features (B, T, S, d) and (B, T, d) of encoded frames -> as :meth:`forward`, without the parts of frames."""
         embedding = self.sequence(image, cloud, frame_mask)
         embedding = embedding.to(self.sequence.part_weight.dtype)  # full precision for the losses under autocast
+        frame_parts = self.frame_parts(image)
         if self.neck is None:
-            none = embedding.new_zeros(len(embedding), self.config.parts, 0)
-            return Output(embedding, embedding, none, None)
+            return Output(embedding, embedding, embedding.new_zeros(batch, self.config.parts, 0), frame_parts)
         normalised, logits = self.neck(embedding)
-        return Output(embedding, normalised, logits, None)
+        return Output(embedding, normalised, logits, frame_parts)
 
     def frame_parts(self, image_features: Tensor) -> Tensor:
         """(..., S, d) of single frames -> (..., P, d): the horizontal parts as HPP takes them, before time is pooled."""

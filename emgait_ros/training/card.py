@@ -27,8 +27,7 @@ below says how well simulated people are told apart. How well real people are is
 - Command: `{training["command"]}`
 - People: {train.identities} simulated identities (numbers {train.first_identity} to {train.first_identity + train.identities - 1} of population {config.population}), {train.walks} walks each with clothes drawn
   anew, {train.sequences} views and ranges a walk, {train.ranges_m[0]:g} to {train.ranges_m[1]:g} m, {train.frames} frames a sequence; conditions normal, bag, coat, night, occlusion.
-- Steps: {config.seeing.steps} of {config.seeing.frames} single frames to learn to see bodies, then {config.optimisation.steps} of {config.optimisation.identities} x {config.optimisation.sequences} sequences x {config.optimisation.frames} frames, Adam {config.optimisation.learning_rate:g}, {config.optimisation.precision}, seed {config.seed}.
-- {_head_line(config)}
+- {_steps_line(config)}
 - {_start_line(config)}
 - CLIP: {_clip_line(config)}
 - Time, s: {", ".join(f"{stage} {value:g}" for stage, value in seconds.items())}; machine: {training["machine"]}.
@@ -53,18 +52,20 @@ Licence of the weights: Apache-2.0.
 """
 
 
+def _steps_line(config: TrainingConfig) -> str:
+    asked, seeing = config.optimisation, config.seeing
+    first = (
+        f"{seeing.steps} steps of {seeing.frames} single frames to learn to see bodies, then " if seeing.steps else ""
+    )
+    sequences = f"{asked.steps} steps of {asked.identities} x {asked.sequences} sequences x {asked.frames} frames"
+    return f"{first}{sequences}; Adam {asked.learning_rate:g}, {asked.precision}, seed {config.seed}."
+
+
 def _start_line(config: TrainingConfig) -> str:
     asked = config.optimisation
     lessons = f"poses {asked.pose_weight:g}, traits {asked.trait_weight:g}, relations {asked.relation_weight:g}"
     losses = f"Losses: triplet {asked.triplet_weight:g}, cross-entropy {asked.cross_entropy_weight:g}, {lessons} (what the simulator knows of its walkers)."
     return f"Began with the weights of `{config.start_from}`. {losses}" if config.start_from else losses
-
-
-def _head_line(config: TrainingConfig) -> str:
-    head = config.head
-    if not head.steps:
-        return "The sequence head was not trained on by itself."
-    return f"Then {head.steps} steps of the sequence head alone, of {head.identities} x {head.sequences} sequences x {head.frames} frames, Adam {head.learning_rate:g}."
 
 
 def _clip_line(config: TrainingConfig) -> str:

@@ -172,23 +172,6 @@ class OptimisationConfig:
 
 
 @dataclass(frozen=True)
-class HeadConfig:
-    """The last part: the sequence head alone, on features of all frames encoded once (``training.head``).
-
-    Attributes:
-        steps: how many; 0: none.
-        identities, sequences, frames: P x K x T of a step; they cost little without the frame encoder.
-        learning_rate: of Adam; a tenth after 70 % of the steps, another after 90 %.
-    """
-
-    steps: int = 0
-    identities: int = 32
-    sequences: int = 4
-    frames: int = 10
-    learning_rate: float = 1e-3
-
-
-@dataclass(frozen=True)
 class CalibrationConfig:
     """How the acceptance threshold is found, on identities that were not trained on.
 
@@ -245,7 +228,6 @@ class TrainingConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     seeing: SeeingConfig = field(default_factory=SeeingConfig)
     optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
-    head: HeadConfig = field(default_factory=HeadConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
 
     def __post_init__(self) -> None:

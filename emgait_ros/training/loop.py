@@ -98,8 +98,8 @@ class Trainer:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What decides the steps: kept in checkpoints, and compared when a run goes on. The head comes later."""
-        return {name: value for name, value in self.config.to_dict().items() if name != "head"}
+        """What decides the steps: kept in checkpoints, and compared when a run goes on."""
+        return self.config.to_dict()
 
     def learning_rate(self, step: int) -> float:
         """Of one step."""

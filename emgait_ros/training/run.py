@@ -34,7 +34,6 @@ from emgait_ros.training.checkpoint import start_from
 from emgait_ros.training.clip_pretraining import clip_features, pretrain_clip
 from emgait_ros.training.config import PeopleConfig, TrainingConfig
 from emgait_ros.training.evaluate import calibrate, embed, reference_samples, whole_sequences
-from emgait_ros.training.head import HeadTrainer
 from emgait_ros.training.loop import Trainer
 from emgait_ros.training.placement import Placement
 from emgait_ros.training.poses import Joints, load_joints
@@ -156,21 +155,7 @@ class Run:
             if self.config.seeing.steps:
                 self._learn_to_see(data, network, teacher)
         trainer.run()
-        if self.config.head.steps:
-            self._learn_head(data, network, shared)
         return network.cpu().to(memory_format=torch.contiguous_format)
-
-    def _learn_head(self, data: SequenceSet, network: EMGaitNet, shared: tuple[Any, ...]) -> None:
-        """The last part of training, or the rest of it."""
-        folder = self.folder / "head"
-        folder.mkdir(exist_ok=True)
-        learnt = [parameter for parameter in network.frame.parameters() if parameter.requires_grad]
-        trainer = HeadTrainer(self.config, data, network, folder, *shared)
-        if trainer.checkpoint.is_file():
-            trainer.resume()
-        trainer.run()
-        for parameter in learnt:
-            parameter.requires_grad_(True)
 
     def _learn_to_see(self, data: SequenceSet, network: EMGaitNet, teacher: Teacher | None) -> None:
         """The first part of training, or the rest of it."""

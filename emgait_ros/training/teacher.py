@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -52,8 +52,7 @@ class Teacher(nn.Module):
     def forward(self, output: Output, sequences: Int64, frames: Int64, labels: Tensor) -> Lesson:
         """How wrong the network's output on drawn ``frames`` (B, T) of ``sequences`` (B,) of ``labels`` (B,) is."""
         none = output.embedding.new_zeros(())
-        asks_poses = self.joints is not None and output.frame_parts is not None
-        poses = self.pose_error(cast(Tensor, output.frame_parts), frames) if asks_poses else none
+        poses = self.pose_error(output.frame_parts, frames) if self.joints is not None else none
         if self.traits is None:
             return Lesson(poses, none, none)
         embedding = output.embedding.float()

@@ -7,8 +7,9 @@ from emgait_ros.emgaitnet.point_gnn import nearest_by_cosine  # noqa: E402
 from emgait_ros.emgaitnet.reference import plain_forward  # noqa: E402
 
 BATCH, FRAMES = 3, 4
-SWITCHES = [  # the paper's ablation rows
+SWITCHES = [  # the paper's ablation rows, and what goes beyond it
     {},
+    {"use_moments": True, "view_coordinates": True},
     {"use_semi": False},
     {"use_semi": False, "use_sga": False},
     {"use_st": False},
@@ -25,7 +26,7 @@ def windows(config, batch=BATCH, frames=FRAMES, seed=0):
     frame_mask = torch.ones(batch, frames, dtype=torch.bool)
     has_image[0, 1], has_points[-1, 0], frame_mask[-1, -1] = False, False, False
     crops = torch.rand(batch, frames, 3, config.crop_height, config.crop_width, generator=generator)
-    points = torch.randn(batch, frames, config.points, 3, generator=generator) * 0.4
+    points = torch.randn(batch, frames, config.points, config.point_values, generator=generator) * 0.4
     return crops, points, has_image, has_points, frame_mask
 
 

@@ -29,12 +29,15 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     config = EMGaitNetConfig.small(
         image_height=32, image_width=16, points=24, channels=(4, 8, 8, 8), point_channels=(8, 16), neighbours=5,
         width=16, heads=2, scaf_layers=1, parts=4, max_frames=12, min_frames=2, classes=3, clip=ClipConfig(own=clip),
+        view_coordinates=True, use_moments=True,
     )  # fmt: skip
     network = EMGaitNet(config).train()
     with torch.no_grad():
         network.frame(**random_samples(config, 16, seed=1))
     folder = tmp_path_factory.mktemp("models")
-    return write_bundle(network, folder, "tiny", Preprocessing(points=24), threshold=1.5, min_margin=0.25)
+    return write_bundle(
+        network, folder, "tiny", Preprocessing(points=24, view_coordinates=True), threshold=1.5, min_margin=0.25
+    )
 
 
 @pytest.fixture
@@ -51,5 +54,5 @@ def samples(bundle: Bundle) -> FrameBatch:
     has_image, has_points = np.ones(5, bool), np.ones(5, bool)
     has_image[1] = has_points[3] = False
     crops = rng.random((5, 3, made.crop_height, made.crop_width), dtype=np.float32)
-    points = rng.normal(0, 0.4, (5, made.points, 3)).astype(np.float32)
+    points = rng.normal(0, 0.4, (5, made.points, made.point_values)).astype(np.float32)
     return FrameBatch(crops, points, has_image, has_points)
