@@ -55,4 +55,5 @@ def standardised(values: Float64) -> Float32:
 
 
 def _clouds(sequence: Sequence) -> Float32:
-    return sequence.points[sequence.has_points] if sequence.has_points.any() else sequence.points
+    points = sequence.points[..., :3]  # what else a point may carry is not a place
+    return points[sequence.has_points] if sequence.has_points.any() else points

@@ -38,7 +38,7 @@ def test_a_set_is_embedded_as_the_live_encoder_would(repository) -> None:
         condition=np.array(["normal", "night"]),
         start=np.concatenate([[0], np.cumsum(lengths)]),
         crops=rng.integers(0, 256, (frames, take.crop_height, take.crop_width, 3), dtype=np.uint8),
-        points=rng.normal(0, 0.4, (frames, take.points, 3)).astype(np.float32),
+        points=rng.normal(0, 0.4, (frames, take.points, take.point_values)).astype(np.float32),
         point_count=rng.integers(1, 300, frames),
         has_image=rng.random(frames) < 0.8,
         has_points=np.ones(frames, bool),
@@ -71,7 +71,7 @@ def test_a_stride_keeps_to_its_sequence(repository) -> None:
         condition=np.array(["normal"]),
     )
     crops = rng.integers(0, 256, (2 * frames, take.crop_height, take.crop_width, 3), dtype=np.uint8)
-    points = rng.normal(0, 0.4, (2 * frames, take.points, 3)).astype(np.float32)
+    points = rng.normal(0, 0.4, (2 * frames, take.points, take.point_values)).astype(np.float32)
     seen, count = np.ones(2 * frames, bool), np.full(2 * frames, 99)
 
     def part(rows: slice, sequences: int) -> SequenceSet:

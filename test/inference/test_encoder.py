@@ -91,7 +91,7 @@ def test_a_sample_that_is_not_finite_never_becomes_an_embedding(encoder, samples
 
 
 def test_fewer_points_than_the_network_takes_are_refused(encoder, samples):
-    with pytest.raises(ValueError, match=r"points of frame_encoder has shape \(3, 20, 3\): axis 1 must be 24"):
+    with pytest.raises(ValueError, match=r"points of frame_encoder has shape \(3, 20, 7\): axis 1 must be 24"):
         encoder.encode_frames(
             FrameBatch(samples.crops, samples.points[:, :20].copy(), samples.has_image, samples.has_points)
         )
