@@ -66,8 +66,8 @@ class EMGaitNetConfig:
         use_sga: align both streams to text (Semantic-Guided Alignment).
         use_semi: text carries a pseudo-word mined from the image; off: fixed prompts "... of a person".
         use_st: cross-attention between space and time; off: the maximum over time alone.
-        use_moments: mean and spread over time of the parts of each frame join the embedding. Not in the paper: the maximum
-            and an attention that weighs frames tell the mean pose and its range only roundly.
+        use_moments: mean and covariance over time of a code of each frame join the embedding (``motion_moments``; not in
+            the paper).
     """
 
     crop_height: int = 128

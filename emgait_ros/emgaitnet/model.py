@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emgait_ros.emgaitnet.config import EMGaitNetConfig
+from emgait_ros.emgaitnet.motion_moments import MotionMoments
 from emgait_ros.emgaitnet.point_gnn import PointGNN
 from emgait_ros.emgaitnet.semantics import FixedPrompts, SemanticMining, resize
 
@@ -191,9 +192,6 @@ class FrameEncoder(nn.Module):
         return image, cloud.mean(dim=1)
 
 
-SPREAD_FLOOR = 1e-4  # of the variance over time: a window of one frame has none
-
-
 class SequenceHead(nn.Module):
     """ST and HPP: the features of a window -> one embedding per part.
 
@@ -208,9 +206,7 @@ class SequenceHead(nn.Module):
         self.part_weight = nn.Parameter(torch.empty(config.parts, config.width, config.width))
         nn.init.xavier_uniform_(self.part_weight)
         if config.use_moments:
-            self.moment_norm = nn.LayerNorm(2 * config.width)
-            self.moment_weight = nn.Parameter(torch.empty(config.parts, 2 * config.width, config.width))
-            nn.init.xavier_uniform_(self.moment_weight)
+            self.moments = MotionMoments(config)
 
     def forward(self, image_features: Tensor, point_features: Tensor, frame_mask: Tensor) -> Tensor:
         """(B, T, S, d), (B, T, d) and (B, T) bool of valid frames, at least one a row -> (B, P, d)."""
@@ -222,17 +218,6 @@ class SequenceHead(nn.Module):
         rows = space.unflatten(1, (self.config.parts, -1)).amax(dim=2)  # HPP: (B, P, d)
         embedding = (rows.transpose(0, 1) @ self.part_weight.to(rows.dtype)).transpose(0, 1)  # (B, P, d)
         return embedding + self.moments(image_features, frame_mask) if self.config.use_moments else embedding
-
-    def moments(self, image_features: Tensor, frame_mask: Tensor) -> Tensor:
-        """What mean and standard deviation over time of each frame's parts add: arguments as :meth:`forward` -> (B, P, d)."""
-        parts = image_features.unflatten(2, (self.config.parts, -1)).amax(dim=3)  # (B, T, P, d)
-        parts = parts.to(torch.promote_types(parts.dtype, torch.float32))
-        share = frame_mask.to(parts.dtype) / frame_mask.sum(dim=1, keepdim=True).to(parts.dtype)  # (B, T)
-        weight = share[:, :, None, None]
-        mean = (weight * parts).sum(dim=1)  # (B, P, d)
-        spread = ((weight * (parts - mean[:, None]).square()).sum(dim=1) + SPREAD_FLOOR).sqrt()
-        both = self.moment_norm(torch.cat([mean, spread], dim=-1)).transpose(0, 1)  # (P, B, 2 d)
-        return (both @ self.moment_weight.to(both.dtype)).transpose(0, 1)
 
 
 class BNNeck(nn.Module):

@@ -24,6 +24,7 @@ ROWS: dict[str, dict[str, Any]] = {  # row: what its network has
     "+SGA+SeMi": {"use_st": False},
     "+SGA+SeMi+ST": {},
 }
+FULL = "+SGA+SeMi+ST"
 FIGURES = ("rank1_overall", "rank1_D20", "rank1_D30", "rank1_D40", "rank1_D50", "mAP", "EER")
 SHARED = ("clip.safetensors", "clip_features.npy", "seconds.json")
 
@@ -64,7 +65,7 @@ def make_table(config: TrainingConfig, seeds: Sequence[int], path: Path, command
     folder = base.folder / "rows"
     table: dict[str, Any] = {}
     for row in ROWS:
-        found = {seed: _measure(base, row_config(base.config, row, seed, folder)) for seed in seeds}
+        found = {seed: _measure(base, row, seed, folder) for seed in seeds}
         values = {name: np.array([found[seed]["EMGaitNet"][name] for seed in seeds]) for name in FIGURES}
         table[row] = {
             "seeds": {str(seed): {name: found[seed]["EMGaitNet"][name] for name in FIGURES} for seed in seeds},
@@ -87,21 +88,35 @@ def _shared_run(config: TrainingConfig) -> Run:
     return run
 
 
-def _measure(base: Run, config: TrainingConfig) -> dict[str, Any]:
+def _measure(base: Run, row: str, seed: int, folder: Path) -> dict[str, Any]:
     """Figures of one row and seed, from its folder when they are there."""
+    config = row_config(base.config, row, seed, folder)
     measured = config.run_folder / "measured.json"
     if measured.is_file():
         return dict(json.loads(measured.read_text(encoding="utf-8")))
+    if config.seeing.steps:
+        seen = _learn_to_see(base, row, seed)
+        config = dataclasses.replace(config, start_from=str(seen), seeing=dataclasses.replace(config.seeing, steps=0))
+    run = _run_of(base, config)
+    network = run.train_network()
+    if not (base.folder / "clip_features.npy").exists() and (run.folder / "clip_features.npy").exists():
+        shutil.copyfile(run.folder / "clip_features.npy", base.folder / "clip_features.npy")
+    return run.test(network)
+
+
+def _learn_to_see(base: Run, row: str, seed: int) -> Path:
+    """Checkpoint of seeing with this row's modalities; text takes no part in it, so rows with both share one a seed."""
+    alone = {"use_image", "use_points"} & set(ROWS[row])
+    return _run_of(base, row_config(base.config, row if alone else FULL, seed, base.folder / "seeing")).learn_to_see()
+
+
+def _run_of(base: Run, config: TrainingConfig) -> Run:
     config.run_folder.mkdir(parents=True, exist_ok=True)
     for name in SHARED:
         source = base.folder / name
         if source.is_file() and not (config.run_folder / name).exists():
             shutil.copyfile(source, config.run_folder / name)
-    run = Run(config, resume=True)
-    network = run.train_network()
-    if not (base.folder / "clip_features.npy").exists() and (run.folder / "clip_features.npy").exists():
-        shutil.copyfile(run.folder / "clip_features.npy", base.folder / "clip_features.npy")
-    return run.test(network)
+    return Run(config, resume=True)
 
 
 def _markdown(config: TrainingConfig, seeds: Sequence[int], table: dict[str, Any], command: str) -> str:

@@ -54,9 +54,10 @@ Licence of the weights: Apache-2.0.
 
 def _steps_line(config: TrainingConfig) -> str:
     asked, seeing = config.optimisation, config.seeing
-    first = (
-        f"{seeing.steps} steps of {seeing.frames} single frames to learn to see bodies, then " if seeing.steps else ""
-    )
+    first = ""
+    if seeing.steps:
+        first = f"{seeing.steps} steps of {seeing.frames} single frames to learn to see bodies (Muon, Adam; {seeing.learning_rate:g}), "
+        first += "traits told in closed form, then " if asked.discriminant_start else "then "
     sequences = f"{asked.steps} steps of {asked.identities} x {asked.sequences} sequences x {asked.frames} frames"
     return f"{first}{sequences}; Adam {asked.learning_rate:g}, {asked.precision}, seed {config.seed}."
 

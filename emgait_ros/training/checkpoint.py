@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file, written whole or not at all; nothing is pickled.
 
-Tensors: ``model.*`` (without frozen CLIP, which has its own file), ``first.*`` and ``second.*`` (Adam's moments by
-parameter name) and ``generator`` (torch's). The header's metadata carries the step and the recipe as JSON. Batches and
+Tensors: ``model.*`` (without frozen CLIP, which has its own file), ``first.*`` and ``second.*`` (the optimiser's moments
+by parameter name) and ``generator`` (torch's). The header's metadata carries the step and the recipe as JSON. Batches and
 augmentation are functions of (seed, step), the learning rate of the step: there is no other state.
 """
 
@@ -16,7 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.optim import Adam
+
+from emgait_ros.training.optimiser import AdamAndMuon
 
 FORMAT = "emgait-checkpoint-1"
 MAY_DIFFER = (
@@ -30,7 +31,7 @@ MAY_DIFFER = (
 )  # where it runs, not what is learnt
 
 
-def save_checkpoint(path: Path, network: nn.Module, optimiser: Adam, step: int, recipe: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, network: nn.Module, optimiser: AdamAndMuon, step: int, recipe: dict[str, Any]) -> None:
     """Write a checkpoint of the state after ``step`` steps; an older one is replaced only once the new one is complete.
 
     Raises:
@@ -40,9 +41,10 @@ def save_checkpoint(path: Path, network: nn.Module, optimiser: Adam, step: int, 
     tensors: dict[str, Tensor] = {
         f"model.{name}": value.detach().contiguous() for name, value in learnt_state(network).items()
     }
-    for parameter, state in optimiser.state.items():
-        tensors[f"first.{names[id(parameter)]}"] = state["exp_avg"].contiguous()
-        tensors[f"second.{names[id(parameter)]}"] = state["exp_avg_sq"].contiguous()
+    for parameter, mean, square in optimiser.moments():
+        tensors[f"first.{names[id(parameter)]}"] = mean.contiguous()
+        if square is not None:
+            tensors[f"second.{names[id(parameter)]}"] = square.contiguous()
     tensors["generator"] = torch.get_rng_state()
     header = {"format": FORMAT, "step": str(step), "recipe": json.dumps(recipe)}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +59,7 @@ def save_checkpoint(path: Path, network: nn.Module, optimiser: Adam, step: int, 
         ) from error
 
 
-def load_checkpoint(path: Path, network: nn.Module, optimiser: Adam, recipe: dict[str, Any]) -> int:
+def load_checkpoint(path: Path, network: nn.Module, optimiser: AdamAndMuon, recipe: dict[str, Any]) -> int:
     """Restore network, optimiser and generator; returns how many steps were done.
 
     Raises:
@@ -78,11 +80,7 @@ def load_checkpoint(path: Path, network: nn.Module, optimiser: Adam, recipe: dic
     network.load_state_dict(found, strict=False)
     for name, parameter in network.named_parameters():
         if f"first.{name}" in tensors:
-            optimiser.state[parameter] = {
-                "step": torch.tensor(float(step)),
-                "exp_avg": tensors[f"first.{name}"].to(parameter.device),
-                "exp_avg_sq": tensors[f"second.{name}"].to(parameter.device),
-            }
+            optimiser.restore(parameter, step, tensors[f"first.{name}"], tensors.get(f"second.{name}"))
     torch.set_rng_state(tensors["generator"])
     return step
 

@@ -105,12 +105,13 @@ class SeeingConfig:
     Attributes:
         steps: how many; 0: identities from the start.
         frames: single frames of a step.
-        learning_rate: of Adam; rises over ``warmup_steps``, then falls along a cosine.
+        learning_rate: of Muon for the layers' weights and of Adam for the rest (``training.optimiser``); rises over
+            ``warmup_steps``, then falls along a cosine.
     """
 
     steps: int = 0
     frames: int = 192
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     warmup_steps: int = 30
 
     def __post_init__(self) -> None:
@@ -134,6 +135,8 @@ class OptimisationConfig:
             Each frame must tell where the joints are (``training.poses``); the embedding must tell the walker's traits
             (``training.traits``), and distances between embeddings must be like those between traits. With poses a
             network sees bodies after minutes; from identities alone a short run learns little.
+        discriminant_start: the sequence head starts with the walkers' traits told in closed form
+            (``training.discriminant_start``) instead of random weights; needs model.use_moments, pose and trait weights.
         margin, mining: of the triplet loss; "all" or "hard".
         label_smoothing: of the cross-entropy.
         max_grad_norm: gradients are clipped to this norm.
@@ -155,6 +158,7 @@ class OptimisationConfig:
     pose_weight: float = 0.0
     trait_weight: float = 0.0
     relation_weight: float = 0.0
+    discriminant_start: bool = False
     margin: float = 0.2
     mining: str = "all"
     label_smoothing: float = 0.1
@@ -242,6 +246,13 @@ class TrainingConfig:
         if self.augment.mirror and (self.optimisation.pose_weight or self.seeing.steps):
             raise ValueError(
                 "seeing.steps and optimisation.pose_weight need augment.mirror 0: a mirrored walker's joints lie elsewhere"
+            )
+        if self.optimisation.discriminant_start and not (
+            self.model.use_moments and self.optimisation.pose_weight and self.optimisation.trait_weight
+        ):
+            raise ValueError(
+                "optimisation.discriminant_start needs model.use_moments, optimisation.pose_weight and trait_weight: it tells traits "
+                "from the moments of poses"
             )
         sets = {"train": self.train, "calibrate": self.calibrate, "test": self.test}
         for (one, a), (other, b) in ((x, y) for x in sets.items() for y in sets.items() if x[0] < y[0]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +40,7 @@ def embed(network: EMGaitNet, data: SequenceSet, windows: list[Int64], precision
     """
     network.eval()
     frames = np.unique(np.concatenate(windows))
-    image, point = _encode(network, data, frames, precision)
+    image, point = (torch.cat(found) for found in zip(*encode(network, data, frames, precision), strict=True))
     found = []
     for window in windows:
         rows = np.searchsorted(frames, window)
@@ -49,15 +50,22 @@ def embed(network: EMGaitNet, data: SequenceSet, windows: list[Int64], precision
     return np.asarray(torch.cat(found).numpy(), np.float32)
 
 
-def _encode(network: EMGaitNet, data: SequenceSet, frames: Int64, precision: str) -> tuple[torch.Tensor, torch.Tensor]:
-    images, points = [], []
+@torch.no_grad()
+def encode(
+    network: EMGaitNet, data: SequenceSet, frames: Int64, precision: str = "fp32", clip_features: Float32 | None = None
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Features of single frames, a few dozen at a time: (N, S, d), in bfloat16 with "bf16", and (N, d).
+
+    Args:
+        clip_features: (F, E) of all frames of ``data``, where they have been computed before.
+    """
+    kept = torch.bfloat16 if precision == "bf16" else torch.float32
     for start in track(range(0, len(frames), FRAMES_AT_ONCE), description="encoding"):
-        batch = collate(data, frames[None, start : start + FRAMES_AT_ONCE])
+        batch = collate(data, frames[None, start : start + FRAMES_AT_ONCE], clip_features)
+        given = [getattr(batch, name) for name in ("crops", "points", "has_image", "has_points", "clip_features")]
         with autocast(precision):
-            image, point = network.frame(batch.crops[0], batch.points[0], batch.has_image[0], batch.has_points[0])
-        images.append(image.to(torch.bfloat16 if precision == "bf16" else torch.float32))
-        points.append(point.float())
-    return torch.cat(images), torch.cat(points)
+            image, point = network.frame(*(None if part is None else part[0] for part in given))
+        yield image.to(kept), point.float()
 
 
 def reference_samples(data: SequenceSet, count: int = 6) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""The training loop: batches, losses, Adam, checkpoints, a progress bar."""
+"""The training loop: batches, losses, steps, checkpoints, a progress bar."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import nn
-from torch.optim import Adam
+from torch import Tensor, nn
 
 from emgait_ros.datasets.sequences import SequenceSet
 from emgait_ros.emgaitnet.model import EMGaitNet, Output
@@ -26,6 +25,7 @@ from emgait_ros.training.checkpoint import load_checkpoint, save_checkpoint
 from emgait_ros.training.config import OptimisationConfig, TrainingConfig
 from emgait_ros.training.figures_log import FiguresLog
 from emgait_ros.training.losses import gait_loss
+from emgait_ros.training.optimiser import AdamAndMuon
 from emgait_ros.training.placement import Placement
 from emgait_ros.training.sampler import IdentitySampler, draw_frames
 from emgait_ros.training.teacher import Teacher
@@ -81,7 +81,7 @@ class Trainer:
         self.log = FiguresLog(folder)
         self._unlogged: list[dict[str, float]] = []
         self.trainable = [parameter for parameter in self.learner.parameters() if parameter.requires_grad]
-        self.optimiser = Adam(self.trainable, lr=self.learning_rate(0), weight_decay=recipe.weight_decay)
+        self.optimiser = AdamAndMuon(self.trainable, self.matrices(), self.learning_rate(0), recipe.weight_decay)
         self.step = 0
         if network.config.use_image:  # convolutions go back a fifth faster with channels last (torch 2.14.1, CPU)
             network.frame.image_encoder.to(memory_format=torch.channels_last)
@@ -95,6 +95,10 @@ class Trainer:
     def steps(self) -> int:
         """How many there are in all."""
         return self.config.optimisation.steps
+
+    def matrices(self) -> list[Tensor]:
+        """Weights that Muon steps instead of Adam: none, the paper says Adam."""
+        return []
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -139,14 +143,13 @@ class Trainer:
         """One step of the optimiser; everything random in it follows from (seed, step)."""
         began = time.perf_counter()
         recipe = self.config.optimisation
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate(self.step)
+        self.optimiser.set_learning_rate(self.learning_rate(self.step))
         terms = self.losses()
         figures = dict(zip(terms._fields, self.placement.mean(term.item() for term in terms), strict=True))
         loss = figures.pop("total")
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss} at step {self.step}: lower optimisation.learning_rate")
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         terms.total.backward()
         self.placement.average(self.learner)
         torch.nn.utils.clip_grad_norm_(self.trainable, recipe.max_grad_norm)

@@ -33,6 +33,7 @@ from emgait_ros.training.card import model_card
 from emgait_ros.training.checkpoint import start_from
 from emgait_ros.training.clip_pretraining import clip_features, pretrain_clip
 from emgait_ros.training.config import PeopleConfig, TrainingConfig
+from emgait_ros.training.discriminant_start import start_with_traits
 from emgait_ros.training.evaluate import calibrate, embed, reference_samples, whole_sequences
 from emgait_ros.training.loop import Trainer
 from emgait_ros.training.placement import Placement
@@ -142,11 +143,9 @@ class Run:
 
     def train_network(self) -> EMGaitNet:
         """Train from the last checkpoint, or from the start; returns the network."""
-        data = self.load("train", shrunk=True)
-        network = EMGaitNet(self.network_config(len(np.unique(data.identity))))
-        teacher = self._teacher(data)
-        shared = (self._clip_features(network), teacher, self.placement)
-        trainer = Trainer(self.config, data, network, self.folder, *shared)
+        data, network, teacher = self._learner()
+        features = self._clip_features(network)
+        trainer = Trainer(self.config, data, network, self.folder, features, teacher, self.placement)
         if trainer.checkpoint.is_file():
             trainer.resume()
         else:
@@ -154,11 +153,23 @@ class Run:
                 start_from(Path(self.config.start_from), trainer.learner)
             if self.config.seeing.steps:
                 self._learn_to_see(data, network, teacher)
+            if self.config.optimisation.discriminant_start:
+                assert teacher is not None  # noqa: S101
+                start_with_traits(network, teacher, data, features, self.config.optimisation.precision)
         trainer.run()
         return network.cpu().to(memory_format=torch.contiguous_format)
 
-    def _learn_to_see(self, data: SequenceSet, network: EMGaitNet, teacher: Teacher | None) -> None:
-        """The first part of training, or the rest of it."""
+    def learn_to_see(self) -> Path:
+        """The first part of training alone, or the rest of it; returns its checkpoint."""
+        return self._learn_to_see(*self._learner())
+
+    def _learner(self) -> tuple[SequenceSet, EMGaitNet, Teacher | None]:
+        """Whom to train on, what is trained, and who knows better."""
+        data = self.load("train", shrunk=True)
+        network = EMGaitNet(self.network_config(len(np.unique(data.identity))))
+        return data, network, self._teacher(data)
+
+    def _learn_to_see(self, data: SequenceSet, network: EMGaitNet, teacher: Teacher | None) -> Path:
         folder = self.folder / "seeing"
         folder.mkdir(exist_ok=True)
         begin_gently(network.frame)
@@ -166,6 +177,7 @@ class Run:
         if trainer.checkpoint.is_file():
             trainer.resume()
         trainer.run()
+        return trainer.checkpoint
 
     def _teacher(self, data: SequenceSet) -> Teacher | None:
         """Knows joints and traits of the training set's walkers, as far as the recipe asks for them."""

@@ -22,6 +22,7 @@ from emgait_ros.samples import Int64
 from emgait_ros.training.attention import PlainAttention
 from emgait_ros.training.config import OptimisationConfig
 from emgait_ros.training.loop import Trainer, autocast
+from emgait_ros.training.optimiser import layer_weights
 
 LOWEST_RATE = 0.02  # of the learning rate, at the end of the cosine
 IMAGE_GAIN = 0.05
@@ -47,6 +48,10 @@ class SeeingTrainer(Trainer):
     def recipe(self) -> dict[str, Any]:
         """Without what comes after seeing."""
         return {**super().recipe, "optimisation": dataclasses.asdict(OptimisationConfig())}
+
+    def matrices(self) -> list[Tensor]:
+        """The layers' weights."""
+        return layer_weights(self.network)
 
     def learning_rate(self, step: int) -> float:
         """Linear warm-up, then half a cosine."""

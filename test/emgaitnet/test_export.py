@@ -101,10 +101,16 @@ def test_weights_of_another_network_are_refused(written):
         load_network(other)
 
 
-def test_an_ablation_exports_too(tiny, tmp_path):
-    """Points only, without pseudo-word: the graph has inputs it does not read."""
+@pytest.mark.parametrize(
+    "switches",
+    [
+        pytest.param({"use_image": False, "use_semi": False}, id="points only, no pseudo-word: inputs nobody reads"),
+        pytest.param({"use_moments": True}, id="moments over time"),
+    ],
+)
+def test_other_networks_export_too(tiny, tmp_path, switches):
     torch.manual_seed(0)
-    network = EMGaitNet(tiny(scaf_layers=1, classes=0, use_image=False, use_semi=False)).eval()
+    network = EMGaitNet(tiny(scaf_layers=1, classes=0, **switches)).eval()
     bundle = export.write_bundle(network, tmp_path, "ablation", PREPROCESSING)
     assert bundle.embedding_shape == (4, 16)
     from emgait_ros.inference.encoder import GaitEncoder

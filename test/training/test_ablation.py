@@ -6,6 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -15,8 +16,10 @@ from made_up_sets import made_up_set, tiny_network_config  # noqa: E402
 from emgait_ros.datasets.sequences import SequenceSet  # noqa: E402
 from emgait_ros.training import ablation  # noqa: E402
 from emgait_ros.training.ablation import FIGURES, ROWS, make_table, row_config  # noqa: E402
-from emgait_ros.training.config import OptimisationConfig, PeopleConfig, TrainingConfig  # noqa: E402
+from emgait_ros.training.config import OptimisationConfig, PeopleConfig, SeeingConfig, TrainingConfig  # noqa: E402
+from emgait_ros.training.poses import Joints  # noqa: E402
 from emgait_ros.training.run import Run  # noqa: E402
+from emgait_ros.training.teacher import Teacher  # noqa: E402
 
 
 @pytest.fixture
@@ -62,6 +65,13 @@ def test_a_table_of_two_seeds(config: TrainingConfig, tmp_path: Path, monkeypatc
         view = data.view_deg * 0 + [0, 90, 180, 270, 90, 180] * 6
         return dataclasses.replace(data, range_m=range_m.astype("float32"), view_deg=view.astype("float32"))
 
+    def knows_poses(run: Run, data: SequenceSet) -> Teacher:
+        places = np.full((data.frames, 3, 2), 0.5, np.float32)
+        return Teacher(run.config.model, Joints(data.points[:, :3].astype(np.float32), places), None)
+
+    still = dataclasses.replace(config.augment, mirror=0.0)
+    config = dataclasses.replace(config, seeing=SeeingConfig(steps=2, frames=6), augment=still)
+    monkeypatch.setattr(Run, "_teacher", knows_poses)
     monkeypatch.setattr(Run, "load", made_up)
     monkeypatch.setattr(Run, "people", lambda run, which: tmp_path)
     path = tmp_path / "table.md"
@@ -72,6 +82,8 @@ def test_a_table_of_two_seeds(config: TrainingConfig, tmp_path: Path, monkeypatc
         assert set(found["mean"]) == set(FIGURES) == set(found["spread"])
         values = [found["seeds"][seed]["rank1_overall"] for seed in ("1", "2")]
         assert found["mean"]["rank1_overall"] == pytest.approx(sum(values) / 2, abs=0.01)
+    seen = [path.parent.name for path in Path(config.runs).glob("*/seeing/*/seeing")]
+    assert len(seen) == 3 * 2, seen  # points alone, RGB alone, and once for all rows with both; two seeds
     text = path.read_text()
     assert "| +SGA+SeMi+ST |" in text
     assert "`emgait train tiny.yaml --table table.md`" in text

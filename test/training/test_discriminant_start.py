@@ -1,0 +1,104 @@
+"""The closed-form start: regressions and discriminants find what was put in, and the network tells people apart with them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from made_up_sets import made_up_set, tiny_network_config  # noqa: E402
+
+from emgait_ros.emgaitnet.model import EMGaitNet  # noqa: E402
+from emgait_ros.emgaitnet.motion_moments import MOMENTS  # noqa: E402
+from emgait_ros.training.config import OptimisationConfig, TrainingConfig  # noqa: E402
+from emgait_ros.training.discriminant_start import (  # noqa: E402
+    FEWEST_PEOPLE,
+    average_distance,
+    discriminant,
+    start_with_traits,
+    traits_told,
+)
+from emgait_ros.training.evaluate import embed, whole_sequences  # noqa: E402
+from emgait_ros.training.poses import Joints  # noqa: E402
+from emgait_ros.training.teacher import Teacher  # noqa: E402
+from emgait_ros.training.traits import Traits  # noqa: E402
+
+
+def test_traits_are_told_of_people_never_seen() -> None:
+    rng = np.random.default_rng(0)
+    identity = np.repeat(np.arange(300), 4)
+    moments = rng.normal(2.0, 3.0, (1200, 40))
+    traits = (moments[:, :3] @ rng.normal(0, 1, (3, 2)) + 5 + rng.normal(0, 0.5, (1200, 2))).astype(np.float32)
+    tell, across = traits_told(moments, traits, identity)
+    explained = 1 - np.square(across - traits).mean(axis=0) / traits.var(axis=0)
+    assert (explained > 0.97).all()
+    assert np.abs(tell(moments) - traits).mean() < 0.45  # the noise of 0.5 is left, and the mean of 5 is in the bias
+
+
+def test_directions_come_sorted_by_what_is_the_person() -> None:
+    rng = np.random.default_rng(1)
+    identity = np.repeat(np.arange(400), 4)
+    person = rng.normal(0, 1, (400, 3)) * (0.0, 3.0, 1.0)
+    told = person[identity] + rng.normal(0, 1, (1600, 3))
+    axes, share = discriminant(told, identity)
+    assert share[0] == pytest.approx(0.9, abs=0.02)
+    assert share[1] == pytest.approx(0.5, abs=0.06)
+    assert abs(axes[1, 0]) > 10 * abs(axes[[0, 2], 0]).max()
+    within = told @ axes[:, 0] - (np.bincount(identity, told @ axes[:, 0]) / 4)[identity]
+    assert within.std() * np.sqrt(4 / 3) == pytest.approx(1.0, abs=0.05)
+
+
+def test_average_distance_is_of_different_people() -> None:
+    assert average_distance(np.array([[0.0, 0], [9, 0], [3, 4], [12, 4]]), np.array([0, 1, 0, 1])) == pytest.approx(
+        np.mean([9, np.hypot(12, 4), np.hypot(6, 4), 9])
+    )
+
+
+def teacher_of(network: EMGaitNet, people: int) -> tuple[Teacher, object]:
+    data = made_up_set(people, sequences=4, frames=6)
+    traits = np.repeat(np.random.default_rng(2).normal(0, 1, (people, 5)), 4, axis=0).astype(np.float32)
+    strong = dataclasses.replace(data, points=data.points + 0.3 * np.repeat(traits[:, None, :1], 6, 0))
+    joints = Joints(strong.points[:, :5].astype(np.float32), np.full((data.frames, 5, 2), 0.5, np.float32))
+    return Teacher(network.config, joints, Traits(traits, traits, np.ones(5, np.float32))), strong
+
+
+def test_the_network_tells_people_apart_before_any_step_of_gradients() -> None:
+    torch.manual_seed(3)
+    network = EMGaitNet(tiny_network_config(use_moments=True, classes=0))
+    teacher, data = teacher_of(network, FEWEST_PEOPLE)
+    start_with_traits(network, teacher, data, None, "fp32")
+    embedding = embed(network, data, whole_sequences(data))
+    assert np.ptp(embedding, axis=1).max() == pytest.approx(
+        0.0, abs=1e-6
+    )  # ST and HPP add nothing yet: all parts agree
+    flat = embedding[:, 0].astype(np.float64)
+    assert average_distance(flat, data.identity) == pytest.approx(1.0, abs=0.05)
+    distance = np.linalg.norm(flat[:, None] - flat[None], axis=-1)
+    same = data.identity[:, None] == data.identity[None]
+    assert distance[same & ~np.eye(len(same), dtype=bool)].mean() < 0.8 * distance[~same].mean()
+    told = teacher.read_traits(torch.from_numpy(embedding).flatten(1)).detach().numpy()
+    assert np.corrcoef(told[:, 0], teacher.traits.today[:, 0])[0, 1] > 0.6
+    assert network.sequence.moments.tell.weight.shape[1] == MOMENTS
+
+
+def test_too_few_people_are_refused() -> None:
+    network = EMGaitNet(tiny_network_config(use_moments=True, classes=0))
+    teacher, data = teacher_of(network, FEWEST_PEOPLE - 1)
+    with pytest.raises(ValueError, match=f"the set holds {FEWEST_PEOPLE - 1} people"):
+        start_with_traits(network, teacher, data, None, "fp32")
+
+
+@pytest.mark.parametrize("missing", [{"pose_weight": 0.0}, {"trait_weight": 0.0}, {"model": False}])
+def test_a_recipe_without_what_it_needs_is_refused(missing: dict[str, float]) -> None:
+    weights = {"pose_weight": 1.0, "trait_weight": 1.0, **{k: v for k, v in missing.items() if k != "model"}}
+    model = tiny_network_config(use_moments="model" not in missing)
+    with pytest.raises(ValueError, match=r"discriminant_start needs model\.use_moments"):
+        TrainingConfig(
+            "x",
+            model=model,
+            augment=dataclasses.replace(TrainingConfig("x").augment, mirror=0.0),
+            optimisation=OptimisationConfig(discriminant_start=True, **weights),  # type: ignore[arg-type]
+        )
