@@ -7,6 +7,7 @@ that one set serves every ``points_frame``.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -78,13 +79,17 @@ class SimulatedSet:
         """Arrays of one person, named as in ``SequenceSet``, and ``lengths`` of the sequences."""
         return _read_person(identity_file(self.folder, identity), self.preprocessing, self.crop_size)
 
+    def load(self, people: Iterable[int]) -> SequenceSet:
+        """Some people whole in memory."""
+        return _as_set([self.read_person(identity) for identity in people])
+
 
 def load_simulated(
     folder: str | Path, preprocessing: Preprocessing, crop_size: tuple[int, int] | None = None
 ) -> SequenceSet:
     """Read a set whole into memory, points normalised as the live system does (arguments, errors: ``SimulatedSet``)."""
     found = SimulatedSet(folder, preprocessing, crop_size)
-    return _as_set([found.read_person(identity) for identity in found.people])
+    return found.load(found.people)
 
 
 def stored_preprocessing(folder: Path) -> Preprocessing:

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emgait_ros.emgaitnet.config import EMGaitNetConfig
-from emgait_ros.emgaitnet.motion_moments import MotionMoments
+from emgait_ros.emgaitnet.motion_moments import MotionMoments, on_sphere
 from emgait_ros.emgaitnet.point_gnn import PointGNN
 from emgait_ros.emgaitnet.semantics import FixedPrompts, SemanticMining, resize
 
@@ -217,7 +217,7 @@ class SequenceHead(nn.Module):
             space = self.space_time(space, point_features, frame_mask)
         rows = space.unflatten(1, (self.config.parts, -1)).amax(dim=2)  # HPP: (B, P, d)
         embedding = (rows.transpose(0, 1) @ self.part_weight.to(rows.dtype)).transpose(0, 1)  # (B, P, d)
-        return embedding + self.moments(image_features, frame_mask) if self.config.use_moments else embedding
+        return on_sphere(embedding + self.moments(image_features, frame_mask)) if self.config.use_moments else embedding
 
 
 class BNNeck(nn.Module):

@@ -121,6 +121,9 @@ def _run_of(base: Run, config: TrainingConfig) -> Run:
 
 def _markdown(config: TrainingConfig, seeds: Sequence[int], table: dict[str, Any], command: str) -> str:
     recipe, people, seeing = config.optimisation, config.test, config.seeing
+    start = (
+        f"traits told in closed form from {config.crowd.identities} others, then " if recipe.discriminant_start else ""
+    )
     head = "| | " + " | ".join(FIGURES) + " | Rank-1 by seed |"
     lines = []
     for row, found in table.items():
@@ -136,7 +139,7 @@ def _markdown(config: TrainingConfig, seeds: Sequence[int], table: dict[str, Any
             f"Simulated people only. {config.train.identities} people to train on, {people.identities} others to test with "
             f"({people.frames} frames a sequence; gallery one walk at 10 m from four views, probes another walk at 20 to 50 m, "
             f"identical views left out). Every row: the same people, {seeing.steps} steps of {seeing.frames} frames to learn to see "
-            f"bodies, then {recipe.steps} of {recipe.identities} x {recipe.sequences} sequences x {recipe.frames} frames, "
+            f"bodies, then {start}{recipe.steps} of {recipe.identities} x {recipe.sequences} sequences x {recipe.frames} frames, "
             f"{recipe.precision}. Percent, mean ± standard deviation over "
             f"seeds {', '.join(map(str, seeds))}. {platform.machine()}, {config.threads} threads, torch {torch.__version__}.",
             "",

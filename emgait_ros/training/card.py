@@ -53,13 +53,16 @@ Licence of the weights: Apache-2.0.
 
 
 def _steps_line(config: TrainingConfig) -> str:
-    asked, seeing = config.optimisation, config.seeing
-    first = ""
+    asked, seeing, parts = config.optimisation, config.seeing, []
     if seeing.steps:
-        first = f"{seeing.steps} steps of {seeing.frames} single frames to learn to see bodies (Muon, Adam; {seeing.learning_rate:g}), "
-        first += "traits told in closed form, then " if asked.discriminant_start else "then "
-    sequences = f"{asked.steps} steps of {asked.identities} x {asked.sequences} sequences x {asked.frames} frames"
-    return f"{first}{sequences}; Adam {asked.learning_rate:g}, {asked.precision}, seed {config.seed}."
+        parts.append(
+            f"{seeing.steps} steps of {seeing.frames} single frames to see bodies (Muon, Adam; {seeing.learning_rate:g})"
+        )
+    if asked.discriminant_start:
+        parts.append(f"traits told in closed form from {config.crowd.identities} other people")
+    sequences = f"{asked.steps} steps of {asked.identities} x {asked.sequences} sequences x {asked.frames} frames (Adam; {asked.learning_rate:g})"
+    parts.append(sequences if asked.steps else "no steps on sequences: SGA, SeMi, ST and HPP add nothing yet")
+    return f"{', then '.join(parts)}. {asked.precision}, seed {config.seed}."
 
 
 def _start_line(config: TrainingConfig) -> str:

@@ -124,7 +124,7 @@ class OptimisationConfig:
     """The steps of training.
 
     Attributes:
-        steps: how many.
+        steps: how many; 0: what ``discriminant_start`` gives is all.
         identities, sequences, frames: P x K x T of a step (paper: T = 10).
         learning_rate, weight_decay: of Adam (the paper gives 5e-4 for the latter and nothing for the former).
         warmup_steps: the learning rate rises linearly over these.
@@ -135,7 +135,7 @@ class OptimisationConfig:
             Each frame must tell where the joints are (``training.poses``); the embedding must tell the walker's traits
             (``training.traits``), and distances between embeddings must be like those between traits. With poses a
             network sees bodies after minutes; from identities alone a short run learns little.
-        discriminant_start: the sequence head starts with the walkers' traits told in closed form
+        discriminant_start: the sequence head starts with the traits of the recipe's ``crowd`` told in closed form
             (``training.discriminant_start``) instead of random weights; needs model.use_moments, pose and trait weights.
         margin, mining: of the triplet loss; "all" or "hard".
         label_smoothing: of the cross-entropy.
@@ -171,8 +171,10 @@ class OptimisationConfig:
             raise ValueError(f"optimisation.mining is '{self.mining}': expected 'all' or 'hard'")
         if self.precision not in ("fp32", "bf16"):
             raise ValueError(f"optimisation.precision is '{self.precision}': expected 'fp32' or 'bf16'")
-        if min(self.steps, self.frames, self.checkpoint_every) < 1:
-            raise ValueError("optimisation.steps, frames and checkpoint_every must be at least 1")
+        if min(self.frames, self.checkpoint_every) < 1:
+            raise ValueError("optimisation.frames and checkpoint_every must be at least 1")
+        if self.steps < (0 if self.discriminant_start else 1):
+            raise ValueError(f"optimisation.steps is {self.steps}: expected 1 or more, or 0 with discriminant_start")
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,8 @@ class TrainingConfig:
         start_from: checkpoint.safetensors of another run whose network this one goes on from, with a schedule of its own
             (what does not fit, such as the classes of other people, begins anew); empty: from nothing.
         points_frame: axes of the points (``inference.preprocessing.Preprocessing``).
-        train, calibrate, test: who walks in the three sets; no identity may be in two of them.
+        train, crowd, calibrate, test: who walks in the sets; no identity may be in two of them. The crowd is generated only for
+            ``optimisation.discriminant_start``: a regression wants many people, and none of whom the network has learnt by heart.
     """
 
     name: str
@@ -225,6 +228,7 @@ class TrainingConfig:
     start_from: str = ""
     points_frame: str = "heading"
     train: PeopleConfig = field(default_factory=PeopleConfig)
+    crowd: PeopleConfig = field(default_factory=lambda: PeopleConfig(10_000, identities=2000, walks=2, frames=14))
     calibrate: PeopleConfig = field(default_factory=lambda: PeopleConfig(first_identity=100_000, identities=60))
     test: PeopleConfig = field(default_factory=lambda: PeopleConfig(first_identity=200_000, identities=60))
     model: EMGaitNetConfig = field(default_factory=EMGaitNetConfig)
@@ -255,6 +259,8 @@ class TrainingConfig:
                 "from the moments of poses"
             )
         sets = {"train": self.train, "calibrate": self.calibrate, "test": self.test}
+        if self.optimisation.discriminant_start:
+            sets["crowd"] = self.crowd
         for (one, a), (other, b) in ((x, y) for x in sets.items() for y in sets.items() if x[0] < y[0]):
             if (
                 a.first_identity < b.first_identity + b.identities

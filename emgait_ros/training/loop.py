@@ -133,7 +133,7 @@ class Trainer:
                 self._unlogged.append(entry)
                 stopping = self.placement.mean([float(bool(stop))])[0] > 0  # all processes stop after the same step
                 if stopping or self.step == until or self.step % self.config.optimisation.checkpoint_every == 0:
-                    self._keep()
+                    self.keep()
                 if stopping:
                     raise Interrupted(f"stopped after step {self.step}: go on with --resume")
         self.log.close()
@@ -218,7 +218,7 @@ class Trainer:
         )
         return result
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
         """Write the checkpoint, then the figures of the steps in it that were not logged yet."""
         if self.placement.is_first:
             save_checkpoint(self.checkpoint, self.learner, self.optimiser, self.step, self.recipe)

@@ -10,17 +10,19 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rich.progress import track
 
 from emgait_ros.config import SampleConfig
 from emgait_ros.datasets.opening import kind_of, load_dataset
 from emgait_ros.datasets.plans import SHORT, plan_protocol, plan_training
 from emgait_ros.datasets.sequences import SequenceSet
+from emgait_ros.datasets.simulated import SimulatedSet
 from emgait_ros.emgaitnet.config import EMGaitNetConfig
 from emgait_ros.emgaitnet.export import write_bundle
 from emgait_ros.emgaitnet.model import EMGaitNet
@@ -42,6 +44,7 @@ from emgait_ros.training.seeing import SeeingTrainer, begin_gently
 from emgait_ros.training.teacher import Teacher
 from emgait_ros.training.traits import walker_traits
 
+PEOPLE_AT_ONCE = 250  # of the crowd, in memory
 STAGES = ("data", "clip", "network", "bundle")
 
 
@@ -86,7 +89,7 @@ class Run:
         return self.folder / "clip.safetensors"
 
     def people(self, which: str) -> Path:
-        """Folder of the walks of "train", "calibrate" or "test", generated when it is not there yet."""
+        """Folder of the walks of "train", "crowd", "calibrate" or "test", generated when it is not there yet."""
         if which == "train" and self.config.dataset:
             return self._given_dataset()
         folder = (Path(self.config.data) if self.config.data else self.folder / "data") / which
@@ -115,7 +118,7 @@ class Run:
         plan = plan_training(
             first, count, people.walks, people.sequences, frames, people.ranges_m, self.config.data_seed
         )
-        if which == "train":
+        if which in ("train", "crowd"):
             return plan
         return [dataclasses.replace(walk, condition="normal") for walk in plan]
 
@@ -155,7 +158,8 @@ class Run:
                 self._learn_to_see(data, network, teacher)
             if self.config.optimisation.discriminant_start:
                 assert teacher is not None  # noqa: S101
-                start_with_traits(network, teacher, data, features, self.config.optimisation.precision)
+                start_with_traits(network, teacher, self._crowd(data), self.config.optimisation.precision)
+                trainer.keep()
         trainer.run()
         return network.cpu().to(memory_format=torch.contiguous_format)
 
@@ -188,8 +192,19 @@ class Run:
             files = [identity_file(folder, int(identity)) for identity in np.unique(data.identity)]
             joints = load_joints(files, self.config.preprocessing)
         asks_traits = recipe.trait_weight or recipe.relation_weight
-        traits = walker_traits(data, self.config.population) if asks_traits else None
+        traits = walker_traits(data, self.config.population)[0] if asks_traits else None
         return Teacher(self.config.model, joints, traits) if joints or traits else None
+
+    def _crowd(self, data: SequenceSet) -> Iterator[tuple[SequenceSet, Float32]]:
+        """The crowd, some hundred people at a time, with traits (S, A) that compare with those of the people of ``data``."""
+        model = self.config.model
+        self.placement.first_then_all(lambda: self.people("crowd"))
+        crowd = SimulatedSet(self.people("crowd"), self.config.preprocessing, (model.image_height, model.image_width))
+        _, axes = walker_traits(data, self.config.population)
+        groups = [crowd.people[start : start + PEOPLE_AT_ONCE] for start in range(0, len(crowd.people), PEOPLE_AT_ONCE)]
+        for people in track(groups, description="crowd"):
+            some = crowd.load(people)
+            yield some, walker_traits(some, self.config.population, axes)[0].today
 
     def _clip_features(self, network: EMGaitNet) -> Float32 | None:
         """CLIP's view of every training frame, computed once and kept on disk."""

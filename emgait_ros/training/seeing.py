@@ -1,8 +1,9 @@
 """The first part of training on simulated walkers: the network learns to see bodies, one frame at a time.
 
 From points and picture of single frames of many people it must tell where the joints are: in metres in the axes of the
-points, from the fused features; and in which cell of the picture, from the image encoder's maps. Only then do sequences
-and identities follow. Nobody's identity is asked for here, so every frame teaches by itself.
+points, from the fused features; and in which cell of the picture, from the image encoder's maps. It must also tell as
+much of the walker's traits as a frame shows. Only then do sequences and identities follow: here every frame teaches by
+itself.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from emgait_ros.training.optimiser import layer_weights
 LOWEST_RATE = 0.02  # of the learning rate, at the end of the cosine
 IMAGE_GAIN = 0.05
 PLACE_WEIGHT = 0.2  # of the cross-entropy over cells, which is some seven times the poses' error
+TRAIT_WEIGHT = (
+    0.15  # of what a single frame tells of the walker's traits, four times the poses' error and mostly not to be seen
+)
 
 
 class SeeingTerms(NamedTuple):
@@ -35,6 +39,7 @@ class SeeingTerms(NamedTuple):
     total: Tensor
     poses: Tensor
     places: Tensor
+    traits: Tensor
 
 
 class SeeingTrainer(Trainer):
@@ -47,7 +52,7 @@ class SeeingTrainer(Trainer):
     @property
     def recipe(self) -> dict[str, Any]:
         """Without what comes after seeing."""
-        return {**super().recipe, "optimisation": dataclasses.asdict(OptimisationConfig())}
+        return {**super().recipe, "crowd": {}, "optimisation": dataclasses.asdict(OptimisationConfig())}
 
     def matrices(self) -> list[Tensor]:
         """The layers' weights."""
@@ -80,8 +85,12 @@ class SeeingTrainer(Trainer):
             fused, _ = network.frame.fuse(*network.frame.encode(*feeds), None)
             parts = network.frame_parts(fused)
             places = self.teacher.place_error(maps[0], feeds[2], frames) if maps else torch.zeros(())
-        poses = self.teacher.pose_error(parts, frames)
-        return SeeingTerms(poses + PLACE_WEIGHT * places, poses.detach(), places.detach())
+        poses, traits = self.teacher.pose_error(parts, frames), torch.zeros(())
+        if self.teacher.traits is not None:
+            sequences = np.searchsorted(self.data.start, frames, side="right") - 1
+            traits = self.teacher.trait_error(parts, sequences)
+        total = poses + PLACE_WEIGHT * places + TRAIT_WEIGHT * traits
+        return SeeingTerms(total, poses.detach(), places.detach(), traits.detach())
 
 
 @contextmanager

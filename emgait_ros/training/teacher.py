@@ -48,6 +48,7 @@ class Teacher(nn.Module):
             share = traits.worth / (1 + traits.worth)
             self.register_buffer("trait_weight", torch.from_numpy(share / share.sum()), persistent=False)
             self.read_traits = nn.Linear(width, traits.today.shape[1])
+            self.read_traits_of_frame = nn.Linear(width, traits.today.shape[1])
 
     def forward(self, output: Output, sequences: Int64, frames: Int64, labels: Tensor) -> Lesson:
         """How wrong the network's output on drawn ``frames`` (B, T) of ``sequences`` (B,) of ``labels`` (B,) is."""
@@ -61,6 +62,13 @@ class Teacher(nn.Module):
         error = (told - true).square() @ self.trait_weight
         wanted = torch.from_numpy(self.traits.distance(sequences)).to(told.device)
         return Lesson(poses, error.mean(), relation_loss(embedding, wanted, labels))
+
+    def trait_error(self, frame_parts: Tensor, sequences: Int64) -> Tensor:
+        """How far the traits read from the parts (B, P, d) of single frames of ``sequences`` (B,) are from the walkers'."""
+        assert self.traits is not None  # noqa: S101
+        told = self.read_traits_of_frame(frame_parts.flatten(-2).float())
+        true = torch.from_numpy(self.traits.today[sequences]).to(told.device)
+        return ((told - true).square() @ self.trait_weight).mean()
 
     def pose_error(self, frame_parts: Tensor, frames: Int64) -> Tensor:
         """How far the joints read from the parts (..., P, d) of ``frames`` (...) are from where they were."""

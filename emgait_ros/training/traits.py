@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emgait_ros.datasets.sequences import SequenceSet
+from emgait_ros.datasets.sequences import SequenceSource
 from emgait_ros.samples import Float32, Float64
 from emgait_ros.simulation.body import Body, BodyShape, PersonalBody, forward_kinematics
 from emgait_ros.simulation.gait import GaitSpace
@@ -48,24 +48,45 @@ class Traits(NamedTuple):
         return np.asarray(apart / np.sqrt(2 * self.worth.sum()), np.float32)
 
 
-def walker_traits(data: SequenceSet, population: int) -> Traits:
-    """Traits of every sequence's walker; at least some dozen people with two days each are needed to sort them.
+class TraitAxes(NamedTuple):
+    """How signatures become traits: centred by ``mean`` (G,), turned by ``turn`` (3 J * PHASES, DIRECTIONS), projected."""
+
+    mean: Float64
+    turn: Float64
+    project: Float64
+    worth: Float32
+
+    def __call__(self, signatures: Float64) -> Float32:
+        """(N, G) -> (N, A)."""
+        return np.asarray(_turned(signatures - self.mean, self.turn) @ self.project, np.float32)
+
+
+def walker_traits(data: SequenceSource, population: int, axes: TraitAxes | None = None) -> tuple[Traits, TraitAxes]:
+    """Traits of every sequence's walker, and the axes they are told in.
+
+    Args:
+        data: whose walkers; their frames are not looked at.
+        population: seed of the simulated people.
+        axes: of another set, to have traits that can be compared; None: found here, which takes at least some dozen people
+            with two days each.
 
     Raises:
-        ValueError: nobody of the set walks on two days.
+        ValueError: nobody of the set walks on two days, and axes are to be found.
     """
     people, person_of_sequence = np.unique(data.identity, return_inverse=True)
     days, day_of_sequence = np.unique(np.stack([data.identity, data.walk], 1), axis=0, return_inverse=True)
     build = {int(identity): person_of(population, int(identity)) for identity in people}
     bodies = {identity: Body.load().personal(shape) for identity, (shape, _) in build.items()}
     usual = np.stack([_signature(*build[int(i)], bodies[int(i)]) for i in people])
-    daily = []
+    signatures = []
     for identity, walk in days:
         shape, latent = build[int(identity)]
         todays = GaitSpace.load().draw_walk(latent, day_of(population, int(identity), int(walk)))
-        daily.append(_signature(shape, todays, bodies[int(identity)]))
-    today, person, worth = _sorted_by_worth(np.stack(daily), usual, days[:, 0])
-    return Traits(today[day_of_sequence.ravel()], person[person_of_sequence.ravel()], worth)
+        signatures.append(_signature(shape, todays, bodies[int(identity)]))
+    daily = np.stack(signatures)
+    axes = axes or _sorted_by_worth(daily, usual, days[:, 0])
+    today, person = axes(daily), axes(usual)
+    return Traits(today[day_of_sequence.ravel()], person[person_of_sequence.ravel()], axes.worth), axes
 
 
 def _signature(shape: BodyShape, latent: Float64, body: PersonalBody) -> Float64:
@@ -78,18 +99,13 @@ def _signature(shape: BodyShape, latent: Float64, body: PersonalBody) -> Float64
     return np.concatenate([np.ravel(joints), [gait.period_s], build])
 
 
-def _sorted_by_worth(daily: Float64, usual: Float64, owner: np.ndarray) -> tuple[Float32, Float32, Float32]:
-    """Traits of days (D, A) and persons (I, A), and their worth (A,), from signatures (D, S) and (I, S)."""
+def _sorted_by_worth(daily: Float64, usual: Float64, owner: np.ndarray) -> TraitAxes:
+    """Axes from signatures of days (D, G), whose ``owner`` (D,) are, and of persons on an average day (I, G)."""
     facts = 1 + len(BUILD_FLOOR)
     mean = daily.mean(axis=0)
     _, _, directions = np.linalg.svd(daily[:, :-facts] - mean[:-facts], full_matrices=False)
     turn = directions[:DIRECTIONS].T
-
-    def reduced(signatures: Float64) -> Float64:
-        centred = signatures - mean
-        return np.concatenate([centred[:, :-facts] @ turn, centred[:, -facts:]], axis=1)
-
-    days, persons = reduced(daily), reduced(usual)
+    days, persons = _turned(daily - mean, turn), _turned(usual - mean, turn)
     names, number, count = np.unique(owner, return_inverse=True, return_counts=True)
     if count.max() < 2:
         raise ValueError("nobody walks on two days: traits are sorted by what stays the same from day to day")
@@ -102,8 +118,9 @@ def _sorted_by_worth(daily: Float64, usual: Float64, owner: np.ndarray) -> tuple
     best = np.argsort(-worth)[:TRAITS]
     best = best[worth[best] > SMALLEST_WORTH]
     project = (axes[:, best].T @ whiten).T / np.sqrt(worth[best])
-    return (
-        np.asarray(days @ project, np.float32),
-        np.asarray(persons @ project, np.float32),
-        np.asarray(worth[best], np.float32),
-    )
+    return TraitAxes(mean, turn, project, np.asarray(worth[best], np.float32))
+
+
+def _turned(centred: Float64, turn: Float64) -> Float64:
+    """Principal components of the joints, then the facts."""
+    return np.concatenate([centred[:, : len(turn)] @ turn, centred[:, len(turn) :]], axis=1)

@@ -89,6 +89,12 @@ def test_selecting_keeps_frames_with_their_sequences(data: SequenceSet) -> None:
     assert len(data.select(np.zeros(4, bool))) == 0
 
 
+def test_some_people_are_read_alone(folder: Path, data: SequenceSet) -> None:
+    found = SimulatedSet(folder, PREPROCESSING).load([9])
+    assert found.identity.tolist() == [9, 9]
+    assert np.array_equal(found.points, data.select(data.identity == 9).points)
+
+
 def test_crops_are_shrunk_by_block_means(folder: Path, data: SequenceSet) -> None:
     small = load_simulated(folder, PREPROCESSING, (64, 32)).crops
     expected = data.crops.reshape(12, 64, 2, 32, 2, 3).mean(axis=(2, 4))

@@ -1,4 +1,4 @@
-"""Moments of a code over time: what numpy says they are, whatever the order, the gaps and the length of the window."""
+"""Moments of parts over time: what numpy says they are, whatever the order, the gaps and the length of the window."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from emgait_ros.emgaitnet.config import EMGaitNetConfig  # noqa: E402
-from emgait_ros.emgaitnet.motion_moments import CODE, MOMENTS, MotionMoments  # noqa: E402
+from emgait_ros.emgaitnet.motion_moments import CODE, RADIUS, SPREAD_FLOOR, MotionMoments, on_sphere  # noqa: E402
 
 CONFIG = EMGaitNetConfig(image_height=16, image_width=8, width=8, heads=2, parts=4)
+WIDTH = CONFIG.parts * CONFIG.width
 
 
 def features(windows: int, frames: int) -> torch.Tensor:
@@ -19,24 +20,29 @@ def features(windows: int, frames: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("frames", [2, 5, 30])
 def test_moments_are_numpys(frames: int) -> None:
-    code = torch.randn(3, frames, CODE).double()
-    found = MotionMoments(CONFIG).double().moments(code, torch.ones(3, frames, dtype=torch.bool)).numpy()
-    assert found.shape == (3, MOMENTS)
-    for row, window in zip(found, code.numpy(), strict=True):
-        np.testing.assert_allclose(row[:CODE], window.mean(axis=0), atol=1e-12)
-        np.testing.assert_allclose(row[CODE:], np.cov(window.T)[np.triu_indices(CODE)], atol=1e-12)
+    head, parts = MotionMoments(CONFIG).double(), torch.randn(3, frames, WIDTH).double()
+    found = head.moments(parts, torch.ones(3, frames, dtype=torch.bool)).detach().numpy()
+    assert found.shape == (3, head.tell.in_features)
+    for row, window in zip(found, parts, strict=True):
+        code = head.code(window).detach().numpy()
+        mean, spread, mean_code, covariance = np.split(row, [WIDTH, 2 * WIDTH, 2 * WIDTH + CODE])
+        np.testing.assert_allclose(mean, window.mean(dim=0), atol=1e-12)
+        np.testing.assert_allclose(spread, np.sqrt(np.var(window.numpy(), axis=0, ddof=1) + SPREAD_FLOOR), atol=1e-12)
+        np.testing.assert_allclose(mean_code, code.mean(axis=0), atol=1e-12)
+        np.testing.assert_allclose(covariance, np.cov(code.T)[np.triu_indices(CODE)], atol=1e-12)
 
 
 def test_the_distance_of_two_joints_is_in_the_moments() -> None:
     """A limb that turns keeps its length: |a - b|^2 = sum over axes of (mean difference)^2 + variances - 2 covariance."""
     angle = torch.linspace(0, 5, 40).double()
-    code = torch.zeros(1, 40, CODE).double()
-    code[0, :, 0], code[0, :, 1] = (
-        0.3 + 0.4 * angle.cos(),
-        0.1 + 0.4 * angle.sin(),
-    )  # one end; the other is code 2 and 3
-    code[0, :, 2], code[0, :, 3] = 0.3, 0.1
-    found = MotionMoments(CONFIG).double().moments(code, torch.ones(1, 40, dtype=torch.bool))[0].numpy()
+    parts = torch.zeros(1, 40, WIDTH).double()
+    parts[0, :, 0], parts[0, :, 1] = 0.3 + 0.4 * angle.cos(), 0.1 + 0.4 * angle.sin()  # one end; the other is 2 and 3
+    parts[0, :, 2], parts[0, :, 3] = 0.3, 0.1
+    head = MotionMoments(CONFIG).double()
+    with torch.no_grad():
+        head.code.weight.copy_(torch.eye(CODE, WIDTH))
+        head.code.bias.zero_()
+        found = head.moments(parts, torch.ones(1, 40, dtype=torch.bool))[0, 2 * WIDTH :].numpy()
     mean, upper = found[:CODE], np.zeros((CODE, CODE))
     upper[np.triu_indices(CODE)] = found[CODE:] * 39 / 40
     square = sum((mean[a] - mean[b]) ** 2 + upper[a, a] + upper[b, b] - 2 * upper[a, b] for a, b in ((0, 2), (1, 3)))
@@ -56,9 +62,13 @@ def test_order_and_missing_frames_do_not_matter() -> None:
 
 def test_one_frame_has_no_spread() -> None:
     moments = MotionMoments(CONFIG)
-    found = moments.moments(torch.randn(1, 4, CODE), torch.tensor([[False, True, False, False]]))
-    assert not found[0, CODE:].any()
-    assert bool(found[0, :CODE].any())
+    with torch.no_grad():
+        found = moments.moments(torch.randn(1, 4, WIDTH), torch.tensor([[False, True, False, False]]))[0]
+    mean, spread, mean_code, covariance = found.split([WIDTH, WIDTH, CODE, CODE * (CODE + 1) // 2])
+    assert not covariance.any()
+    torch.testing.assert_close(spread, torch.full_like(spread, SPREAD_FLOOR**0.5))
+    assert bool(mean.any())
+    assert bool(mean_code.any())
     assert bool(torch.isfinite(moments(features(1, 1), torch.ones(1, 1, dtype=torch.bool))).all())
 
 
@@ -69,3 +79,14 @@ def test_bfloat16_features_are_summed_in_full_precision() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = moments(seen, mask)
     torch.testing.assert_close(found, moments(seen.float(), mask))
+
+
+def test_all_but_the_first_number_become_a_direction() -> None:
+    torch.manual_seed(0)
+    embedding = 3 * torch.randn(5, 4, 8)
+    found = on_sphere(embedding)
+    torch.testing.assert_close(found[..., 0], embedding[..., 0])
+    torch.testing.assert_close(found[..., 1:].norm(dim=-1), torch.full((5, 4), RADIUS))
+    longer = torch.cat([embedding[..., :1], 7 * embedding[..., 1:]], dim=-1)
+    torch.testing.assert_close(on_sphere(longer), found)
+    assert bool(torch.isfinite(on_sphere(torch.zeros(1, 8))).all())

@@ -85,7 +85,7 @@ def people_walking(days: int) -> SequenceSet:
 
 @pytest.fixture(scope="module")
 def traits() -> Traits:
-    return walker_traits(people_walking(days=2), population=0)
+    return walker_traits(people_walking(days=2), population=0)[0]
 
 
 def test_traits_tell_people_apart_better_than_days(traits: Traits) -> None:
@@ -101,6 +101,18 @@ def test_traits_tell_people_apart_better_than_days(traits: Traits) -> None:
 def test_one_day_each_is_not_enough() -> None:
     with pytest.raises(ValueError, match="nobody walks on two days"):
         walker_traits(people_walking(days=1), population=0)
+
+
+def test_a_few_people_are_told_in_the_axes_of_many(traits: Traits) -> None:
+    everybody = people_walking(days=2)
+    _, axes = walker_traits(everybody, population=0)
+    few = everybody.select(np.array([6, 7, 2]))
+    told, kept = walker_traits(few, population=0, axes=axes)
+    assert kept is axes
+    np.testing.assert_allclose(told.today, traits.today[[6, 7, 2]], atol=1e-5)
+    np.testing.assert_allclose(told.person, traits.person[[6, 7, 2]], atol=1e-5)
+    lone, _ = walker_traits(few.select(np.array([2])), population=0, axes=axes)  # one day of one person
+    np.testing.assert_allclose(lone.today[0], traits.today[2], atol=1e-5)
 
 
 def test_relations_cost_what_distances_miss() -> None:

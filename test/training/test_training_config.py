@@ -46,6 +46,12 @@ def test_a_recipe_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None
         ("name: x\naugment: {mirror: 1.5}\n", "between 0 and 1"),  # out of range
         ("name: x\naugment: {drop_image: 0.6, drop_points: 0.6}\n", "more than 1"),  # nothing would be left
         ("name: x\ntrain: {first_identity: 200010}\n", "overlap"),  # trains on the people it is tested on
+        (
+            "name: x\naugment: {mirror: 0}\nmodel: {use_moments: true}\ncrowd: {first_identity: 1100}\n"
+            "optimisation: {discriminant_start: true, pose_weight: 1, trait_weight: 1}\n",
+            "crowd and train overlap",  # the head starts from people the network has learnt
+        ),
+        ("name: x\noptimisation: {steps: 0}\n", "expected 1 or more"),  # nothing would be learnt
         ("name: x\npoints_frame: world\n", "sensor, ray, heading"),  # no such frame
         ("name: x\npoints_frame: sensor\n", "cannot be mirrored"),  # does not go with mirroring
         ("name: a/b\n", "plain folder name"),  # a path
