@@ -85,5 +85,3 @@ def test_a_stride_keeps_to_its_sequence(repository) -> None:
     both = embed_source(encoder, part(slice(None), 2)).embedding
     first = embed_source(encoder, part(slice(0, frames), 1)).embedding
     assert np.abs(both[0] - first[0]).max() < 1e-5
-    exact = embed_source(GaitEncoder(bundle, EngineConfig(backend="onnxruntime")), part(slice(None), 2)).embedding
-    assert np.abs(both - exact).max() > 1e-5  # the stride does change something
