@@ -24,7 +24,7 @@ ROWS: dict[str, dict[str, Any]] = {  # row: what its network has
     "+SGA+SeMi": {"use_st": False},
     "+SGA+SeMi+ST": {},
 }
-FULL = "+SGA+SeMi+ST"
+SEEN_ALIKE = {"+SGA+SeMi": "+SGA+SeMi+ST"}
 FIGURES = ("rank1_overall", "rank1_D20", "rank1_D30", "rank1_D40", "rank1_D50", "mAP", "EER")
 SHARED = ("clip.safetensors", "clip_features.npy", "seconds.json")
 
@@ -105,9 +105,9 @@ def _measure(base: Run, row: str, seed: int, folder: Path) -> dict[str, Any]:
 
 
 def _learn_to_see(base: Run, row: str, seed: int) -> Path:
-    """Checkpoint of seeing with this row's modalities; text takes no part in it, so rows with both share one a seed."""
-    alone = {"use_image", "use_points"} & set(ROWS[row])
-    return _run_of(base, row_config(base.config, row if alone else FULL, seed, base.folder / "seeing")).learn_to_see()
+    """Checkpoint of seeing with this row's modalities and text; ST takes no part in it, so its row shares that of the one before."""
+    shared = SEEN_ALIKE.get(row, row)
+    return _run_of(base, row_config(base.config, shared, seed, base.folder / "seeing")).learn_to_see()
 
 
 def _run_of(base: Run, config: TrainingConfig) -> Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from emgait_ros.emgaitnet.model import EMGaitNet
@@ -57,19 +58,31 @@ def _steps_line(config: TrainingConfig) -> str:
     if seeing.steps:
         parts.append(
             f"{seeing.steps} steps of {seeing.frames} single frames to see bodies (Muon, Adam; {seeing.learning_rate:g})"
+            f"{_text_part(config)}"
         )
     if asked.discriminant_start:
         parts.append(f"traits told in closed form from {config.crowd.identities} other people")
     sequences = f"{asked.steps} steps of {asked.identities} x {asked.sequences} sequences x {asked.frames} frames (Adam; {asked.learning_rate:g})"
-    parts.append(sequences if asked.steps else "no steps on sequences: SGA, SeMi, ST and HPP add nothing yet")
+    parts.append(sequences if asked.steps else "no steps on sequences: ST and HPP add nothing yet")
     return f"{', then '.join(parts)}. {asked.precision}, seed {config.seed}."
+
+
+def _text_part(config: TrainingConfig) -> str:
+    if not config.model.use_sga:
+        return ""
+    text = "SeMi's text" if config.model.use_semi else "the parts' names"
+    return f", with {text} through SGA after {math.ceil(config.seeing.text_after * config.seeing.steps)}"
 
 
 def _start_line(config: TrainingConfig) -> str:
     asked = config.optimisation
-    lessons = f"poses {asked.pose_weight:g}, traits {asked.trait_weight:g}, relations {asked.relation_weight:g}"
-    losses = f"Losses: triplet {asked.triplet_weight:g}, cross-entropy {asked.cross_entropy_weight:g}, {lessons} (what the simulator knows of its walkers)."
-    return f"Began with the weights of `{config.start_from}`. {losses}" if config.start_from else losses
+    if asked.steps:
+        known = f"poses {asked.pose_weight:g}, traits {asked.trait_weight:g}, relations {asked.relation_weight:g}"
+        losses = f"triplet {asked.triplet_weight:g}, cross-entropy {asked.cross_entropy_weight:g}, {known}"
+    else:
+        losses = "joints in the axes of the points, their cells in the picture, traits"
+    began = f"Began with the weights of `{config.start_from}`. " if config.start_from else ""
+    return f"{began}Losses: {losses} (what the simulator knows of its walkers)."
 
 
 def _clip_line(config: TrainingConfig) -> str:

@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file, written whole or not at all; nothing is pickled.
 
-Tensors: ``model.*`` (without frozen CLIP, which has its own file), ``first.*`` and ``second.*`` (the optimiser's moments
-by parameter name) and ``generator`` (torch's). The header's metadata carries the step and the recipe as JSON. Batches and
+Tensors: ``model.*`` (without frozen CLIP, which has its own file), ``first.*``, ``second.*`` and ``count.*`` (the optimiser's
+moments by parameter name, and of how many steps) and ``generator`` (torch's). The header's metadata carries the step and the recipe as JSON. Batches and
 augmentation are functions of (seed, step), the learning rate of the step: there is no other state.
 """
 
@@ -41,8 +41,9 @@ def save_checkpoint(path: Path, network: nn.Module, optimiser: AdamAndMuon, step
     tensors: dict[str, Tensor] = {
         f"model.{name}": value.detach().contiguous() for name, value in learnt_state(network).items()
     }
-    for parameter, mean, square in optimiser.moments():
+    for parameter, count, mean, square in optimiser.moments():
         tensors[f"first.{names[id(parameter)]}"] = mean.contiguous()
+        tensors[f"count.{names[id(parameter)]}"] = torch.tensor(count)
         if square is not None:
             tensors[f"second.{names[id(parameter)]}"] = square.contiguous()
     tensors["generator"] = torch.get_rng_state()
@@ -80,7 +81,8 @@ def load_checkpoint(path: Path, network: nn.Module, optimiser: AdamAndMuon, reci
     network.load_state_dict(found, strict=False)
     for name, parameter in network.named_parameters():
         if f"first.{name}" in tensors:
-            optimiser.restore(parameter, step, tensors[f"first.{name}"], tensors.get(f"second.{name}"))
+            count = int(tensors[f"count.{name}"])
+            optimiser.restore(parameter, count, tensors[f"first.{name}"], tensors.get(f"second.{name}"))
     torch.set_rng_state(tensors["generator"])
     return step
 

@@ -105,18 +105,24 @@ class SeeingConfig:
     Attributes:
         steps: how many; 0: identities from the start.
         frames: single frames of a step.
+        text_after: share of the steps after which SeMi's text joins through SGA: first there must be something to guide.
         learning_rate: of Muon for the layers' weights and of Adam for the rest (``training.optimiser``); rises over
             ``warmup_steps``, then falls along a cosine.
+        weight_decay: of Adam, as elsewhere; at the paper's 5e-4 what 14,000 steps had taught was lost again within 300.
     """
 
     steps: int = 0
     frames: int = 192
+    text_after: float = 0.7
     learning_rate: float = 4e-3
     warmup_steps: int = 30
+    weight_decay: float = 1e-5
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.frames < 2:
             raise ValueError("seeing.steps must be 0 or more, seeing.frames at least 2")
+        if not 0 <= self.text_after <= 1:
+            raise ValueError(f"seeing.text_after is {self.text_after}: expected a share of the steps, 0 to 1")
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,7 @@ from emgait_ros.datasets.sequences import SequenceSet
 from emgait_ros.emgaitnet.model import EMGaitNet
 from emgait_ros.emgaitnet.motion_moments import CODE, RADIUS, on_sphere
 from emgait_ros.samples import Float32, Float64, Int64
-from emgait_ros.training.evaluate import FRAMES_AT_ONCE
-from emgait_ros.training.loop import autocast, collate
+from emgait_ros.training.evaluate import encode
 from emgait_ros.training.teacher import Teacher
 
 STRENGTHS = (
@@ -166,15 +165,9 @@ def _seen(
 
 
 def _frame_parts(network: EMGaitNet, data: SequenceSet, precision: str) -> Float32:
-    """(F, P * d) of every frame, as the head gets them, without the text: it adds nothing before its first step."""
-    found = []
-    for start in range(0, data.frames, FRAMES_AT_ONCE):
-        batch = collate(data, np.arange(start, min(start + FRAMES_AT_ONCE, data.frames))[None])
-        with autocast(precision):
-            seen = network.frame.encode(batch.crops[0], batch.points[0], batch.has_image[0], batch.has_points[0])
-            image, _ = network.frame.fuse(*seen, None)
-        found.append(network.frame_parts(image).flatten(1).float().numpy())
-    return np.concatenate(found)
+    """(F, P * d) of every frame, as the head gets them."""
+    images = (image for image, _ in encode(network, data, np.arange(data.frames), precision))
+    return np.concatenate([network.frame_parts(image).flatten(1).float().numpy() for image in images])
 
 
 def _set_code(layer: torch.nn.Linear, teacher: Teacher, parts: Float32) -> None:

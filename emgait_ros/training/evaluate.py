@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,8 @@ def embed(network: EMGaitNet, data: SequenceSet, windows: list[Int64], precision
     """
     network.eval()
     frames = np.unique(np.concatenate(windows))
-    image, point = (torch.cat(found) for found in zip(*encode(network, data, frames, precision), strict=True))
+    batches = track(encode(network, data, frames, precision), "encoding", math.ceil(len(frames) / FRAMES_AT_ONCE))
+    image, point = (torch.cat(found) for found in zip(*batches, strict=True))
     found = []
     for window in windows:
         rows = np.searchsorted(frames, window)
@@ -60,7 +62,7 @@ def encode(
         clip_features: (F, E) of all frames of ``data``, where they have been computed before.
     """
     kept = torch.bfloat16 if precision == "bf16" else torch.float32
-    for start in track(range(0, len(frames), FRAMES_AT_ONCE), description="encoding"):
+    for start in range(0, len(frames), FRAMES_AT_ONCE):
         batch = collate(data, frames[None, start : start + FRAMES_AT_ONCE], clip_features)
         given = [getattr(batch, name) for name in ("crops", "points", "has_image", "has_points", "clip_features")]
         with autocast(precision):

@@ -81,7 +81,7 @@ class Trainer:
         self.log = FiguresLog(folder)
         self._unlogged: list[dict[str, float]] = []
         self.trainable = [parameter for parameter in self.learner.parameters() if parameter.requires_grad]
-        self.optimiser = AdamAndMuon(self.trainable, self.matrices(), self.learning_rate(0), recipe.weight_decay)
+        self.optimiser = AdamAndMuon(self.trainable, self.matrices(), self.learning_rate(0), self.weight_decay)
         self.step = 0
         if network.config.use_image:  # convolutions go back a fifth faster with channels last (torch 2.14.1, CPU)
             network.frame.image_encoder.to(memory_format=torch.channels_last)
@@ -95,6 +95,11 @@ class Trainer:
     def steps(self) -> int:
         """How many there are in all."""
         return self.config.optimisation.steps
+
+    @property
+    def weight_decay(self) -> float:
+        """Of all steps."""
+        return self.config.optimisation.weight_decay
 
     def matrices(self) -> list[Tensor]:
         """Weights that Muon steps instead of Adam: none, the paper says Adam."""

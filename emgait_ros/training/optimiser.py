@@ -66,22 +66,23 @@ class AdamAndMuon:
             if flat.data_ptr() != matrix.data_ptr():  # channels last: no view of it is flat
                 matrix.copy_(flat.view_as(matrix))
 
-    def moments(self) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-        """Every parameter that was stepped, the mean of its gradients, and of their squares (Adam's only): for checkpoints."""
+    def moments(self) -> Iterator[tuple[Tensor, int, Tensor, Tensor | None]]:
+        """Every parameter that was stepped, how often (Adam's only, else 0), the mean of its gradients, and of their squares
+        (Adam's only): for checkpoints."""
         for parameter, state in self._adam.state.items():
-            yield parameter, state["exp_avg"], state["exp_avg_sq"]
+            yield parameter, int(state["step"]), state["exp_avg"], state["exp_avg_sq"]
         for matrix, flat in self._flat.items():
             if flat in (self._muon.state if self._flat else ()):
-                yield matrix, self._muon.state[flat]["momentum_buffer"].view_as(matrix), None
+                yield matrix, 0, self._muon.state[flat]["momentum_buffer"].view_as(matrix), None
 
-    def restore(self, parameter: Tensor, step: int, mean: Tensor, square: Tensor | None) -> None:
-        """Set what :meth:`moments` told after ``step`` steps."""
+    def restore(self, parameter: Tensor, count: int, mean: Tensor, square: Tensor | None) -> None:
+        """Set what :meth:`moments` told of a parameter."""
         if parameter in self._flat:
             self._muon.state[self._flat[parameter]] = {"momentum_buffer": mean.flatten(1).to(parameter.device)}
             return
         assert square is not None  # noqa: S101
         self._adam.state[parameter] = {
-            "step": torch.tensor(float(step)),
+            "step": torch.tensor(float(count)),
             "exp_avg": mean.to(parameter.device),
             "exp_avg_sq": square.to(parameter.device),
         }

@@ -177,7 +177,8 @@ class Run:
         folder = self.folder / "seeing"
         folder.mkdir(exist_ok=True)
         begin_gently(network.frame)
-        trainer = SeeingTrainer(self.config, data, network, folder, None, teacher, self.placement)
+        features = self._clip_features(network)
+        trainer = SeeingTrainer(self.config, data, network, folder, features, teacher, self.placement)
         if trainer.checkpoint.is_file():
             trainer.resume()
         trainer.run()
@@ -197,9 +198,8 @@ class Run:
 
     def _crowd(self, data: SequenceSet) -> Iterator[tuple[SequenceSet, Float32]]:
         """The crowd, some hundred people at a time, with traits (S, A) that compare with those of the people of ``data``."""
-        model = self.config.model
         self.placement.first_then_all(lambda: self.people("crowd"))
-        crowd = SimulatedSet(self.people("crowd"), self.config.preprocessing, (model.image_height, model.image_width))
+        crowd = SimulatedSet(self.people("crowd"), self.config.preprocessing)
         _, axes = walker_traits(data, self.config.population)
         groups = [crowd.people[start : start + PEOPLE_AT_ONCE] for start in range(0, len(crowd.people), PEOPLE_AT_ONCE)]
         for people in track(groups, description="crowd"):

@@ -50,6 +50,10 @@ class SeeingTrainer(Trainer):
         return self.config.seeing.steps
 
     @property
+    def weight_decay(self) -> float:
+        return self.config.seeing.weight_decay
+
+    @property
     def recipe(self) -> dict[str, Any]:
         """Without what comes after seeing."""
         return {**super().recipe, "crowd": {}, "optimisation": dataclasses.asdict(OptimisationConfig())}
@@ -77,12 +81,16 @@ class SeeingTrainer(Trainer):
         frames, device, network = self.frames_of_step(self.step), self.placement.device, self.network
         batch = self.batch(self.step, frames[:, None])
         feeds = [t[:, 0] for t in (batch.crops, batch.points, batch.has_image, batch.has_points)]
+        semantics, text = network.frame.semantics, None
         with (
             PlainAttention() if device.type == "cpu" else nullcontext(),
             autocast(self.config.optimisation.precision, device.type),
             results_of(network.frame.image_encoder.stages if network.config.use_image else None) as maps,
         ):
-            fused, _ = network.frame.fuse(*network.frame.encode(*feeds), None)
+            if semantics is not None and self.step >= self.config.seeing.text_after * self.steps:
+                told = None if batch.clip_features is None else batch.clip_features[:, 0]
+                text = semantics(feeds[0], feeds[2], told)
+            fused, _ = network.frame.fuse(*network.frame.encode(*feeds), text)
             parts = network.frame_parts(fused)
             places = self.teacher.place_error(maps[0], feeds[2], frames) if maps else torch.zeros(())
         poses, traits = self.teacher.pose_error(parts, frames), torch.zeros(())

@@ -83,7 +83,7 @@ def test_a_table_of_two_seeds(config: TrainingConfig, tmp_path: Path, monkeypatc
         values = [found["seeds"][seed]["rank1_overall"] for seed in ("1", "2")]
         assert found["mean"]["rank1_overall"] == pytest.approx(sum(values) / 2, abs=0.01)
     seen = [path.parent.name for path in Path(config.runs).glob("*/seeing/*/seeing")]
-    assert len(seen) == 3 * 2, seen  # points alone, RGB alone, and once for all rows with both; two seeds
+    assert len(seen) == 5 * 2, seen  # six rows, the last two of which see alike; two seeds
     text = path.read_text()
     assert "| +SGA+SeMi+ST |" in text
     assert "`emgait train tiny.yaml --table table.md`" in text

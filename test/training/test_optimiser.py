@@ -66,8 +66,8 @@ def test_it_goes_on_where_it_stopped() -> None:
     second = copy.deepcopy(first)
     resumed = AdamAndMuon(trained(second), layer_weights(second), 0.01, 0.0)
     twin = dict(zip(first.parameters(), second.parameters(), strict=True))
-    for parameter, mean, square in stopped.moments():
-        resumed.restore(twin[parameter], 3, mean.clone(), None if square is None else square.clone())
+    for parameter, count, mean, square in stopped.moments():
+        resumed.restore(twin[parameter], count, mean.clone(), None if square is None else square.clone())
     stepped(second, resumed, range(3, 6))
     for a, b in zip(second.parameters(), whole.parameters(), strict=True):
         torch.testing.assert_close(a, b)

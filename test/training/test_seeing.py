@@ -66,14 +66,15 @@ def test_the_error_of_poses_and_places_falls(tmp_path: Path, switches: dict[str,
         assert np.mean([e["places"] for e in log[-5:]]) < 0.9 * np.mean([e["places"] for e in log[:5]])
 
 
-def test_three_steps_and_three_resumed_are_six(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [3, 7])  # before and after the text joins: its layers have been stepped once by then
+def test_a_stopped_run_goes_on_as_if_it_had_not(tmp_path: Path, stop: int) -> None:
     data = made_up_set()
-    straight = trainer(tmp_path / "a", data, recipe(6))
+    straight = trainer(tmp_path / "a", data, recipe(8))
     straight.run()
-    trainer(tmp_path / "b", data, recipe(6)).run(until=3)
-    resumed = trainer(tmp_path / "b", data, recipe(6))
+    trainer(tmp_path / "b", data, recipe(8)).run(until=stop)
+    resumed = trainer(tmp_path / "b", data, recipe(8))
     resumed.resume()
-    assert resumed.step == 3
+    assert resumed.step == stop
     resumed.run()
     for name, value in straight.network.state_dict().items():
         assert torch.equal(value, resumed.network.state_dict()[name]), name
@@ -107,6 +108,16 @@ def test_text_adds_nothing_at_first() -> None:
     without, _ = network.frame.fuse(*seen, None)
     read, _ = network.frame.fuse(*seen, torch.randn(8, 5, 8))
     torch.testing.assert_close(read, without)
+
+
+def test_text_joins_late(tmp_path: Path) -> None:
+    running = trainer(tmp_path / "a", made_up_set(), recipe(10))  # text_after 0.7: steps 7, 8 and 9
+    begin_gently(running.network.frame)
+    layer = running.network.frame.sga_image.to_output.weight
+    running.run(until=7)
+    assert not layer.any()
+    running.run(until=8)
+    assert bool(layer.any())
 
 
 def test_identities_follow_with_what_was_seen(tmp_path: Path) -> None:

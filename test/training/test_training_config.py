@@ -51,6 +51,7 @@ def test_a_recipe_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None
             "optimisation: {discriminant_start: true, pose_weight: 1, trait_weight: 1}\n",
             "crowd and train overlap",  # the head starts from people the network has learnt
         ),
+        ("name: x\nseeing: {text_after: 2}\n", "share of the steps"),  # more than all
         ("name: x\noptimisation: {steps: 0}\n", "expected 1 or more"),  # nothing would be learnt
         ("name: x\npoints_frame: world\n", "sensor, ray, heading"),  # no such frame
         ("name: x\npoints_frame: sensor\n", "cannot be mirrored"),  # does not go with mirroring
