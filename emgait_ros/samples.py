@@ -112,7 +112,9 @@ class Pedestrian:
         image_dt_s: image stamp minus LiDAR stamp, s.
         sharpness: fine detail of the crop over its contrast, before resizing, 0..1; 0: not known.
         occlusion: part of the body that something nearer hides from the LiDAR, 0..1.
-        previous_track_id: number this pedestrian was followed under before, when it is linked to that now; else 0.
+        previous_track_id: number this pedestrian was followed under until now, when it is linked to an earlier track
+            again; else None.
+        group: people so close together that they cannot be told apart: never named.
     """
 
     track_id: int
@@ -129,7 +131,8 @@ class Pedestrian:
     image_dt_s: float = 0.0
     sharpness: float = 0.0
     occlusion: float = 0.0
-    previous_track_id: int = 0
+    previous_track_id: int | None = None
+    group: bool = False
 
 
 @dataclass(frozen=True)

@@ -248,7 +248,7 @@ class PedestrianSensing:
                     image_dt_s=frame.image_dt_s if frame.image is not None else 0.0,
                     sharpness=self._sharpness(crops[i], float(heights[i])),
                     occlusion=float(hidden[i]),
-                    previous_track_id=int(tracks.previous_id[i]),
+                    previous_track_id=int(tracks.previous_id[i]) if tracks.previous_id[i] else None,
                 )
             )
         return tuple(pedestrians)

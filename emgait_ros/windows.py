@@ -230,7 +230,10 @@ class TrackWindows:
 
     def _follow_new_number(self, tracker_id: str, pedestrian: Pedestrian) -> None:
         """A track that got its earlier number back keeps the window it has filled since."""
-        window = self._windows.pop((tracker_id, pedestrian.previous_track_id), None)
+        previous = pedestrian.previous_track_id
+        if previous is None:
+            return
+        window = self._windows.pop((tracker_id, previous), None)
         if window is not None:
             window.track_id = pedestrian.track_id
             self._windows[tracker_id, pedestrian.track_id] = window

@@ -211,12 +211,22 @@ def test_crops_left_out_leave_the_points(changes, reason):
     assert dict(windows.left_out) == ({reason: 1} if reason else {})
 
 
-def test_a_track_that_got_its_number_back_keeps_its_window():
+@pytest.mark.parametrize("number", [7, 0])  # trackers that number from 0 are legal
+def test_a_track_that_got_its_number_back_keeps_its_window(number):
     windows = TrackWindows(WindowConfig())
     for k in range(5):
-        feed(windows, frame(k, pedestrian(7)))
-    feed(windows, frame(5, pedestrian(3, previous_track_id=7)))
+        feed(windows, frame(k, pedestrian(number)))
+    feed(windows, frame(5, pedestrian(3, previous_track_id=number)))
     window = windows.get("a", 3)
     assert window.track_id == 3
     assert len(window.samples) == 6
-    assert windows.get("a", 7) is None
+    assert windows.get("a", number) is None
+
+
+def test_a_newcomer_does_not_inherit_the_window_of_track_0():
+    windows = TrackWindows(WindowConfig())
+    for k in range(5):
+        feed(windows, frame(k, pedestrian(0)))
+    feed(windows, frame(5, pedestrian(0), pedestrian(1)))
+    assert len(windows.get("a", 0).samples) == 6
+    assert len(windows.get("a", 1).samples) == 1

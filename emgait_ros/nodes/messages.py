@@ -111,7 +111,9 @@ def _pedestrian_to_message(pedestrian: Pedestrian) -> PedestrianMessage:
         image_dt_s=float(pedestrian.image_dt_s),
         sharpness=float(pedestrian.sharpness),
         occlusion=float(pedestrian.occlusion),
-        previous_track_id=int(pedestrian.previous_track_id),
+        relinked=pedestrian.previous_track_id is not None,
+        previous_track_id=int(pedestrian.previous_track_id or 0),
+        group=bool(pedestrian.group),
     )
     if pedestrian.points is not None:
         message.points = float_array(pedestrian.points)
@@ -151,7 +153,8 @@ def _message_to_pedestrian(message: PedestrianMessage) -> tuple[Pedestrian | Non
         image_dt_s=float(np.nan_to_num(message.image_dt_s)) if crop is not None else 0.0,
         sharpness=float(np.nan_to_num(message.sharpness)) if crop is not None else 0.0,
         occlusion=float(np.clip(np.nan_to_num(message.occlusion), 0.0, 1.0)),
-        previous_track_id=int(message.previous_track_id),
+        previous_track_id=int(message.previous_track_id) if message.relinked else None,
+        group=bool(message.group),
     ), problems
 
 
