@@ -20,6 +20,8 @@ def model_card(config: TrainingConfig, network: EMGaitNet, training: dict[str, A
 
 EMGaitNet (arXiv 2603.14189), width {model.width}, {model.parts} parts, {model.points} points, {learnt:,} trained of {whole:,} parameters.
 
+{label(network)}
+
 **Trained on simulated people only.** No real person, walk, LiDAR cloud or image was used for these weights, so every figure
 below says how well simulated people are told apart. How well real people are is not known.
 
@@ -51,6 +53,23 @@ enrolment makes them. Of enrolled people's walks {facts["true_accept_rate"]:.0%}
 
 Licence of the weights: Apache-2.0.
 """
+
+
+def label(network: EMGaitNet) -> str:
+    """What of the paper's network decides who is who in these weights, read off the weights themselves."""
+    config, head = network.config, network.sequence
+    if not config.use_moments:
+        return "The paper's network: the embedding is HPP's, after ST." if config.use_st else "The paper's network without ST."
+    if bool(head.part_weight.any()):
+        return "The paper's head (ST, HPP) and, beside it, moments over time, which are not in the paper, make the embedding."
+    tell = head.moments.tell
+    used = int((tell.weight.any(dim=1) | tell.bias.bool()).sum())
+    return (
+        "**Not the paper's network in full.** ST and HPP are neither trained nor read (`sequence.part_weight` is zero), and the head ignores "
+        "the point features. The embedding is a linear map, fitted in closed form, from moments over time of the frame features to the traits that "
+        f"the simulator gives its walkers; this is not in the paper. Its {config.parts} parts are copies of one, in which {used} of {config.width} "
+        "numbers are not zero."
+    )
 
 
 def _steps_line(config: TrainingConfig) -> str:

@@ -15,7 +15,7 @@ from made_up_sets import made_up_set, tiny_network_config  # noqa: E402
 
 from emgait_ros.datasets.sequences import SequenceSet  # noqa: E402
 from emgait_ros.training import ablation  # noqa: E402
-from emgait_ros.training.ablation import FIGURES, ROWS, make_table, row_config  # noqa: E402
+from emgait_ros.training.ablation import FIGURES, ROWS, make_table, row_config, rows  # noqa: E402
 from emgait_ros.training.config import OptimisationConfig, PeopleConfig, SeeingConfig, TrainingConfig  # noqa: E402
 from emgait_ros.training.poses import Joints  # noqa: E402
 from emgait_ros.training.run import Run  # noqa: E402
@@ -94,6 +94,19 @@ def test_a_table_of_two_seeds(config: TrainingConfig, tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(Run, "train_network", never)
     assert make_table(config, [1, 2], path, "again") == table
+
+
+def test_no_row_for_st_where_the_closed_form_leaves_it_out(config: TrainingConfig) -> None:
+    assert rows(config) == list(ROWS)
+    closed = dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, use_moments=True),
+        augment=dataclasses.replace(config.augment, mirror=0.0),
+        optimisation=dataclasses.replace(
+            config.optimisation, discriminant_start=True, pose_weight=1.0, trait_weight=1.0
+        ),
+    )
+    assert rows(closed) == list(ROWS)[:-1]
 
 
 @pytest.mark.parametrize("seeds", [[], [1, 1]])

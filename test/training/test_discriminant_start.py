@@ -92,7 +92,6 @@ def test_the_network_tells_people_apart_before_any_step_of_gradients() -> None:
     teacher, data = teacher_of(network, FEWEST_PEOPLE)
     start_with_traits(network, teacher, in_parts(data, teacher.traits.today), "fp32")
     embedding = embed(network, data, whole_sequences(data))
-    assert np.ptp(embedding, axis=1).max() == pytest.approx(0.0, abs=1e-6)  # ST and HPP add nothing yet: parts agree
     flat = embedding[:, 0].astype(np.float64)
     np.testing.assert_allclose(np.linalg.norm(flat[:, 1:], axis=1), RADIUS, rtol=1e-3)
     distance = np.linalg.norm(flat[:, None] - flat[None], axis=-1)
