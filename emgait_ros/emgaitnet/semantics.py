@@ -169,7 +169,12 @@ class ImageTower(nn.Module):
 
 
 def resize(images: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Bilinear without antialiasing (it exports as one ONNX Resize): (B, C, H, W) -> (B, C, *size)."""
+    """Bilinear without antialiasing (it exports as one ONNX Resize): (B, C, H, W) -> (B, C, *size).
+
+    The result is contiguous whatever the input's strides are: convolutions of channels-last input with few channels write
+    beyond their memory in oneDNN's backward pass on CPUs without AVX-512 (torch 2.14.1).
+    """
+    images = images.contiguous()
     if tuple(images.shape[-2:]) == tuple(size):
         return images
     return F.interpolate(images, size=list(size), mode="bilinear", align_corners=False)

@@ -6,6 +6,8 @@ import dataclasses
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -62,6 +64,47 @@ def test_three_steps_and_three_resumed_are_six(tmp_path: Path, small_set: Sequen
     for name, value in straight.network.state_dict().items():
         assert torch.equal(value, resumed.network.state_dict()[name]), name
     assert len((tmp_path / "b" / "log.jsonl").read_text().splitlines()) == 6
+
+
+def test_no_convolution_takes_channels_last(tmp_path: Path, small_set: SequenceSet) -> None:
+    """oneDNN's backward pass of them writes beyond its memory on CPUs without AVX-512."""
+    running = trainer(tmp_path / "a", small_set, recipe())
+    running.clip_features = None  # CLIP's image tower takes part
+    taken: dict[str, bool] = {}
+    for name, module in running.network.named_modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(
+                lambda layer, inputs, _output, name=name: taken.update(
+                    {name: inputs[0].is_contiguous() and layer.weight.is_contiguous()}
+                )
+            )
+    running.train_step()
+    assert len(taken) > 9
+    assert all(taken.values()), taken
+
+
+STEPS = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, "test/training")
+from made_up_sets import made_up_set
+from test_loop import recipe, trainer
+log = trainer(Path(sys.argv[1]), made_up_set(), recipe()).run()
+print(json.dumps([entry["loss"] for entry in log]))
+"""
+
+
+def test_steps_are_the_same_and_safe_without_avx512(tmp_path: Path, repository: Path) -> None:
+    """With glibc's heap checks, where it brings them; on other processors than x86-64 both runs are alike."""
+    losses = []
+    for name, limits in (("plain", {}), ("avx2", {"DNNL_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"})):
+        environment = {**os.environ, **limits, "OMP_NUM_THREADS": "1"}
+        environment |= {"LD_PRELOAD": "libc_malloc_debug.so.0", "GLIBC_TUNABLES": "glibc.malloc.check=3"}
+        words = [sys.executable, "-c", STEPS, str(tmp_path / name)]
+        ended = subprocess.run(words, cwd=repository, env=environment, capture_output=True, text=True, timeout=240)
+        assert ended.returncode == 0, ended.stderr[-2000:]
+        losses.append(json.loads(ended.stdout.splitlines()[-1]))
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
 
 
 def test_a_stop_request_ends_the_step_and_keeps_it(tmp_path: Path, small_set: SequenceSet) -> None:

@@ -17,7 +17,7 @@ def network() -> nn.Sequential:
     torch.manual_seed(0)
     layers = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.Flatten(), nn.Linear(6, 4), nn.Linear(4, 2))
     layers[4].requires_grad_(False)
-    return layers.to(memory_format=torch.channels_last)
+    return layers
 
 
 def stepped(net: nn.Module, optimiser: object, steps: range) -> None:
