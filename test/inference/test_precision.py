@@ -31,6 +31,16 @@ def test_int8_graphs_pass_the_gate_and_are_smaller(bundle, tmp_path):
     assert target.stat().st_size < source.stat().st_size
 
 
+def test_int8_products_cannot_saturate(bundle, tmp_path):
+    """A CPU without VNNI adds two products of an unsigned activation and a signed weight in 16 bits."""
+    onnx = pytest.importorskip("onnx")
+    target = tmp_path / "int8.onnx"
+    precision.write_int8_graph(bundle.graphs["semantic_encoder"].path, target)
+    weights = [t for t in onnx.load(str(target)).graph.initializer if t.data_type == onnx.TensorProto.INT8]
+    largest = max(int(np.abs(onnx.numpy_helper.to_array(tensor).astype(int)).max()) for tensor in weights)
+    assert 255 * largest * 2 <= np.iinfo(np.int16).max
+
+
 def test_an_unknown_precision_is_named(bundle, tmp_path):
     with pytest.raises(ValueError, match="unknown precision 'int3': known are fp32, fp16"):
         precision.write_graph(bundle.weights_path, tmp_path / "graph.onnx", "int3")
