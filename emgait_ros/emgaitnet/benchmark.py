@@ -19,11 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from emgait_ros.config import EngineConfig
+from emgait_ros.emgaitnet.clip import ImageTower
 from emgait_ros.emgaitnet.config import EMGaitNetConfig
 from emgait_ros.emgaitnet.contest import OUR_TOWER, PLAIN, TOWER, Contenders, Contest, Progress
 from emgait_ros.emgaitnet.export import export_graph, random_samples, write_bundle
-from emgait_ros.emgaitnet.model import EMGaitNet
-from emgait_ros.emgaitnet.semantics import ImageTower, SemanticMining
+from emgait_ros.emgaitnet.fast import FastEMGaitNet
+from emgait_ros.emgaitnet.model import SemanticMining
 from emgait_ros.emgaitnet.weights import load_network
 from emgait_ros.inference.bundle import Bundle, load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
@@ -109,7 +110,7 @@ def prepared_bundle(config: ModelBenchmark, folder: Path, progress: Progress) ->
 def random_bundle(sizes: EMGaitNetConfig, folder: Path, name: str, seed: int = 0) -> Bundle:
     """A bundle of a network with random weights whose batch norms have seen some data."""
     torch.manual_seed(seed)
-    network = EMGaitNet(sizes, load_pretrained=False).train()
+    network = FastEMGaitNet(sizes, load_pretrained=False).train()
     with torch.no_grad():
         network.frame.encode(**random_samples(sizes, 16, seed=seed + 1))
     made = Preprocessing(sizes.crop_height, sizes.crop_width, sizes.points, view_coordinates=sizes.view_coordinates)
@@ -161,7 +162,7 @@ class _PlainTower(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, E)."""
-        return self.tower.encode_plain(crops)
+        return ImageTower.forward(self.tower, crops)
 
 
 def _within(progress: Callable[[str, float], None], span: tuple[float, float], text: str, part: float) -> None:

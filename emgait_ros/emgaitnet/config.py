@@ -66,7 +66,7 @@ class EMGaitNetConfig:
         use_sga: align both streams to text (Semantic-Guided Alignment).
         use_semi: text carries a pseudo-word mined from the image; off: fixed prompts "... of a person".
         use_st: cross-attention between space and time; off: the maximum over time alone.
-        use_moments: mean and covariance over time of a code of each frame join the embedding (``motion_moments``; not in
+        use_moments: mean and covariance over time of a code of each frame join the embedding (``extensions``; not in
             the paper).
     """
 

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from emgait_ros.emgaitnet.clip import ImageTower
 from emgait_ros.emgaitnet.export import random_samples
-from emgait_ros.emgaitnet.model import EMGaitNet, FrameEncoder
-from emgait_ros.emgaitnet.reference import plain_forward
-from emgait_ros.emgaitnet.semantics import SemanticMining
+from emgait_ros.emgaitnet.fast import plain_of
+from emgait_ros.emgaitnet.model import EMGaitNet, FrameEncoder, SemanticMining
 from emgait_ros.inference.bundle import FRAME_ENCODER, SEMANTIC_ENCODER
 from emgait_ros.inference.encoder import GaitEncoder, SampleFeatures
 from emgait_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
@@ -55,6 +55,7 @@ class Contest:
 
     def __init__(self, contenders: Contenders, people: int, frames: int, seed: int) -> None:
         self.network, self.encoders, self.towers = contenders.network, contenders.encoders, contenders.towers
+        self.plain_network = plain_of(self.network)
         self.people, self.frames = people, frames
         samples = random_samples(self.network.config, people * frames, seed=seed)
         self.windows = {name: value.unflatten(0, (people, frames)) for name, value in samples.items()}
@@ -88,7 +89,7 @@ class Contest:
     def plain(self) -> NDArray[np.float32]:
         """The whole window of everybody from scratch: (people, parts, d)."""
         frame_mask = torch.ones(self.people, self.frames, dtype=torch.bool)
-        return plain_forward(self.network, **self.windows, frame_mask=frame_mask).numpy()
+        return self.plain_network(**self.windows, frame_mask=frame_mask).embedding.numpy()
 
     def contestants(self, plain: bool) -> dict[str, Contestant]:
         """What takes turns, by name."""
@@ -161,7 +162,7 @@ def torch_stages(encoder: FrameEncoder, inputs: dict[str, torch.Tensor]) -> dict
         if isinstance(semantics, SemanticMining):
             mined = semantics.image(inputs["crops"])
             word = semantics.inversion(mined)
-            stages[TOWER] = lambda: semantics.image.encode_plain(inputs["crops"])
+            stages[TOWER] = lambda: ImageTower.forward(semantics.image, inputs["crops"])
             stages[OUR_TOWER] = lambda: semantics.image(inputs["crops"])
             stages["inversion"] = lambda: semantics.inversion(mined)
             stages["prompts"] = lambda: semantics.text(word)

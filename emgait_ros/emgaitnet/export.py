@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from emgait_ros.emgaitnet.config import EMGaitNetConfig
-from emgait_ros.emgaitnet.model import EMGaitNet
-from emgait_ros.emgaitnet.semantics import SemanticMining
+from emgait_ros.emgaitnet.fast import FastEMGaitNet
+from emgait_ros.emgaitnet.model import EMGaitNet, SemanticMining
 from emgait_ros.emgaitnet.weights import load_weights, save_weights
 from emgait_ros.inference.bundle import (
     CLIP_PRECISIONS,
@@ -159,7 +159,7 @@ def rewrite_bundle(
     manifest = read_json(file)
     try:
         verify_files(folder, manifest["files"], [CONFIG, WEIGHTS])
-        network = EMGaitNet(EMGaitNetConfig.from_dict(read_json(folder / CONFIG)), load_pretrained=False)
+        network = FastEMGaitNet(EMGaitNetConfig.from_dict(read_json(folder / CONFIG)), load_pretrained=False)
         load_weights(network, folder / WEIGHTS)
         samples = None
         if REFERENCE in manifest["files"]:

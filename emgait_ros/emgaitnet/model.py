@@ -1,13 +1,12 @@
-"""EMGaitNet: gait recognition from LiDAR points and RGB crops, in PyTorch.
+"""EMGaitNet: gait recognition from LiDAR points and RGB crops, the plain forward to read beside the paper.
 
 References:
     Lu et al., "Walking Further: Semantic-aware Multimodal Gait Recognition Under Long-Range Conditions",
     AAAI 2026, arXiv:2603.14189. The authors released no code; what the paper leaves open is chosen here
-    and named in ``EMGaitNetConfig``.
+    and named in ``EMGaitNetConfig``. What is not in the paper is in ``extensions.py`` and off by default.
 
-Everything before ST looks at one frame only. So the network is cut there: ``FrameEncoder`` runs once when a frame
-arrives, ``SequenceHead`` runs on the features a track has gathered, and ``EMGaitNet`` joins both for training. SeMi is
-cut off the frame encoder once more: its text changes slowly, so a track may keep it for a few frames.
+Per frame: ResNet9 on the crop, PointGNN on the points, SeMi's text, SGA, SCAF (``FrameEncoder``). Per sequence: ST and HPP
+(``SequenceHead``). ``fast.py`` computes the same numbers sooner, and is what runs; the tests compare the two.
 
 Letters in shape comments: B batch, T frames, h x w cells of the 2D feature map (S = h * w), N points, k neighbours,
 d width, P parts, E width of CLIP's embedding.
@@ -15,16 +14,16 @@ d width, P parts, E width of CLIP's embedding.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emgait_ros.emgaitnet.config import EMGaitNetConfig
-from emgait_ros.emgaitnet.motion_moments import MotionMoments, on_sphere
-from emgait_ros.emgaitnet.point_gnn import PointGNN
-from emgait_ros.emgaitnet.semantics import FixedPrompts, SemanticMining, resize
+from emgait_ros.emgaitnet.clip import FixedPrompts, ImageTower, PromptEncoder, build_clip, resize
+from emgait_ros.emgaitnet.config import ClipConfig, EMGaitNetConfig
+from emgait_ros.emgaitnet.extensions import MotionMoments, on_sphere, raise_lateral
 
 IMAGE_MEAN, IMAGE_STD = 0.45, 0.25  # of the gait branch's RGB input, in 0..1
 
@@ -79,6 +78,115 @@ class ResNet9(nn.Module):
         return x.flatten(2).transpose(1, 2)  # (B, S, d)
 
 
+class EdgeConv(nn.Module):
+    """Edge features W [c; n - c] over the k most similar points n of each point c, then the maximum over k.
+
+    Batch norm and activation follow the maximum. EdgeConv as published has them before it; where a batch-norm weight is
+    negative the two differ (the order is turned round), so this is a network of its own and is trained as such.
+    """
+
+    def __init__(self, inputs: int, outputs: int, neighbours: int) -> None:
+        super().__init__()
+        self.neighbours = neighbours
+        self.edge = nn.Linear(2 * inputs, outputs, bias=False)
+        self.norm = nn.BatchNorm1d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, inputs) -> (B, N, outputs)."""
+        chosen = nearest_by_cosine(x, self.neighbours)  # (B, N, k)
+        neighbour = x[torch.arange(len(x), device=x.device)[:, None, None], chosen]  # (B, N, k, inputs)
+        center = x[:, :, None].expand_as(neighbour)
+        edges = self.edge(torch.cat([center, neighbour - center], dim=-1))  # (B, N, k, outputs)
+        return self.activate(edges.amax(dim=2).flatten(0, 1)).unflatten(0, (-1, x.shape[1]))
+
+    def activate(self, x: Tensor) -> Tensor:
+        """(M, outputs) after the maximum: batch norm and leaky ReLU."""
+        return F.leaky_relu(self.norm(x), 0.2)
+
+
+@torch.no_grad()
+def nearest_by_cosine(x: Tensor, neighbours: int) -> Tensor:
+    """(B, N, C) -> (B, N, k) indices of the points with the most similar features, the point itself excluded."""
+    with torch.autocast(x.device.type, enabled=False):
+        similarity = cosine_similarity(x)
+        itself = torch.eye(x.shape[1], dtype=similarity.dtype, device=x.device)
+        return (similarity - 4.0 * itself).topk(neighbours, dim=-1).indices
+
+
+def cosine_similarity(x: Tensor) -> Tensor:
+    """(B, N, C) -> (B, N, N) of the points among themselves, in float32 or float64."""
+    unit = F.normalize(x.float() if x.dtype != torch.float64 else x, dim=-1)
+    return unit @ unit.transpose(1, 2)
+
+
+class PointGNN(nn.Module):
+    """A graph over the points that follows what their features have become alike in (paper: 3D encoder).
+
+    Point embedding, EdgeConv layers, and a joint projection of all levels.
+    """
+
+    edge_conv: type[EdgeConv] = EdgeConv
+
+    def __init__(self, config: EMGaitNetConfig) -> None:
+        super().__init__()
+        widths = config.point_channels
+        self.embed = nn.Linear(config.point_values, widths[0], bias=False)
+        raise_lateral(self.embed.weight)
+        self.embed_norm = nn.BatchNorm1d(widths[0])
+        self.layers = nn.ModuleList(self.edge_conv(a, b, config.neighbours) for a, b in pairwise(widths))
+        self.project = nn.Linear(sum(widths), config.width)
+
+    def forward(self, points: Tensor) -> Tensor:
+        """(B, N, 3) m, centred on the pedestrian, or (B, N, 7) with ``view_coordinates`` -> (B, N, d)."""
+        x = self.embed_norm(self.embed(points).flatten(0, 1)).unflatten(0, (-1, points.shape[1]))
+        levels = [F.leaky_relu(x, 0.2)]
+        for layer in self.layers:
+            levels.append(layer(levels[-1]))
+        return self.project(torch.cat(levels, dim=-1))
+
+
+class SemanticMining(nn.Module):
+    """SeMi: what a frozen CLIP says about each part of a body, crops -> text features t*.
+
+    CLIP's image embedding v -> Inversion Network -> pseudo-word v*, put in place of [X] in "A photo of the [PART] of a [X]
+    person" -> CLIP's text encoder -> t*, one vector a part. Where the image is missing a learned pseudo-word takes the
+    place of v*.
+    """
+
+    image_tower: type[ImageTower] = ImageTower
+    prompt_encoder: type[PromptEncoder] = PromptEncoder
+
+    def __init__(self, config: ClipConfig, load_pretrained: bool = True) -> None:
+        super().__init__()
+        clip = build_clip(config, load_pretrained)
+        self.image = self.image_tower(clip)
+        self.text = self.prompt_encoder(clip)
+        self.embed_dim = int(self.text.project.out_features)
+        text_width = clip.transformer.width
+        hidden = max(self.embed_dim, text_width)
+        self.inversion = nn.Sequential(  # the Inversion Network; LayerNorm because CLIP's scale varies with its weights
+            nn.LayerNorm(self.embed_dim),
+            nn.Linear(self.embed_dim, hidden),
+            nn.GELU(),
+            nn.Linear(hidden, hidden),
+            nn.GELU(),
+            nn.Linear(hidden, text_width),
+        )
+        self.missing_word = nn.Parameter(torch.randn(text_width) * 0.02)
+
+    def pseudo_word(self, crops: Tensor, has_image: Tensor, clip_features: Tensor | None = None) -> Tensor:
+        """v* (B, text width) from crops (B, 3, H, W), or from v already computed (B, E)."""
+        if clip_features is None:
+            with torch.no_grad():
+                clip_features = self.image(crops)
+        word = self.inversion(clip_features)
+        return torch.where(has_image[:, None], word, self.missing_word.to(word.dtype))
+
+    def forward(self, crops: Tensor, has_image: Tensor, clip_features: Tensor | None = None) -> Tensor:
+        """t* (B, 5, E)."""
+        return self.text(self.pseudo_word(crops, has_image, clip_features))
+
+
 class CrossAttention(nn.Module):
     """Multi-head cross-attention with residual and feed-forward layer, normalised before each."""
 
@@ -115,6 +223,9 @@ class FrameEncoder(nn.Module):
     A missing modality is replaced by learned tokens, so that the other one still finds its way through SCAF.
     """
 
+    point_gnn: type[PointGNN] = PointGNN
+    semantic_mining: type[SemanticMining] = SemanticMining
+
     def __init__(self, config: EMGaitNetConfig, load_pretrained: bool = True) -> None:
         super().__init__()
         self.config = config
@@ -125,7 +236,7 @@ class FrameEncoder(nn.Module):
             self.image_encoder = ResNet9(config)
             self.position = nn.Parameter(torch.randn(cells, width) * 0.02)
         if config.use_points:
-            self.point_encoder = PointGNN(config)
+            self.point_encoder = self.point_gnn(config)
             self.missing_points = nn.Parameter(torch.randn(1, width) * 0.02)
             self.scaf_image = nn.ModuleList(
                 CrossAttention(width, width, heads, ratio) for _ in range(config.scaf_layers)
@@ -135,7 +246,7 @@ class FrameEncoder(nn.Module):
             self.scaf_points = nn.ModuleList(CrossAttention(width, width, heads, ratio) for _ in range(deep))
         self.semantics: SemanticMining | FixedPrompts | None = None
         if config.use_sga:
-            self.semantics = (SemanticMining if config.use_semi else FixedPrompts)(config.clip, load_pretrained)
+            self.semantics = (self.semantic_mining if config.use_semi else FixedPrompts)(config.clip, load_pretrained)
             self.sga_image = CrossAttention(width, self.semantics.embed_dim, heads, ratio)
             if config.use_points:
                 self.sga_points = CrossAttention(width, self.semantics.embed_dim, heads, ratio)
@@ -250,10 +361,12 @@ class EMGaitNet(nn.Module):
         ValueError, OSError: CLIP cannot be built (see ``semantics.build_clip``).
     """
 
+    frame_encoder: type[FrameEncoder] = FrameEncoder
+
     def __init__(self, config: EMGaitNetConfig, load_pretrained: bool = True) -> None:
         super().__init__()
         self.config = config
-        self.frame = FrameEncoder(config, load_pretrained)
+        self.frame = self.frame_encoder(config, load_pretrained)
         self.sequence = SequenceHead(config)
         self.neck = BNNeck(config) if config.classes else None
 

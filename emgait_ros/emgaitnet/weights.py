@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from emgait_ros.emgaitnet.config import EMGaitNetConfig
+from emgait_ros.emgaitnet.fast import FastEMGaitNet
 from emgait_ros.emgaitnet.model import EMGaitNet
 from emgait_ros.inference.bundle import Bundle
 
@@ -39,6 +40,6 @@ def load_network(bundle: Bundle) -> EMGaitNet:
         ValueError: configuration and weights of the bundle do not fit.
     """
     config = dataclasses.replace(EMGaitNetConfig.from_dict(bundle.network), classes=0)
-    network = EMGaitNet(config, load_pretrained=False)
+    network = FastEMGaitNet(config, load_pretrained=False)
     load_weights(network, bundle.weights_path)
     return network.eval()

@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from emgait_ros.datasets.sequences import SequenceSet
+from emgait_ros.emgaitnet.clip import build_clip, resize
 from emgait_ros.emgaitnet.model import EMGaitNet
-from emgait_ros.emgaitnet.semantics import build_clip, resize
 from emgait_ros.samples import Float32, UInt8
 from emgait_ros.training.captions import PART_ROWS, Description, caption, describe
 from emgait_ros.training.config import TrainingConfig

@@ -16,8 +16,8 @@ import torch
 from scipy.linalg import eigh
 
 from emgait_ros.datasets.sequences import SequenceSet
+from emgait_ros.emgaitnet.extensions import CODE, RADIUS, on_sphere
 from emgait_ros.emgaitnet.model import EMGaitNet
-from emgait_ros.emgaitnet.motion_moments import CODE, RADIUS, on_sphere
 from emgait_ros.samples import Float32, Float64, Int64
 from emgait_ros.training.evaluate import encode
 from emgait_ros.training.teacher import Teacher

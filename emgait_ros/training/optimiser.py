@@ -58,13 +58,10 @@ class AdamAndMuon:
     def step(self) -> None:
         """One step with the gradients there are."""
         for matrix, flat in self._flat.items():
-            flat.data = matrix.flatten(1)
+            flat.data = matrix.view(len(matrix), -1)
             flat.grad = None if matrix.grad is None else matrix.grad.flatten(1)
         for part in self._parts:
             part.step()
-        for matrix, flat in self._flat.items():
-            if flat.data_ptr() != matrix.data_ptr():  # channels last: no view of it is flat
-                matrix.copy_(flat.view_as(matrix))
 
     def moments(self) -> Iterator[tuple[Tensor, int, Tensor, Tensor | None]]:
         """Every parameter that was stepped, how often (Adam's only, else 0), the mean of its gradients, and of their squares

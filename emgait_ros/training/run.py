@@ -25,6 +25,7 @@ from emgait_ros.datasets.sequences import SequenceSet
 from emgait_ros.datasets.simulated import SimulatedSet
 from emgait_ros.emgaitnet.config import EMGaitNetConfig
 from emgait_ros.emgaitnet.export import write_bundle
+from emgait_ros.emgaitnet.fast import FastEMGaitNet
 from emgait_ros.emgaitnet.model import EMGaitNet
 from emgait_ros.evaluation.baselines import BASELINES, measured
 from emgait_ros.evaluation.published import Scored, as_json, load_partition, protocol_of
@@ -170,7 +171,7 @@ class Run:
     def _learner(self) -> tuple[SequenceSet, EMGaitNet, Teacher | None]:
         """Whom to train on, what is trained, and who knows better."""
         data = self.load("train", shrunk=True)
-        network = EMGaitNet(self.network_config(len(np.unique(data.identity))))
+        network = FastEMGaitNet(self.network_config(len(np.unique(data.identity))))
         return data, network, self._teacher(data)
 
     def _learn_to_see(self, data: SequenceSet, network: EMGaitNet, teacher: Teacher | None) -> Path:

@@ -30,11 +30,11 @@ def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch = pytest.importorskip("torch")
     from emgait_ros.emgaitnet.config import EMGaitNetConfig
     from emgait_ros.emgaitnet.export import write_bundle
-    from emgait_ros.emgaitnet.model import EMGaitNet
+    from emgait_ros.emgaitnet.fast import FastEMGaitNet
     from emgait_ros.inference.preprocessing import Preprocessing
 
     torch.manual_seed(0)
-    network = EMGaitNet(EMGaitNetConfig.small())
+    network = FastEMGaitNet(EMGaitNetConfig.small())
     return write_bundle(network, tmp_path_factory.mktemp("models"), "random", Preprocessing(), threshold=1.5).folder
 
 

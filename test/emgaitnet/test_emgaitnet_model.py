@@ -2,9 +2,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from emgait_ros.emgaitnet.model import EMGaitNet  # noqa: E402
-from emgait_ros.emgaitnet.point_gnn import nearest_by_cosine  # noqa: E402
-from emgait_ros.emgaitnet.reference import plain_forward  # noqa: E402
+from emgait_ros.emgaitnet.fast import FastEMGaitNet, plain_of  # noqa: E402
+from emgait_ros.emgaitnet.model import nearest_by_cosine  # noqa: E402
 
 BATCH, FRAMES = 3, 4
 SWITCHES = [  # the paper's ablation rows, and what goes beyond it
@@ -32,7 +31,7 @@ def windows(config, batch=BATCH, frames=FRAMES, seed=0):
 
 def build(config, seed=0):
     torch.manual_seed(seed)
-    return EMGaitNet(config)
+    return FastEMGaitNet(config)
 
 
 def settle(network):
@@ -82,12 +81,14 @@ def test_the_fast_forward_is_the_plain_one(tiny, switches):
     inputs = [t.double() if t.is_floating_point() else t for t in windows(network.config)]
     with torch.no_grad():
         fast = network(*inputs).embedding.double()
-    torch.testing.assert_close(fast, plain_forward(network, *inputs), rtol=0, atol=1e-9)
+        plain = plain_of(network)(*inputs).embedding.double()
+    torch.testing.assert_close(fast, plain, rtol=0, atol=1e-9)
 
 
 def test_features_encoded_one_by_one_give_the_embedding_of_the_whole_window(tiny):
     """Windows that fill, slide and have gaps, against the plain forward of exactly their frames."""
     network = settle(build(tiny()))
+    reference = plain_of(network)
     crops, points, has_image, has_points, _ = windows(network.config, batch=1, frames=9)
     with torch.no_grad():
         encoded = [network.frame(crops[:, i], points[:, i], has_image[:, i], has_points[:, i]) for i in range(9)]
@@ -96,9 +97,9 @@ def test_features_encoded_one_by_one_give_the_embedding_of_the_whole_window(tiny
             mask = torch.tensor([[True] * len(kept) + [False]])
             image, point = (torch.stack([encoded[i][part] for i in padded], dim=1) for part in (0, 1))
             streamed = network.sequence(image, point, mask)
-            plain = plain_forward(
-                network, crops[:, kept], points[:, kept], has_image[:, kept], has_points[:, kept], mask[:, :-1]
-            )
+            plain = reference(
+                crops[:, kept], points[:, kept], has_image[:, kept], has_points[:, kept], mask[:, :-1]
+            ).embedding
             torch.testing.assert_close(streamed, plain, rtol=0, atol=1e-4)
 
 

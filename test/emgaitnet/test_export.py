@@ -5,7 +5,7 @@ torch = pytest.importorskip("torch")
 
 from emgait_ros.emgaitnet import export  # noqa: E402
 from emgait_ros.emgaitnet.config import ClipConfig, EMGaitNetConfig  # noqa: E402
-from emgait_ros.emgaitnet.model import EMGaitNet  # noqa: E402
+from emgait_ros.emgaitnet.fast import FastEMGaitNet  # noqa: E402
 from emgait_ros.emgaitnet.weights import load_network  # noqa: E402
 from emgait_ros.inference.bundle import load_bundle  # noqa: E402
 from emgait_ros.inference.preprocessing import Preprocessing  # noqa: E402
@@ -16,7 +16,7 @@ PREPROCESSING = Preprocessing(points=24)
 @pytest.fixture(scope="module")
 def network(tiny):
     torch.manual_seed(0)
-    network = EMGaitNet(tiny(scaf_layers=1)).train()
+    network = FastEMGaitNet(tiny(scaf_layers=1)).train()
     with torch.no_grad():
         network.frame(**export.random_samples(network.config, 16, seed=1))
     return network.eval()
@@ -71,7 +71,7 @@ def test_a_graph_that_disagrees_with_torch_is_refused(network, written):
         inputs["text"] = network.frame.semantics(inputs["crops"], inputs["has_image"])
     export.check_graph(network.frame, inputs, path)
     torch.manual_seed(1)
-    other = EMGaitNet(network.config).eval()
+    other = FastEMGaitNet(network.config).eval()
     with pytest.raises(ValueError, match=r"frame_encoder\.onnx: tensor image_features differs from torch by"):
         export.check_graph(other.frame, inputs, path)
 
@@ -110,7 +110,7 @@ def test_weights_of_another_network_are_refused(written):
 )
 def test_other_networks_export_too(tiny, tmp_path, switches):
     torch.manual_seed(0)
-    network = EMGaitNet(tiny(scaf_layers=1, classes=0, **switches)).eval()
+    network = FastEMGaitNet(tiny(scaf_layers=1, classes=0, **switches)).eval()
     bundle = export.write_bundle(network, tmp_path, "ablation", PREPROCESSING)
     assert bundle.embedding_shape == (4, 16)
     from emgait_ros.inference.encoder import GaitEncoder

@@ -18,7 +18,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     torch = pytest.importorskip("torch")
     from emgait_ros.emgaitnet.config import ClipConfig, EMGaitNetConfig
     from emgait_ros.emgaitnet.export import random_samples, write_bundle
-    from emgait_ros.emgaitnet.model import EMGaitNet
+    from emgait_ros.emgaitnet.fast import FastEMGaitNet
 
     clip = {
         "embed_dim": 16,
@@ -31,7 +31,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         width=16, heads=2, scaf_layers=1, parts=4, max_frames=12, min_frames=2, classes=3, clip=ClipConfig(own=clip),
         view_coordinates=True, use_moments=True,
     )  # fmt: skip
-    network = EMGaitNet(config).train()
+    network = FastEMGaitNet(config).train()
     with torch.no_grad():
         network.frame(**random_samples(config, 16, seed=1))
     folder = tmp_path_factory.mktemp("models")

@@ -126,11 +126,11 @@ def test_an_int8_graph_that_disagrees_is_not_used(quantised, tmp_path):
     torch = pytest.importorskip("torch")
     from emgait_ros.emgaitnet.config import EMGaitNetConfig
     from emgait_ros.emgaitnet.export import write_bundle
-    from emgait_ros.emgaitnet.model import EMGaitNet
+    from emgait_ros.emgaitnet.fast import FastEMGaitNet
     from emgait_ros.inference.bundle import INT8_GRAPH, file_entry
 
     torch.manual_seed(9)
-    network = EMGaitNet(EMGaitNetConfig.from_dict(quantised.network), load_pretrained=False)
+    network = FastEMGaitNet(EMGaitNetConfig.from_dict(quantised.network), load_pretrained=False)
     other = write_bundle(network, tmp_path, "other", quantised.preprocessing, clip_precision="int8")
     folder = tmp_path / "mixed"
     shutil.copytree(quantised.folder, folder)

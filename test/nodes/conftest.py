@@ -51,7 +51,7 @@ def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch = pytest.importorskip("torch")
     from emgait_ros.emgaitnet.config import ClipConfig, EMGaitNetConfig
     from emgait_ros.emgaitnet.export import write_bundle
-    from emgait_ros.emgaitnet.model import EMGaitNet
+    from emgait_ros.emgaitnet.fast import FastEMGaitNet
     from emgait_ros.inference.preprocessing import Preprocessing
 
     clip = {
@@ -65,4 +65,4 @@ def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         width=16, heads=2, scaf_layers=1, parts=4, clip=ClipConfig(own=clip),
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("models")
-    return write_bundle(EMGaitNet(config), folder, "untrained", Preprocessing(), threshold=1.5).folder
+    return write_bundle(FastEMGaitNet(config), folder, "untrained", Preprocessing(), threshold=1.5).folder

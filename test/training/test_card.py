@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 
 from made_up_sets import tiny_network_config  # noqa: E402
 
-from emgait_ros.emgaitnet.model import EMGaitNet  # noqa: E402
+from emgait_ros.emgaitnet.fast import FastEMGaitNet  # noqa: E402
 from emgait_ros.emgaitnet.weights import load_network  # noqa: E402
 from emgait_ros.inference.bundle import load_bundle  # noqa: E402
 from emgait_ros.training.card import label  # noqa: E402
@@ -26,7 +26,7 @@ from emgait_ros.training.card import label  # noqa: E402
     ],
 )
 def test_the_label_tells_the_papers_head_from_the_closed_form(switches, closed_form, papers):
-    network = EMGaitNet(tiny_network_config(**switches))
+    network = FastEMGaitNet(tiny_network_config(**switches))
     if closed_form:
         with torch.no_grad():
             network.sequence.part_weight.zero_()

@@ -9,9 +9,9 @@ torch = pytest.importorskip("torch")
 
 from made_up_sets import made_up_set, tiny_network_config  # noqa: E402
 
+from emgait_ros.emgaitnet.clip import build_clip  # noqa: E402
 from emgait_ros.emgaitnet.config import PARTS_OF_BODY  # noqa: E402
-from emgait_ros.emgaitnet.model import EMGaitNet  # noqa: E402
-from emgait_ros.emgaitnet.semantics import build_clip  # noqa: E402
+from emgait_ros.emgaitnet.fast import FastEMGaitNet  # noqa: E402
 from emgait_ros.training import clip_pretraining  # noqa: E402
 from emgait_ros.training.captions import (  # noqa: E402
     PART_ROWS,
@@ -102,7 +102,7 @@ def test_a_small_clip_learns_to_match(tmp_path, monkeypatch: pytest.MonkeyPatch)
     import dataclasses
 
     with_weights = dataclasses.replace(config.model.clip, pretrained=str(tmp_path / "clip.safetensors"))
-    network = EMGaitNet(dataclasses.replace(config.model, clip=with_weights))
+    network = FastEMGaitNet(dataclasses.replace(config.model, clip=with_weights))
     features = clip_pretraining.clip_features(network, data, batch=7)
     assert features.shape == (data.frames, 8)
     direct = network.clip_features(torch.from_numpy(data.crops[:5]).permute(0, 3, 1, 2).float() / 255)

@@ -13,8 +13,9 @@ torch = pytest.importorskip("torch")
 from made_up_sets import made_up_set, tiny_network_config  # noqa: E402
 
 from emgait_ros.datasets.sequences import SequenceSet  # noqa: E402
+from emgait_ros.emgaitnet.extensions import RADIUS  # noqa: E402
+from emgait_ros.emgaitnet.fast import FastEMGaitNet  # noqa: E402
 from emgait_ros.emgaitnet.model import EMGaitNet  # noqa: E402
-from emgait_ros.emgaitnet.motion_moments import RADIUS  # noqa: E402
 from emgait_ros.samples import Float32  # noqa: E402
 from emgait_ros.training.config import OptimisationConfig, TrainingConfig  # noqa: E402
 from emgait_ros.training.discriminant_start import (  # noqa: E402
@@ -87,7 +88,7 @@ def in_parts(data: SequenceSet, traits: Float32) -> Iterator[tuple[SequenceSet, 
 
 def test_the_network_tells_people_apart_before_any_step_of_gradients() -> None:
     torch.manual_seed(3)
-    network = EMGaitNet(tiny_network_config(use_moments=True, classes=0))
+    network = FastEMGaitNet(tiny_network_config(use_moments=True, classes=0))
     begin_gently(network.frame)  # as before seeing: layers that read the text add nothing
     teacher, data = teacher_of(network, FEWEST_PEOPLE)
     start_with_traits(network, teacher, in_parts(data, teacher.traits.today), "fp32")
@@ -102,7 +103,7 @@ def test_the_network_tells_people_apart_before_any_step_of_gradients() -> None:
 
 
 def test_too_few_people_are_refused() -> None:
-    network = EMGaitNet(tiny_network_config(use_moments=True, classes=0))
+    network = FastEMGaitNet(tiny_network_config(use_moments=True, classes=0))
     teacher, data = teacher_of(network, FEWEST_PEOPLE - 1)
     with pytest.raises(ValueError, match=f"crowd.identities is {FEWEST_PEOPLE - 1}"):
         start_with_traits(network, teacher, in_parts(data, teacher.traits.today), "fp32")

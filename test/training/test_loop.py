@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 from made_up_sets import made_up_set, tiny_network_config  # noqa: E402
 
 from emgait_ros.datasets.sequences import SequenceSet  # noqa: E402
-from emgait_ros.emgaitnet.model import EMGaitNet  # noqa: E402
+from emgait_ros.emgaitnet.fast import FastEMGaitNet  # noqa: E402
 from emgait_ros.evaluation.metrics import closed_set, distance_matrix  # noqa: E402
 from emgait_ros.training import checkpoint  # noqa: E402
 from emgait_ros.training.config import AugmentConfig, OptimisationConfig, TrainingConfig  # noqa: E402
@@ -49,7 +49,7 @@ def trainer(folder: Path, data: SequenceSet, config: TrainingConfig) -> Trainer:
     torch.manual_seed(5)
     features = np.random.default_rng(0).normal(0, 1, (data.frames, 8)).astype(np.float32)
     folder.mkdir(exist_ok=True)
-    return Trainer(config, data, EMGaitNet(tiny_network_config()), folder, features)
+    return Trainer(config, data, FastEMGaitNet(tiny_network_config()), folder, features)
 
 
 def test_three_steps_and_three_resumed_are_six(tmp_path: Path, small_set: SequenceSet) -> None:
@@ -212,7 +212,7 @@ def test_another_run_goes_on_from_what_one_has_learnt(tmp_path: Path, small_set:
     first = trainer(tmp_path / "a", small_set, recipe())
     first.run(until=1)
     torch.manual_seed(3)
-    other = EMGaitNet(dataclasses.replace(tiny_network_config(), classes=7))  # other people
+    other = FastEMGaitNet(dataclasses.replace(tiny_network_config(), classes=7))  # other people
     anew = checkpoint.start_from(first.checkpoint, torch.nn.ModuleDict({"network": other}))
     assert anew == ["network.neck.classifier"]
     assert torch.equal(other.sequence.part_weight, first.network.sequence.part_weight)

@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 
 from made_up_sets import made_up_set, tiny_network_config  # noqa: E402
 
-from emgait_ros.emgaitnet.model import EMGaitNet  # noqa: E402
+from emgait_ros.emgaitnet.fast import FastEMGaitNet  # noqa: E402
 from emgait_ros.training.config import OptimisationConfig, TrainingConfig  # noqa: E402
 from emgait_ros.training.figures_log import FiguresLog  # noqa: E402
 from emgait_ros.training.loop import Trainer  # noqa: E402
@@ -39,7 +39,7 @@ def train_in_one_of_several(folder: Path) -> None:
     torch.manual_seed(5)
     placement = Placement.of_environment()
     assert placement.world == 2
-    network = EMGaitNet(recipe().model)
+    network = FastEMGaitNet(recipe().model)
     own = folder / f"rank{placement.rank}"
     own.mkdir(parents=True)
     log = Trainer(recipe(), made_up_set(), network, own, placement=placement).run()
@@ -81,7 +81,9 @@ def made_up_trainer(folder: Path) -> Trainer:
     folder.mkdir(exist_ok=True)
     config = recipe(6)
     steps = dataclasses.replace(config.optimisation, checkpoint_every=1)
-    return Trainer(dataclasses.replace(config, optimisation=steps), made_up_set(), EMGaitNet(recipe().model), folder)
+    return Trainer(
+        dataclasses.replace(config, optimisation=steps), made_up_set(), FastEMGaitNet(recipe().model), folder
+    )
 
 
 def test_a_kill_loses_nothing_but_the_current_step(tmp_path: Path) -> None:
@@ -109,7 +111,7 @@ def test_shares_of_a_step() -> None:
 
 
 def test_figures_are_logged_once_and_for_tensorboard(tmp_path: Path) -> None:
-    trainer = Trainer(recipe(5), made_up_set(), EMGaitNet(recipe().model), tmp_path)
+    trainer = Trainer(recipe(5), made_up_set(), FastEMGaitNet(recipe().model), tmp_path)
     trainer.run(until=3)
     trainer.run()
     entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]

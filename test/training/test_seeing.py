@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 from made_up_sets import made_up_set, tiny_network_config  # noqa: E402
 
 from emgait_ros.datasets.sequences import SequenceSet  # noqa: E402
-from emgait_ros.emgaitnet.model import EMGaitNet  # noqa: E402
+from emgait_ros.emgaitnet.fast import FastEMGaitNet  # noqa: E402
 from emgait_ros.training.config import AugmentConfig, OptimisationConfig, SeeingConfig, TrainingConfig  # noqa: E402
 from emgait_ros.training.loop import Trainer  # noqa: E402
 from emgait_ros.training.poses import Joints  # noqa: E402
@@ -45,7 +45,7 @@ def trainer(folder: Path, data: SequenceSet, config: TrainingConfig) -> SeeingTr
     places = np.stack([np.repeat(bright[:, None], 3, axis=1), np.repeat(rows[None], data.frames, axis=0)], axis=-1)
     poses = np.stack([data.points.mean(axis=1), data.points.max(axis=1), data.points.min(axis=1)], axis=1)
     teacher = Teacher(config.model, Joints(poses.astype(np.float32), places.astype(np.float32)), None)
-    return SeeingTrainer(config, data, EMGaitNet(config.model), folder, None, teacher)
+    return SeeingTrainer(config, data, FastEMGaitNet(config.model), folder, None, teacher)
 
 
 MODALITIES = [
@@ -100,7 +100,7 @@ def test_the_rate_rises_and_falls(tmp_path: Path) -> None:
 
 def test_text_adds_nothing_at_first() -> None:
     torch.manual_seed(0)
-    network = EMGaitNet(tiny_network_config()).eval()
+    network = FastEMGaitNet(tiny_network_config()).eval()
     begin_gently(network.frame)
     data = made_up_set()
     crops = torch.from_numpy(data.crops[:8]).permute(0, 3, 1, 2).float() / 255

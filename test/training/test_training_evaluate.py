@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 
 from made_up_sets import made_up_set, tiny_network_config  # noqa: E402
 
+from emgait_ros.emgaitnet.fast import FastEMGaitNet  # noqa: E402
 from emgait_ros.emgaitnet.model import EMGaitNet  # noqa: E402
 from emgait_ros.training.attention import PlainAttention, plain_attention  # noqa: E402
 from emgait_ros.training.config import CalibrationConfig  # noqa: E402
@@ -21,7 +22,7 @@ from emgait_ros.training.loop import collate  # noqa: E402
 @pytest.fixture
 def network() -> EMGaitNet:
     torch.manual_seed(0)
-    return EMGaitNet(tiny_network_config(classes=0)).eval()
+    return FastEMGaitNet(tiny_network_config(classes=0)).eval()
 
 
 def test_embedding_windows_equals_the_whole_network(network: EMGaitNet) -> None:

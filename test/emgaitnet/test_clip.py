@@ -3,8 +3,9 @@ import pytest
 torch = pytest.importorskip("torch")
 open_clip = pytest.importorskip("open_clip")
 
+from emgait_ros.emgaitnet.clip import MINED_PROMPT, ImageTower, PromptEncoder, build_clip, tokenize  # noqa: E402
 from emgait_ros.emgaitnet.config import PARTS_OF_BODY, ClipConfig  # noqa: E402
-from emgait_ros.emgaitnet.semantics import MINED_PROMPT, ImageTower, PromptEncoder, SemanticMining, build_clip, tokenize  # noqa: E402
+from emgait_ros.emgaitnet.fast import FastImageTower, FastPromptEncoder, FastSemanticMining  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -14,21 +15,19 @@ def clip(tiny):
 
 
 def test_the_prefix_cache_gives_what_all_tokens_give(clip):
-    encoder = PromptEncoder(clip)
+    encoder, plain = FastPromptEncoder(clip), PromptEncoder(clip)
     word = torch.randn(6, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(encoder(word), encoder.encode_plain(word), rtol=0, atol=1e-10)
+    torch.testing.assert_close(encoder(word), plain(word), rtol=0, atol=1e-10)
 
 
 def test_the_plain_prompts_are_what_open_clip_encodes(clip):
     """A pseudo-word that is a real word must give open_clip's own text features of that sentence."""
-    encoder = PromptEncoder(clip)
+    encoder, plain = FastPromptEncoder(clip), PromptEncoder(clip)
     prompts = [MINED_PROMPT.format(part=part).replace("*", "tall") for part in PARTS_OF_BODY]
     tall = tokenize(["tall"])[0, 1]
     word = clip.token_embedding.weight[tall][None]
     with torch.no_grad():
-        torch.testing.assert_close(
-            encoder.encode_plain(word)[0], clip.encode_text(tokenize(prompts)), rtol=0, atol=1e-10
-        )
+        torch.testing.assert_close(plain(word)[0], clip.encode_text(tokenize(prompts)), rtol=0, atol=1e-10)
         torch.testing.assert_close(encoder(word)[0], clip.encode_text(tokenize(prompts)), rtol=0, atol=1e-10)
 
 
@@ -39,7 +38,7 @@ def test_prefixes_differ_in_length(clip):
 
 
 def test_the_gradient_reaches_the_pseudo_word_alone(clip):
-    encoder = PromptEncoder(clip)
+    encoder = FastPromptEncoder(clip)
     word = torch.randn(2, 32, dtype=torch.float64, requires_grad=True)
     encoder(word).square().sum().backward()
     assert word.grad.abs().sum() > 0
@@ -48,8 +47,8 @@ def test_the_gradient_reaches_the_pseudo_word_alone(clip):
 
 def test_loading_weights_renews_the_cache(tiny):
     torch.manual_seed(0)
-    first = SemanticMining(tiny().clip)
-    second = SemanticMining(tiny().clip)
+    first = FastSemanticMining(tiny().clip)
+    second = FastSemanticMining(tiny().clip)
     crops, there = torch.rand(2, 3, 128, 64), torch.ones(2, dtype=torch.bool)
     with torch.no_grad():
         assert not torch.allclose(first(crops, there), second(crops, there))
@@ -93,12 +92,12 @@ def test_no_network_for_pretrained_weights_is_said(monkeypatch):
 
 
 def test_the_image_tower_gives_what_open_clip_gives(clip):
-    tower = ImageTower(clip).double()
+    tower, reference = FastImageTower(clip).double(), ImageTower(clip).double()
     crops = torch.rand(3, 3, 128, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        plain = tower.encode_plain(crops)
+        plain = reference(crops)
         torch.testing.assert_close(tower(crops), plain, rtol=0, atol=1e-10)
-        torch.testing.assert_close(plain, clip.encode_image(tower._normalise(crops)), rtol=0, atol=0)
+        torch.testing.assert_close(plain, clip.encode_image(tower.normalize(crops)), rtol=0, atol=0)
 
 
 def test_a_tower_that_pools_all_tokens_is_run_whole(tiny):
@@ -107,7 +106,7 @@ def test_a_tower_that_pools_all_tokens_is_run_whole(tiny):
     own = copy.deepcopy(tiny().clip.own)
     own["vision_cfg"]["pool_type"] = "avg"
     torch.manual_seed(4)
-    tower = ImageTower(build_clip(ClipConfig(own=own)))
+    tower = FastImageTower(build_clip(ClipConfig(own=own)))
     crops = torch.rand(2, 3, 128, 64)
     with torch.no_grad():
-        torch.testing.assert_close(tower(crops), tower.encode_plain(crops), rtol=0, atol=0)
+        torch.testing.assert_close(tower(crops), ImageTower.forward(tower, crops), rtol=0, atol=0)

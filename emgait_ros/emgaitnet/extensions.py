@@ -1,10 +1,13 @@
-"""Moments over time of each frame's parts, and of a short code of them: how long limbs are, how far and together they swing.
+"""What is not in the paper: moments over time beside HPP, directions on a sphere, and the first weights of points.
 
-Not in the paper. The maximum over time and an attention that weighs frames hold extremes of single features. What
-tells people apart are lengths and swings, and those are products of coordinates averaged over a cycle: the mean square
-distance between two joints, the share of the arm's swing in the leg's. Second moments of a code that is linear in the
-frame's parts hold all of them, in any order of frames and for any length of window; what a single frame shows of a
-build is in the parts' mean.
+Off by default (``EMGaitNetConfig.use_moments``); the shipped weights use all of it. ``view_coordinates``, which is not in
+the paper either, is in ``inference.preprocessing``.
+
+Moments of each frame's parts, and of a short code of them: the maximum over time and an attention that weighs frames hold
+extremes of single features. What differs between people are lengths and swings, and those are products of coordinates
+averaged over a cycle: the mean square distance between two joints, the share of the arm's swing in the leg's. Second moments
+of a code that is linear in the frame's parts hold all of them, in any order of frames and for any length of window; what a
+single frame shows of a build is in the parts' mean.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from emgait_ros.emgaitnet.config import EMGaitNetConfig
 
 RADIUS = 0.5  # of the sphere the traits beside the first lie on: different people are 1 apart on average
 CODE = 24  # numbers a frame is reduced to: the poses of a walk vary in about so many ways
+LATERAL = (0, 1, 3)  # x, y and the column in the crop
+LATERAL_GAIN = 4.0  # bodies are some four times as high as wide: at first, height must not drown the limbs
 SPREAD_FLOOR = 1e-4  # of a part's variance over time: a window of one frame has none
 
 
@@ -69,3 +74,9 @@ def on_sphere(embedding: Tensor) -> Tensor:
     first, others = embedding[..., :1], embedding[..., 1:]
     length = (others.square().sum(dim=-1, keepdim=True) + 1e-6).sqrt()
     return torch.cat([first, RADIUS * others / length], dim=-1)
+
+
+@torch.no_grad()
+def raise_lateral(weight: Tensor) -> None:
+    """Raise the first weights (d, 3 or 7) of what differs little across a body, in place."""
+    weight[:, [i for i in LATERAL if i < weight.shape[1]]] *= LATERAL_GAIN
