@@ -59,7 +59,11 @@ def label(network: EMGaitNet) -> str:
     """What of the paper's network decides who is who in these weights, read off the weights themselves."""
     config, head = network.config, network.sequence
     if not config.use_moments:
-        return "The paper's network: the embedding is HPP's, after ST." if config.use_st else "The paper's network without ST."
+        return (
+            "The paper's network: the embedding is HPP's, after ST."
+            if config.use_st
+            else "The paper's network without ST."
+        )
     if bool(head.part_weight.any()):
         return "The paper's head (ST, HPP) and, beside it, moments over time, which are not in the paper, make the embedding."
     tell = head.moments.tell
