@@ -1,7 +1,7 @@
 """Measures speed on this machine and writes the figures down.
 
   emgait bench model          the network: plain forward against streaming, every stage, torch and onnxruntime
-  emgait bench gallery        exact search over 100,000 templates, against exhaustive numpy and faiss
+  emgait bench gallery        the recognizer's search over 10,000 people, and how soon somebody enrolled is found
   emgait bench perception     cloud and image to tracked pedestrians: time, recall by range, false tracks
   emgait bench tracking       the tracker on real detections and on simulated people who cross
   emgait bench simulator      samples and scenes a second, repeatability, pictures beside real frames
@@ -20,7 +20,10 @@ KINDS: dict[str, tuple[str, str]] = {
         "emgait_ros.cli.bench_model",
         "the network: plain forward, streaming and the CLIP tower, torch and onnxruntime",
     ),
-    "gallery": ("emgait_ros.cli.bench_gallery", "exact search over many templates, against exhaustive numpy and faiss"),
+    "gallery": (
+        "emgait_ros.cli.bench_gallery",
+        "the recognizer's search over many people, and how soon somebody enrolled is found",
+    ),
     "perception": ("emgait_ros.cli.bench_perception", "time, recall and false tracks of sensing on simulated streets"),
     "tracking": ("emgait_ros.cli.bench_tracking", "MOTA, IDF1, HOTA and speed of the tracker"),
     "simulator": ("emgait_ros.cli.bench_simulator", "samples a second, repeatability, spread of people, pictures"),

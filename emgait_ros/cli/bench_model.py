@@ -86,7 +86,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _machine() -> str:
-    from emgait_ros.evaluation.bench_gallery import machine
+    from emgait_ros.evaluation.machine import machine
 
     return machine()
 

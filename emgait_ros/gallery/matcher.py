@@ -7,17 +7,16 @@ trained with. The distance to a person is the mean over their nearest few templa
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgait_ros.gallery.index import TemplateIndex
-from emgait_ros.gallery.kernels import least, scores_of_groups, within
 from emgait_ros.samples import Float32, Int64, Modality
 
-FIRST_LOOK = 4
-"""Nearest templates looked at first, as a multiple of the people wanted."""
+BLOCK = 1024
+"""Templates that are searched at once: their distances stay in the processor's cache, and growing copies nothing."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def _search_block(probes: Float32, templates: Float32, squared_norm: Float32) ->
 
 
 class Matcher:
-    """Templates of one model in memory, two bytes a value; identities come and go without a rebuild.
+    """Templates of one model in memory, in float32; identities come and go without a rebuild.
 
     Args:
         templates_per_identity: how many nearest templates of a person their distance is averaged over.
@@ -71,18 +70,20 @@ class Matcher:
 
     def __init__(self, templates_per_identity: int, threads: int = 1) -> None:
         self._nearest = templates_per_identity
-        self._threads = threads
-        self._index: TemplateIndex | None = None
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._count = 0
+        self._blocks: list[Float32] = []  # each (parts, BLOCK, d)
+        self._squared: list[Float32] = []  # each (parts, BLOCK)
         self._owner = np.zeros(0, np.int64)  # (capacity,) column of the identity
         self._modalities = np.zeros(0, np.int64)  # (capacity,)
         self._columns: dict[int, int] = {}
-        self._grouped: tuple[Int64, Int64] | None = None  # rows by column, until the next change
         self._identity_ids: list[int] = []
         self._names: list[str] = []
+        self._by_count: list[tuple[Int64, Int64]] | None = None  # until the next change
 
     def __len__(self) -> int:
         """Number of templates."""
-        return 0 if self._index is None else len(self._index)
+        return self._count
 
     def __contains__(self, identity_id: int) -> bool:
         return identity_id in self._columns
@@ -100,8 +101,8 @@ class Matcher:
     @property
     def nbytes(self) -> int:
         """Memory of all templates and what belongs to them."""
-        index = 0 if self._index is None else self._index.nbytes
-        return index + self._owner.nbytes + self._modalities.nbytes
+        arrays = [*self._blocks, *self._squared, self._owner, self._modalities]
+        return sum(array.nbytes for array in arrays)
 
     def replace(self, identity_id: int, name: str, embedding: Float32, modalities: Int64) -> None:
         """Make these the templates of an identity.
@@ -117,41 +118,37 @@ class Matcher:
         self.replace_all([(identity_id, name, embedding, modalities)])
 
     def replace_all(self, people: Sequence[tuple[int, str, Float32, Int64]]) -> None:
-        """As :meth:`replace` for many identities at once: loading a large gallery takes one pass."""
-        for identity_id, _, _, _ in people:
+        """As :meth:`replace` for many identities."""
+        for identity_id, name, embedding, modalities in people:
             self.remove(identity_id)
-        self._grouped = None
-        people = [person for person in people if len(person[2])]
-        if not people:
-            return
-        for _, _, embedding, _ in people:
+            if not len(embedding):
+                continue
             self._check_shape(*embedding.shape[1:])
-        if self._index is None or not len(self._index):
-            self._index = TemplateIndex(people[0][2].shape[1], people[0][2].shape[2], self._threads)
-        counts = [len(embedding) for _, _, embedding, _ in people]
-        first, columns = len(self._index), len(self._identity_ids)
-        self._index.append(np.concatenate([embedding for _, _, embedding, _ in people]))
-        self._reserve(len(self._index))
-        rows = slice(first, len(self._index))
-        self._owner[rows] = np.repeat(np.arange(columns, columns + len(people)), counts)
-        self._modalities[rows] = np.concatenate([modalities for _, _, _, modalities in people])
-        for column, (identity_id, name, _, _) in enumerate(people, columns):
+            first, column = self._count, len(self._identity_ids)
+            self._reserve(first + len(embedding), *embedding.shape[1:])
+            for row, template in enumerate(embedding, first):
+                block, place = divmod(row, BLOCK)
+                self._blocks[block][:, place] = template
+                self._squared[block][:, place] = np.square(template).sum(axis=1)
+            self._count += len(embedding)
+            self._owner[first : self._count] = column
+            self._modalities[first : self._count] = modalities
             self._columns[identity_id] = column
             self._identity_ids.append(identity_id)
             self._names.append(name)
+        self._by_count = None
 
     def remove(self, identity_id: int) -> None:
         """Forget an identity; unknown ones are no error."""
         column = self._columns.pop(identity_id, None)
-        if column is None or self._index is None:
+        if column is None:
             return
-        self._grouped = None
-        count = len(self._index)
-        places, movers = self._index.remove(np.flatnonzero(self._owner[:count] == column))
-        self._owner[places], self._modalities[places] = self._owner[movers], self._modalities[movers]
+        self._by_count = None
+        for row in np.flatnonzero(self._owner[: self._count] == column)[::-1].tolist():
+            self._move(self._count - 1, row)
         last = len(self._identity_ids) - 1
         if column != last:
-            kept = self._owner[: len(self._index)]
+            kept = self._owner[: self._count]
             kept[kept == last] = column
             self._identity_ids[column], self._names[column] = self._identity_ids[last], self._names[last]
             self._columns[self._identity_ids[column]] = column
@@ -165,121 +162,95 @@ class Matcher:
         Args:
             probes: (B, parts, d) float32.
             modalities: sensors behind each probe: an identity's templates from the same sensors are preferred.
-            people: only identities that are among so many nearest of a probe (at least those; exact); None: all.
+            people: only identities that are among so many nearest of a probe; None: all.
             also: identity numbers to be among them in any case.
 
         Raises:
             ValueError: parts or d differ from the templates held.
         """
-        index, total = self._index, len(self._identity_ids)
-        if not len(probes) or index is None or not len(index):
-            shape = (len(probes), total)
-            ids = np.array(self._identity_ids, np.int64)
-            return Matches(np.zeros(shape, np.float32), np.zeros(shape, bool), ids, tuple(self._names))
-        self._check_shape(*probes.shape[1:])
-        wanted = np.array([int(modality) for modality in modalities], np.int64)
-        if people is None or 2 * people * len(probes) >= total:
-            columns = np.arange(total)
-        else:
-            columns = self._shortlist(index, probes, wanted, people, also)
-        return self._measured(index, probes, wanted, columns)
-
-    def _shortlist(
-        self, index: TemplateIndex, probes: Float32, wanted: Int64, people: int, also: Iterable[int]
-    ) -> Int64:
-        """Columns of the identities that are among the nearest ``people`` of a probe, ascending.
-
-        The people of the nearest templates, measured, bound the distance of the last one wanted. Only who has a template
-        within that bound can undercut it (a mean is no smaller than its smallest part); whose estimates, less their
-        errors, do is measured too.
-        """
-        estimate, own = index.estimates(probes)
-        slack, owner = index.slack[: len(index)], self._owner[: len(index)]
-        everybody = np.arange(len(self._identity_ids))
-        looked_at = []
-        for row in range(len(probes)):
-            near = np.unique(owner[least(estimate[row], min(len(index), FIRST_LOOK * people))])
-            looked_at.append(near if len(near) >= people else everybody)  # a few people have all the nearest templates
-        bound = self._last_wanted(index, probes, wanted, looked_at, people)
-        limit = np.nextafter((bound * (1 + 1e-6) + own).astype(np.float32), np.float32(np.inf))
-        possible = []
-        for row in range(len(probes)):
-            columns = np.unique(owner[within(estimate[row], slack, limit[row])])
-            rows, groups = self._rows_of(columns)
-            lower = estimate[row, rows] - slack[rows]
-            sensors = np.full(len(columns), wanted[row])
-            score, _ = scores_of_groups(lower, groups, self._modalities[rows], sensors, self._nearest)
-            possible.append(columns[score <= limit[row]])
-        chosen = np.zeros(len(everybody), bool)
-        chosen[[self._columns[identity] for identity in also if identity in self._columns]] = True
-        for columns, score in zip(possible, self._scores(index, probes, wanted, possible), strict=True):
-            chosen[columns[score <= np.partition(score, people - 1)[people - 1]]] = True
-        return np.flatnonzero(chosen)
-
-    def _last_wanted(
-        self, index: TemplateIndex, probes: Float32, wanted: Int64, columns: list[Int64], people: int
-    ) -> Float32:
-        """(B,) distance of the ``people``-th nearest of each probe's columns."""
-        found = self._scores(index, probes, wanted, columns)
-        return np.array([np.partition(score, people - 1)[people - 1] for score in found], np.float32)
-
-    def _scores(self, index: TemplateIndex, probes: Float32, wanted: Int64, columns: list[Int64]) -> list[Float32]:
-        """Exact distances of each probe to its columns."""
-        counts = np.array([len(mine) for mine in columns])
-        probe = np.repeat(np.arange(len(probes)), counts)
-        rows, groups = self._rows_of(np.concatenate(columns))
-        distance = index.exact(probes, np.repeat(probe, np.diff(groups)), rows)
-        score, _ = scores_of_groups(distance, groups, self._modalities[rows], wanted[probe], self._nearest)
-        return np.split(score, np.cumsum(counts)[:-1])
-
-    def _measured(self, index: TemplateIndex, probes: Float32, wanted: Int64, columns: Int64) -> Matches:
-        """Exact distances to the identities in some columns."""
-        rows, groups = self._rows_of(columns)
-        count = len(probes)
-        pairs = index.exact(probes, np.tile(np.arange(count), len(rows)), np.repeat(rows, count)).reshape(-1, count)
-        distance, same = np.empty((count, len(columns)), np.float32), np.empty((count, len(columns)), bool)
-        for row in range(count):
-            mine, sensors = np.ascontiguousarray(pairs[:, row]), np.full(len(columns), wanted[row])
-            distance[row], same[row] = scores_of_groups(mine, groups, self._modalities[rows], sensors, self._nearest)
+        total = len(self._identity_ids)
+        distance, same = np.zeros((len(probes), total), np.float32), np.zeros((len(probes), total), bool)
+        columns = np.arange(total)
+        if len(probes) and total:
+            self._check_shape(*probes.shape[1:])
+            wanted = np.array([int(modality) for modality in modalities], np.int64)
+            nearest = self._distances(probes)
+            for of_people, rows in self._groups():
+                distance[:, of_people], same[:, of_people] = self._of_people(nearest[:, rows], rows, wanted)
+            if people is not None and people < total:
+                columns = np.unique(np.argpartition(distance, people - 1, axis=1)[:, :people])
+                columns = np.union1d(columns, [self._columns[i] for i in also if i in self._columns]).astype(np.int64)
         ids = np.array(self._identity_ids, np.int64)[columns]
-        return Matches(distance, same, ids, tuple(self._names[column] for column in columns.tolist()))
+        return Matches(distance[:, columns], same[:, columns], ids, tuple(self._names[c] for c in columns.tolist()))
 
-    def _rows_of(self, columns: Int64) -> tuple[Int64, Int64]:
-        """Rows of some columns, one column behind the other, and (n + 1,) where each begins."""
-        order, starts = self._by_identity()
-        counts = starts[columns + 1] - starts[columns]
-        groups = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
-        return order[np.arange(groups[-1]) + np.repeat(starts[columns] - groups[:-1], counts)], groups
+    def _distances(self, probes: Float32) -> Float32:
+        """(B, N) mean over parts of L2 to every template."""
+        by_part = np.ascontiguousarray(probes.transpose(1, 0, 2))
+        found = np.empty((len(probes), len(self._blocks) * BLOCK), np.float32)
 
-    def _by_identity(self) -> tuple[Int64, Int64]:
-        """Rows grouped by column: (N,) rows, and (I + 1,) where each column begins."""
-        if self._grouped is None:
-            owner = self._owner[: len(self)]
-            order = np.argsort(owner, kind="stable")
-            starts = np.searchsorted(owner[order], np.arange(len(self._identity_ids) + 1))
-            self._grouped = order, starts
-        return self._grouped
+        def search(block: int) -> None:
+            rows = slice(block * BLOCK, (block + 1) * BLOCK)
+            found[:, rows] = _search_block(by_part, self._blocks[block], self._squared[block])
+
+        blocks = range(-(-self._count // BLOCK))
+        for _ in self._pool.map(search, blocks) if self._pool else map(search, blocks):
+            pass
+        return found
+
+    def _groups(self) -> list[tuple[Int64, Int64]]:
+        """Identities by their number of templates: columns (I,), and the rows (I, templates) of each."""
+        if self._by_count is None:
+            order = np.argsort(self._owner[: self._count], kind="stable")
+            counts = np.bincount(self._owner[: self._count], minlength=len(self._identity_ids))
+            starts = np.cumsum(counts) - counts
+            self._by_count = []
+            for count in np.unique(counts):
+                columns = np.flatnonzero(counts == count)
+                self._by_count.append((columns, order[starts[columns][:, None] + np.arange(count)]))
+        return self._by_count
+
+    def _of_people(self, distance: Float32, rows: Int64, wanted: Int64) -> tuple[Float32, NDArray[np.bool_]]:
+        """Means over the nearest templates.
+
+        Args:
+            distance: (B, I, templates) of each probe to the templates of each identity.
+            rows: (I, templates) their rows.
+            wanted: (B,) sensors of each probe.
+
+        Returns:
+            (B, I) distance; (B, I) whether the identity has templates from the probe's sensors.
+        """
+        same = self._modalities[rows][None] == wanted[:, None, None]
+        comparable = same.any(axis=2)
+        used = np.where(same | ~comparable[:, :, None], distance, np.float32(np.inf))
+        if used.shape[2] > self._nearest:
+            used = np.partition(used, self._nearest - 1, axis=2)[:, :, : self._nearest]
+        there = np.isfinite(used)
+        return np.where(there, used, 0).sum(axis=2) / there.sum(axis=2), comparable
+
+    def _move(self, source: int, target: int) -> None:
+        """Put the last row into another's place; nothing of what was there stays in memory."""
+        (b, i), (c, j) = divmod(source, BLOCK), divmod(target, BLOCK)
+        for arrays in (self._blocks, self._squared):
+            arrays[c][:, j] = arrays[b][:, i]
+            arrays[b][:, i] = 0
+        self._owner[target], self._modalities[target] = self._owner[source], self._modalities[source]
+        self._count -= 1
 
     def _check_shape(self, parts: int, dimensions: int) -> None:
-        if self._index is None or not len(self._index):
+        if not self._count:
             return
-        held = (self._index.parts, self._index.dimensions)
-        if held != (parts, dimensions):
+        held = self._blocks[0].shape
+        if (held[0], held[2]) != (parts, dimensions):
             raise ValueError(
-                f"embedding is {parts}x{dimensions}, the gallery's templates are {held[0]}x{held[1]}: they are of another model"
+                f"embedding is {parts}x{dimensions}, the gallery's templates are {held[0]}x{held[2]}: they are of another model"
             )
 
-    def _reserve(self, rows: int) -> None:
-        if rows > len(self._owner):
-            more = np.zeros(max(rows, len(self._owner) + len(self._owner) // 4 + 64) - len(self._owner), np.int64)
-            self._owner = np.concatenate([self._owner, more])
-            self._modalities = np.concatenate([self._modalities, more])
-
-
-def compile_search() -> None:
-    """Compile what a search runs: seconds the first time on a machine, then read from numba's cache."""
-    matcher = Matcher(1)
-    one = np.ones((1, 1, 4), np.float32)
-    matcher.replace_all([(number, "", one, np.array([int(Modality.BOTH)])) for number in range(1, 5)])
-    matcher.search(one, [Modality.BOTH])
-    matcher.search(one, [Modality.BOTH], people=1)
+    def _reserve(self, rows: int, parts: int, dimensions: int) -> None:
+        if not self._count:  # what is there may be of another shape
+            self._blocks, self._squared = [], []
+        while len(self._blocks) * BLOCK < rows:
+            self._blocks.append(np.zeros((parts, BLOCK, dimensions), np.float32))
+            self._squared.append(np.zeros((parts, BLOCK), np.float32))
+        more = np.zeros(max(0, len(self._blocks) * BLOCK - len(self._owner)), np.int64)
+        self._owner, self._modalities = np.concatenate([self._owner, more]), np.concatenate([self._modalities, more])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from emgait_ros.gallery.calibration import Calibration
-from emgait_ros.gallery.matcher import Matcher, compile_search
+from emgait_ros.gallery.matcher import Matcher
 from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.gallery.store import Gallery
 
@@ -36,7 +36,6 @@ class GalleryView:
         self._others: dict[str, int] = {}
         self._calibrated: list[str] = []
         self.calibration: Calibration | None = None
-        compile_search()
         self.follow()
 
     def follow(self) -> bool:
