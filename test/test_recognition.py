@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from emgait_ros.config import RecognitionConfig, with_options
-from emgait_ros.enrollment import EnrollmentState
+from emgait_ros.enrollments_over_time import EnrollmentState
 from emgait_ros.gallery.calibration import Calibration
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import default_bundle_path, load_bundle
@@ -676,7 +676,7 @@ def test_enrolling_over_the_next_seconds(recognizer, gallery):
     assert (begun.success, begun.track_id) == (True, 1)
     assert gallery.identities() == []
     walk(recognizer, street, {1: 1}, frames=40)
-    assert recognizer.pending_enrollments == {1: ("Anna", 10)}  # a full window was stored after 30
+    assert recognizer.pending_enrollments == {("street", 1): ("Anna", 10)}  # a full window was stored after 30
     walk(recognizer, street, {1: 1}, frames=30)
     news = recognizer.enrollment_news(wait=True)
     told = [item.state for item in news if item.state != EnrollmentState.COLLECTING]

@@ -24,7 +24,7 @@ from rich.progress import Progress
 
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
 from emgait_ros.datasets.bag import BagRecording
-from emgait_ros.enrollment import EnrollmentNews, EnrollmentState
+from emgait_ros.enrollments_over_time import EnrollmentNews, EnrollmentState
 from emgait_ros.evaluation.bag_enrollment import chosen_track, enroll_track, walking_tracks
 from emgait_ros.gallery.names import normalised_name
 from emgait_ros.parameter_file import load_parameters

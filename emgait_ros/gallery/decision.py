@@ -100,6 +100,11 @@ class Decider:
         self.name_changes = 0
         self.calibrate(calibration)
 
+    def reconfigure(self, config: DecisionConfig) -> None:
+        """Use other options from now on; what tracks have settled stays."""
+        self._config = config
+        self.calibrate(self._calibration)
+
     def calibrate(self, calibration: Calibration | None) -> None:
         """Take over the gallery's calibration, or its absence; options of the user go before it."""
         self._calibration = calibration

@@ -103,6 +103,10 @@ class Matcher:
         index = 0 if self._index is None else self._index.nbytes
         return index + self._owner.nbytes + self._modalities.nbytes
 
+    def average_over(self, templates_per_identity: int) -> None:
+        """Another number of nearest templates from now on; the templates stay."""
+        self._nearest = templates_per_identity
+
     def replace(self, identity_id: int, name: str, embedding: Float32, modalities: Int64) -> None:
         """Make these the templates of an identity.
 

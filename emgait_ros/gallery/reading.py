@@ -10,6 +10,7 @@ import numpy as np
 from emgait_ros.gallery.calibration import Calibration
 from emgait_ros.gallery.encryption import WrongKeyError
 from emgait_ros.gallery.file import GalleryFile
+from emgait_ros.gallery.names import look_alikes
 from emgait_ros.gallery.records import WALK_CONTEXT, AuditEntry, EnrolledIdentity, TemplateInfo, TemplateSet
 from emgait_ros.gallery.schema import GalleryError
 
@@ -106,6 +107,15 @@ class GalleryReading(GalleryFile):
             query = "SELECT disabled FROM identities WHERE name = ?"
             row = connection.execute(query, (self._codec.text(name),)).fetchone()
         return row is not None and bool(row[0])
+
+    def look_alikes(self, name: str, apart_from: str = "") -> list[str]:
+        """Names enrolled that look like this one, which is not enrolled itself; ``apart_from`` one that may."""
+        with self._reading() as connection:
+            if self._identity_id(name) is not None:
+                return []
+            stored = connection.execute("SELECT name FROM identities").fetchall()
+            names = [self._codec.read_text(row[0]) for row in stored]
+        return look_alikes(name, [other for other in names if other != apart_from])
 
     def saved_walks_without(self, fingerprint: str) -> list[int]:
         """Numbers of the saved walks that a model has made no templates of."""
