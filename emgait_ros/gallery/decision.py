@@ -1,4 +1,4 @@
-"""From distances to a status: PENDING, UNKNOWN or KNOWN, for all tracks in view together.
+"""From distances to a status: PENDING, UNKNOWN or KNOWN, for all tracks in view of one tracker together.
 
 Each new window of a track casts a vote: an identity, or nobody. An identity gets the vote when it is nearer than the
 threshold, leads the second by the margin, and is this track's in the joint assignment: two people in view are never the
