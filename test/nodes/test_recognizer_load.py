@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 from live_graph import pedestrian, pedestrians, stamp_of
 
@@ -42,8 +43,7 @@ def slow(graph, start, bundle_folder, tmp_path, request):
 
 @pytest.mark.parametrize("slow", [SERVICE_S], indirect=True)
 def test_an_overloaded_recognizer_answers_the_newest_frame_of_each_head(graph, slow):
-    """Two heads at 10 Hz, a network for 2.5 frames a second: the answers are late by the frame in work for the other head and
-    their own, not by the queue; a track that gets its number back in a skipped frame keeps its window."""
+    """Two heads at 10 Hz, a network for 2.5 frames a second: the answers are late by the frames in work, not by the queue; a track that gets its number back in a skipped frame keeps its window."""
     sent, late_s, answers = {}, {}, graph.collect(IdentityArray, "/gait_recognizer/identities")
     base_ns, offset_ns = time.time_ns(), {"front": 0, "rear": 10**10 + 1}
 
@@ -70,14 +70,15 @@ def test_an_overloaded_recognizer_answers_the_newest_frame_of_each_head(graph, s
         while time.monotonic() < until:
             note()
             time.sleep(0.01)
-    assert graph.wait(lambda: sum(sent[stamp_of(m)][2] == 60 for m in answers) == 2, 20.0), slow.output
+    assert graph.wait(lambda: sum(sent[stamp_of(m)][2] == 60 for m in answers) == 2, 20.0, every=note), slow.output
     note()
     for tracker in offset_ns:
         mine = [
             late_s[stamp] for stamp, (_, who, index) in sent.items() if who == tracker and index and stamp in late_s
         ]
         assert 4 <= len(mine) <= 20, f"{tracker}: {len(mine)} of 60 frames answered"
-        assert max(mine) < 3.5 * SERVICE_S, f"{tracker}: {[round(s, 2) for s in mine]} s late"  # before: 10 frames, 8 s
+        assert np.median(mine) < 2.0 * SERVICE_S, f"{tracker}: {[round(s, 2) for s in mine]} s late"
+        assert max(mine) < 3.5 * SERVICE_S, "the frame in work, the other head's and its own"
         last = next(m for m in reversed(answers) if sent[stamp_of(m)][1] == tracker).identities[0]
         assert (last.track_id, last.samples) == (3, len(mine) + 1)
     answered, skipped = len(answers), graph.wait(lambda: _skipped(graph) == 122 - len(answers))
