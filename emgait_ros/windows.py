@@ -16,6 +16,8 @@ from emgait_ros.samples import Float32, Modality, Pedestrian, PedestrianFrame, U
 
 GROUP = "a group of people who cannot be told apart"
 """What a track with ``Pedestrian.group`` is; such tracks have no samples and get no name."""
+BACKWARDS = "time ran backwards"
+"""Why all tracks of a tracker start over."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ class TrackWindows:
         head = self._heads.get(frame.tracker_id)
         if head is not None and frame.stamp_ns < head.newest_ns:
             self._keep(lambda window: window.tracker_id != frame.tracker_id)
-            self.left_out["time ran backwards"] += 1
+            self.left_out[BACKWARDS] += 1
         repeated = head is not None and head.newest_ns == frame.stamp_ns
         self._heads[frame.tracker_id] = _Head(frame.stamp_ns)
         self._frames += 1

@@ -41,10 +41,12 @@ from emgait_ros.nodes.spinning import end_process, run_node
 from emgait_ros.nodes.worker import Worker
 from emgait_ros.recognition import GaitRecognizer
 from emgait_ros.samples import IdentityResult, PedestrianFrame
+from emgait_ros.windows import BACKWARDS
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 AT_CONFIGURE = ("engine.", "gallery.")
 SHOWN_TRACKS = 20
+STARTED_OVER = f"left out: {BACKWARDS}"  # a counter of the recognizer
 CLOSE_PATIENCE_S = 3.0  # launch kills what has not ended 5 s after SIGINT
 
 
@@ -190,7 +192,13 @@ class GaitRecognizerNode(LifecycleNode):
         recognizer, frame = self._recognizer, self._frame_of(message)
         if recognizer is None or frame is None:
             return
+        before = recognizer.counters.get(STARTED_OVER, 0)
         results = recognizer.process(frame)
+        if recognizer.counters.get(STARTED_OVER, 0) > before:
+            self._problems.report(
+                f"{self._options.config.topics.pedestrians}: stamps of tracker '{frame.tracker_id}' jumped back, its tracks start "
+                "over: a bag that starts over, or two trackers that need a tracker_id of their own"
+            )
         heard = {frame.tracker_id, *recognizer.trackers}
         shown = {tracker: items for tracker, items in self._last_results.items() if tracker in heard}
         self._last_results = {**shown, frame.tracker_id: results}

@@ -10,6 +10,7 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from emgait_ros.samples import IdentityResult, Status
+from emgait_ros.windows import GROUP
 
 LIFETIME = Duration(seconds=1.0).to_msg()  # what is not renewed vanishes, also when this node dies
 TEXT_HEIGHT_M = 0.35
@@ -49,6 +50,8 @@ def label_of(result: IdentityResult) -> str:
         first = f"{result.name} ({result.distance:.2f})"
     elif result.status == Status.UNKNOWN:
         first = "unknown" if math.isnan(result.distance) else f"unknown ({result.distance:.2f})"
+    elif result.reason.startswith(GROUP):
+        first = "a group"
     else:
         first = f"{result.samples}/{result.samples_needed}"
     return f"{first}\n{result.range_m:.0f} m"

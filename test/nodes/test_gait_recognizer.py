@@ -289,6 +289,9 @@ def test_time_running_backwards_forgets_the_tracks(recognizer):
     assert recognizer.walk(track_id=70, frames=5).samples == 5
     recognizer.now_ns -= 100 * 10**9
     assert recognizer.walk(track_id=70, frames=2).samples == 2
+    assert recognizer.graph.wait(lambda: recognizer.graph.says(BAD, "tracker 'test' jumped back")), (
+        recognizer.node.output
+    )
     recognizer.now_ns += 200 * 10**9
 
 

@@ -12,6 +12,7 @@ from visualization_msgs.msg import Marker
 from emgait_ros.nodes.markers import TrackMarkers, label_of
 from emgait_ros.nodes.messages import frame_to_message, header_of, identities_to_message, message_to_frame
 from emgait_ros.samples import Candidate, IdentityResult, Modality, Pedestrian, PedestrianFrame, Status
+from emgait_ros.windows import GROUP
 
 pytestmark = pytest.mark.ros
 STAMP_NS = 1_700_000_000_123_456_789
@@ -109,6 +110,7 @@ def test_identities_carry_everything():
         # the gallery is empty: nothing was compared
         (result(Status.UNKNOWN, distance=math.nan), "unknown\n10 m"),
         (result(Status.PENDING, samples=4), "4/10\n10 m"),
+        (result(Status.PENDING, samples=0, reason=f"{GROUP}: no name is given"), "a group\n10 m"),
     ],
 )
 def test_markers_show_a_box_and_a_text(item, text):

@@ -43,7 +43,8 @@ def slow(graph, start, bundle_folder, tmp_path, request):
 
 @pytest.mark.parametrize("slow", [SERVICE_S], indirect=True)
 def test_an_overloaded_recognizer_answers_the_newest_frame_of_each_head(graph, slow):
-    """Two heads at 10 Hz, a network for 2.5 frames a second: the answers are late by the frames in work, not by the queue; a track that gets its number back in a skipped frame keeps its window."""
+    """Two heads at 10 Hz, a network for 2.5 frames a second: answers are late by the frames in work, not by the queue; a
+    track that gets its number back in a skipped frame keeps its window."""
     sent, late_s, answers = {}, {}, graph.collect(IdentityArray, "/gait_recognizer/identities")
     base_ns, offset_ns = time.time_ns(), {"front": 0, "rear": 10**10 + 1}
 
