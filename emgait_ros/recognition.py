@@ -294,10 +294,7 @@ class GaitRecognizer:
         self._stages[stage] = time.perf_counter() - start
 
     def _windows_of(self, frame: PedestrianFrame) -> list[TrackWindow]:
-        found = {
-            pedestrian.track_id: self._windows.get(frame.tracker_id, pedestrian.track_id)
-            for pedestrian in frame.pedestrians
-        }
+        found = {item.track_id: self._windows.get(frame.tracker_id, item.track_id) for item in frame.pedestrians}
         return [window for window in found.values() if window is not None]
 
     def _encode(self, pedestrians: list[Pedestrian], before: list[SampleFeatures | None]) -> Sequence[SampleFeatures]:
