@@ -425,7 +425,10 @@ class RecognizerTopicsConfig:
         choices=("best_effort", "reliable"),
     )
     depth: int = option(
-        10, "Queue depth of that subscription: the worker drains it, latest wins after that.", low=1, high=100
+        10,
+        "Queue depth of that subscription, and frames of one tracker that may wait: the newest is answered, those before it are looked at for who is in view.",
+        low=1,
+        high=100,
     )
     output_depth: int = option(5, "Queue depth of what the node publishes.", low=1, high=100)
 

@@ -1,29 +1,25 @@
-"""Enrolling a walk: what is stored of it, whether it is good enough and plausible, at once or over the next seconds."""
+"""Enrolling a walk: what is stored of it, and whether it is good enough and plausible."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from enum import IntEnum
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from emgait_ros.config import EnrollmentConfig, WindowConfig
 from emgait_ros.gallery.matcher import Matcher
+from emgait_ros.gallery.names import LookAlikeNameError, normalised_name, refuse_look_alikes
 from emgait_ros.gallery.quality import WalkQuality, walk_quality
 from emgait_ros.gallery.saved_walks import pack_walk
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.encoder import GaitEncoder
 from emgait_ros.samples import Float32, Modality
+from emgait_ros.track_choice import TrackChoiceError
 from emgait_ros.windows import TrackWindow
-
-GONE_S = 0.5
-"""A pedestrian not seen for so long has left: an enrolment over time ends."""
-LONGEST_S = 60.0
-"""Longest enrolment over time."""
 
 
 class UnlikelyWalkError(ValueError):
@@ -42,6 +38,8 @@ class EnrollmentResult:
     quality: str = ""
     needs_confirmation: bool = False
     tracks_in_view: tuple[int, ...] = ()
+    tracker_id: str = ""
+    trackers_in_view: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,7 @@ class PreparedWalk:
 
     name: str
     track_id: int
+    tracker_id: str
     embeddings: Float32
     samples: list[int]
     modalities: Modality
@@ -75,7 +74,8 @@ class PreparedWalk:
             f"enrolled '{self.name}' from track {self.track_id}: {self.samples[0]} samples"
             f"{sensors.get(self.modalities, '')}, {templates} templates now{self.note}"
         )
-        return EnrollmentResult(True, message, self.track_id, self.samples[0], templates, str(self.quality))
+        facts = self.track_id, self.samples[0], templates, str(self.quality)
+        return EnrollmentResult(True, message, *facts, tracker_id=self.tracker_id)
 
 
 class WalkPreparer:
@@ -101,6 +101,10 @@ class WalkPreparer:
         self._window, self._enrollment, self._encoder = window, enrollment, encoder
         self._matcher, self._limit, self._save_samples = matcher, limit, save_samples
 
+    def reconfigure(self, window: WindowConfig, enrollment: EnrollmentConfig) -> None:
+        """Use other options from now on."""
+        self._window, self._enrollment = window, enrollment
+
     def prepare(self, name: str, window: TrackWindow, confirm: bool) -> PreparedWalk:
         """What would be stored of a window under a name.
 
@@ -118,7 +122,8 @@ class WalkPreparer:
         pedestrians = [sample.pedestrian for sample in window.samples if sample.pedestrian is not None]
         median_range_m = float(np.median([sample.range_m for sample in window.samples]))
         saved = pack_walk(pedestrians) if self._save_samples and pedestrians else None
-        return PreparedWalk(name, window.track_id, embeddings, counts, modalities, median_range_m, quality, note, saved)
+        track = window.track_id, window.tracker_id
+        return PreparedWalk(name, *track, embeddings, counts, modalities, median_range_m, quality, note, saved)
 
     def _checked_likeness(self, name: str, probe: Float32, modalities: Modality, confirm: bool) -> str:
         """A note when the walk is accepted although it is like somebody else's."""
@@ -171,198 +176,25 @@ def quality_of(window: TrackWindow) -> WalkQuality:
     )
 
 
-class EnrollmentState(IntEnum):
-    """Values of ``emgait_msgs/msg/Enrollment``."""
+def enrollable(gallery: Gallery, name: str, confirm: bool) -> str:
+    """The name as it is stored.
 
-    COLLECTING = 0
-    STORED = 1
-    REFUSED = 2
-    DONE = 3
-
-
-@dataclass(frozen=True)
-class EnrollmentNews:
-    """How an enrolment over time goes on; fields as in ``emgait_msgs/msg/Enrollment``."""
-
-    stamp_ns: int
-    name: str
-    tracker_id: str
-    track_id: int
-    state: EnrollmentState
-    remaining_s: float
-    samples: int
-    samples_needed: int
-    templates: int
-    quality: str
-    message: str
-
-
-@dataclass
-class _Pending:
-    """``stored_at``: the window's count of samples when templates were last stored; ``told_s``: remaining when last told."""
-
-    name: str
-    window: TrackWindow
-    restarts: int
-    until_ns: int
-    confirm: bool
-    stored_at: int
-    told_s: float = float("inf")
-    over: bool = False
-    tried: bool = False
-    stored: list[EnrollmentResult] = field(default_factory=list)
-    storing: list[Future[EnrollmentResult]] = field(default_factory=list)
-
-
-class EnrollmentsOverTime:
-    """Enrolments from what is seen over the next seconds. Storing happens in a thread of its own: frames never wait for it.
-
-    Args:
-        window: options; templates are stored for every ``max_samples`` new samples, and for what is left at the end.
-        prepare: as :meth:`WalkPreparer.prepare`.
-        store: puts a prepared walk into the gallery; called in the thread.
+    Raises:
+        ValueError: not allowed, or of somebody who is disabled. LookAlikeNameError: not confirmed, and it looks like the
+        name of somebody else.
     """
+    clean = normalised_name(name)
+    if gallery.is_disabled(clean):
+        raise ValueError(f"'{clean}' is disabled and would not be named: enable them first, or use another name")
+    if not confirm:
+        refuse_look_alikes(clean, gallery.look_alikes(clean), "call again with confirm")
+    return clean
 
-    def __init__(
-        self,
-        window: WindowConfig,
-        prepare: Callable[[str, TrackWindow, bool], PreparedWalk],
-        store: Callable[[PreparedWalk], EnrollmentResult],
-    ) -> None:
-        self._window, self._prepare, self._store = window, prepare, store
-        self._pending: dict[tuple[str, int], _Pending] = {}
-        self._news: list[EnrollmentNews] = []
-        self._thread = ThreadPoolExecutor(1, "enrolment")
 
-    @property
-    def pending(self) -> dict[int, tuple[str, int]]:
-        """Enrolments under way: track number -> name, and samples seen since templates were last stored."""
-        return {
-            track: (entry.name, entry.window.taken - entry.stored_at) for (_, track), entry in self._pending.items()
-        }
-
-    def begin(self, name: str, window: TrackWindow, seconds: float, confirm: bool) -> EnrollmentResult:
-        """Start one.
-
-        Raises:
-            ValueError: the time is not possible, or the track is being enrolled already.
-        """
-        if not 0.0 < seconds <= LONGEST_S:
-            raise ValueError(
-                f"enrolling over {seconds:g} s is not possible: give more than 0 and at most {LONGEST_S:.0f} s"
-            )
-        key = (window.tracker_id, window.track_id)
-        if key in self._pending:
-            raise ValueError(
-                f"track {window.track_id} is being enrolled as '{self._pending[key].name}' already: wait until that is done"
-            )
-        until_ns = window.seen_ns + int(seconds * 1e9)
-        self._pending[key] = _Pending(name, window, window.restarts, until_ns, confirm, window.taken)
-        message = f"enrolling '{name}' from track {window.track_id} over {seconds:g} s"
-        return EnrollmentResult(True, message, window.track_id)
-
-    def go_on(self, now_ns: int) -> None:
-        """After a frame: prepare what is due. Takes a head run of the network when something is, else nothing."""
-        for entry in self._pending.values():
-            if entry.over:  # what is left is being stored
-                continue
-            window = entry.window
-            lost = window.restarts != entry.restarts or abs(now_ns - window.seen_ns) > GONE_S * 1e9
-            entry.over = lost or now_ns >= entry.until_ns
-            fresh = window.taken - entry.stored_at
-            enough = self._window.min_samples if entry.over and entry.tried else self._window.max_samples
-            if window.restarts == entry.restarts and (fresh >= enough or (entry.over and not entry.tried)):
-                self._attempt(entry, now_ns)
-            remaining_s = max(0.0, (entry.until_ns - now_ns) * 1e-9)
-            if not entry.over and remaining_s <= entry.told_s - 1.0 + 1e-6:
-                entry.told_s = remaining_s
-                self._tell(entry, EnrollmentState.COLLECTING, now_ns, f"{fresh} of {self._window.max_samples} samples")
-        self.collect(now_ns)
-
-    def _attempt(self, entry: _Pending, now_ns: int) -> None:
-        entry.stored_at, entry.tried = entry.window.taken, True
-        try:
-            if len(entry.window.samples) < self._window.min_samples:
-                raise ValueError(
-                    f"track {entry.window.track_id} has {len(entry.window.samples)} of {self._window.min_samples} samples"
-                    f"{entry.window.why_left_out()}: let the person walk on and call again"
-                )
-            prepared = self._prepare(entry.name, entry.window, entry.confirm)
-        except ValueError as error:
-            self._tell(entry, EnrollmentState.REFUSED, now_ns, str(error))
-            return
-        entry.storing.append(self._thread.submit(self._store, prepared))
-
-    def collect(self, now_ns: int) -> None:
-        """Take over what was stored meanwhile, and end what is over."""
-        for key, entry in list(self._pending.items()):
-            for future in [future for future in entry.storing if future.done()]:
-                entry.storing.remove(future)
-                self._take(entry, future, now_ns)
-            if entry.over and not entry.storing:
-                del self._pending[key]
-                self._finish(entry, now_ns)
-
-    def _take(self, entry: _Pending, future: Future[EnrollmentResult], now_ns: int) -> None:
-        try:
-            result = future.result()
-        except Exception as error:  # the gallery's own sentences; anything else is told all the same
-            self._tell(entry, EnrollmentState.REFUSED, now_ns, str(error))
-            return
-        entry.stored.append(result)
-        self._tell(entry, EnrollmentState.STORED, now_ns, result.message, result)
-
-    def _finish(self, entry: _Pending, now_ns: int) -> None:
-        if entry.stored:
-            samples, last = sum(result.samples for result in entry.stored), entry.stored[-1]
-            message = f"'{entry.name}' is enrolled: {samples} samples of this walk, {last.templates} templates now"
-            self._tell(entry, EnrollmentState.DONE, now_ns, message, last)
-        else:
-            self._tell(entry, EnrollmentState.DONE, now_ns, f"nothing of this walk was stored as '{entry.name}'")
-
-    def give_up(self, why: str, now_ns: int) -> None:
-        """End all of them; what is being stored is stored."""
-        for entry in self._pending.values():
-            entry.over = entry.tried = True
-            self._tell(entry, EnrollmentState.REFUSED, now_ns, f"enrolling '{entry.name}' ended: {why}")
-        self.wait(now_ns)
-
-    def wait(self, now_ns: int) -> None:
-        """Until nothing is being stored."""
-        for entry in list(self._pending.values()):
-            for future in entry.storing:
-                future.exception()
-        self.collect(now_ns)
-
-    def news(self) -> list[EnrollmentNews]:
-        """What happened since the last call, oldest first."""
-        found, self._news = self._news, []
-        return found
-
-    def close(self) -> None:
-        """End the thread."""
-        self._thread.shutdown()
-
-    def _tell(
-        self,
-        entry: _Pending,
-        state: EnrollmentState,
-        now_ns: int,
-        message: str,
-        result: EnrollmentResult | None = None,
-    ) -> None:
-        self._news.append(
-            EnrollmentNews(
-                now_ns,
-                entry.name,
-                entry.window.tracker_id,
-                entry.window.track_id,
-                state,
-                0.0 if entry.over else max(0.0, (entry.until_ns - now_ns) * 1e-9),
-                entry.window.taken - entry.stored_at,
-                self._window.max_samples,
-                result.templates if result else 0,
-                result.quality if result else "",
-                message,
-            )
-        )
+def refused(error: Exception, track_id: int) -> EnrollmentResult:
+    """The answer to an enrolment that cannot be."""
+    confirmable = isinstance(error, UnlikelyWalkError | LookAlikeNameError)
+    result = EnrollmentResult(False, str(error), track_id, needs_confirmation=confirmable)
+    if isinstance(error, TrackChoiceError):
+        result = dataclasses.replace(result, tracks_in_view=error.tracks, trackers_in_view=error.trackers)
+    return result

@@ -1,9 +1,10 @@
-"""Which samples of which track make a window: what is kept, what is left out and why, when a window starts anew."""
+"""Which samples of which track make a window: what is kept, what is left out and why, when a window starts over."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,15 +14,10 @@ from emgait_ros.config import WindowConfig
 from emgait_ros.gallery.decision import TrackState
 from emgait_ros.samples import Float32, Modality, Pedestrian, PedestrianFrame, UInt8
 
-_LISTED = 10  # tracks named in a message at most
-
-
-class TrackChoiceError(ValueError):
-    """No single track is meant; ``tracks`` are those in view."""
-
-    def __init__(self, message: str, tracks: tuple[int, ...]) -> None:
-        super().__init__(message)
-        self.tracks = tracks
+GROUP = "a group of people who cannot be told apart"
+"""What a track with ``Pedestrian.group`` is; such tracks have no samples and get no name."""
+BACKWARDS = "time ran backwards"
+"""Why all tracks of a tracker start over."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +43,24 @@ class WindowSample:
     pedestrian: Pedestrian | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class TrackWindow:
     """The newest samples of one track and what was made of them.
 
     Attributes:
         tracker_id, track_id: whose.
         samples: oldest first, at most ``max_samples``.
-        seen_ns: stamp of the last frame the track was in.
+        seen_ns: stamp of the last frame the track was in, by its tracker's clock.
+        seen_frame: number of that frame among those of all trackers, as they came.
         observed_ns: stamp of the last frame with LiDAR returns on it; 0 before the first.
         last_left_out: why the last sample was left out; empty when it was not.
         embedding: (parts, d) float32 of the samples now; None until there are enough.
         fresh: the embedding is of this frame.
         taken: samples ever put in.
-        restarts: how often the window started anew: what followed may be somebody else.
+        restarts: how often the window started over: what followed may be somebody else.
         decided_ns: stamp of the last frame something was decided in; 0 before the first.
+        group: in the last frame the track was a group of people who cannot be told apart.
+        gone: no longer kept.
         state: what its windows have settled about who it is.
     """
 
@@ -69,6 +68,7 @@ class TrackWindow:
     track_id: int
     samples: deque[WindowSample]
     seen_ns: int = 0
+    seen_frame: int = 0
     observed_ns: int = 0
     last_left_out: str = ""
     embedding: Float32 | None = None
@@ -76,6 +76,8 @@ class TrackWindow:
     taken: int = 0
     restarts: int = 0
     decided_ns: int = 0
+    group: bool = False
+    gone: bool = False
     state: TrackState = field(default_factory=TrackState)
 
     def modalities(self, needed: int) -> Modality:
@@ -102,7 +104,7 @@ class TrackWindow:
         return f" ({self.last_left_out})" if self.last_left_out else ""
 
     def clear(self) -> None:
-        """Start anew: what follows may be somebody else."""
+        """Start over: what follows may be somebody else."""
         self.samples.clear()
         self.restarts += 1
         self.last_left_out = ""
@@ -110,40 +112,68 @@ class TrackWindow:
         self.state.reset()
 
 
+@dataclass
+class _Head:
+    """A tracker: ``newest_ns`` is the stamp of its last frame; ``others`` the stamps of the first frame of each other tracker
+    since then. Clocks of different trackers are never compared."""
+
+    newest_ns: int
+    others: dict[str, int] = field(default_factory=dict)
+
+
 class TrackWindows:
-    """The windows of all tracks, of any number of trackers.
+    """The windows of all tracks, of any number of trackers, whose clocks need not agree.
 
     Args:
         config: which samples count and how many are kept.
+
+    Attributes:
+        config: in use.
+        left_out: how many samples were left out, by reason.
     """
 
     def __init__(self, config: WindowConfig) -> None:
-        self._config = config
+        self.config = config
         self._windows: dict[tuple[str, int], TrackWindow] = {}
-        self._newest_ns: dict[str, int] = {}
+        self._heads: dict[str, _Head] = {}
+        self._frames = 0
         self.left_out: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._windows)
 
+    @property
+    def trackers(self) -> list[str]:
+        """Trackers heard lately, sorted."""
+        return sorted(self._heads)
+
+    def reconfigure(self, config: WindowConfig) -> None:
+        """Use other options from now on; samples that were taken stay, as far as the new length holds them."""
+        self.config = config
+        for window in self._windows.values():
+            window.samples = deque(window.samples, maxlen=config.max_samples)
+            if len(window.samples) < config.min_samples:
+                window.embedding, window.fresh = None, False
+
     def clear(self) -> None:
         """Forget all tracks; the counters stay."""
-        self._windows.clear()
-        self._newest_ns.clear()
+        self._keep(lambda _: False)
+        self._heads.clear()
 
     def observe(self, frame: PedestrianFrame) -> list[tuple[TrackWindow, Pedestrian]]:
-        """Note who is in view; returns the samples worth encoding, with the window each belongs to.
+        """Note who is in view; returns the samples to encode, with the window each belongs to.
 
         A stamp before the tracker's last one (a bag starts over) forgets that tracker's tracks; the same stamp again
         brings no new samples.
         """
-        newest = self._newest_ns.get(frame.tracker_id)
-        if newest is not None and frame.stamp_ns < newest:
-            self._windows = {key: window for key, window in self._windows.items() if key[0] != frame.tracker_id}
-            self.left_out["time ran backwards"] += 1
-        repeated = newest == frame.stamp_ns
-        self._newest_ns[frame.tracker_id] = frame.stamp_ns
-        self._drop_gone(frame.stamp_ns)
+        head = self._heads.get(frame.tracker_id)
+        if head is not None and frame.stamp_ns < head.newest_ns:
+            self._keep(lambda window: window.tracker_id != frame.tracker_id)
+            self.left_out[BACKWARDS] += 1
+        repeated = head is not None and head.newest_ns == frame.stamp_ns
+        self._heads[frame.tracker_id] = _Head(frame.stamp_ns)
+        self._frames += 1
+        self._drop_gone(frame)
         usable: dict[int, tuple[TrackWindow, Pedestrian]] = {}
         for pedestrian in frame.pedestrians:
             self._follow_new_number(frame.tracker_id, pedestrian)
@@ -159,74 +189,23 @@ class TrackWindows:
         self._drop_oldest()
         return list(usable.values())
 
+    def skip(self, frame: PedestrianFrame, reason: str) -> None:
+        """Note who is in view without taking samples: tracks go on, only this frame is missing in their windows."""
+        self.left_out[reason] += len(self.observe(frame))
+
     def get(self, tracker_id: str, track_id: int) -> TrackWindow | None:
         """The window of one track, if it is kept."""
         return self._windows.get((tracker_id, track_id))
 
     def in_view(self) -> list[TrackWindow]:
         """Tracks in the newest frame of their tracker, by track number."""
-        found = [
-            window for window in self._windows.values() if window.seen_ns == self._newest_ns.get(window.tracker_id)
-        ]
+        newest = {tracker: head.newest_ns for tracker, head in self._heads.items()}
+        found = [window for window in self._windows.values() if window.seen_ns == newest.get(window.tracker_id)]
         return sorted(found, key=lambda window: (window.track_id, window.tracker_id))
 
     def kept(self) -> list[TrackWindow]:
         """All tracks kept, those that left the view not long ago included, by track number."""
         return sorted(self._windows.values(), key=lambda window: (window.track_id, window.tracker_id))
-
-    def to_enroll(self, track_id: int) -> TrackWindow:
-        """The window meant by ``track_id`` (-1: the only pedestrian in view), long enough for an embedding.
-
-        Raises:
-            ValueError: unknown, ambiguous or too short; the sentence lists who is in view or says what to do.
-        """
-        window = self.chosen(track_id)
-        needed = self._config.min_samples
-        if len(window.samples) < needed:
-            raise ValueError(
-                f"track {window.track_id} has {len(window.samples)} of {needed} samples{window.why_left_out()}: let the person walk on and call again"
-            )
-        return window
-
-    def chosen(self, track_id: int) -> TrackWindow:
-        """The window meant by ``track_id`` (-1: the only pedestrian in view), however short.
-
-        Raises:
-            TrackChoiceError (a ValueError): unknown or ambiguous; the sentence lists who is in view.
-        """
-        in_view = self.in_view()
-        if track_id < 0:
-            if not in_view:
-                raise ValueError("no pedestrian is in view: let one person walk past the sensors and call again")
-            if len(in_view) > 1:
-                raise TrackChoiceError(
-                    f"{len(in_view)} pedestrians are in view, give the track_id of one of them: {self._listed(in_view)}",
-                    tuple(window.track_id for window in in_view),
-                )
-            window = in_view[0]
-        else:
-            chosen = [window for window in self.kept() if window.track_id == track_id]
-            chosen = [window for window in chosen if window in in_view] or chosen
-            if not chosen:
-                listed = f"in view are {self._listed(in_view)}" if in_view else "no pedestrian is in view"
-                raise TrackChoiceError(
-                    f"track {track_id} is unknown: {listed}", tuple(window.track_id for window in in_view)
-                )
-            if len(chosen) > 1:
-                trackers = ", ".join(f"'{window.tracker_id}'" for window in chosen)
-                raise ValueError(
-                    f"track {track_id} exists at the trackers {trackers}: enrol while only one of them sees the person"
-                )
-            window = chosen[0]
-        return window
-
-    def _listed(self, windows: list[TrackWindow]) -> str:
-        needed = self._config.min_samples
-        texts = [
-            f"{window.track_id} ({min(len(window.samples), needed)} of {needed} samples)"
-            for window in windows[:_LISTED]
-        ]
-        return ", ".join(texts) + (f" and {len(windows) - _LISTED} more" if len(windows) > _LISTED else "")
 
     def _follow_new_number(self, tracker_id: str, pedestrian: Pedestrian) -> None:
         """A track that got its earlier number back keeps the window it has filled since."""
@@ -235,6 +214,9 @@ class TrackWindows:
             return
         window = self._windows.pop((tracker_id, previous), None)
         if window is not None:
+            earlier = self._windows.get((tracker_id, pedestrian.track_id))
+            if earlier is not None:
+                earlier.gone = True
             window.track_id = pedestrian.track_id
             self._windows[tracker_id, pedestrian.track_id] = window
 
@@ -242,11 +224,14 @@ class TrackWindows:
         key = (frame.tracker_id, pedestrian.track_id)
         window = self._windows.get(key)
         if window is None:
-            samples: deque[WindowSample] = deque(maxlen=self._config.max_samples)
+            samples: deque[WindowSample] = deque(maxlen=self.config.max_samples)
             window = self._windows[key] = TrackWindow(*key, samples, observed_ns=frame.stamp_ns)
-        window.seen_ns = frame.stamp_ns
+        window.seen_ns, window.seen_frame = frame.stamp_ns, self._frames
+        if pedestrian.group and not window.group:
+            window.clear()  # whoever the track is once they part
+        window.group = pedestrian.group
         if pedestrian.points is not None:
-            if frame.stamp_ns - window.observed_ns > self._config.max_gap_s * 1e9:
+            if frame.stamp_ns - window.observed_ns > self.config.max_gap_s * 1e9:
                 window.clear()
                 self.left_out["window cleared by a gap"] += 1
             window.observed_ns = frame.stamp_ns
@@ -255,7 +240,9 @@ class TrackWindows:
 
     def _usable_part(self, pedestrian: Pedestrian) -> tuple[str, Pedestrian | None]:
         """Why a sample is left out, or the sample, its crop taken away when that is too small to show anything."""
-        config = self._config
+        config = self.config
+        if pedestrian.group:
+            return GROUP, None
         if pedestrian.points is None or len(pedestrian.points) == 0:
             return "no LiDAR returns", None
         if _broken(pedestrian):
@@ -273,7 +260,7 @@ class TrackWindows:
 
     def _crop_problem(self, pedestrian: Pedestrian, crop: UInt8) -> str:
         """Why a crop shows too little; empty when it can be used."""
-        config = self._config
+        config = self.config
         if crop.ndim != 3 or crop.shape[2] != 3 or crop.size == 0 or crop.dtype != np.uint8:
             return "no RGB picture"
         if pedestrian.crop_native_height_px < config.min_crop_height_px:
@@ -284,20 +271,35 @@ class TrackWindows:
             return "its image is of another moment"
         return ""
 
-    def _drop_gone(self, now_ns: int) -> None:
-        keep_ns = max(self._config.keep_s, self._config.max_gap_s) * 1e9
-        self._windows = {
-            key: window for key, window in self._windows.items() if abs(now_ns - window.seen_ns) <= keep_ns
-        }
-        self._newest_ns = {key: stamp for key, stamp in self._newest_ns.items() if abs(now_ns - stamp) <= keep_ns}
+    def _drop_gone(self, frame: PedestrianFrame) -> None:
+        """Tracks unseen for too long by their tracker's own clock, and trackers silent for too long by another's."""
+        keep_ns = max(self.config.keep_s, self.config.max_gap_s) * 1e9
+        for tracker, head in list(self._heads.items()):
+            if tracker != frame.tracker_id:
+                since_ns = head.others.setdefault(frame.tracker_id, frame.stamp_ns)
+                if frame.stamp_ns < since_ns:  # that tracker's time ran backwards
+                    head.others[frame.tracker_id] = frame.stamp_ns
+                if frame.stamp_ns - since_ns > keep_ns:
+                    del self._heads[tracker]
+        self._keep(
+            lambda window: (
+                window.tracker_id in self._heads
+                and (window.tracker_id != frame.tracker_id or frame.stamp_ns - window.seen_ns <= keep_ns)
+            )
+        )
+
+    def _keep(self, wanted: Callable[[TrackWindow], bool]) -> None:
+        for key, window in list(self._windows.items()):
+            if not wanted(window):
+                window.gone = True
+                del self._windows[key]
 
     def _drop_oldest(self) -> None:
-        excess = len(self._windows) - self._config.max_tracks
+        excess = len(self._windows) - self.config.max_tracks
         if excess > 0:
-            oldest = sorted(self._windows, key=lambda key: self._windows[key].seen_ns)[:excess]
+            oldest = set(sorted(self._windows.values(), key=lambda window: window.seen_frame)[:excess])
             self.left_out["more tracks than window.max_tracks"] += excess
-            for key in oldest:
-                del self._windows[key]
+            self._keep(lambda window: window not in oldest)
 
 
 def _broken(pedestrian: Pedestrian) -> bool:
@@ -305,3 +307,22 @@ def _broken(pedestrian: Pedestrian) -> bool:
     if points is None or points.ndim != 2 or points.shape[1] != 3:
         return True
     return not all(np.isfinite(values).all() for values in (points, pedestrian.center, pedestrian.size))
+
+
+def window_for(window: WindowConfig, min_frames: int, max_frames: int, model: str) -> WindowConfig:
+    """The window options within what a model takes, which is ``min_frames`` to ``max_frames`` samples.
+
+    Raises:
+        ValueError: no window length satisfies both; the sentence names the options and the ``model``.
+    """
+    if window.min_samples > window.max_samples:
+        raise ValueError(
+            f"window.min_samples is {window.min_samples}: it cannot be more than window.max_samples, {window.max_samples}"
+        )
+    low, high = max(window.min_samples, min_frames), min(window.max_samples, max_frames)
+    if low > high:
+        raise ValueError(
+            f"window.min_samples to max_samples is {window.min_samples} to {window.max_samples}, "
+            f"but {model} takes windows of {min_frames} to {max_frames} samples"
+        )
+    return dataclasses.replace(window, min_samples=low, max_samples=high)

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from emgait_ros.config import RecognitionConfig, with_options
-from emgait_ros.enrollment import EnrollmentState
+from emgait_ros.config import RecognitionConfig, RecognizerNodeConfig, options_of, with_options
+from emgait_ros.enrollments_over_time import EnrollmentState
 from emgait_ros.gallery.calibration import Calibration
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import default_bundle_path, load_bundle
@@ -355,6 +355,207 @@ def test_a_lidar_only_walk_gets_no_name_from_templates_of_both_sensors(recognize
     assert "was not enrolled from the LiDAR alone" in result.reason
 
 
+# Several trackers, groups, names that look alike.
+
+
+@pytest.fixture
+def heads(recognizer):
+    """Two trackers that see the same street, their clocks 10 s apart, their track numbers the same."""
+    enroll_people(recognizer, ["Anna", "Ben"])
+    first, second = Street(1, "front"), Street(2, "rear")
+    second.index = 100
+    return first, second
+
+
+def both(recognizer, heads, tracks, frames):
+    """Results of the last frame of both heads, by tracker and track."""
+    for _ in range(frames):
+        results = [result for head in heads for result in recognizer.process(head.frame(tracks))]
+    return {(result.tracker_id, result.track_id): result for result in results}
+
+
+def test_two_heads_may_see_the_same_person_at_once(recognizer, heads):
+    results = both(recognizer, heads, {1: 1, 2: 2}, 20)
+    assert {key: result.name for key, result in results.items()} == {
+        ("front", 1): "Anna", ("front", 2): "Ben", ("rear", 1): "Anna", ("rear", 2): "Ben"
+    }  # fmt: skip
+
+
+def test_within_one_head_two_people_never_have_one_name(recognizer, heads):
+    results = both(recognizer, heads, {1: 1, 2: 1}, 20)
+    assert sorted(results[tracker, track].name for tracker in ("front", "rear") for track in (1, 2)) == [
+        "", "", "Anna", "Anna"
+    ]  # fmt: skip
+    assert {results["front", 1].name, results["front", 2].name} == {"", "Anna"}
+
+
+def test_a_track_of_one_of_two_heads_is_enrolled(recognizer, heads):
+    both(recognizer, heads, {0: 1}, 12)
+    refused = recognizer.enroll("Cleo", 0, confirm=True)
+    assert (refused.success, refused.tracks_in_view, refused.trackers_in_view) == (False, (0, 0), ("front", "rear"))
+    enrolled = recognizer.enroll("Cleo", 0, confirm=True, tracker_id="rear")
+    assert (enrolled.success, enrolled.track_id, enrolled.tracker_id) == (True, 0, "rear")
+
+
+def test_enrolling_over_time_at_one_of_two_heads(recognizer, heads):
+    both(recognizer, heads, {0: 9}, 3)
+    for tracker in ("front", "rear"):
+        assert recognizer.enroll_over(f"walker {tracker}", -1, 4.0, True, tracker).tracker_id == tracker
+    assert set(recognizer.pending_enrollments) == {("front", 0), ("rear", 0)}
+    both(recognizer, heads, {0: 9}, 42)
+    news = recognizer.enrollment_news(wait=True)
+    for tracker, ahead_s in (("front", 0.0), ("rear", 10.0)):
+        mine = [item for item in news if item.tracker_id == tracker]
+        assert [item.state for item in mine][-2:] == [EnrollmentState.STORED, EnrollmentState.DONE]
+        assert mine[-1].stamp_ns * 1e-9 == pytest.approx(1.0 + ahead_s + 4.3, abs=0.25), "by the head's own clock"
+
+
+def test_an_enrolment_over_time_ends_when_its_head_falls_silent(recognizer, heads):
+    both(recognizer, heads, {0: 9}, 12)
+    assert recognizer.enroll_over("Dora", 0, 30.0, tracker_id="rear").success
+    walk(recognizer, heads[1], {0: 9}, frames=12)
+    walk(recognizer, heads[0], {0: 9}, frames=40)
+    news = [item for item in recognizer.enrollment_news(wait=True) if item.state != EnrollmentState.COLLECTING]
+    assert [item.state for item in news] == [EnrollmentState.STORED, EnrollmentState.DONE]
+    assert recognizer.pending_enrollments == {}
+
+
+def test_a_group_gets_no_name_and_is_not_enrolled(recognizer):
+    enroll_people(recognizer, ["Anna"])
+    street = Street(1)
+    assert walk(recognizer, street, {1: 1})[1].name == "Anna"
+    assert recognizer.enroll_over("Ben", 1, 9.0, confirm=True).success
+    result = walk(recognizer, street, {1: 1}, frames=20, group=True)[1]
+    assert (result.status, result.name, result.samples) == (Status.PENDING, "", 0)
+    assert result.reason.startswith("a group of people who cannot be told apart")
+    states = [item.state for item in recognizer.enrollment_news(wait=True)]
+    assert states == [EnrollmentState.REFUSED, EnrollmentState.DONE]
+    for refused in (recognizer.enroll("Ben", 1), recognizer.enroll_over("Ben", -1, 3.0)):
+        assert not refused.success
+        assert "a group of people who cannot be told apart" in refused.message
+    assert walk(recognizer, street, {1: 1}, frames=12)[1].name == "Anna", "once they have parted"
+
+
+def test_a_name_that_looks_like_another_asks_to_confirm(recognizer, gallery):
+    enroll_people(recognizer, ["Anna"])
+    walk(recognizer, Street(1), {1: 9})
+    for refused in (recognizer.enroll("\u0430nna ", 1), recognizer.enroll_over("ANNA", 1, 3.0)):
+        assert (refused.success, refused.needs_confirmation) == (False, True)
+        assert "looks like 'Anna'" in refused.message
+    assert recognizer.enroll("anna", 1, confirm=True).success
+    assert recognizer.enroll("anna", 1).success, "from then on it is a name like any other"
+    assert [person.name for person in gallery.identities()] == ["Anna", "anna"]
+
+
+# Options that change while it runs, and the network in the way of nobody.
+
+AT_START = ("engine.", "gallery.", "topics.", "autostart")
+OTHER_VALUES = {
+    "window.min_samples": 8, "window.max_samples": 25, "window.min_sharpness": 0.1, "decision.hysteresis": 1.5,
+    "decision.threshold": 0.3, "decision.min_margin": 0.01, "decision.one_sensor_factor": 0.5,
+}  # fmt: skip
+
+
+def changed(name, value):
+    if isinstance(value, bool):
+        return not value
+    return OTHER_VALUES.get(
+        name, value + 1 if isinstance(value, int) else min(value * 1.2 + 0.1, 0.99) if value < 1 else value * 1.1
+    )
+
+
+LIVE_OPTIONS = {
+    name: changed(name, value)
+    for name, (value, _) in options_of(RecognizerNodeConfig()).items()
+    if not name.startswith(AT_START)
+}
+
+
+@pytest.mark.parametrize("name", LIVE_OPTIONS)
+def test_an_option_changes_without_dropping_anything(recognizer, gallery, monkeypatch, name):
+    enroll_people(recognizer, ["Anna", "Ben"])
+    street = Street(1)
+    assert walk(recognizer, street, {1: 1, 2: 9})[1].name == "Anna"
+    reads = []
+    monkeypatch.setattr(gallery, "templates_for", lambda *_: reads.append(1))
+    recognizer.reconfigure(with_options(CONFIG, {name: LIVE_OPTIONS[name]}))
+    results = {result.track_id: result for result in recognizer.process(street.frame({1: 1, 2: 9}))}
+    assert [results[track].status for track in (1, 2)] == [Status.KNOWN, Status.UNKNOWN]
+    assert (results[1].name, results[1].samples) == ("Anna", 25 if name == "window.max_samples" else 30)
+    assert reads == []
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "facts"),
+    [
+        ({"decision.threshold": 1e-6}, Status.UNKNOWN, {"threshold": 1e-6}),  # after three windows
+        ({"decision.candidates": 1}, Status.KNOWN, {"candidates": 1}),
+        ({"window.min_samples": 5, "window.max_samples": 20}, Status.KNOWN, {"samples": 20, "samples_needed": 5}),
+        ({"window.min_samples": 28, "window.max_samples": 28}, Status.KNOWN, {"samples": 28, "samples_needed": 28}),
+    ],
+)
+def test_a_changed_option_counts_from_the_next_frame(gallery, options, status, facts):
+    recognizer = GaitRecognizer(CONFIG, BuildEncoder(), gallery)
+    enroll_people(recognizer, ["Anna", "Ben"])
+    street = Street(1)
+    walk(recognizer, street, {1: 1})
+    recognizer.reconfigure(with_options(CONFIG, options))
+    result = walk(recognizer, street, {1: 1}, frames=3)[1]
+    assert result.status == status
+    found = {name: getattr(result, name) for name in facts}
+    assert found | {"candidates": len(result.candidates)} == facts | {"candidates": facts.get("candidates", 2)}
+
+
+def test_templates_per_identity_changes_the_distance_at_once(recognizer):
+    enroll_people(recognizer, ["Anna", "Ben"])
+    street = Street(1)
+    three = walk(recognizer, street, {1: 1})[1].distance
+    recognizer.reconfigure(with_options(CONFIG, {"decision.templates_per_identity": 1}))
+    standing = recognizer.process(street.frame({1: 1}, moving=False))[0]  # the same window
+    assert standing.distance < three
+
+
+def test_options_the_bundle_cannot_take_change_nothing(recognizer):
+    with pytest.raises(ValueError, match="takes windows of 1 to 30 samples"):
+        recognizer.reconfigure(with_options(CONFIG, {"window.min_samples": 40, "window.max_samples": 50}))
+    assert walk(recognizer, Street(1), {1: 1}, frames=1)[1].samples_needed == 10
+
+
+def test_nothing_but_frames_waits_for_the_network(gallery):
+    """The first frame of all can take a minute: kernels are compiled, engines warm up."""
+    encoder = BuildEncoder()
+    recognizer = GaitRecognizer(CONFIG, encoder, gallery)
+    street = Street(1)
+    walk(recognizer, street, {1: 1}, frames=20)
+    entered, release, encode = threading.Event(), threading.Event(), encoder.encode_frames
+
+    def slow(*arguments):
+        entered.set()
+        assert release.wait(30)
+        return encode(*arguments)
+
+    encoder.encode_frames = slow
+    frame = threading.Thread(target=recognizer.process, args=(street.frame({1: 1}),))
+    frame.start()
+    assert entered.wait(10)
+    done = threading.Event()
+
+    def ask():
+        recognizer.reconfigure(with_options(CONFIG, {"decision.agree_windows": 2}))
+        assert recognizer.enroll("Anna", 1).success
+        assert recognizer.enroll_over("Ben", 1, 5.0, confirm=True).success
+        recognizer.enrollment_news()
+        done.set()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    answered = done.wait(10)
+    release.set()
+    frame.join()
+    asking.join()
+    assert answered
+
+
 # Bad input and time.
 
 
@@ -676,7 +877,7 @@ def test_enrolling_over_the_next_seconds(recognizer, gallery):
     assert (begun.success, begun.track_id) == (True, 1)
     assert gallery.identities() == []
     walk(recognizer, street, {1: 1}, frames=40)
-    assert recognizer.pending_enrollments == {1: ("Anna", 10)}  # a full window was stored after 30
+    assert recognizer.pending_enrollments == {("street", 1): ("Anna", 10)}  # a full window was stored after 30
     walk(recognizer, street, {1: 1}, frames=30)
     news = recognizer.enrollment_news(wait=True)
     told = [item.state for item in news if item.state != EnrollmentState.COLLECTING]

@@ -230,3 +230,68 @@ def test_a_newcomer_does_not_inherit_the_window_of_track_0():
     feed(windows, frame(5, pedestrian(0), pedestrian(1)))
     assert len(windows.get("a", 0).samples) == 6
     assert len(windows.get("a", 1).samples) == 1
+
+
+def test_trackers_with_clocks_apart_keep_their_windows():
+    windows = TrackWindows(WindowConfig())
+    for k in range(12):
+        feed(windows, frame(k, pedestrian(1), tracker="a"))
+        feed(windows, frame(k + 100, pedestrian(1), tracker="b"))  # 10 s ahead
+    assert [len(windows.get(tracker, 1).samples) for tracker in "ab"] == [12, 12]
+    assert [window.tracker_id for window in windows.in_view()] == ["a", "b"]
+    assert windows.trackers == ["a", "b"]
+
+
+@pytest.mark.parametrize(("frames", "kept"), [(31, True), (32, False)])  # window.keep_s: 3 s
+def test_a_silent_tracker_is_forgotten_by_the_clock_of_the_others(frames, kept):
+    windows = TrackWindows(WindowConfig())
+    feed(windows, frame(500, pedestrian(1), tracker="a"))
+    for k in range(frames):
+        feed(windows, frame(k, pedestrian(2), tracker="b"))
+    window = windows.get("a", 1)
+    assert (window is not None, "a" in windows.trackers) == (kept, kept)
+
+
+def test_a_tracker_that_comes_back_after_a_pause_takes_nothing_from_the_others():
+    windows = TrackWindows(WindowConfig())
+    feed(windows, frame(0, pedestrian(1), tracker="a"))
+    for k in range(12):
+        feed(windows, frame(k, pedestrian(1), tracker="b"))
+    feed(windows, frame(200, pedestrian(2), tracker="a"))  # 20 s later by its own clock
+    assert windows.get("a", 1) is None
+    assert len(windows.get("b", 1).samples) == 12
+
+
+def test_of_too_many_tracks_those_unseen_for_longest_go_whatever_their_clock():
+    windows = TrackWindows(WindowConfig(max_tracks=2))
+    feed(windows, frame(900, pedestrian(1), tracker="ahead"))
+    feed(windows, frame(0, pedestrian(1), tracker="behind"))
+    feed(windows, frame(1, pedestrian(2), tracker="behind"))
+    assert [(window.tracker_id, window.track_id) for window in windows.kept()] == [("behind", 1), ("behind", 2)]
+
+
+def test_a_group_has_no_samples_and_whoever_comes_out_of_it_starts_over():
+    windows = TrackWindows(WindowConfig())
+    for k in range(5):
+        feed(windows, frame(k, pedestrian(1)))
+    window = windows.get("a", 1)
+    window.state.decided = 3
+    for k in range(5, 8):
+        assert feed(windows, frame(k, pedestrian(1, group=True))) == []
+    assert (window.group, len(window.samples), window.state.decided, window.restarts) == (True, 0, None, 1)
+    assert windows.left_out["a group of people who cannot be told apart"] == 3
+    feed(windows, frame(8, pedestrian(1)))
+    assert (window.group, len(window.samples), window.restarts) == (False, 1, 1)
+
+
+def test_skipped_frames_leave_tracks_as_they_are_but_for_the_samples():
+    windows = TrackWindows(WindowConfig())
+    for k in range(5):
+        feed(windows, frame(k, pedestrian(7)))
+    windows.skip(frame(5, pedestrian(3, previous_track_id=7)), "too late")  # relinked in the very frame
+    for k in range(6, 25):
+        windows.skip(frame(k, pedestrian(3)), "too late")
+    feed(windows, frame(25, pedestrian(3)))
+    assert len(windows.get("a", 3).samples) == 6, "a gap of 2 s would have cleared it"
+    assert windows.get("a", 7) is None
+    assert windows.left_out == {"too late": 20}

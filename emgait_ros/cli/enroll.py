@@ -6,8 +6,8 @@
 
 The bag goes through the same detection, tracking and recognition as on the live nodes (--params: their parameter file).
 A walk that is too short, too far or not straight is refused with the reason, and so is one that is unlike the person's
-other walks or nearer to somebody else's: --confirm says that it is them all the same. `emgait gallery undo` takes an
-enrolment back.
+other walks or nearer to somebody else's, and a name that looks like another ("anna" where "Anna" is enrolled): --confirm
+says that it is meant all the same. `emgait gallery undo` takes an enrolment back.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ from rich.progress import Progress
 
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
 from emgait_ros.datasets.bag import BagRecording
-from emgait_ros.enrollment import EnrollmentNews, EnrollmentState
+from emgait_ros.enrollment import enrollable
+from emgait_ros.enrollments_over_time import EnrollmentNews, EnrollmentState
 from emgait_ros.evaluation.bag_enrollment import chosen_track, enroll_track, walking_tracks
 from emgait_ros.gallery.names import normalised_name
+from emgait_ros.gallery.store import GalleryError, open_gallery
 from emgait_ros.parameter_file import load_parameters
 from emgait_ros.pipeline import open_recognizer
 
@@ -37,7 +40,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="", metavar="NAME", help="who it is, 1 to 64 characters")
     parser.add_argument("--track", type=int, metavar="T", help="whose walk, as --tracks lists them")
     parser.add_argument("--tracks", action="store_true", help="only list who walks in the bag")
-    parser.add_argument("--confirm", action="store_true", help="it is them, although the walk is unlike their others")
+    parser.add_argument(
+        "--confirm",
+        action="store_true",
+        help="it is them, although the walk is unlike their others or the name looks like another",
+    )
     parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file (YAML) of the nodes")
     parser.add_argument(
         "--gallery", metavar="PLACE", help="gallery file or postgresql:// address (default: the nodes')"
@@ -57,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     options = {"gallery.path": args.gallery, "gallery.key_file": args.key_file, "engine.bundle": args.bundle}
     config = with_options(recognizer, {name: value for name, value in options.items() if value})
     if not args.tracks:
-        normalised_name(args.name)  # before a long look at the bag
+        _check_name(config, args.name, args.confirm)
     with BagRecording(args.bag) as bag, Progress(console=Console(stderr=True), transient=True) as progress:
         tracks = walking_tracks(bag, tracker, config.window.min_samples, _bar(progress, "looking for walkers", bag))
         answer: dict[str, Any] = {"bag": str(args.bag), "tracks": [vars(track) for track in tracks]}
@@ -82,6 +89,16 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         args.json.write_text(json.dumps(answer, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return 0 if stored or args.tracks else 1
+
+
+def _check_name(config: RecognizerNodeConfig, name: str, confirm: bool) -> None:
+    """Before a long look at the bag: as the enrolment itself will."""
+    normalised_name(name)
+    with (
+        suppress(GalleryError),
+        open_gallery(config.gallery, create=False) as gallery,
+    ):  # what is wrong with it comes later
+        enrollable(gallery, name, confirm)
 
 
 def _bar(progress: Progress, text: str, bag: BagRecording) -> Callable[[float], None]:

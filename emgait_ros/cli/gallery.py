@@ -68,7 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     rename = add("rename", _rename, "give a person another name, or merge two", agree)
     rename.add_argument("old_name", help="name as listed")
     rename.add_argument("new_name", help="1 to 64 characters; an existing name merges the two")
-    split = add("split", _split, "make some templates of a person somebody else's")
+    split = add("split", _split, "make some templates of a person somebody else's", agree)
     split.add_argument("name", help="name as listed")
     split.add_argument("new_name", help="a name that is not enrolled yet")
     split.add_argument("templates", type=int, nargs="+", metavar="NUMBER", help="numbers as `show` lists them")
@@ -174,14 +174,24 @@ def _rename(gallery: Gallery, args: argparse.Namespace) -> Answer:
     exists = any(person.name == args.new_name for person in gallery.identities()) and args.new_name != args.old_name
     if exists and not agreed(args, f"'{args.new_name}' exists: make the two one person?"):
         return 1, {"renamed": False}
-    outcome = gallery.rename(args.old_name, args.new_name)
+    if not _agreed_on(args, gallery.look_alikes(args.new_name, args.old_name)):
+        return 1, {"renamed": False}
+    outcome = gallery.rename(args.old_name, args.new_name, confirm=True)
     done = "merged into" if outcome.merged else "renamed to"
     print(f"'{args.old_name}' {done} '{args.new_name}': {outcome.templates} templates")
     return 0, {"renamed": True, "merged": outcome.merged, "templates": outcome.templates}
 
 
+def _agreed_on(args: argparse.Namespace, alike: list[str]) -> bool:
+    """Whether a new name may look like others."""
+    listed = ", ".join(f"'{name}'" for name in alike)
+    return not alike or agreed(args, f"'{args.new_name}' looks like {listed}: keep them apart, as different people?")
+
+
 def _split(gallery: Gallery, args: argparse.Namespace) -> Answer:
-    count = gallery.split(args.name, args.templates, args.new_name)
+    if not _agreed_on(args, gallery.look_alikes(args.new_name)):
+        return 1, {"templates": 0}
+    count = gallery.split(args.name, args.templates, args.new_name, confirm=True)
     print(f"{count} templates of '{args.name}' are those of '{args.new_name}' now")
     return 0, {"templates": count}
 

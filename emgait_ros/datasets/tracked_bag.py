@@ -58,7 +58,11 @@ class BagSequences:
                     sensing.reset()
                     restart += 1
                 last_ns = frame.stamp_ns
-                people = [p for p in sensing.process(frame, bag.lidar_frame_id).pedestrians if p.point_count > 0]
+                people = [
+                    p
+                    for p in sensing.process(frame, bag.lidar_frame_id).pedestrians
+                    if p.point_count > 0 and not p.group
+                ]
                 keys = [(restart, p.track_id) for p in people]
                 for key, pedestrian in zip(keys, people, strict=True):
                     tracks.setdefault(key, []).append(pedestrian)

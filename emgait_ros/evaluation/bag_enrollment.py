@@ -10,7 +10,7 @@ import numpy as np
 
 from emgait_ros.config import TrackerNodeConfig
 from emgait_ros.datasets.bag import BagRecording
-from emgait_ros.enrollment import LONGEST_S, EnrollmentNews, EnrollmentState
+from emgait_ros.enrollments_over_time import LONGEST_S, EnrollmentNews, EnrollmentState
 from emgait_ros.recognition import GaitRecognizer
 from emgait_ros.samples import PedestrianFrame
 from emgait_ros.sensing import PedestrianSensing
@@ -59,7 +59,7 @@ def walking_tracks(
     seen: dict[int, list[tuple[float, int, float]]] = {}
     for at_s, frame in _frames(bag, config):
         for pedestrian in frame.pedestrians:
-            if pedestrian.moving and pedestrian.point_count > 0:
+            if pedestrian.moving and pedestrian.point_count > 0 and not pedestrian.group:
                 seen.setdefault(pedestrian.track_id, []).append((at_s, pedestrian.point_count, pedestrian.range_m))
         progress(at_s)
     found = []
@@ -113,7 +113,7 @@ def enroll_track(
         mine = tuple(pedestrian for pedestrian in whole.pedestrians if pedestrian.track_id == track_id)
         frame = last = dataclasses.replace(whole, pedestrians=mine)
         recognizer.process(frame)
-        if mine and track_id not in recognizer.pending_enrollments:
+        if mine and not mine[0].group and (frame.tracker_id, track_id) not in recognizer.pending_enrollments:
             begun = recognizer.enroll_over(name, track_id, LONGEST_S, confirm)
             if not begun.success:
                 raise ValueError(begun.message)

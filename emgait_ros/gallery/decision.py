@@ -1,4 +1,4 @@
-"""From distances to a status: PENDING, UNKNOWN or KNOWN, for all tracks in view together.
+"""From distances to a status: PENDING, UNKNOWN or KNOWN, for all tracks in view of one tracker together.
 
 Each new window of a track casts a vote: an identity, or nobody. An identity gets the vote when it is nearer than the
 threshold, leads the second by the margin, and is this track's in the joint assignment: two people in view are never the
@@ -99,6 +99,11 @@ class Decider:
         self._bundle = (bundle_threshold or 0.0, bundle_min_margin or 0.0)
         self.name_changes = 0
         self.calibrate(calibration)
+
+    def reconfigure(self, config: DecisionConfig) -> None:
+        """Use other options from now on; what tracks have settled stays."""
+        self._config = config
+        self.calibrate(self._calibration)
 
     def calibrate(self, calibration: Calibration | None) -> None:
         """Take over the gallery's calibration, or its absence; options of the user go before it."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from emgait_ros.gallery.database import is_url
 from emgait_ros.gallery.encryption import PlainText, codec_for
-from emgait_ros.gallery.names import normalised_name
+from emgait_ros.gallery.names import normalised_name, refuse_look_alikes
 from emgait_ros.gallery.reading import GalleryReading
 from emgait_ros.gallery.records import WALK_CONTEXT
 from emgait_ros.gallery.schema import GalleryError, say
@@ -29,19 +29,21 @@ _DAY_NS = 86_400 * 10**9
 class GalleryLife(GalleryReading):
     """Adds changes to reading; each is one transaction. Errors as the base classes say."""
 
-    def split(self, name: str, templates: Collection[int], new_name: str) -> int:
+    def split(self, name: str, templates: Collection[int], new_name: str, confirm: bool = False) -> int:
         """Make some templates of a person somebody else's.
 
         Args:
             name: whose they are.
             templates: numbers as :meth:`templates_of` lists them; not all of the person's.
             new_name: a person who is not enrolled yet.
+            confirm: also when the new name looks like one that is enrolled.
 
         Returns:
             How many templates went over.
 
         Raises:
-            ValueError: nobody has that name, the new one is taken, or the numbers are not theirs or all of theirs.
+            ValueError: nobody has that name, the new one is taken or looks like another, or the numbers are not theirs or
+            all of theirs.
         """
         old, new = normalised_name(name), normalised_name(new_name)
         chosen = sorted(set(templates))
@@ -50,6 +52,8 @@ class GalleryLife(GalleryReading):
             source = self._known_identity(old)
             if self._identity_id(new) is not None:
                 raise ValueError(f"'{new}' is enrolled already: split onto a new name, then merge by renaming")
+            if not confirm:
+                self._refuse_look_alikes(new)
             own = [row[0] for row in connection.execute("SELECT id FROM templates WHERE identity_id = ?", (source,))]
             if not chosen or set(chosen) - set(own) or len(chosen) == len(own):
                 listed = ", ".join(str(number) for number in own)
@@ -119,6 +123,10 @@ class GalleryLife(GalleryReading):
             connection.rebuild()
         self._forget_bytes()
         return count
+
+    def _refuse_look_alikes(self, name: str, apart_from: str = "") -> None:
+        otherwise = "choose a name that looks different, or confirm it at `emgait gallery`"
+        refuse_look_alikes(name, self.look_alikes(name, apart_from), otherwise)
 
     def _rewrite_texts(self, new: PlainText) -> None:
         for table, column, number in (

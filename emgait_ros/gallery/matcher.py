@@ -104,6 +104,10 @@ class Matcher:
         arrays = [*self._blocks, *self._squared, self._owner, self._modalities]
         return sum(array.nbytes for array in arrays)
 
+    def average_over(self, templates_per_identity: int) -> None:
+        """Another number of nearest templates from now on; the templates stay."""
+        self._nearest = templates_per_identity
+
     def replace(self, identity_id: int, name: str, embedding: Float32, modalities: Int64) -> None:
         """Make these the templates of an identity.
 

@@ -1,8 +1,9 @@
-"""What a person may be called: one rule for the services, the command line and the store."""
+"""What a person may be called, and which names look alike: one rule for the services, the command line and the store."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 MAX_CHARACTERS = 64
 """Longest name, counted in Unicode characters after normalisation."""
@@ -10,6 +11,53 @@ MAX_CHARACTERS = 64
 _REFUSED_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}  # control, lone surrogate, line and paragraph separators
 _INVISIBLE_CATEGORIES = {"Zs", "Cf"}  # blanks and joiners: fine inside a name, no name by themselves
 _DIRECTION_OVERRIDES = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+# Cyrillic, Greek and Armenian letters, and digits, that look like a Latin letter in lower or upper case; all after case folding.
+_SHAPES = {
+    "a": "\u0430\u03b1", "b": "\u0432\u03b2", "c": "\u0441\u03f2", "d": "\u0501", "e": "\u0435\u03b5", "g": "\u0581",
+    "h": "\u043d\u04bb\u03b7\u0570", "i": "\u0456\u03b9\u0131", "j": "\u0458\u03f3", "k": "\u043a\u03ba", "l": "\u04cf1|",
+    "m": "\u043c\u03bc", "n": "\u03bd\u0578", "o": "\u043e\u03bf\u05850", "p": "\u0440\u03c1", "q": "\u051b", "s": "\u0455",
+    "t": "\u0442\u03c4", "u": "\u057d", "v": "\u0475", "w": "\u051d", "x": "\u0445\u03c7", "y": "\u0443\u04af\u03c5", "z": "\u03b6",
+}  # fmt: skip
+_TO_LATIN = str.maketrans({look: latin for latin, looks in _SHAPES.items() for look in looks})
+_APOSTROPHES = set("'`\u2018\u2019\u02bc\u02b9\u2032")
+
+
+class LookAlikeNameError(ValueError):
+    """The name is not enrolled, but looks like one that is: whoever asked may confirm that another person is meant."""
+
+
+def look_alike_key(name: str) -> str:
+    """Equal for names that look alike: case, blanks, kinds of dashes and apostrophes, compatibility forms and letters of
+    other alphabets with the same shape make no difference. Accents do: Zoe and Zoë are two names."""
+    shown = []
+    for character in unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold()):
+        category = unicodedata.category(character)
+        if category in _INVISIBLE_CATEGORIES:
+            continue
+        shown.append("-" if category == "Pd" else "'" if character in _APOSTROPHES else character)
+    return unicodedata.normalize("NFC", "".join(shown).translate(_TO_LATIN))
+
+
+def look_alikes(name: str, names: Iterable[str]) -> list[str]:
+    """Those of ``names`` that look like ``name``, sorted; none when it is among them itself."""
+    key, found = look_alike_key(name), []
+    for other in names:
+        if other == name:
+            return []
+        if look_alike_key(other) == key:
+            found.append(other)
+    return sorted(found)
+
+
+def refuse_look_alikes(name: str, alike: list[str], otherwise: str) -> None:
+    """Raise :class:`LookAlikeNameError` when there are any; ``otherwise``: what to do when another person is meant."""
+    if alike:
+        listed = ", ".join(f"'{other}'" for other in alike)
+        raise LookAlikeNameError(
+            f"'{name}' is not enrolled, but looks like {listed}: use that name if it is the same person; "
+            f"if it is another one, {otherwise}"
+        )
 
 
 def normalised_name(name: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from emgait_ros.gallery.calibration import Calibration
 from emgait_ros.gallery.encryption import WrongKeyError
 from emgait_ros.gallery.file import GalleryFile
+from emgait_ros.gallery.names import look_alikes, normalised_name
 from emgait_ros.gallery.records import WALK_CONTEXT, AuditEntry, EnrolledIdentity, TemplateInfo, TemplateSet
 from emgait_ros.gallery.schema import GalleryError
 
@@ -106,6 +107,19 @@ class GalleryReading(GalleryFile):
             query = "SELECT disabled FROM identities WHERE name = ?"
             row = connection.execute(query, (self._codec.text(name),)).fetchone()
         return row is not None and bool(row[0])
+
+    def look_alikes(self, name: str, apart_from: str = "") -> list[str]:
+        """Names enrolled that look like this one, none when it is enrolled itself; ``apart_from`` one that may.
+
+        Raises:
+            ValueError: not allowed as a name.
+        """
+        clean = normalised_name(name)
+        with self._reading():
+            if self._identity_id(clean) is not None:
+                return []
+            names = self._names()
+        return look_alikes(clean, [other for other in names if other != apart_from])
 
     def saved_walks_without(self, fingerprint: str) -> list[int]:
         """Numbers of the saved walks that a model has made no templates of."""
@@ -205,6 +219,10 @@ class GalleryReading(GalleryFile):
         except WrongKeyError:
             return "?"
 
+    def _names(self) -> list[str]:
+        stored = self._connection.execute("SELECT name FROM identities").fetchall()
+        return [self._codec.read_text(row[0]) for row in stored]
+
     def _identity_id(self, name: str) -> int | None:
         row = self._connection.execute("SELECT id FROM identities WHERE name = ?", (self._codec.text(name),)).fetchone()
         return None if row is None else int(row[0])
@@ -212,8 +230,7 @@ class GalleryReading(GalleryFile):
     def _known_identity(self, name: str) -> int:
         identity = self._identity_id(name)
         if identity is None:
-            stored = self._connection.execute("SELECT name FROM identities").fetchall()
-            names = sorted(self._codec.read_text(row[0]) for row in stored)
+            names = sorted(self._names())
             listed = ", ".join(f"'{known}'" for known in names[:10]) + (", ..." if len(names) > 10 else "")
             raise ValueError(
                 f"nobody called '{name}' is enrolled: "

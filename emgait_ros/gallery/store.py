@@ -113,14 +113,22 @@ class Gallery(GalleryUndo):
         self._forget_bytes()
         return count
 
-    def rename(self, old_name: str, new_name: str) -> RenameOutcome:
+    def rename(self, old_name: str, new_name: str, confirm: bool = False) -> RenameOutcome:
         """Give a person another name; onto an existing name, the two become one person with all templates of both.
 
+        Args:
+            old_name: as listed.
+            new_name: 1 to 64 characters.
+            confirm: also when the new name looks like that of another person.
+
         Raises:
-            ValueError: nobody has the old name, or the new one is not allowed. GalleryError: as the class says.
+            ValueError: nobody has the old name, or the new one is not allowed. LookAlikeNameError (a ValueError): it looks
+            like another person's and that was not confirmed. GalleryError: as the class says.
         """
         old, new = normalised_name(old_name), normalised_name(new_name)
         with self._change() as connection:
+            if not confirm:
+                self._refuse_look_alikes(new, old)
             source, target = self._known_identity(old), self._identity_id(new)
             if target is None or target == source:
                 connection.execute("UPDATE identities SET name = ? WHERE id = ?", (self._codec.text(new), source))

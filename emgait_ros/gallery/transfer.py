@@ -24,7 +24,7 @@ from emgait_ros.gallery.export_file import (
     write_export,
 )
 from emgait_ros.gallery.life import GalleryLife
-from emgait_ros.gallery.names import MAX_CHARACTERS, normalised_name
+from emgait_ros.gallery.names import MAX_CHARACTERS, look_alike_key, normalised_name
 from emgait_ros.gallery.records import COLUMNS_OF_A_TEMPLATE
 from emgait_ros.samples import Float32
 
@@ -35,7 +35,7 @@ RULES = {
     "replace": "the imported templates take the place of those that are here",
     "rename": "they are somebody else: import them under another name",
 }
-"""What can be done with a person whose name is taken by somebody with other templates."""
+"""What can be done with a person whose name, or one that looks like it, is taken by somebody with other templates."""
 _TRUSTED = "trusted signer "
 
 
@@ -47,7 +47,7 @@ class ImportLine:
         name: in the file. target: in the gallery.
         action: "new", "same" (all of it is here already), "add", "replace", "rename", "skip" or "refuse".
         templates: that come. here: that the person has here already.
-        conflict: the name is taken by somebody with other templates.
+        conflict: the name, or one that looks like it, is taken by somebody with other templates.
     """
 
     name: str
@@ -56,6 +56,10 @@ class ImportLine:
     templates: int
     here: int
     conflict: bool
+
+
+def _named(line: ImportLine) -> str:
+    return f"'{line.name}'" + (f" (here '{line.target}')" if line.target != line.name else "")
 
 
 class GalleryTransfer(GalleryLife):
@@ -156,26 +160,31 @@ class GalleryTransfer(GalleryLife):
             raise ValueError(f"unknown rule '{rule}' for conflicts: known are {', '.join(RULES)}")
         taken = {person.name for person in people}
         with self._reading():
-            return [self._line(person, rule, taken) for person in people]
+            alike = {look_alike_key(name): name for name in self._names()}
+            return [self._line(person, rule, taken, alike) for person in people]
 
-    def _line(self, person: ExportedPerson, rule: str, taken: set[str]) -> ImportLine:
-        identity = self._identity_id(person.name)
+    def _line(self, person: ExportedPerson, rule: str, taken: set[str], alike: dict[str, str]) -> ImportLine:
+        """``alike``: names here by :func:`look_alike_key`; who has none of this name may be here under one that looks like it."""
+        name, identity = person.name, self._identity_id(person.name)
         if identity is None:
-            return ImportLine(person.name, person.name, "new", len(person.templates), 0, False)
+            name = alike.get(look_alike_key(name), name)
+            identity = self._identity_id(name)
+        if identity is None:
+            return ImportLine(person.name, name, "new", len(person.templates), 0, False)
         here = {template.embedding.tobytes() for template in self._exported_templates(identity)}
         coming = [template for template in person.templates if template.embedding.tobytes() not in here]
         if not coming:
-            return ImportLine(person.name, person.name, "same", 0, len(here), False)
+            return ImportLine(person.name, name, "same", 0, len(here), False)
         if here <= {
             template.embedding.tobytes() for template in person.templates
         }:  # the file knows all of them, and more
-            return ImportLine(person.name, person.name, "add", len(coming), len(here), False)
+            return ImportLine(person.name, name, "add", len(coming), len(here), False)
         if rule == "rename":
             target = self._free_name(person.name, taken)
             taken.add(target)
             return ImportLine(person.name, target, rule, len(person.templates), 0, True)
         count = {"add": len(coming), "replace": len(person.templates)}.get(rule, 0)
-        return ImportLine(person.name, person.name, rule, count, len(here), True)
+        return ImportLine(person.name, name, rule, count, len(here), True)
 
     def _free_name(self, name: str, taken: set[str]) -> str:
         for number in range(2, 10_000):
@@ -201,9 +210,9 @@ class GalleryTransfer(GalleryLife):
         """
         with self._change():
             lines = self.preview(people, rule)
-            conflicts = [line.name for line in lines if line.action == "refuse"]
+            conflicts = [line for line in lines if line.action == "refuse"]
             if conflicts:
-                named = ", ".join(f"'{name}'" for name in conflicts[:10]) + (", ..." if len(conflicts) > 10 else "")
+                named = ", ".join(map(_named, conflicts[:10])) + (", ..." if len(conflicts) > 10 else "")
                 raise ValueError(
                     f"{len(conflicts)} of {len(people)} people have other templates here under the same name: {named}; nobody "
                     f"was imported. Say what to do with them: --conflict {', '.join(list(RULES)[1:])}"

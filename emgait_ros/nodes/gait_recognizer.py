@@ -33,18 +33,20 @@ from emgait_ros.nodes.diagnostics import (
     worker_status,
 )
 from emgait_ros.nodes.gallery_services import GalleryServices
-from emgait_ros.nodes.markers import markers_of
+from emgait_ros.nodes.markers import TrackMarkers
 from emgait_ros.nodes.messages import identities_to_message, message_to_frame
 from emgait_ros.nodes.parameters import NodeParameters
 from emgait_ros.nodes.qos import output_qos, sensor_qos
 from emgait_ros.nodes.spinning import end_process, run_node
 from emgait_ros.nodes.worker import Worker
 from emgait_ros.recognition import GaitRecognizer
-from emgait_ros.samples import IdentityResult
+from emgait_ros.samples import IdentityResult, PedestrianFrame
+from emgait_ros.windows import BACKWARDS
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 AT_CONFIGURE = ("engine.", "gallery.")
 SHOWN_TRACKS = 20
+STARTED_OVER = f"left out: {BACKWARDS}"  # a counter of the recognizer
 CLOSE_PATIENCE_S = 3.0  # launch kills what has not ended 5 s after SIGINT
 
 
@@ -76,7 +78,8 @@ class GaitRecognizerNode(LifecycleNode):
         self._watch: TopicWatch | None = None
         self._subscription: Any = None
         self._failure = ""
-        self._last_results: list[IdentityResult] = []
+        self._last_results: dict[str, list[IdentityResult]] = {}  # by tracker
+        self._track_markers = TrackMarkers()
         qos = output_qos(config.topics.output_depth)
         self._identities = self.create_lifecycle_publisher(IdentityArray, "~/identities", qos)
         self._markers = self.create_lifecycle_publisher(MarkerArray, "~/markers", qos)
@@ -128,7 +131,14 @@ class GaitRecognizerNode(LifecycleNode):
         """Start listening and recognising."""
         topics = self._options.config.topics
         qos = sensor_qos(topics.reliability, topics.depth)
-        self._worker = Worker(self._process, "gait_recognizer", topics.depth, self._on_worker_error)
+        self._worker = Worker(
+            self._process,
+            "gait_recognizer",
+            self._on_worker_error,
+            key=lambda message: str(message.tracker_id),
+            skip=self._skip,
+            depth=topics.depth,
+        )
         self._watch = TopicWatch(self, topics.pedestrians, "emgait_msgs/msg/PedestrianArray", qos, "topics.pedestrians")
         self._subscription = self.create_subscription(PedestrianArray, topics.pedestrians, self._on_pedestrians, qos)
         return super().on_activate(state)
@@ -163,7 +173,7 @@ class GaitRecognizerNode(LifecycleNode):
             self._worker = None
         if self._recognizer is not None:
             self._recognizer.forget_tracks()
-        self._last_results = []
+        self._last_results = {}
 
     def _release(self) -> None:
         recognizer, self._recognizer, self._encoder = self._recognizer, None, None
@@ -179,21 +189,40 @@ class GaitRecognizerNode(LifecycleNode):
         self._worker.submit(message)
 
     def _process(self, message: PedestrianArray) -> None:
-        recognizer, topic = self._recognizer, self._options.config.topics.pedestrians
-        if recognizer is None:
+        recognizer, frame = self._recognizer, self._frame_of(message)
+        if recognizer is None or frame is None:
             return
+        before = recognizer.counters.get(STARTED_OVER, 0)
+        results = recognizer.process(frame)
+        if recognizer.counters.get(STARTED_OVER, 0) > before:
+            self._problems.report(
+                f"{self._options.config.topics.pedestrians}: stamps of tracker '{frame.tracker_id}' jumped back, its tracks start "
+                "over: a bag that starts over, or two trackers that need a tracker_id of their own"
+            )
+        heard = {frame.tracker_id, *recognizer.trackers}
+        shown = {tracker: items for tracker, items in self._last_results.items() if tracker in heard}
+        self._last_results = {**shown, frame.tracker_id: results}
+        self._identities.publish(identities_to_message(results, message.header, recognizer.fingerprint))
+        if self._markers.get_subscription_count():
+            self._markers.publish(self._track_markers.update(frame.tracker_id, results, message.header))
+
+    def _skip(self, message: PedestrianArray) -> None:
+        """A newer frame of the same tracker came while others were in work: that one is answered."""
+        recognizer, frame = self._recognizer, self._frame_of(message)
+        if recognizer is not None and frame is not None:
+            recognizer.skip(frame)
+
+    def _frame_of(self, message: PedestrianArray) -> PedestrianFrame | None:
+        """The frame of a message, None when it cannot be used; what is wrong with it is reported."""
+        topic = self._options.config.topics.pedestrians
         try:
             frame, problems = message_to_frame(message)
         except ValueError as error:
             self._problems.report(f"{topic}: {error}; the message is left out", ERROR)
-            return
+            return None
         for problem in problems:
             self._problems.report(f"{topic}: {problem}")
-        results = recognizer.process(frame)
-        self._last_results = results
-        self._identities.publish(identities_to_message(results, message.header, recognizer.fingerprint))
-        if self._markers.get_subscription_count():
-            self._markers.publish(markers_of(results, message.header))
+        return frame
 
     def _on_worker_error(self, error: Exception) -> None:
         self._problems.report(f"a frame was not recognised: {type(error).__name__}: {error}", ERROR)
@@ -202,27 +231,20 @@ class GaitRecognizerNode(LifecycleNode):
     # Parameters that change while the node runs.
 
     def _accept(self, config: RecognizerNodeConfig, names: set[str]) -> None:
+        if self._recognizer is None:
+            return
         fixed = sorted(name for name in names if name.startswith(AT_CONFIGURE))
-        if fixed and self._recognizer is not None:
+        if fixed:
             raise ValueError(
                 f"parameter '{fixed[0]}' takes effect when the node is configured: deactivate it and clean it up first "
                 "(ros2 lifecycle set), or restart it"
             )
+        self._recognizer.checked_window(config)
 
     def _change(self, config: RecognizerNodeConfig, names: set[str]) -> None:
-        if self._recognizer is None or self._encoder is None:
-            return
-        try:
-            replaced, self._recognizer = (
-                self._recognizer,
-                GaitRecognizer(config, self._encoder, self._recognizer.gallery),
-            )
-        except ValueError as error:
-            self._problems.report(f"{', '.join(sorted(names))} did not take effect: {error}", ERROR)
-            return
-        replaced.retire("parameters were changed")
-        self._gallery_services.tell(replaced)
-        self.get_logger().info(f"{', '.join(sorted(names))} changed: windows start over")
+        if self._recognizer is not None:
+            self._recognizer.reconfigure(config)
+            self.get_logger().info(f"{', '.join(sorted(names))} changed")
 
     # Diagnostics.
 
@@ -276,17 +298,20 @@ def _gallery_status(recognizer: GaitRecognizer) -> DiagnosticStatus:
     return status("gallery", WARN if note else OK, note or f"{recognizer.identities} identities", values)
 
 
-def _tracks_status(recognizer: GaitRecognizer, results: list[IdentityResult]) -> DiagnosticStatus:
+def _tracks_status(recognizer: GaitRecognizer, results: dict[str, list[IdentityResult]]) -> DiagnosticStatus:
     """Samples of each track in view, what was left out and why, and how long each stage takes."""
     values: dict[str, Any] = {
         "tracks kept": recognizer.tracks,
         "name changes per track-minute": f"{recognizer.flicker:.3f}",
     }
-    for result in results[:SHOWN_TRACKS]:
-        values[f"track {result.track_id}"] = f"{result.status.name} {result.name}: {result.reason}".replace(" :", ":")
+    listed = [item for _, items in sorted(results.items()) for item in items]
+    for item in listed[:SHOWN_TRACKS]:
+        who = f"{item.tracker_id}/{item.track_id}" if len(results) > 1 else f"{item.track_id}"
+        values[f"track {who}"] = f"{item.status.name} {item.name}: {item.reason}".replace(" :", ":")
     values |= recognizer.counters
     values |= {f"{stage}_ms": f"{seconds * 1e3:.1f}" for stage, seconds in recognizer.timings.items()}
-    return status("tracks", OK, f"{len(results)} in view", values)
+    where = f" of {len(results)} trackers" if len(results) > 1 else ""
+    return status("tracks", OK, f"{len(listed)} in view{where}", values)
 
 
 def main(args: list[str] | None = None) -> None:

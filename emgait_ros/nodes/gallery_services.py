@@ -88,16 +88,18 @@ class GalleryServices:
     def _enroll(self, recognizer: GaitRecognizer, request: Any, response: Any) -> None:
         if not self._is_active():
             raise ValueError("the node is inactive, it sees nobody: activate it first (ros2 lifecycle set)")
-        track, seconds, confirm = int(request.track_id), float(request.seconds), bool(request.confirm)
+        track, seconds = int(request.track_id), float(request.seconds)
+        confirm, tracker = bool(request.confirm), str(request.tracker_id)
         if seconds == 0.0:
-            result = recognizer.enroll(request.name, track, confirm)
+            result = recognizer.enroll(request.name, track, confirm, tracker)
         else:
-            result = recognizer.enroll_over(request.name, track, seconds, confirm)
+            result = recognizer.enroll_over(request.name, track, seconds, confirm, tracker)
         response.success, response.message, response.quality = result.success, result.message, result.quality
-        response.track_id = max(int(result.track_id), 0) & 0xFFFFFFFF
+        response.track_id, response.tracker_id = max(int(result.track_id), 0) & 0xFFFFFFFF, result.tracker_id
         response.samples, response.templates = int(result.samples), int(result.templates)
         response.needs_confirmation = result.needs_confirmation
         response.tracks_in_view = [track & 0xFFFFFFFF for track in result.tracks_in_view]
+        response.trackers_in_view = list(result.trackers_in_view)
 
     def _list(self, recognizer: GaitRecognizer, request: Any, response: Any) -> None:
         people = recognizer.gallery.identities()
@@ -130,15 +132,12 @@ class GalleryServices:
     def _undo(self, recognizer: GaitRecognizer, request: Any, response: Any) -> None:
         response.success, response.message = True, recognizer.gallery.undo()
 
-    def tell(self, recognizer: GaitRecognizer) -> None:
-        """Publish what happened to enrolments over time."""
-        for item in recognizer.enrollment_news():
-            self._enrollments.publish(enrollment_to_message(item))
-
     def _tell(self) -> None:
+        """Publish what happened to enrolments over time."""
         recognizer = self._recognizer()
         if recognizer is not None:
-            self.tell(recognizer)
+            for item in recognizer.enrollment_news():
+                self._enrollments.publish(enrollment_to_message(item))
 
     def _expire(self) -> None:
         """Remove people whose time is over."""

@@ -10,9 +10,11 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from emgait_ros.samples import IdentityResult, Status
+from emgait_ros.windows import GROUP
 
 LIFETIME = Duration(seconds=1.0).to_msg()  # what is not renewed vanishes, also when this node dies
 TEXT_HEIGHT_M = 0.35
+BOX, NAME = "box", "name"  # second part of a namespace, after the tracker
 COLORS = {
     Status.KNOWN: (0.2, 0.85, 0.3),
     Status.UNKNOWN: (1.0, 0.55, 0.1),
@@ -20,12 +22,26 @@ COLORS = {
 }
 
 
-def markers_of(results: list[IdentityResult], header: Header) -> MarkerArray:
-    """All markers of one frame; the first deletes those of the frame before."""
-    markers = [Marker(header=header, action=Marker.DELETEALL)]
-    for result in results:
-        markers += [_box(result, header), _text(result, header)]
-    return MarkerArray(markers=markers)
+class TrackMarkers:
+    """Makes the markers of each frame: each tracker's stand for themselves, in namespaces of its own."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, set[int]] = {}
+
+    def update(self, tracker_id: str, results: list[IdentityResult], header: Header) -> MarkerArray:
+        """Markers of one frame of a tracker; tracks of it that have left the view are deleted."""
+        now = {result.track_id for result in results}
+        gone = self._shown.pop(tracker_id, set()) - now
+        if now:
+            self._shown[tracker_id] = now
+        markers = [
+            Marker(header=header, ns=f"{tracker_id}/{part}", id=_marker_id(track), action=Marker.DELETE)
+            for track in sorted(gone)
+            for part in (BOX, NAME)
+        ]
+        for result in results:
+            markers += [_box(result, header), _text(result, header)]
+        return MarkerArray(markers=markers)
 
 
 def label_of(result: IdentityResult) -> str:
@@ -34,38 +50,45 @@ def label_of(result: IdentityResult) -> str:
         first = f"{result.name} ({result.distance:.2f})"
     elif result.status == Status.UNKNOWN:
         first = "unknown" if math.isnan(result.distance) else f"unknown ({result.distance:.2f})"
+    elif result.reason.startswith(GROUP):
+        first = "a group"
     else:
         first = f"{result.samples}/{result.samples_needed}"
     return f"{first}\n{result.range_m:.0f} m"
 
 
 def _box(result: IdentityResult, header: Header) -> Marker:
-    marker = _marker(result, header, "box", Marker.CUBE, 0.35)
+    marker = _marker(result, header, BOX, Marker.CUBE, 0.35)
     marker.pose.position = _place(result, 0.0)
     marker.scale = Vector3(x=float(result.size[0]), y=float(result.size[1]), z=float(result.size[2]))
     return marker
 
 
 def _text(result: IdentityResult, header: Header) -> Marker:
-    marker = _marker(result, header, "name", Marker.TEXT_VIEW_FACING, 1.0)
+    marker = _marker(result, header, NAME, Marker.TEXT_VIEW_FACING, 1.0)
     marker.pose.position = _place(result, float(result.size[2]) / 2 + 1.2 * TEXT_HEIGHT_M)
     marker.scale.z = TEXT_HEIGHT_M
     marker.text = label_of(result)
     return marker
 
 
-def _marker(result: IdentityResult, header: Header, namespace: str, kind: int, opacity: float) -> Marker:
+def _marker(result: IdentityResult, header: Header, part: str, kind: int, opacity: float) -> Marker:
     red, green, blue = COLORS[Status(result.status)]
     return Marker(
         header=header,
-        ns=f"{result.tracker_id}/{namespace}",
-        id=int(result.track_id) & 0x7FFFFFFF,  # marker ids are signed
+        ns=f"{result.tracker_id}/{part}",
+        id=_marker_id(result.track_id),
         type=kind,
         action=Marker.ADD,
         pose=Pose(),
         color=ColorRGBA(r=red, g=green, b=blue, a=opacity),
         lifetime=LIFETIME,
     )
+
+
+def _marker_id(track_id: int) -> int:
+    """Track numbers are unsigned, marker ids signed, 32 bits both."""
+    return (int(track_id) ^ 0x80000000) - 0x80000000
 
 
 def _place(result: IdentityResult, above_m: float) -> Point:

@@ -15,7 +15,7 @@ from emgait_msgs.msg import Candidate as CandidateMessage
 from emgait_msgs.msg import Enrollment, Identity, IdentityArray, PedestrianArray
 from emgait_msgs.msg import Pedestrian as PedestrianMessage
 from emgait_ros.conversions import stamp_ns
-from emgait_ros.enrollment import EnrollmentNews
+from emgait_ros.enrollments_over_time import EnrollmentNews
 from emgait_ros.samples import Float32, Float64, IdentityResult, Pedestrian, PedestrianFrame, UInt8
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from emgait_ros.cli.main import main
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import default_bundle_path
+from emgait_ros.samples import Modality
 from emgait_ros.simulation.recording import record
 from emgait_ros.simulation.scene import SensorHead, crossing_scene, shortened
 
@@ -70,6 +72,19 @@ def test_refused_in_a_sentence(bag, tmp_path, capsys, words, said):
     assert enroll(bag, tmp_path, *words) == (1, None)
     assert said in capsys.readouterr().err
     assert not (tmp_path / "gallery.db").exists()
+
+
+def test_a_name_that_looks_like_another_is_confirmed(bag, tmp_path, capsys):
+    with Gallery(tmp_path / "gallery.db") as gallery:
+        rows = np.zeros((1, 2, 3), np.float32)
+        gallery.enroll("Anna", rows, "a" * 64, samples=[30], modalities=Modality.BOTH, median_range_m=9.0)
+    track = max(enroll(bag, tmp_path, "--tracks")[1]["tracks"], key=lambda track: track["walking"])["track_id"]
+    words = ["--name", "anna", "--track", str(track)]
+    assert enroll(bag, tmp_path, *words) == (1, None)
+    assert "looks like 'Anna'" in capsys.readouterr().err
+    assert enroll(bag, tmp_path, *words, "--confirm")[0] == 0
+    with Gallery(tmp_path / "gallery.db") as gallery:
+        assert [person.name for person in gallery.identities()] == ["Anna", "anna"]
 
 
 def test_a_threshold_from_a_recording_of_strangers(bag, tmp_path, capsys):

@@ -57,6 +57,15 @@ def test_rename(path, capsys):
     assert "'Anna' renamed to 'Annabel': 2 templates" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [["rename", "Ben [bold]", "anna"], ["split", "Ben [bold]", "anna", "4"]])
+def test_a_name_that_looks_like_another_asks_first(path, capsys, words):
+    assert call(path, *words) == (1, None)
+    assert "'anna' looks like 'Anna'" in capsys.readouterr().err
+    assert call(path, *words, "--yes")[0] == 0
+    with Gallery(path) as gallery:
+        assert {"Anna", "anna"} <= {person.name for person in gallery.identities()}
+
+
 def test_merge_asks_first(path, capsys):
     assert call(path, "rename", "Anna", "Ben [bold]") == (1, None)
     assert (

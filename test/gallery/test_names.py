@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emgait_ros.gallery.names import normalised_name
+from emgait_ros.gallery.names import look_alikes, normalised_name
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,36 @@ def test_accepted(name, stored):
 def test_refused(name, said):
     with pytest.raises(ValueError, match=said.replace("+", r"\+")):
         normalised_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "alike"),
+    [
+        ("anna", "Anna", True),
+        ("ANNA", "Anna", True),
+        ("STRASSE", "Straße", True),  # case folding, not lower case
+        ("Ada  Lovelace", "Ada Lovelace", True),
+        ("Anna\u00a0B.", "AnnaB.", True),
+        ("An\u200bna", "Anna", True),  # zero width
+        ("Ａｎｎａ", "Anna", True),  # full width
+        ("\u0410nna", "Anna", True),  # Cyrillic capital A
+        ("\u0430nn\u0430", "ANNA", True),
+        ("\u0392\u03bf\u03c1\u03b9\u03c2", "Bopi\u03c2", True),  # Greek beta, omicron, rho, iota
+        ("\u0412\u041e\u0412\u0410", "\u0432\u043e\u0432\u0430", True),  # one Cyrillic name in two cases
+        ("R0bert", "Robert", True),
+        ("Anna-Maria", "Anna\u2011Maria", True),
+        ("O'Neill", "O\u2019Neill", True),
+        ("Zoe", "Zoë", False),  # an accent makes another name
+        ("Anna", "Hanna", False),
+        ("Anna 2", "Anna", False),
+        ("Jon", "John", False),
+    ],
+)
+def test_names_that_look_alike(name, other, alike):
+    assert look_alikes(name, [other]) == ([other] if alike else [])
+    assert look_alikes(other, [name]) == ([name] if alike else [])
+
+
+def test_a_name_that_is_enrolled_itself_has_no_look_alikes():
+    assert look_alikes("anna", ["Anna", "ANNA"]) == ["ANNA", "Anna"]
+    assert look_alikes("anna", ["Anna", "anna"]) == []

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from emgait_ros.gallery import schema
+from emgait_ros.gallery.names import LookAlikeNameError
 from emgait_ros.gallery.store import Gallery, GalleryError
 from emgait_ros.samples import Modality
 
@@ -125,6 +126,17 @@ def test_rename_onto_an_existing_name_merges(either):
     [person] = gallery.identities()
     assert (person.name, person.enrolled_ns) == ("Annie", first)  # known since the earlier of the two
     assert len(gallery.templates_for(MODEL).embedding) == 5
+
+
+def test_a_rename_to_a_name_that_looks_like_another_is_confirmed(either):
+    gallery = either
+    for name in ("Anna", "Ben"):
+        enroll(gallery, name)
+    with pytest.raises(LookAlikeNameError, match="looks like 'Anna'"):
+        gallery.rename("Ben", "ANNA")
+    assert gallery.rename("Anna", "ANNA").merged is False, "another spelling of one's own name is no other person"
+    assert gallery.rename("Ben", "Anna", confirm=True).merged is False
+    assert [person.name for person in gallery.identities()] == ["ANNA", "Anna"]
 
 
 def test_rename_to_the_same_name_keeps_the_templates(either):

@@ -275,3 +275,25 @@ def test_an_export_that_cannot_be_written_leaves_nothing(source, tmp_path, sign)
         source.export(tmp_path / "no" / "folder", signing=sign)
     assert source.audit() == before
     assert not isinstance(OSError(), GalleryError)
+
+
+@pytest.mark.parametrize(
+    ("rule", "here"),
+    [
+        ("skip", {"anna": 1}),
+        ("add", {"anna": 3}),
+        ("replace", {"anna": 2}),
+        ("rename", {"anna": 1, "Anna (2)": 2}),
+    ],
+)
+def test_a_name_that_looks_like_one_here_is_a_conflict(source, target, tmp_path, sign, rule, here):
+    file = tmp_path / "people.emgait"
+    source.export(file, ["Anna"], signing=sign)
+    enroll(target, "anna", 99, 1)
+    people = target.read_export(file, sign)
+    [line] = target.preview(people, "refuse")
+    assert (line.action, line.target, line.conflict) == ("refuse", "anna", True)
+    with pytest.raises(ValueError, match=r"'Anna' \(here 'anna'\)"):
+        target.import_people(people)
+    target.import_people(people, rule)
+    assert {name: len(templates) for name, templates in contents(target).items()} == here

@@ -127,10 +127,15 @@ class LiveGraph:
 
 
 class NodeProcess:
-    """A node of this repository in a process of its own; ``output`` is what it has printed. "__" in a parameter is a dot."""
+    """A node of this repository in a process of its own; ``output`` is what it has printed. "__" in a parameter is a dot.
 
-    def __init__(self, name: str, *, namespace: str = "", **parameters: Any) -> None:
-        words = [sys.executable, "-m", f"emgait_ros.nodes.{name}", "--ros-args", "-r", f"__ns:=/{namespace}"]
+    ``prelude`` is Python that runs before the node, to put a fault into it (a slow network).
+    """
+
+    def __init__(self, name: str, *, namespace: str = "", prelude: str = "", **parameters: Any) -> None:
+        module = f"emgait_ros.nodes.{name}"
+        program = ["-c", f"{prelude}\nfrom {module} import main\nmain()"] if prelude else ["-m", module]
+        words = [sys.executable, *program, "--ros-args", "-r", f"__ns:=/{namespace}"]
         for key, value in parameters.items():
             words += ["-p", f"{key.replace('__', '.')}:={_yaml(value)}"]
         self.process = subprocess.Popen(

@@ -7,10 +7,12 @@ import math
 import numpy as np
 import pytest
 from live_graph import pedestrian, pedestrians
+from visualization_msgs.msg import Marker
 
-from emgait_ros.nodes.markers import label_of, markers_of
+from emgait_ros.nodes.markers import TrackMarkers, label_of
 from emgait_ros.nodes.messages import frame_to_message, header_of, identities_to_message, message_to_frame
 from emgait_ros.samples import Candidate, IdentityResult, Modality, Pedestrian, PedestrianFrame, Status
+from emgait_ros.windows import GROUP
 
 pytestmark = pytest.mark.ros
 STAMP_NS = 1_700_000_000_123_456_789
@@ -108,13 +110,32 @@ def test_identities_carry_everything():
         # the gallery is empty: nothing was compared
         (result(Status.UNKNOWN, distance=math.nan), "unknown\n10 m"),
         (result(Status.PENDING, samples=4), "4/10\n10 m"),
+        (result(Status.PENDING, samples=0, reason=f"{GROUP}: no name is given"), "a group\n10 m"),
     ],
 )
 def test_markers_show_a_box_and_a_text(item, text):
     assert label_of(item) == text
-    delete, box, name = markers_of([item], header_of(STAMP_NS, "lidar")).markers
-    assert (delete.action, box.type, name.type, name.text) == (3, 1, 9, text)
+    box, name = TrackMarkers().update("t", [item], header_of(STAMP_NS, "lidar")).markers
+    assert (box.type, name.type, name.text) == (1, 9, text)
     assert (box.scale.z, box.pose.position.z) == (1.8, -0.8)
     assert name.pose.position.z > -0.8 + 0.9
     assert box.lifetime.sec >= 1
     assert (box.ns, box.id) != (name.ns, name.id)
+
+
+def test_each_trackers_markers_stand_for_themselves():
+    markers, header = TrackMarkers(), header_of(STAMP_NS, "lidar")
+
+    def update(tracker, *tracks):
+        items = [result(Status.PENDING, tracker_id=tracker, track_id=track) for track in tracks]
+        return [(m.action, m.ns, m.id) for m in markers.update(tracker, items, header).markers]
+
+    add, delete = Marker.ADD, Marker.DELETE
+    assert update("a", 0) == [(add, "a/box", 0), (add, "a/name", 0)]
+    assert update("b", 0) == [(add, "b/box", 0), (add, "b/name", 0)]
+    assert update("a", 2**32 - 1) == [
+        (delete, "a/box", 0), (delete, "a/name", 0), (add, "a/box", -1), (add, "a/name", -1)
+    ]  # fmt: skip
+    assert update("a") == [(delete, "a/box", -1), (delete, "a/name", -1)]
+    assert update("a") == []
+    assert update("b") == [(delete, "b/box", 0), (delete, "b/name", 0)]

@@ -26,33 +26,32 @@ class Gate:
 
 
 @pytest.mark.parametrize(
-    ("depth", "jobs", "done", "dropped"),
+    ("key", "skips", "depth", "jobs", "done", "skipped"),
     [
         # the first is taken at once; of the others the newest waits
-        (1, [1, 2, 3, 4], [1, 4], 2),
-        # a queue of three is drained in order, the oldest is pushed out
-        (3, [1, 2, 3, 4, 5], [1, 3, 4, 5], 1),
-        (10, [1, 2, 3], [1, 2, 3], 0),
+        (None, False, 1, [1, 2, 3, 4], [1, 4], []),
+        # what it took the place of can be looked at before it, as far as it was kept
+        (None, True, 10, [1, 2, 3, 4], [1, 4], [2, 3]),
+        (None, True, 2, [1, 2, 3, 4], [1, 4], [3]),
+        # each key has a newest of its own, and who has waited longest is next
+        ("parity", True, 10, [1, 2, 3, 4, 5, 6], [1, 6, 5], [2, 4, 3]),
     ],
 )
-def test_newest_jobs_win(depth, jobs, done, dropped):
-    gate = Gate()
-    worker = Worker(gate, "test", depth)
+def test_the_newest_of_each_key_is_done(key, skips, depth, jobs, done, skipped):
+    gate, seen = Gate(), []
+    keyed = {"key": lambda job: job % 2} if key else {}
+    worker = Worker(gate, "test", skip=seen.append if skips else None, depth=depth, **keyed)
     worker.submit(jobs[0])
     assert gate.entered.wait(5.0)
-    pushed_out = sum(worker.submit(job) for job in jobs[1:])
+    for job in jobs[1:]:
+        worker.submit(job)
     gate.open.set()
     assert worker.wait_idle(5.0)
     report = worker.report()
     assert worker.close()
-    assert gate.done == done
-    assert (pushed_out, report.dropped, report.submitted, report.done, report.waiting) == (
-        dropped,
-        dropped,
-        len(jobs),
-        len(done),
-        0,
-    )
+    assert (gate.done, seen) == (done, skipped)
+    counts = (report.dropped, report.submitted, report.done, report.waiting)
+    assert counts == (len(jobs) - len(done), len(jobs), len(done), 0)
 
 
 def test_an_exception_is_counted_reported_and_survived():
@@ -62,10 +61,10 @@ def test_an_exception_is_counted_reported_and_survived():
         if job < 0:
             raise ValueError(f"job {job} is negative")
 
-    worker = Worker(work, "test", 5, told.append)
+    worker = Worker(work, "test", told.append)
     for job in (-1, 1, -2, 2):
         worker.submit(job)
-    assert worker.wait_idle(5.0)
+        assert worker.wait_idle(5.0)
     report = worker.report()
     worker.close()
     assert (report.done, report.failed) == (2, 2)
@@ -77,17 +76,17 @@ def test_a_broken_error_reporter_does_not_end_the_thread():
     def fail(_):
         raise RuntimeError("no")
 
-    worker = Worker(fail, "test", 5, fail)
-    worker.submit(1)
-    worker.submit(2)
-    assert worker.wait_idle(5.0)
+    worker = Worker(fail, "test", fail)
+    for job in (1, 2):
+        worker.submit(job)
+        assert worker.wait_idle(5.0)
     assert worker.report().failed == 2
     assert worker.close()
 
 
 def test_close_joins_and_drops_what_waits():
     gate = Gate()
-    worker = Worker(gate, "test", 5)
+    worker = Worker(gate, "test")
     worker.submit(1)
     assert gate.entered.wait(5.0)
     worker.submit(2)
@@ -102,11 +101,11 @@ def test_close_joins_and_drops_what_waits():
 
 
 def test_timings():
-    worker = Worker(time.sleep, "test", 5)
+    worker = Worker(time.sleep, "test")
     assert math.isnan(worker.report().median_s)
-    worker.submit(0.02)
-    worker.submit(0.06)
-    assert worker.wait_idle(5.0)
+    for seconds in (0.02, 0.06):
+        worker.submit(seconds)
+        assert worker.wait_idle(5.0)
     report = worker.report()
     worker.close()
     assert 0.03 < report.median_s < 0.2
@@ -115,12 +114,11 @@ def test_timings():
 
 def test_clear_drops_what_waits():
     gate = Gate()
-    worker = Worker(gate, "test", 5)
+    worker = Worker(gate, "test")
     worker.submit(1)
     assert gate.entered.wait(5.0)
     worker.submit(2)
-    worker.submit(3)
-    assert worker.clear() == 2
+    assert worker.clear() == 1
     gate.open.set()
     worker.wait_idle(5.0)
     worker.close()
@@ -129,4 +127,4 @@ def test_clear_drops_what_waits():
 
 def test_a_queue_that_can_hold_nothing_is_refused():
     with pytest.raises(ValueError, match="depth 0"):
-        Worker(print, "test", 0)
+        Worker(print, "test", depth=0)
