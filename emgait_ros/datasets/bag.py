@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from emgait_ros.camera_info import camera_from_info
 from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig
-from emgait_ros.conversions import camera_from_info, cloud_to_points, compressed_to_rgb, image_to_rgb, rigid_transform
+from emgait_ros.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb, rigid_transform
 from emgait_ros.datasets.rosbag import CAMERA_INFO, CLOUD, COMPRESSED_IMAGE, IMAGE, PEDESTRIANS, BagMessage, Rosbag
 from emgait_ros.pairing import Pair, PairingHealth, StampPairer
 from emgait_ros.samples import CameraModel, Float64, Int64, SensorFrame

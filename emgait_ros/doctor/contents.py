@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from emgait_ros.camera_info import camera_from_info
 from emgait_ros.config import DetectorConfig, PairingConfig
-from emgait_ros.conversions import camera_from_info, cloud_to_points, compressed_to_rgb, image_to_rgb
+from emgait_ros.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb
 from emgait_ros.doctor.findings import Finding, fail, ok, warn
 from emgait_ros.doctor.observations import CAMERA_INFO, IMAGE, LiveSystem, TopicSeen
 from emgait_ros.perception.agreement import IN_IMAGE, share_in_image

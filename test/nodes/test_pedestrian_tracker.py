@@ -230,6 +230,25 @@ def test_unusual_layouts_are_read(sensors, layout):
     assert sensors.graph.values("pedestrian_tracker: worker").get("failed") == failed
 
 
+def test_a_row_step_of_all_bytes_is_read_and_noted_once(sensors):
+    points = street()[: 20 * 400]
+
+    def send():
+        message = cloud(points, sensors.tick(), rows=20)
+        message.row_step = len(message.data)
+        sensors.graph.publish(CLOUD, message)
+        time.sleep(0.1)
+
+    def used():
+        return sensors.graph.values("pedestrian_tracker: pedestrians").get("points") == str(len(points))
+
+    assert sensors.graph.wait(used, 5.0, send), sensors.graph.values("pedestrian_tracker: pedestrians")
+    for _ in range(5):
+        send()
+    assert sensors.node.output.count("read as packed") == 1
+    assert sensors.goes_on()
+
+
 def test_time_running_backwards_starts_over(sensors):
     assert sensors.goes_on()
     ids = {p.track_id for m in sensors.received for p in m.pedestrians}
