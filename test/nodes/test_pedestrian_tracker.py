@@ -177,7 +177,7 @@ def test_a_bad_cloud_is_named_and_the_node_goes_on(sensors, make, words):
     ("make", "words"),
     [
         (lambda stamp: image(stamp, encoding="16UC7"), "image encoding '16UC7' is unknown"),
-        (lambda stamp: image(stamp, step=10), "the image's step is 10 bytes"),
+        (lambda stamp: image(stamp, encoding="rgba8"), "the image's step is 960 bytes"),
         (lambda stamp: image(stamp, width=160), "its CameraInfo is for 320 x 240"),
         (lambda stamp: image(0), "an image on /camera/image has a stamp of zero"),
     ],
