@@ -187,7 +187,8 @@ class PedestrianSensing:
         self._clouds.observe(frame.points)
         unusable = self._clouds.problem()
         if self._frames % LOOK_EVERY == 0:
-            self._orientation = orientation_problem(frame.points, self._ground)
+            metres = self._clouds.in_metres
+            self._orientation = orientation_problem(frame.points, self._ground) if metres else ""
         self._frames += 1
         for sentence in (unusable or self._orientation, self._watch.problem()):
             if sentence:

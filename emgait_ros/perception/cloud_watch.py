@@ -11,14 +11,14 @@ import numpy as np
 from emgait_ros.samples import Float32
 
 CLOUDS = 20  # looked back on: two seconds at 10 Hz, whole turns several times over
-SAMPLE = 1500  # returns looked at in a cloud: 40 for each direction of a full turn
+SAMPLE = 1000  # returns looked at in a cloud: 28 for each direction of a full turn
 AT_SENSOR_M = 0.3  # returns nearer than this are the sensor's own housing, a cover, or (0, 0, 0) for "nothing"
 EMPTY_SHARE = 0.01  # of returns farther away, below which a cloud shows nothing
 SECTORS = 36
 IN_SECTOR = 3  # returns that make a direction seen
 ENOUGH = 100  # returns looked at before directions are compared
 APART = 0.5  # directions seen by two clouds, as a part of those seen by either, below which they are different parts
-WIDER = 1.5  # how much more all clouds see than one
+WIDER = 1.3  # how much more all clouds see than one
 FAR_M = 300.0  # no LiDAR has half its returns beyond; in millimetres a room has
 
 
@@ -41,6 +41,11 @@ class CloudWatch:
     def reset(self) -> None:
         """Forget what was seen."""
         self._looks.clear()
+
+    @property
+    def in_metres(self) -> bool:
+        """Whether the last cloud can be one in metres."""
+        return bool(self._looks) and self._looks[-1].range_m <= FAR_M
 
     def observe(self, points: Float32) -> None:
         """Look at a cloud: (N, 3) m, finite, LiDAR frame."""
