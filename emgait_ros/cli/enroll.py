@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
         normalised_name(args.name)  # before a long look at the bag
     with BagRecording(args.bag) as bag, Progress(console=Console(stderr=True), transient=True) as progress:
         tracks = walking_tracks(bag, tracker, config.window.min_samples, _bar(progress, "looking for walkers", bag))
+        for note in bag.notes:
+            progress.console.print(note, style="yellow", highlight=False)
         answer: dict[str, Any] = {"bag": str(args.bag), "tracks": [vars(track) for track in tracks]}
         news: list[EnrollmentNews] = []
         if args.tracks:

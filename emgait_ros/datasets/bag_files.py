@@ -37,7 +37,7 @@ def open_file(path: Path) -> Reader:
     """
     reader = Reader(path)
     if not path.is_dir():
-        reader.storage = McapFile(path) if path.suffix == ".mcap" else SqliteFile(path)  # type: ignore[assignment]
+        reader.storage = McapFile(path) if path.suffix == ".mcap" else SqliteFile(path)
     reader.open()
     return reader
 

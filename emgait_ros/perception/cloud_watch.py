@@ -59,8 +59,8 @@ class CloudWatch:
         far, distance = some[away], distance[away]
         sectors = 0
         if len(far) >= ENOUGH:
-            angle = (np.arctan2(far[:, 1], far[:, 0]) * np.float32(SECTORS / (2 * np.pi))).astype(np.int64) % SECTORS
-            seen = np.flatnonzero(np.bincount(angle, minlength=SECTORS) >= IN_SECTOR)
+            angle = np.arctan2(far[:, 1], far[:, 0]) * np.float32(SECTORS / (2 * np.pi)) + SECTORS
+            seen = np.flatnonzero(np.bincount(angle.astype(np.int64) % SECTORS, minlength=SECTORS) >= IN_SECTOR)
             sectors = int(np.left_shift(1, seen).sum())
         self._looks.append(_Look(len(points), len(far) / len(some), float(np.median(distance)), sectors))
 

@@ -443,6 +443,30 @@ def test_what_is_wrong_with_a_live_system(replaced, level, subject, words):
     assert words in text_of(f for f in findings if f.level is level)
 
 
+def _zeros():
+    return cloud_message(points=np.zeros((500, 3), np.float32))
+
+
+def _without_row_step():
+    message = cloud_message()
+    message.row_step = 0
+    return message
+
+
+@pytest.mark.parametrize(
+    ("messages", "level", "words"),
+    [
+        ([cloud_message() for _ in range(20)], Level.OK, "500 points"),
+        ([_zeros() for _ in range(20)], Level.FAIL, "(0, 0, 0)"),
+        ([_without_row_step()], Level.WARN, "row_step is 0 bytes"),
+    ],
+)
+def test_what_clouds_contain(messages, level, words):
+    found, _ = contents.judge_cloud(seen(CLOUD, messages[-1], recent=messages), DetectorConfig())
+    assert worst(found) is level, text_of(found)
+    assert words in text_of(found)
+
+
 def test_our_own_topics_may_be_silent_while_our_nodes_do_not_run():
     silent = TopicSeen(PEDESTRIANS, "/pedestrians", "topics.pedestrians", why_silent="nobody publishes it")
     findings = list(live.judge(healthy(pedestrians=silent), TrackerNodeConfig()))

@@ -249,6 +249,40 @@ def test_a_row_step_of_all_bytes_is_read_and_noted_once(sensors):
     assert sensors.goes_on()
 
 
+ZEROS = np.zeros((5000, 3), np.float32)
+
+
+def _half(number):
+    points = street()
+    return points[(points[:, 1] > 0) == bool(number % 2)]
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        (lambda number: ZEROS, "all at the sensor itself (0, 0, 0)"),
+        (_half, "each cloud covers 180 of the 360 degrees"),
+        (lambda number: street() * 1000, "millimetres"),
+    ],
+)
+def test_clouds_that_show_nothing_are_named_and_good_ones_are_not(sensors, points, words):
+    numbers = itertools.count()
+
+    def send():
+        sensors.graph.publish(CLOUD, cloud(points(next(numbers)), sensors.tick()))
+        time.sleep(0.1)
+
+    assert sensors.graph.wait(lambda: sensors.graph.says(BAD, words), 20.0, send), sensors.graph.diagnostics.get(BAD)
+    assert sensors.graph.diagnostics[BAD].level == b"\1"
+    assert "upside down" not in sensors.graph.diagnostics[BAD].message
+
+    def good():
+        sensors.good_frame()
+        time.sleep(0.1)
+
+    assert sensors.graph.wait(lambda: not sensors.graph.says(BAD, words), 20.0, good), "named for ever"
+
+
 def test_time_running_backwards_starts_over(sensors):
     assert sensors.goes_on()
     ids = {p.track_id for m in sensors.received for p in m.pedestrians}

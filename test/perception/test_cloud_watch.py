@@ -43,7 +43,7 @@ def between(begin_deg: float, end_deg: float) -> np.ndarray:
         (lambda number: np.zeros((0, 3), np.float32), "are empty"),
         (lambda number: np.zeros((60_000, 3), np.float32), r"\(0, 0, 0\)"),
         (lambda number: np.full((500, 3), 0.05, np.float32), "at the sensor itself"),
-        (lambda number: between(180 * number, 180 * number + 180), "180 of the 3.. degrees|17. of the 3.. degrees"),
+        (lambda number: between(180 * number, 180 * number + 180), "180 of the 360 degrees"),
         (lambda number: between(240 * number, 240 * number + 240), "whole turns"),
         (lambda number: between(36 * number, 36 * number + 36), "whole turns"),
         (lambda number: between(0, 60) if number % 2 else between(60, 120), "whole turns"),  # a narrow sensor's halves
