@@ -261,7 +261,7 @@ def _half(number):
     ("points", "words"),
     [
         (lambda number: ZEROS, "all at the sensor itself (0, 0, 0)"),
-        (_half, "each cloud covers 180 of the 360 degrees"),
+        (_half, "the next another part"),
         (lambda number: street() * 1000, "millimetres"),
     ],
 )
