@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Generator, Iterator
 from io import BytesIO
 from pathlib import Path
+from shlex import quote
 from struct import unpack_from
 from typing import Any
 
@@ -19,7 +20,7 @@ from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.metadata import ReaderMetadata, parse_qos
 from rosbags.rosbag2.storage_mcap import ChunkInfo, McapReader, decompress, get_qos, read_bytes, read_exact, read_string
 from rosbags.rosbag2.storage_sqlite3 import Sqlite3Reader
-from rosbags.typesys import get_types_from_idl, get_types_from_msg
+from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 MAGIC = b"\x89MCAP0\r\n"
@@ -50,37 +51,42 @@ def cut_sentence(reader: Reader) -> str:
 
 
 def cure(path: Path) -> str:
-    """How to make a whole bag of a cut storage file."""
-    fixed = f"fixed/{path.name}"
-    commands = {
-        ".mcap": f"`mcap recover {path} -o {fixed}`, then `ros2 bag reindex fixed`",
-        ".db3": f"`sqlite3 {path} .recover | sqlite3 {fixed}`, then `ros2 bag reindex fixed`",
-    }
-    return f"to make a whole bag of it: {commands.get(path.suffix, f'`ros2 bag reindex {path}`')}"
+    """How to make a whole bag of a cut storage file, or of a folder of them."""
+    old, new = quote(str(path)), quote(f"fixed/{path.name}")
+    recover = {".mcap": f"mcap recover {old} -o {new}", ".db3": f"sqlite3 {old} .recover | sqlite3 {new}"}
+    steps = ["mkdir fixed", recover[path.suffix], "ros2 bag reindex fixed"] if path.suffix in recover else []
+    return f"to make a whole bag of it: `{'; '.join(steps) or f'ros2 bag reindex {old}'}`"
 
 
-def register_type(store: Typestore, connection: Connection, known: Typestore) -> None:
-    """Add the message type of a connection to ``store``, from its definition in the bag or else from ``known`` types.
+def learn_type(stores: dict[str, Typestore], connection: Connection, known: Typestore) -> None:
+    """Learn the message type of a connection from its definition in the bag, or else from ``known`` types.
 
     A type without any definition is passed over: its messages can be played, but not looked into.
 
+    Args:
+        stores: message type -> store with it and its parts; each its own, so that no definition spoils another.
+        connection: one of the bag.
+        known: used where the bag has no definition.
+
     Raises:
-        Exception: the definition is none of a message, lacks a part, contradicts another or its own hash.
+        Exception: the definition is none of a message, lacks a part, contradicts another of this type or its own hash.
     """
     kind, text = connection.msgtype, connection.msgdef.data
     if connection.msgdef.format == MessageDefinitionFormat.NONE:
         if kind in known.fielddefs:
-            store.register(known.fielddefs)
+            stores.setdefault(kind, known)
         return
     if connection.msgdef.format == MessageDefinitionFormat.MSG:
         types = get_types_from_msg(text, kind)
     else:  # one IDL, or several behind lines that name them
         parts = [part.split("\n", 1)[1] for part in text.split(f"{'=' * 80}\nIDL: ")[1:]] or [text]
         types = {name: definition for part in parts for name, definition in get_types_from_idl(part).items()}
+    store = stores.get(kind) or get_typestore(Stores.EMPTY)
     store.register(types)
     found = store.hash_rihs01(kind)
     if connection.digest and found != connection.digest:
         raise ValueError(f"its hash is {found}, the recorder's {connection.digest}")
+    stores[kind] = store
 
 
 class McapFile(McapReader):

@@ -23,7 +23,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from emgait_ros.conversions import transform_to_matrix
-from emgait_ros.datasets.bag_files import cure, cut_sentence, open_file, register_type
+from emgait_ros.datasets.bag_files import cure, cut_sentence, learn_type, open_file
 from emgait_ros.samples import Float64
 
 CLOUD = "sensor_msgs/msg/PointCloud2"
@@ -79,7 +79,7 @@ class Rosbag:
         self.notes: list[str] = []
         self._stack = ExitStack()
         self._readers = self._open(_storage_files(self.path, self.notes))
-        self._types = get_typestore(Stores.EMPTY)
+        self._types: dict[str, Typestore] = {}
         self._connections = [[c for c in reader.connections if self._is_readable(c)] for reader in self._readers]
         connections = list(chain.from_iterable(self._connections))
         seconds = self.duration_s
@@ -122,7 +122,7 @@ class Rosbag:
     def _is_readable(self, connection: Connection) -> bool:
         """Whether the type of a topic is known now; a note when its definition cannot be read."""
         try:
-            register_type(self._types, connection, message_types())
+            learn_type(self._types, connection, message_types())
         except Exception as error:
             why = str(error).strip().split("\n")[0] or type(error).__name__
             self.notes.append(
@@ -187,8 +187,10 @@ class Rosbag:
         Raises:
             ValueError: the bytes are not a message of that type.
         """
+        if message.type not in self._types:
+            raise ValueError(f"{self.path} has no definition of {message.type}, the type of {message.topic}")
         try:
-            return self._types.deserialize_cdr(message.raw, message.type)
+            return self._types[message.type].deserialize_cdr(message.raw, message.type)
         except Exception as error:
             raise ValueError(f"a message on {message.topic} in {self.path} is damaged: {error}") from error
 
