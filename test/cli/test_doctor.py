@@ -619,6 +619,9 @@ def test_the_command_on_a_live_system(tmp_path):
         report = tmp_path / "report.json"
         topics = ["--cloud", "/doctor/points", "--image", "/doctor/image", "--camera-info", "/doctor/info"]
         assert main(["doctor", "--live", "4", *topics, "--json", str(report)]) == 1
+        cloud.data = bytes(len(points.data))
+        zeros = tmp_path / "zeros.json"
+        assert main(["doctor", "--live", "5", *topics, "--json", str(zeros)]) == 1
         reliable = tmp_path / "params.yaml"
         reliable.write_text("pedestrian_tracker:\n  ros__parameters: {topics.reliability: reliable}\n")
         refused = tmp_path / "refused.json"
@@ -639,6 +642,7 @@ def test_the_command_on_a_live_system(tmp_path):
         "T_camera_lidar" in found["calibration", "FAIL"]["fix"] or "1280 x 720" in found["calibration", "FAIL"]["what"]
     )
     assert ("pedestrian_tracker", "WARN") in found
+    assert "(0, 0, 0)" in findings_of(zeros)["/doctor/points content", "FAIL"]["what"]
     found = findings_of(refused)
     assert "reliable" in found["/doctor/points", "FAIL"]["what"] + found["/doctor/points", "FAIL"]["fix"]
 
