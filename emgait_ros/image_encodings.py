@@ -78,7 +78,8 @@ def pixels_to_rgb(
     if kind in DEPTH:
         raise ValueError(f"image encoding '{encoding}' is a depth image: choose the color image's topic")
     if kind not in KNOWN:
-        raise ValueError(f"image encoding '{encoding}' is unknown: known are {', '.join(KNOWN)}")
+        known = ", ".join(name.replace("uc", "UC") for name in KNOWN)
+        raise ValueError(f"image encoding '{encoding}' is unknown: known are {known}")
     if height * width == 0:
         raise ValueError(f"the image is empty: {width} x {height} pixels")
     if kind in _HALF_CHROMA:

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     with BagRecording(args.bag) as bag, Progress(console=Console(stderr=True), transient=True) as progress:
         tracks = walking_tracks(bag, tracker, config.window.min_samples, _bar(progress, "looking for walkers", bag))
         for note in bag.notes:
-            progress.console.print(note, style="yellow", highlight=False)
+            progress.console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
         answer: dict[str, Any] = {"bag": str(args.bag), "tracks": [vars(track) for track in tracks]}
         news: list[EnrollmentNews] = []
         if args.tracks:

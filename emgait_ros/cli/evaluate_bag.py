@@ -137,7 +137,7 @@ def _print(result: BagEvaluation, console: Console) -> None:
         tracks.add_row(*_row(track, result.truth is not None))
     console.print(tracks)
     for note in result.notes:
-        console.print(note, style="yellow", highlight=False)
+        console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
     for problem, count in result.problems.items():
         console.print(f"{count} x {problem}", style="yellow", highlight=False)
     print(

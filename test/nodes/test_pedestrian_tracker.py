@@ -249,6 +249,31 @@ def test_a_row_step_of_all_bytes_is_read_and_noted_once(sensors):
     assert sensors.goes_on()
 
 
+def test_nv12_images_and_coefficients_too_many_are_used(sensors):
+    """Crops come of such images; the calibration is noted once, the images not at all."""
+    walk = (8.0 + 0.12 * step for step in range(150))
+    begun = sensors.now_ns
+
+    def step():
+        stamp = sensors.tick()
+        info, picture = camera_info(stamp), image(stamp + 5_000_000)
+        info.d = [0.01, -0.002, 0.0, 0.0, 0.001, 0.0, 0.0, 0.0]
+        picture.encoding, picture.step = "nv12", picture.width
+        picture.data = picture.data[: picture.width * picture.height * 3 // 2]
+        sensors.graph.publish(INFO, info)
+        sensors.graph.publish(IMAGE, picture)
+        sensors.graph.publish(CLOUD, cloud(street(next(walk)), stamp))
+        time.sleep(0.1)
+
+    def with_crop():
+        return any(stamp_of(m) > begun and p.crop for m in sensors.received[-20:] for p in m.pedestrians)
+
+    assert sensors.graph.wait(with_crop, 12.0, step), sensors.graph.diagnostics.get(BAD)
+    assert sensors.node.output.count("8 distortion coefficients for 'plumb_bob'") == 1
+    assert not any(words in sensors.node.output for words in ("nv12 image", "nv12 pixels"))
+    assert sensors.goes_on()
+
+
 ZEROS = np.zeros((5000, 3), np.float32)
 
 
