@@ -27,6 +27,7 @@ MAGIC = b"\x89MCAP0\r\n"
 FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, DATA_END = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0F
 HEAD_BYTES = 9  # a record begins with its kind and the length of the rest
 FORMATS = {"ros2msg": MessageDefinitionFormat.MSG, "ros2idl": MessageDefinitionFormat.IDL}
+ORDERS = ("INDEXED BY timestamp_idx ORDER BY timestamp", "NOT INDEXED ORDER BY id")  # to read a damaged SQLite file in
 NO_DEFINITION = MessageDefinition(MessageDefinitionFormat.NONE, "")
 
 
@@ -212,6 +213,7 @@ class SqliteFile(Sqlite3Reader):
 
     cut = False
     _damaged = False
+    _order = ""
 
     def open(self) -> None:
         """Open it and see what is in it.
@@ -272,30 +274,29 @@ class SqliteFile(Sqlite3Reader):
         if not whole:
             self.cut = self._damaged = True
             self._rows("PRAGMA writable_schema=ON")  # SQLite then also looks into a file that is too short
-            counts.clear()
-            times.clear()
-            for topic, time, _ in self._whole_rows():
-                counts[topic] += 1
-                times.append(time)
+            found = {order: [row[:2] for row in self._whole_rows(order)] for order in ORDERS}
+            self._order = max(ORDERS, key=lambda order: len(found[order]))
+            counts = Counter(topic for topic, _ in found[self._order])
+            times = [time for _, time in found[self._order]]
         return counts, min(times, default=0), max(times, default=0) + 1
 
-    def _whole_rows(self) -> Iterator[tuple[int, int, bytes]]:
-        """Topic, time and data of messages in the order of recording, up to the first that cannot be read."""
+    def _whole_rows(self, order: str) -> Iterator[tuple[int, int, bytes]]:
+        """Topic, time and data of messages up to the first that cannot be read."""
         if self.dbconn is None:
             return
         try:
-            yield from self.dbconn.execute("SELECT topic_id, timestamp, data FROM messages NOT INDEXED ORDER BY id")
+            yield from self.dbconn.execute(f"SELECT topic_id, timestamp, data FROM messages {order}")  # noqa: S608
         except sqlite3.DatabaseError:
             return
 
     def messages(
         self, connections: Collection[Connection], start: int | None = None, stop: int | None = None
     ) -> Generator[tuple[Connection, int, bytes], None, None]:
-        """As rosbags has it; of a damaged file in the order of recording."""
+        """As rosbags has it; of a damaged file in the order that shows most."""
         if not self._damaged:
             yield from super().messages(connections, start, stop)
             return
         wanted = {c.id: c for c in connections}
-        for topic, time, data in self._whole_rows():
+        for topic, time, data in self._whole_rows(self._order):
             if topic in wanted and (start is None or time >= start) and (stop is None or time < stop):
                 yield wanted[topic], time, data

@@ -157,7 +157,7 @@ class Rosbag:
     def messages(self, topics: Collection[str] | None = None, start_s: float = 0.0) -> Iterator[BagMessage]:
         """All messages of these topics (all topics by default) in log-time order, from ``start_s`` into the bag.
 
-        SQLite with damaged pages and MCAP without an index are read in the order of recording.
+        SQLite with damaged pages and MCAP without an index may come in the order of recording.
 
         Raises:
             ValueError: a topic is not in the bag, or the file is damaged further on.
