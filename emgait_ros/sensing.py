@@ -13,6 +13,7 @@ from emgait_ros.config import SensingConfig
 from emgait_ros.perception.agreement import ProjectionWatch
 from emgait_ros.perception.background import StaticBackground
 from emgait_ros.perception.camera import box_rectangles, check_model
+from emgait_ros.perception.cloud_watch import CloudWatch
 from emgait_ros.perception.crops import cut_crop, resample, sharpness
 from emgait_ros.perception.detector import Detector, GeometricDetector, without
 from emgait_ros.perception.ground import GroundEstimator
@@ -79,6 +80,7 @@ class PedestrianSensing:
         self._background = StaticBackground(options.max_range_m, options.learn_s) if options.static_sensor else None
         self._ground = GroundEstimator(options.min_range_m, options.max_range_m)
         self._watch = ProjectionWatch()
+        self._clouds = CloudWatch()
         self.tracker = PedestrianTracker(self.config.tracker, tracker_id)
         self._links = GaitLinks(self.tracker.relink)
         self.timings: dict[str, float] = {}
@@ -98,6 +100,7 @@ class PedestrianSensing:
         self.tracker.reset()
         self._links.reset()
         self._watch.reset()
+        self._clouds.reset()
         if self._verdicts is not None:
             self._verdicts.reset()
         if self._background is not None:
@@ -181,10 +184,13 @@ class PedestrianSensing:
             yield f"{left_out} of the shapes in a cloud were not looked at, the nearest were: too many at once"
         if self._background is not None and frame.T_fixed_lidar is not None:
             yield "detector.static_sensor is set, but the sensor moves (frames.fixed): no background is learned"
+        self._clouds.observe(frame.points)
+        unusable = self._clouds.problem()
         if self._frames % LOOK_EVERY == 0:
-            self._orientation = orientation_problem(frame.points, self._ground)
+            metres = self._clouds.in_metres
+            self._orientation = orientation_problem(frame.points, self._ground) if metres else ""
         self._frames += 1
-        for sentence in (self._orientation, self._watch.problem()):
+        for sentence in (unusable or self._orientation, self._watch.problem()):
             if sentence:
                 yield sentence
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from emgait_ros.conversions import (
-    camera_from_info,
     cloud_to_points,
     compressed_to_rgb,
     image_to_rgb,
@@ -91,10 +90,45 @@ def test_a_plain_finite_cloud_is_not_copied() -> None:
     assert np.shares_memory(cloud_to_points(message), message.data)
 
 
-def test_row_step_of_an_unorganised_cloud_is_not_needed() -> None:
-    message = cloud_message(FINITE)
-    message.row_step = 0  # some drivers leave it
-    np.testing.assert_allclose(cloud_to_points(message), FINITE)
+@pytest.mark.parametrize(
+    ("layout", "change", "noted"),
+    [
+        # what PointCloud2Modifier::resize(width, height) leaves: all bytes
+        ({"height": 2, "point_step": 32}, {"row_step": 192}, 1),
+        ({"height": 2}, {"row_step": 0}, 1),  # Velodyne, Gazebo plugins
+        ({"height": 2}, {"row_step": 3}, 1),  # points, not bytes
+        ({}, {"row_step": 640}, 1),  # of the cloud before invalid points were removed
+        ({}, {"row_step": 0}, 1),
+        ({}, {"height": 0}, 1),
+        ({"height": 2}, {}, 0),
+        ({"height": 2, "row_padding": 8}, {}, 0),
+        ({"dtype": ">f4"}, {}, 0),
+        ({}, {"is_bigendian": True}, 1),
+        ({"dtype": "<f8", "offsets": (0, 8, 16), "point_step": 24}, {"is_bigendian": True}, 1),
+        ({}, {"is_dense": True}, 0),
+        ({"names": "XYZ"}, {}, 0),
+        ({}, {"count": 0}, 0),  # of the fields; others give the number of points
+        ({}, {"data": "longer"}, 0),
+    ],
+)
+def test_fields_that_drivers_leave_wrong_are_read_by_what_the_data_says(
+    layout: dict[str, Any], change: dict[str, Any], noted: int
+) -> None:
+    message, notes = cloud_message(**layout), []
+    for name, value in change.items():
+        if name == "count":
+            for field in message.fields:
+                field.count = value
+        else:
+            setattr(message, name, np.append(message.data, np.zeros(50, np.uint8)) if name == "data" else value)
+    np.testing.assert_allclose(cloud_to_points(message, notes.append), FINITE)
+    assert len(notes) == noted
+
+
+def test_an_organized_cloud_with_a_wrong_row_step_is_not_copied() -> None:
+    message = cloud_message(np.arange(363, dtype=float).reshape(121, 3), point_step=12, height=11)
+    message.row_step = 1452
+    assert np.shares_memory(cloud_to_points(message), message.data)
 
 
 @pytest.mark.parametrize(("height", "width"), [(0, 0), (1, 0), (0, 64)])
@@ -111,20 +145,31 @@ def test_an_empty_cloud_has_no_points(height: int, width: int) -> None:
         ({"names": "xyw"}, "has no field z: its fields are x, y, w"),
         ({"names": "uvw"}, "has no field x, y, z"),
         ({"point_step": 10}, "point_step is 10 bytes"),
-        ({"row_step": 20, "height": 2}, "row_step is 20 bytes: 3 points of 16 bytes need 48"),
-        ({"data": np.zeros(95, np.uint8)}, "data has 95 bytes: 1 rows of 96 bytes"),
+        ({"point_step": 0}, "point_step is 0 bytes"),
+        (
+            {"row_step": 20, "height": 2, "data": np.zeros(99, np.uint8)},
+            "row_step is 20 bytes: 3 points of 16 bytes need 48",
+        ),
+        (
+            {"row_step": 60, "height": 2, "data": np.zeros(99, np.uint8)},
+            "data has 99 bytes: 2 rows of 60 bytes need 120",
+        ),
+        ({"data": np.zeros(95, np.uint8)}, "data has 95 bytes: 1 rows of 6 points of 16 bytes need 96"),
         ({"data": b""}, "data has 0 bytes"),
+        ({"width": 24}, "data has 96 bytes: 1 rows of 24 points"),  # CARLA once: the number of floats
+        ({"width": 0}, "height is 1 and its width 0, but its data has 96 bytes"),
         ({"datatype": 3}, "x INT16, y INT16, z INT16: expected all FLOAT32"),
         ({"datatype": 99}, "x 99"),
+        ({"offset": 0}, "overlap"),
     ],
 )
 def test_wrong_clouds_are_named(change: dict[str, Any], phrase: str) -> None:
     message = cloud_message(names=change.get("names", "xyz"), height=change.get("height", 1))
     for name, value in change.items():
-        if name == "datatype":
+        if name in ("datatype", "offset"):
             for field in message.fields:
-                field.datatype = value
-        elif name != "names":
+                setattr(field, name, value)
+        elif name not in ("names", "height"):
             setattr(message, name, value)
     with pytest.raises(ValueError, match=phrase):
         cloud_to_points(message)
@@ -157,31 +202,102 @@ def image_message(pixels: np.ndarray, encoding: str, padding: int = 0) -> Simple
     )
 
 
-@pytest.mark.parametrize(
-    ("encoding", "encode", "tolerance"),
-    [
-        ("rgb8", lambda rgb: rgb, 0),
-        ("bgr8", lambda rgb: rgb[..., ::-1], 0),
-        ("rgba8", lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA), 0),
-        ("bgra8", lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA), 0),
-        ("bayer_rggb8", lambda rgb: bayer(rgb, "rggb"), 3),  # interpolated
-        ("bayer_bggr8", lambda rgb: bayer(rgb, "bggr"), 3),
-        ("bayer_gbrg8", lambda rgb: bayer(rgb, "gbrg"), 3),
-        ("bayer_grbg8", lambda rgb: bayer(rgb, "grbg"), 3),
-        ("uyvy", lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_UYVY), 6),  # half the colours
-        ("yuv422", lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_UYVY), 6),
-        ("yuyv", lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_YUY2), 6),
-        ("yuv422_yuy2", lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_YUY2), 6),
-    ],
-)
+def sixteen(rgb: np.ndarray, order: str = "<") -> np.ndarray:
+    """The same with 16 bits a value, as bytes."""
+    values = (rgb.astype(np.uint16) * 256 + 128).astype(f"{order}u2")
+    return np.ascontiguousarray(values).view(np.uint8).reshape(len(rgb), -1)
+
+
+ENCODINGS = [
+    ("rgb8", lambda rgb: rgb, 0),
+    ("bgr8", lambda rgb: rgb[..., ::-1], 0),
+    ("8UC3", lambda rgb: rgb[..., ::-1], 0),
+    ("rgba8", lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA), 0),
+    ("bgra8", lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA), 0),
+    ("rgb16", sixteen, 0),
+    ("bgr16", lambda rgb: sixteen(rgb[..., ::-1]), 0),
+    ("rgba16", lambda rgb: sixteen(cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA)), 0),
+    ("bayer_rggb8", lambda rgb: bayer(rgb, "rggb"), 3),  # interpolated
+    ("bayer_bggr8", lambda rgb: bayer(rgb, "bggr"), 3),
+    ("bayer_gbrg8", lambda rgb: bayer(rgb, "gbrg"), 3),
+    ("bayer_grbg8", lambda rgb: bayer(rgb, "grbg"), 3),
+    ("bayer_rggb16", lambda rgb: sixteen(bayer(rgb, "rggb")), 3),
+    ("uyvy", lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_UYVY), 6),  # half the colors
+    ("UYVY", lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_UYVY), 6),
+    ("yuv422", lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_UYVY), 6),
+    ("yuyv", lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_YUY2), 6),
+    ("yuv422_yuy2", lambda rgb: cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_YUY2), 6),
+]
+
+
+@pytest.mark.parametrize(("encoding", "encode", "tolerance"), ENCODINGS, ids=[e[0] for e in ENCODINGS])
 @pytest.mark.parametrize("padding", [0, 16])
 def test_image_encodings(encoding: str, encode: Any, tolerance: int, padding: int) -> None:
     rgb = picture()
-    decoded = image_to_rgb(image_message(encode(rgb), encoding, padding))
+    message, notes = image_message(encode(rgb), encoding, padding), []
+    message.width = rgb.shape[1]
+    decoded = image_to_rgb(message, notes.append)
     assert decoded.shape == rgb.shape
     assert decoded.dtype == np.uint8
     inner = (slice(2, -2), slice(2, -2))
     np.testing.assert_allclose(decoded[inner].astype(int), rgb[inner].astype(int), atol=tolerance)
+    assert not notes
+    if not padding:  # packed rows need no step
+        message.step = 0
+        np.testing.assert_array_equal(image_to_rgb(message, notes.append), decoded)
+        assert len(notes) == 1
+
+
+def test_sixteen_bits_of_either_byte_order() -> None:
+    rgb = picture()
+    message = image_message(sixteen(rgb, ">"), "rgb16")
+    message.width, message.is_bigendian = rgb.shape[1], 1
+    np.testing.assert_array_equal(image_to_rgb(message), rgb)
+
+
+def planes(rgb: np.ndarray, encoding: str, step: int) -> np.ndarray:
+    """Rows of NV12, NV21 or NV24 of any size, from the definition: Y, then pairs of the mean U and V."""
+    height, width = rgb.shape[:2]
+    ycrcb = np.array([[0.257, 0.504, 0.098, 16], [0.439, -0.368, -0.071, 128], [-0.148, -0.291, 0.439, 128]])
+    y, v, u = np.moveaxis(cv2.transform(rgb, ycrcb), 2, 0)
+    if encoding != "nv24":
+        u, v = (np.pad(c, ((0, height % 2), (0, width % 2)), "edge").astype(float) for c in (u, v))
+        u, v = (c.reshape(-(-height // 2), 2, -1, 2).mean((1, 3)) for c in (u, v))
+    pairs = np.stack([v, u] if encoding == "nv21" else [u, v], axis=-1).reshape(len(u), -1).astype(np.uint8)
+    if encoding == "nv24":
+        pairs = np.pad(pairs, ((0, 0), (0, 2 * (step - width))), constant_values=170).reshape(-1, step)
+    return np.vstack([np.pad(p, ((0, 0), (0, step - p.shape[1])), constant_values=170) for p in (y, pairs)])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "size", "step", "said"),
+    [  # the picture's height and width; the step of the data; height and step that the message says, if others
+        ("nv12", (48, 64), 64, {}),
+        ("nv12", (48, 64), 80, {}),  # padded
+        ("nv12", (48, 64), 64, {"height": 72}),  # the height of the buffer
+        ("nv12", (48, 64), 80, {"height": 72}),
+        ("nv12", (48, 64), 64, {"step": 0}),
+        ("nv12", (48, 64), 64, {"step": 96}),  # 1.5 bytes a pixel
+        ("nv12", (47, 63), 64, {}),
+        ("nv12", (47, 64), 64, {}),
+        ("nv12", (48, 63), 70, {}),
+        ("nv21", (48, 64), 64, {}),
+        ("NV21", (48, 64), 72, {}),
+        ("nv24", (48, 64), 64, {}),
+        ("nv24", (47, 63), 63, {}),
+        ("nv24", (48, 64), 80, {}),
+    ],
+)
+def test_images_in_planes(encoding: str, size: tuple[int, int], step: int, said: dict[str, int]) -> None:
+    rgb, notes = picture(*size), []
+    message = image_message(planes(rgb, encoding.lower(), step), encoding)
+    message.height, message.width = size
+    vars(message).update(said)
+    decoded = image_to_rgb(message, notes.append)
+    assert decoded.shape == rgb.shape
+    assert decoded.dtype == np.uint8
+    np.testing.assert_allclose(decoded.astype(int), rgb.astype(int), atol=8)
+    assert len(notes) == len(said)
 
 
 def test_grey_becomes_three_equal_channels() -> None:
@@ -198,10 +314,21 @@ def test_a_plain_rgb_image_is_not_copied() -> None:
 @pytest.mark.parametrize(
     ("change", "phrase"),
     [
-        ({"encoding": "32FC1"}, "encoding '32FC1' is unknown: known are rgb8, bgr8"),
-        ({"step": 191}, "step is 191 bytes: 64 rgb8 pixels need 192"),
-        ({"step": 0}, "step is 0 bytes"),
+        ({"encoding": "32FC1"}, "'32FC1' is a depth image"),
+        ({"encoding": "16UC1"}, "'16UC1' is a depth image"),
+        ({"encoding": "p010"}, "encoding 'p010' is unknown: known are rgb8, bgr8"),
+        ({"step": 191, "data": b"\0" * 9300}, "step is 191 bytes: 64 x 48 rgb8 pixels need 192"),
         ({"data": b"\0" * 9215}, "data has 9215 bytes"),
+        (
+            {"encoding": "nv12", "step": 64, "data": b"\0" * 4600},
+            "data has 4600 bytes: 64 x 48 nv12 pixels with step 64 need 4608",
+        ),
+        ({"encoding": "nv12", "width": 63, "step": 63, "data": b"\0" * 63 * 72}, "63 x 48 nv12 pixels need 64"),
+        ({"encoding": "nv24", "step": 64, "data": b"\0" * 9000}, "data has 9000 bytes"),
+        (
+            {"encoding": "nv21", "step": 128, "data": b"\0" * 6144},
+            "data has 6144 bytes",
+        ),  # Isaac Sim: two bytes a pixel
         ({"height": 0}, "empty"),
         ({"encoding": "uyvy", "width": 63}, "even width"),
     ],
@@ -217,11 +344,46 @@ def compressed(data: bytes, kind: str = "jpeg") -> SimpleNamespace:
     return SimpleNamespace(format=kind, data=array.array("B", data))
 
 
-@pytest.mark.parametrize(("suffix", "tolerance"), [(".jpg", 12), (".png", 0)])
-def test_compressed_images(suffix: str, tolerance: int) -> None:
+@pytest.mark.parametrize(
+    ("suffix", "kind", "tolerance"),
+    [
+        (".jpg", "jpeg", 12),
+        (".jpg", "rgb8; jpeg compressed bgr8", 12),
+        (".jpg", "", 12),
+        (".png", "png", 0),
+        (".png", "rgb8; png compressed bgr8", 0),
+        (".webp", "webp", 25),
+    ],
+)
+def test_compressed_images(suffix: str, kind: str, tolerance: int) -> None:
     rgb = picture()
     data = cv2.imencode(suffix, rgb[..., ::-1])[1].tobytes()
-    np.testing.assert_allclose(compressed_to_rgb(compressed(data)).astype(int), rgb.astype(int), atol=tolerance)
+    np.testing.assert_allclose(compressed_to_rgb(compressed(data, kind)).astype(int), rgb.astype(int), atol=tolerance)
+
+
+def test_the_format_says_what_the_encoder_got() -> None:
+    """As sensor_msgs/CompressedImage has it: colors in another order, or a mosaic."""
+    rgb = picture()
+    swapped = cv2.imencode(".png", rgb)[1].tobytes()
+    np.testing.assert_array_equal(compressed_to_rgb(compressed(swapped, "rgb8; png compressed rgb8")), rgb)
+    mosaic = cv2.imencode(".png", bayer(rgb, "rggb"))[1].tobytes()
+    decoded = compressed_to_rgb(compressed(mosaic, "bayer_rggb8; png compressed "))
+    np.testing.assert_allclose(decoded[2:-2, 2:-2].astype(int), rgb[2:-2, 2:-2].astype(int), atol=3)
+    grey = compressed_to_rgb(compressed(cv2.imencode(".jpg", rgb[..., 1])[1].tobytes(), "mono8; jpeg compressed "))
+    np.testing.assert_allclose(grey.astype(int), np.repeat(rgb[..., 1:2], 3, 2).astype(int), atol=12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "phrase"),
+    [
+        ("h264", b"\0\0\0\1\x67\x42" * 50, "packet of a video.*JPEG or raw"),
+        ("jpeg", b"\0\0\1\x67\x42" * 50, "packet of a video"),  # said wrongly: the data decides
+        ("16UC1; compressedDepth png", b"\1" * 12 + b"\x89PNG" + b"\0" * 50, "depth image"),
+    ],
+)
+def test_compressed_images_that_are_no_picture_are_named(kind: str, data: bytes, phrase: str) -> None:
+    with pytest.raises(ValueError, match=phrase):
+        compressed_to_rgb(compressed(data, kind))
 
 
 @pytest.mark.parametrize(
@@ -236,84 +398,6 @@ def test_damaged_compressed_images_are_named(damage: Any, phrase: str) -> None:
     data = cv2.imencode(".jpg", picture())[1].tobytes()
     with pytest.raises(ValueError, match=phrase):
         compressed_to_rgb(compressed(damage(data)))
-
-
-def camera_info(**changes: Any) -> SimpleNamespace:
-    values: dict[str, Any] = {
-        "width": 1280,
-        "height": 720,
-        "k": [1000.0, 0, 640, 0, 1000, 360, 0, 0, 1],
-        "d": [0.1, -0.2, 0, 0, 0],
-        "distortion_model": "plumb_bob",
-        "binning_x": 0,
-        "binning_y": 0,
-        "roi": SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0, do_rectify=False),
-    }
-    return SimpleNamespace(**{**values, **changes})
-
-
-def test_camera_model() -> None:
-    camera = camera_from_info(camera_info(), np.eye(4), (720, 1280, 3))
-    assert (camera.width, camera.height, camera.distortion_model) == (1280, 720, "plumb_bob")
-    np.testing.assert_allclose(camera.K, [[1000, 0, 640], [0, 1000, 360], [0, 0, 1]])
-    np.testing.assert_allclose(camera.distortion, [0.1, -0.2, 0, 0, 0])
-
-
-@pytest.mark.parametrize(
-    ("changes", "shape", "expected_k"),
-    [
-        # half resolution: everything halves
-        ({"binning_x": 2, "binning_y": 2}, (360, 640), (500, 500, 320, 180)),
-        # a cut-out: the principal point moves
-        (
-            {"roi": SimpleNamespace(x_offset=100, y_offset=50, width=800, height=600)},
-            (600, 800),
-            (1000, 1000, 540, 310),
-        ),
-        # both: the cut-out is in full-resolution pixels
-        (
-            {"binning_x": 2, "binning_y": 2, "roi": SimpleNamespace(x_offset=100, y_offset=50, width=800, height=600)},
-            (300, 400),
-            (500, 500, 270, 155),
-        ),
-    ],
-)
-def test_binning_and_region_of_interest(
-    changes: dict[str, Any], shape: tuple[int, int], expected_k: tuple[float, ...]
-) -> None:
-    K = camera_from_info(camera_info(**changes), np.eye(4), shape).K
-    np.testing.assert_allclose((K[0, 0], K[1, 1], K[0, 2], K[1, 2]), expected_k)
-
-
-@pytest.mark.parametrize(
-    ("model", "d", "expected"),
-    [
-        ("plumb_bob", [0.0] * 5, ("plumb_bob", 0)),  # rectified
-        ("", [], ("plumb_bob", 0)),  # a driver that leaves it empty
-        ("rational_polynomial", [0.1] * 8, ("rational_polynomial", 8)),
-        ("equidistant", [0.0] * 4, ("equidistant", 4)),  # no distortion is not a pinhole here
-        ("fisheye", [0.1] * 4, ("equidistant", 4)),  # another name for it
-    ],
-)
-def test_distortion_models(model: str, d: list[float], expected: tuple[str, int]) -> None:
-    camera = camera_from_info(camera_info(distortion_model=model, d=d), np.eye(4), (720, 1280))
-    assert (camera.distortion_model, len(camera.distortion)) == expected
-
-
-@pytest.mark.parametrize(
-    ("changes", "phrase"),
-    [
-        ({"k": [0.0] * 9}, "uncalibrated"),
-        ({"width": 640, "height": 480}, "1280 x 720 pixels, but its CameraInfo is for 640 x 480"),
-        ({"binning_x": 2}, "for 640 x 720 .1280 x 720 with its binning"),
-        ({"distortion_model": "ftheta", "d": [0.1]}, "'ftheta' is unknown"),
-        ({"d": [0.1, 0.2, 0.3]}, "3 distortion coefficients for 'plumb_bob': expected 0 or 4 or 5"),
-        ({"distortion_model": "", "d": [0.1, 0, 0, 0, 0]}, "'' is unknown"),
-    ],
-)
-def test_wrong_camera_infos_are_named(changes: dict[str, Any], phrase: str) -> None:
-    with pytest.raises(ValueError, match=phrase):
-        camera_from_info(camera_info(**changes), np.eye(4), (720, 1280, 3))
 
 
 @pytest.mark.parametrize(
@@ -358,10 +442,6 @@ def test_received_ros_messages() -> None:
         data=array.array("B", bytes(plain.data)),
     )
     np.testing.assert_allclose(cloud_to_points(message), FINITE)
-    info = sensor_msgs.CameraInfo(
-        width=64, height=48, distortion_model="plumb_bob", k=[50.0, 0.0, 32.0, 0.0, 50.0, 24.0, 0.0, 0.0, 1.0]
-    )
-    assert camera_from_info(info, np.eye(4), (48, 64, 3)).width == 64
     image = sensor_msgs.Image(
         height=48, width=64, encoding="rgb8", step=192, data=array.array("B", picture().tobytes())
     )

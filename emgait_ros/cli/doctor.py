@@ -5,6 +5,7 @@
                                                      stamps, contents, and whether cloud, image and calibration fit together
   emgait doctor --live 5 --params my_robot.yaml      with the topics and extrinsics of that parameter file
   emgait doctor --live 5 --cloud /ouster/points --image /cam/image_raw --camera-info /cam/camera_info
+  emgait doctor BAG                                  a recording: what of it can be read, what its clouds and images contain
   emgait doctor calibration BAG                      only this: do the people in a recording stand where its images show them?
 
 `calibration` wants half a minute of somebody who walks both ways before sensors that stand still. It says how many walkers
@@ -40,8 +41,12 @@ NOT_STARTABLE = fail(
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("check", nargs="?", choices=("calibration",), help="check only this, on a recording")
-    parser.add_argument("bag", nargs="?", type=Path, metavar="BAG", help="folder of a rosbag2, or a .mcap or .db3 file")
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="[calibration] BAG",
+        help="look at a recording (folder of a rosbag2, or a .mcap or .db3 file), or only at its calibration",
+    )
     parser.add_argument(
         "--live", type=float, metavar="SECONDS", help="watch the running system for this long (3 or more)"
     )
@@ -61,11 +66,9 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--live is {args.live:g} s: expected {SHORTEST_S:g} to {LONGEST_S:g}")
     page = Page()
     tracker, recognizer, findings = _parameters(args)
-    if args.check:
-        if args.bag is None:
-            raise ValueError("name the recording: emgait doctor calibration BAG")
+    if args.words:
         page.add("Parameters", [f for f in findings if f.level is not Level.OK])
-        page.add(f"Camera and LiDAR in {args.bag}", _calibration(args.bag, tracker))
+        _judge_bag(page, args.words, tracker)
         return _end(page, args.json)
     _check(page, "Installation", "installation", "check_interpreter")
     _check(page, "Installation", "installation", "check_packages")
@@ -136,7 +139,37 @@ def _parameters(args: argparse.Namespace) -> tuple[TrackerNodeConfig, Recognizer
     return tracker, recognizer, findings
 
 
-def _calibration(path: Path, tracker: TrackerNodeConfig) -> list[Finding]:
+def _judge_bag(page: Page, words: list[str], tracker: TrackerNodeConfig) -> None:
+    """Put what a recording holds on the page, and whether its camera and LiDAR agree."""
+    only_calibration, bags = words[0] == "calibration", words[words[0] == "calibration" :]
+    if len(bags) != 1:
+        raise ValueError("name one recording: emgait doctor BAG, or emgait doctor calibration BAG")
+    bag = Path(bags[0])
+    if not only_calibration:
+        found = _recording(bag, tracker)
+        page.add(f"Recording {bag}", found)
+        if not any(finding.values.get("with_image") for finding in found):
+            return
+    page.add(f"Camera and LiDAR in {bag}", _calibration(bag, tracker, only_calibration))
+
+
+def _recording(path: Path, tracker: TrackerNodeConfig) -> list[Finding]:
+    def look() -> Iterator[Finding]:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        from emgait_ros.datasets.bag import BagRecording
+        from emgait_ros.doctor.recording import judge_recording
+
+        columns = (TextColumn("reading the recording"), BarColumn())
+        with BagRecording(path) as bag, Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("", total=1.0)
+            yield from judge_recording(bag, tracker, lambda part: progress.update(task, completed=part))
+
+    return collect(look, "recording")
+
+
+def _calibration(path: Path, tracker: TrackerNodeConfig, with_messages: bool) -> list[Finding]:
     def look() -> list[Finding]:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
@@ -152,7 +185,7 @@ def _calibration(path: Path, tracker: TrackerNodeConfig) -> list[Finding]:
                 warn("messages", f"{sentence} ({count} times)", "correct that first")
                 for sentence, count in bag.problems.items()
             ]
-        return [*unusable, *judge_agreement(found)]
+        return [*(unusable if with_messages else ()), *judge_agreement(found)]
 
     return collect(look, "calibration")
 

@@ -67,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
         _check_name(config, args.name, args.confirm)
     with BagRecording(args.bag) as bag, Progress(console=Console(stderr=True), transient=True) as progress:
         tracks = walking_tracks(bag, tracker, config.window.min_samples, _bar(progress, "looking for walkers", bag))
+        for note in bag.notes:
+            progress.console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
         answer: dict[str, Any] = {"bag": str(args.bag), "tracks": [vars(track) for track in tracks]}
         news: list[EnrollmentNews] = []
         if args.tracks:

@@ -136,6 +136,8 @@ def _print(result: BagEvaluation, console: Console) -> None:
     for track in sorted(result.tracks, key=lambda t: (t.restart, t.first_s, t.track_id)):
         tracks.add_row(*_row(track, result.truth is not None))
     console.print(tracks)
+    for note in result.notes:
+        console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
     for problem, count in result.problems.items():
         console.print(f"{count} x {problem}", style="yellow", highlight=False)
     print(

@@ -72,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     with Rosbag(args.bag) as bag:
         if args.start >= max(bag.duration_s, 1e-9):
             raise ValueError(f"--start is {args.start:g} s, but {args.bag} lasts {bag.duration_s:.1f} s")
+        for note in bag.notes:
+            console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
         with _progress(console) as progress:
             task = progress.add_task("waiting for subscribers", total=bag.duration_s)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import Counter
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from emgait_ros.camera_info import camera_from_info
 from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig
-from emgait_ros.conversions import camera_from_info, cloud_to_points, compressed_to_rgb, image_to_rgb, rigid_transform
+from emgait_ros.conversions import Note, cloud_to_points, compressed_to_rgb, image_to_rgb, rigid_transform
 from emgait_ros.datasets.rosbag import CAMERA_INFO, CLOUD, COMPRESSED_IMAGE, IMAGE, PEDESTRIANS, BagMessage, Rosbag
 from emgait_ros.pairing import Pair, PairingHealth, StampPairer
 from emgait_ros.samples import CameraModel, Float64, Int64, SensorFrame
@@ -38,6 +40,7 @@ class BagRecording(Rosbag):
 
     Attributes:
         problems: sentence -> how often, of messages that could not be used (filled while reading).
+        notes: as of :class:`Rosbag`; and while reading, what is wrong in messages that could be used all the same.
         lidar_frame_id: frame of the clouds, known from the first one read on.
         health: how the pairing went, once ``sensor_frames`` has come to its end.
         ground_truth: where everybody was, as far as ``sensor_frames`` has read (simulated or labelled bags).
@@ -49,6 +52,7 @@ class BagRecording(Rosbag):
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)
         self.problems: Counter[str] = Counter()
+        self._noted: set[str] = set()
         self.lidar_frame_id = ""
         self.health: PairingHealth | None = None
         self.ground_truth: list[GroundTruth] = []
@@ -137,6 +141,17 @@ class BagRecording(Rosbag):
             yield from self._frame(pair, camera)
         self.health = pairer.health(now_ns)
 
+    def note(self, topic: str) -> Note:
+        """Takes notes on messages of a topic: sentences that differ in numbers only are one."""
+
+        def note(sentence: str) -> None:
+            kind = topic + re.sub(r"\d+", "#", sentence)
+            if kind not in self._noted:
+                self._noted.add(kind)
+                self.notes.append(f"{topic}: {sentence}")
+
+        return note
+
     def _truth(self, message: BagMessage) -> GroundTruth:
         array = self.deserialize(message)
         centers = np.array([(p.center.x, p.center.y, p.center.z) for p in array.pedestrians]).reshape(-1, 3)
@@ -147,7 +162,7 @@ class BagRecording(Rosbag):
     def _frame(self, pair: Pair, camera: _CameraOfBag) -> Iterator[SensorFrame]:
         try:
             cloud = self.deserialize(pair.cloud)
-            points = cloud_to_points(cloud)
+            points = cloud_to_points(cloud, self.note(pair.cloud.topic))
         except ValueError as error:
             self.problems[f"{pair.cloud.topic}: {error}"] += 1
             return
@@ -156,7 +171,8 @@ class BagRecording(Rosbag):
         if pair.image is not None:
             try:
                 message = self.deserialize(pair.image)
-                image = compressed_to_rgb(message) if pair.image.type == COMPRESSED_IMAGE else image_to_rgb(message)
+                compressed = pair.image.type == COMPRESSED_IMAGE
+                image = compressed_to_rgb(message) if compressed else image_to_rgb(message, self.note(pair.image.topic))
                 frame = replace(frame, image=image, image_dt_s=pair.image_dt_s)
                 frame = replace(frame, camera=camera.model(image.shape, cloud.header.frame_id, message.header.frame_id))
             except ValueError as error:
@@ -196,7 +212,7 @@ class _CameraOfBag:
             transform = rigid_transform(self._configured, "camera.T_camera_lidar")
         else:
             transform = self._bag.transform(image_frame or info.header.frame_id, lidar_frame)
-        return camera_from_info(info, transform, shape)
+        return camera_from_info(info, transform, shape, self._bag.note(self.info.topic))
 
 
 def _peek_stamp_ns(message: BagMessage) -> int:

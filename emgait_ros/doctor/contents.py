@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
+from emgait_ros.camera_info import camera_from_info
 from emgait_ros.config import DetectorConfig, PairingConfig
-from emgait_ros.conversions import camera_from_info, cloud_to_points, compressed_to_rgb, image_to_rgb
+from emgait_ros.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb
 from emgait_ros.doctor.findings import Finding, fail, ok, warn
 from emgait_ros.doctor.observations import CAMERA_INFO, IMAGE, LiveSystem, TopicSeen
 from emgait_ros.perception.agreement import IN_IMAGE, share_in_image
+from emgait_ros.perception.cloud_watch import CloudWatch
 from emgait_ros.samples import CameraModel, Float32, UInt8
 
 PAIRED_WELL, PAIRED_BADLY = 0.9, 0.5
@@ -22,8 +25,9 @@ def judge_cloud(seen: TopicSeen, detector: DetectorConfig) -> tuple[list[Finding
     message, found = seen.last, []
     subject, frame = f"{seen.topic} content", message.header.frame_id
     names = ", ".join(f.name for f in message.fields)
+    notes: list[str] = []
     try:
-        points = cloud_to_points(message)
+        points = cloud_to_points(message, notes.append)
     except ValueError as error:
         return [
             fail(
@@ -32,6 +36,7 @@ def judge_cloud(seen: TopicSeen, detector: DetectorConfig) -> tuple[list[Finding
                 "nobody can be seen: the cloud needs x, y, z as floats (look at the driver's settings)",
             )
         ], None
+    found += _noted(subject, notes)
     if not frame:
         found.append(fail(subject, "frame_id is empty", "let the driver fill header.frame_id: transforms need it"))
     if "optical" in frame:
@@ -47,7 +52,9 @@ def judge_cloud(seen: TopicSeen, detector: DetectorConfig) -> tuple[list[Finding
     used = int(((ranges >= detector.min_range_m) & (ranges <= detector.max_range_m)).sum())
     text = f"{total} points ({names}), {len(points)} finite, {used} within {detector.min_range_m:g} to {detector.max_range_m:g} m, frame '{frame}'"
     figures = {"points": total, "finite": len(points), "in_range": used, "frame_id": frame}
-    if used == 0:
+    if sentence := _watched(seen):
+        found.append(fail(subject, sentence, "nobody can be recognised from such clouds", **figures))
+    elif used == 0:
         found.append(
             fail(
                 subject,
@@ -61,11 +68,26 @@ def judge_cloud(seen: TopicSeen, detector: DetectorConfig) -> tuple[list[Finding
     return found, points
 
 
+def _noted(subject: str, notes: list[str]) -> list[Finding]:
+    """What is wrong in a message that can be used all the same."""
+    return [warn(subject, note, "it is read all the same; other nodes may refuse it") for note in notes]
+
+
+def _watched(seen: TopicSeen) -> str:
+    """What is wrong with all of the last clouds; empty when nothing is."""
+    watch = CloudWatch()
+    for message in seen.recent:
+        with suppress(ValueError):
+            watch.observe(cloud_to_points(message))
+    return watch.problem()
+
+
 def judge_image(seen: TopicSeen, compressed: bool) -> tuple[list[Finding], UInt8 | None]:
     """Encoding and size of the newest image; its pixels too when they can be read."""
     message, subject = seen.last, f"{seen.topic} content"
+    notes: list[str] = []
     try:
-        pixels = compressed_to_rgb(message) if compressed else image_to_rgb(message)
+        pixels = compressed_to_rgb(message) if compressed else image_to_rgb(message, notes.append)
     except ValueError as error:
         return [
             fail(
@@ -75,12 +97,14 @@ def judge_image(seen: TopicSeen, compressed: bool) -> tuple[list[Finding], UInt8
             )
         ], None
     kind = message.format if compressed else message.encoding
+    found = _noted(subject, notes)
     text = f"{pixels.shape[1]} x {pixels.shape[0]}, {kind}, frame '{message.header.frame_id}'"
     if float(pixels[::8, ::8].std()) < 2.0:
         return [
-            warn(subject, f"{text}: the picture is all of one colour", "is the lens covered, the exposure far off?")
+            *found,
+            warn(subject, f"{text}: the picture is all of one colour", "is the lens covered, the exposure far off?"),
         ], pixels
-    return [ok(subject, text, width=pixels.shape[1], height=pixels.shape[0], encoding=kind)], pixels
+    return [*found, ok(subject, text, width=pixels.shape[1], height=pixels.shape[0], encoding=kind)], pixels
 
 
 def judge_pairing(cloud: TopicSeen, image: TopicSeen, config: PairingConfig) -> Iterator[Finding]:
@@ -132,13 +156,15 @@ def judge_calibration(system: LiveSystem, points: Float32 | None, pixels: UInt8 
             "are they of the same camera?",
         )
     extrinsics = np.eye(4) if system.T_camera_lidar is None else system.T_camera_lidar
+    notes: list[str] = []
     try:
-        camera = camera_from_info(info.last, extrinsics, pixels.shape)
+        camera = camera_from_info(info.last, extrinsics, pixels.shape, notes.append)
     except ValueError as error:
         yield fail(
             subject, f"{info.topic}: {error}", "no crops can be cut: publish the CameraInfo of this image at this size"
         )
         return
+    yield from _noted(info.topic, notes)
     if system.T_camera_lidar is None or points is None or len(points) == 0:
         return
     yield judge_projection(camera, points, system.extrinsics_from)

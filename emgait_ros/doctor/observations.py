@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,7 @@ class TopicSeen:
         clock_ns: ROS time (or simulated time) on arrival.
         sizes: serialized bytes of each message.
         last: the newest message, decoded; None before the first.
+        recent: the newest clouds, decoded, in order; of other topics nothing.
         silent_s: how long ago the last message came when the watch ended.
     """
 
@@ -40,6 +42,7 @@ class TopicSeen:
     clock_ns: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     last: Any = None
+    recent: Sequence[Any] = ()
     silent_s: float = 0.0
 
     @property

@@ -92,6 +92,7 @@ class BagEvaluation:
     enrollments: list[EnrollmentNote]
     sightings: list[Sighting]
     problems: dict[str, int]
+    notes: list[str]
     timings: dict[str, float]
 
     def as_dict(self) -> dict[str, Any]:
@@ -103,6 +104,7 @@ class BagEvaluation:
             "truth": asdict(self.truth) if self.truth else None,
             "enrollments": [asdict(note) for note in self.enrollments],
             "problems": self.problems,
+            "notes": self.notes,
             "timings": self.timings,
         }
 
@@ -129,6 +131,8 @@ def evaluate_bag(
     run = _Run(bag, pipeline, walks)
     for frame in bag.sensor_frames(config):
         run.take(frame.stamp_ns, frame.image is not None, pipeline.process, frame)
+        for sentence in pipeline.sensing.problems:
+            bag.note("clouds")(sentence)
         if on_frame is not None:
             on_frame((frame.stamp_ns - bag.start_ns) * 1e-9)
     return run.result()
@@ -216,6 +220,7 @@ class _Run:
             enrollments=self._enrollments,
             sightings=sightings,
             problems=dict(self._bag.problems),
+            notes=list(self._bag.notes),
             timings={"frame_p50_ms": float(np.median(elapsed)), "frame_p95_ms": float(np.percentile(elapsed, 95))},
         )
 

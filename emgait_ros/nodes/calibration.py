@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
-from emgait_ros.conversions import camera_from_info, rigid_transform
+from emgait_ros.camera_info import camera_from_info
+from emgait_ros.conversions import Note, rigid_transform, unnoted
 from emgait_ros.nodes.transforms import Transforms
 from emgait_ros.samples import CameraModel, Float64
 
@@ -19,9 +20,11 @@ class Calibration:
     Args:
         transforms: TF, asked when no extrinsics are configured.
         info_topic: named in the sentences.
+        note: given a sentence on what is wrong in a CameraInfo that can be used all the same.
     """
 
-    def __init__(self, transforms: Transforms, info_topic: str) -> None:
+    def __init__(self, transforms: Transforms, info_topic: str, note: Note = unnoted) -> None:
+        self._note = note
         self._transforms, self._info_topic = transforms, info_topic
         self._configured: Float64 | None = None
         self._camera: CameraModel | None = None
@@ -70,7 +73,9 @@ class Calibration:
         key = (_contents(self.info), T_camera_lidar.tobytes(), image_shape)
         if self._camera is None or key != self._key:
             try:
-                self._camera = camera_from_info(self.info, T_camera_lidar, image_shape)
+                self._camera = camera_from_info(
+                    self.info, T_camera_lidar, image_shape, lambda s: self._note(f"{self._info_topic}: {s}")
+                )
             except ValueError as error:
                 raise ValueError(f"{self._info_topic}: {error}; images cannot be used (LiDAR only)") from error
             self._key = key

@@ -56,6 +56,7 @@ class ProblemLog:
         self._lock = threading.Lock()
         self._problems: dict[str, Problem] = {}
         self._logged_s: dict[str, float] = {}
+        self._noted: set[str] = set()
 
     def report(self, sentence: str, level: bytes = WARN) -> None:
         """Count a problem; log it unless its kind was logged within the last minute."""
@@ -81,6 +82,15 @@ class ProblemLog:
             self._logged_s[kind] = now_s
         _log(self._logger, level, sentence + addition)
         return True
+
+    def note(self, sentence: str) -> None:
+        """Log once for its kind what is wrong in a message that can be used all the same."""
+        kind = _kind(sentence)
+        with self._lock:
+            known = kind in self._noted
+            self._noted.add(kind)
+        if not known:
+            _log(self._logger, WARN, sentence)
 
     def recent(self) -> list[Problem]:
         """Copies of the kinds seen within the last 10 s, newest first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -25,6 +26,7 @@ from emgait_ros.nodes.calibration import checked_extrinsics
 from emgait_ros.nodes.diagnostics import OK, WARN, TopicWatch
 from emgait_ros.nodes.qos import described, mismatch, sensor_qos
 from emgait_ros.nodes.transforms import Transforms
+from emgait_ros.perception.cloud_watch import CLOUDS
 from emgait_ros.transport import use_shipped_profile
 
 DEPTH = 10  # to judge the sender, not how fast this process reads
@@ -82,6 +84,7 @@ class GraphProbe(Node):
         self._seen: dict[str, TopicSeen] = {}
         self._watches: dict[str, TopicWatch] = {}
         self._raw: dict[str, bytes] = {}
+        self._clouds: deque[bytes] = deque(maxlen=CLOUDS)
         self._types: dict[str, type] = {}
         self._qos: dict[str, QoSProfile] = {}
         self._simulated_ns: int | None = None
@@ -117,6 +120,8 @@ class GraphProbe(Node):
         seen.clock_ns.append(self.get_clock().now().nanoseconds if self._simulated_ns is None else self._simulated_ns)
         seen.sizes.append(len(raw))
         self._raw[role] = raw
+        if role == CLOUD:
+            self._clouds.append(raw)
 
     def _on_clock(self, message: Clock) -> None:
         self._simulated_ns = message.clock.sec * 1_000_000_000 + message.clock.nanosec
@@ -134,6 +139,8 @@ class GraphProbe(Node):
             seen.why_silent = watch_.why_silent()
             if role in self._raw:
                 seen.last = deserialize_message(self._raw[role], self._types[role])
+            if role == CLOUD:
+                seen.recent = [deserialize_message(raw, PointCloud2) for raw in self._clouds]
             publishers = self.get_publishers_info_by_topic(seen.topic)
             seen.publishers = tuple(sorted(f"{_name(p)} ({described(p.qos_profile)})" for p in publishers))
             refused = [(p, mismatch(p.qos_profile, self._qos[role])) for p in publishers]

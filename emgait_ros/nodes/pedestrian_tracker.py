@@ -72,7 +72,7 @@ class PedestrianTracker(Node):
         )
         config = self._options.config
         self._transforms = Transforms(self)
-        self._calibration = Calibration(self._transforms, config.topics.camera_info)
+        self._calibration = Calibration(self._transforms, config.topics.camera_info, self._problems.note)
         self._calibration.configure(config.camera.T_camera_lidar)
         check_models(config)
         self._sensing: PedestrianSensing | None = (
@@ -200,7 +200,7 @@ class PedestrianTracker(Node):
         config, cloud = self._options.config, pair.cloud
         started = time.perf_counter()
         try:
-            points = cloud_to_points(cloud)
+            points = cloud_to_points(cloud, lambda s: self._problems.note(f"{config.topics.cloud}: {s}"))
         except ValueError as error:
             self._problems.report(f"{config.topics.cloud}: {error}; the cloud is left out", ERROR)
             return
@@ -265,7 +265,11 @@ class PedestrianTracker(Node):
             return None, None
         topics = self._options.config.topics
         try:
-            image = compressed_to_rgb(message) if topics.image_compressed else image_to_rgb(message)
+            image = (
+                compressed_to_rgb(message)
+                if topics.image_compressed
+                else image_to_rgb(message, lambda s: self._problems.note(f"{topics.image}: {s}"))
+            )
         except ValueError as error:
             self._problems.report(f"{topics.image}: {error}; the cloud goes on without it")
             return None, None

@@ -443,6 +443,30 @@ def test_what_is_wrong_with_a_live_system(replaced, level, subject, words):
     assert words in text_of(f for f in findings if f.level is level)
 
 
+def _zeros():
+    return cloud_message(points=np.zeros((500, 3), np.float32))
+
+
+def _without_row_step():
+    message = cloud_message()
+    message.row_step = 0
+    return message
+
+
+@pytest.mark.parametrize(
+    ("messages", "level", "words"),
+    [
+        ([cloud_message() for _ in range(20)], Level.OK, "500 points"),
+        ([_zeros() for _ in range(20)], Level.FAIL, "(0, 0, 0)"),
+        ([_without_row_step()], Level.WARN, "row_step is 0 bytes"),
+    ],
+)
+def test_what_clouds_contain(messages, level, words):
+    found, _ = contents.judge_cloud(seen(CLOUD, messages[-1], recent=messages), DetectorConfig())
+    assert worst(found) is level, text_of(found)
+    assert words in text_of(found)
+
+
 def test_our_own_topics_may_be_silent_while_our_nodes_do_not_run():
     silent = TopicSeen(PEDESTRIANS, "/pedestrians", "topics.pedestrians", why_silent="nobody publishes it")
     findings = list(live.judge(healthy(pedestrians=silent), TrackerNodeConfig()))
@@ -595,6 +619,9 @@ def test_the_command_on_a_live_system(tmp_path):
         report = tmp_path / "report.json"
         topics = ["--cloud", "/doctor/points", "--image", "/doctor/image", "--camera-info", "/doctor/info"]
         assert main(["doctor", "--live", "4", *topics, "--json", str(report)]) == 1
+        cloud.data = bytes(len(points.data))
+        zeros = tmp_path / "zeros.json"
+        assert main(["doctor", "--live", "5", *topics, "--json", str(zeros)]) == 1
         reliable = tmp_path / "params.yaml"
         reliable.write_text("pedestrian_tracker:\n  ros__parameters: {topics.reliability: reliable}\n")
         refused = tmp_path / "refused.json"
@@ -615,6 +642,7 @@ def test_the_command_on_a_live_system(tmp_path):
         "T_camera_lidar" in found["calibration", "FAIL"]["fix"] or "1280 x 720" in found["calibration", "FAIL"]["what"]
     )
     assert ("pedestrian_tracker", "WARN") in found
+    assert "(0, 0, 0)" in findings_of(zeros)["/doctor/points content", "FAIL"]["what"]
     found = findings_of(refused)
     assert "reliable" in found["/doctor/points", "FAIL"]["what"] + found["/doctor/points", "FAIL"]["fix"]
 

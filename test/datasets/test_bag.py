@@ -283,7 +283,7 @@ def test_damaged_bags_give_a_sentence(tmp_path: Path, storage: str, damage: str)
     file = next(f for f in folder.iterdir() if f.suffix in (".mcap", ".db3"))
     data = file.read_bytes()
     if damage == "cut":
-        file.write_bytes(data[: len(data) // 3])
+        file.write_bytes(data[:1000])
     elif damage == "zeros":
         file.write_bytes(data[:2000] + bytes(len(data) - 4000) + data[-2000:])
     elif damage == "garbage":

@@ -177,7 +177,7 @@ def test_a_bad_cloud_is_named_and_the_node_goes_on(sensors, make, words):
     ("make", "words"),
     [
         (lambda stamp: image(stamp, encoding="16UC7"), "image encoding '16UC7' is unknown"),
-        (lambda stamp: image(stamp, step=10), "the image's step is 10 bytes"),
+        (lambda stamp: image(stamp, encoding="rgba8"), "the image's step is 960 bytes"),
         (lambda stamp: image(stamp, width=160), "its CameraInfo is for 320 x 240"),
         (lambda stamp: image(0), "an image on /camera/image has a stamp of zero"),
     ],
@@ -228,6 +228,84 @@ def test_unusual_layouts_are_read(sensors, layout):
     assert sensors.graph.wait(lambda: not used(), 5.0, sensors.good_frame)
     assert sensors.graph.wait(used, 5.0, send), sensors.graph.values("pedestrian_tracker: pedestrians")
     assert sensors.graph.values("pedestrian_tracker: worker").get("failed") == failed
+
+
+def test_a_row_step_of_all_bytes_is_read_and_noted_once(sensors):
+    points = street()[: 20 * 400]
+
+    def send():
+        message = cloud(points, sensors.tick(), rows=20)
+        message.row_step = len(message.data)
+        sensors.graph.publish(CLOUD, message)
+        time.sleep(0.1)
+
+    def used():
+        return sensors.graph.values("pedestrian_tracker: pedestrians").get("points") == str(len(points))
+
+    assert sensors.graph.wait(used, 5.0, send), sensors.graph.values("pedestrian_tracker: pedestrians")
+    for _ in range(5):
+        send()
+    assert sensors.node.output.count("read as packed") == 1
+    assert sensors.goes_on()
+
+
+def test_nv12_images_and_coefficients_too_many_are_used(sensors):
+    """Crops come of such images; the calibration is noted once, the images not at all."""
+    walk = (8.0 + 0.12 * step for step in range(150))
+    begun = sensors.now_ns
+
+    def step():
+        stamp = sensors.tick()
+        info, picture = camera_info(stamp), image(stamp + 5_000_000)
+        info.d = [0.01, -0.002, 0.0, 0.0, 0.001, 0.0, 0.0, 0.0]
+        picture.encoding, picture.step = "nv12", picture.width
+        picture.data = picture.data[: picture.width * picture.height * 3 // 2]
+        sensors.graph.publish(INFO, info)
+        sensors.graph.publish(IMAGE, picture)
+        sensors.graph.publish(CLOUD, cloud(street(next(walk)), stamp))
+        time.sleep(0.1)
+
+    def with_crop():
+        return any(stamp_of(m) > begun and p.crop for m in sensors.received[-20:] for p in m.pedestrians)
+
+    assert sensors.graph.wait(with_crop, 12.0, step), sensors.graph.diagnostics.get(BAD)
+    assert sensors.node.output.count("8 distortion coefficients for 'plumb_bob'") == 1
+    assert not any(words in sensors.node.output for words in ("nv12 image", "nv12 pixels"))
+    assert sensors.goes_on()
+
+
+ZEROS = np.zeros((5000, 3), np.float32)
+
+
+def _half(number):
+    points = street()
+    return points[(points[:, 1] > 0) == bool(number % 2)]
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        (lambda number: ZEROS, "all at the sensor itself (0, 0, 0)"),
+        (_half, "the next another part"),
+        (lambda number: street() * 1000, "millimetres"),
+    ],
+)
+def test_clouds_that_show_nothing_are_named_and_good_ones_are_not(sensors, points, words):
+    numbers = itertools.count()
+
+    def send():
+        sensors.graph.publish(CLOUD, cloud(points(next(numbers)), sensors.tick()))
+        time.sleep(0.1)
+
+    assert sensors.graph.wait(lambda: sensors.graph.says(BAD, words), 20.0, send), sensors.graph.diagnostics.get(BAD)
+    assert sensors.graph.diagnostics[BAD].level == b"\1"
+    assert "upside down" not in sensors.graph.diagnostics[BAD].message
+
+    def good():
+        sensors.good_frame()
+        time.sleep(0.1)
+
+    assert sensors.graph.wait(lambda: not sensors.graph.says(BAD, words), 20.0, good), "named for ever"
 
 
 def test_time_running_backwards_starts_over(sensors):

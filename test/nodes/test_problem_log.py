@@ -29,6 +29,15 @@ def test_sentences_that_differ_in_numbers_are_one_kind(log):
     assert sorted(p.count for p in problems.recent()) == [1, 5]
 
 
+def test_a_note_is_logged_once_and_is_no_problem(log):
+    problems, lines, clock = log
+    for size in range(5):
+        clock.now += 100
+        problems.note(f"row_step is {size} bytes")
+    assert lines == ["row_step is 0 bytes"]
+    assert problems.status("bad input").level == OK
+
+
 def test_it_is_said_again_after_a_minute_with_the_count(log):
     problems, lines, clock = log
     for _ in range(200):

@@ -1,0 +1,109 @@
+"""What clouds contain, over some seconds: nothing but zeros, parts of a turn, or other units than metres are named."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from emgait_ros.samples import Float32
+
+CLOUDS = 20  # looked back on: two seconds at 10 Hz, whole turns several times over
+SAMPLE = 1000  # returns looked at in a cloud: 28 for each direction of a full turn
+AT_SENSOR_M = 0.3  # returns nearer than this are the sensor's own housing, a cover, or (0, 0, 0) for "nothing"
+EMPTY_SHARE = 0.01  # of returns farther away, below which a cloud shows nothing
+SECTORS = 36
+IN_SECTOR = 3  # returns that make a direction seen
+ENOUGH = 100  # returns looked at before directions are compared
+APART = 0.5  # directions seen by two clouds, as a part of those seen by either, below which they are different parts
+WIDER = 1.3  # how much more all clouds see than one
+FAR_M = 300.0  # no LiDAR has half its returns beyond; in millimetres a room has
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One cloud: its returns, those away from the sensor (part), their median range (m), and directions seen (bits)."""
+
+    count: int
+    away: float
+    range_m: float
+    sectors: int
+
+
+class CloudWatch:
+    """Looks at a sample of each cloud and says what is wrong with all the last ones."""
+
+    def __init__(self) -> None:
+        self._looks: deque[_Look] = deque(maxlen=CLOUDS)
+
+    def reset(self) -> None:
+        """Forget what was seen."""
+        self._looks.clear()
+
+    @property
+    def in_metres(self) -> bool:
+        """Whether the last cloud can be one in metres."""
+        return bool(self._looks) and self._looks[-1].range_m <= FAR_M
+
+    def observe(self, points: Float32) -> None:
+        """Look at a cloud: (N, 3) m, finite, LiDAR frame."""
+        # An odd step does not meet the same beam again and again.
+        some = points[:: len(points) // SAMPLE | 1]
+        distance = np.hypot(some[:, 0], some[:, 1])
+        away = (distance > AT_SENSOR_M) | (np.abs(some[:, 2]) > AT_SENSOR_M)
+        if not away.any():
+            self._looks.append(_Look(len(points), 0.0, 0.0, 0))
+            return
+        far, distance = some[away], distance[away]
+        sectors = 0
+        if len(far) >= ENOUGH:
+            angle = np.arctan2(far[:, 1], far[:, 0]) * np.float32(SECTORS / (2 * np.pi)) + SECTORS
+            seen = np.flatnonzero(np.bincount(angle.astype(np.int64) % SECTORS, minlength=SECTORS) >= IN_SECTOR)
+            sectors = int(np.left_shift(1, seen).sum())
+        self._looks.append(_Look(len(points), len(far) / len(some), float(np.median(distance)), sectors))
+
+    def problem(self) -> str:
+        """What is wrong with every one of the last clouds, in a sentence; empty when nothing is, or too few came."""
+        looks = self._looks
+        if len(looks) < CLOUDS:
+            return ""
+        if all(look.away < EMPTY_SHARE for look in looks):
+            return _nothing(looks)
+        shown = [look for look in looks if look.away >= EMPTY_SHARE]
+        middle = float(np.median([look.range_m for look in shown]))
+        if len(shown) > CLOUDS // 2 and middle > FAR_M:
+            return (
+                f"half of the returns lie farther than {middle:.0f} m: the clouds seem to be in millimetres; "
+                "let the driver publish metres (REP 103)"
+            )
+        return _parts([look.sectors for look in looks if look.sectors])
+
+
+def _nothing(looks: deque[_Look]) -> str:
+    count = float(np.median([look.count for look in looks]))
+    what = (
+        f"the last {CLOUDS} clouds hold {count:.0f} returns each, all at the sensor itself (0, 0, 0)"
+        if count
+        else f"the last {CLOUDS} clouds are empty"
+    )
+    return f"{what}: nobody can be seen; does the sensor turn and send, is it covered, is its driver set to its model?"
+
+
+def _parts(sectors: list[int]) -> str:
+    """Whether successive clouds look into different directions, as parts of a turn do and narrow sensors do not."""
+    if len(sectors) < CLOUDS:
+        return ""
+    shared = [(a & b).bit_count() / (a | b).bit_count() for a, b in pairwise(sectors)]
+    together = 0
+    for seen in sectors:
+        together |= seen
+    one, all_ = float(np.median([seen.bit_count() for seen in sectors])), together.bit_count()
+    if float(np.median(shared)) >= APART or all_ < WIDER * one:
+        return ""
+    degrees = 360 // SECTORS
+    return (
+        f"each cloud covers {one * degrees:.0f} of the {all_ * degrees} degrees that the sensor looks into, the next another "
+        "part: people are lost between them; let the driver publish whole turns"
+    )
