@@ -101,8 +101,8 @@ class Matcher:
     @property
     def nbytes(self) -> int:
         """Memory of all templates and what belongs to them."""
-        arrays = [*self._blocks, *self._squared, self._owner, self._modalities]
-        return sum(array.nbytes for array in arrays)
+        templates = sum(array.nbytes for array in (*self._blocks, *self._squared))
+        return templates + self._owner.nbytes + self._modalities.nbytes
 
     def replace(self, identity_id: int, name: str, embedding: Float32, modalities: Int64) -> None:
         """Make these the templates of an identity.
