@@ -101,8 +101,8 @@ class Matcher:
     @property
     def nbytes(self) -> int:
         """Memory of all templates and what belongs to them."""
-        arrays = [*self._blocks, *self._squared, self._owner, self._modalities]
-        return sum(array.nbytes for array in arrays)
+        templates = sum(array.nbytes for array in (*self._blocks, *self._squared))
+        return templates + self._owner.nbytes + self._modalities.nbytes
 
     def average_over(self, templates_per_identity: int) -> None:
         """Another number of nearest templates from now on; the templates stay."""

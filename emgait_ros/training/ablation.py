@@ -30,7 +30,7 @@ SHARED = ("clip.safetensors", "clip_features.npy", "seconds.json")
 
 def rows(config: TrainingConfig) -> list[str]:
     """The rows a recipe can fill: a closed form that sets ST and HPP to zero cannot show what ST adds."""
-    return [row for row in ROWS if row != "+SGA+SeMi+ST" or not config.optimisation.discriminant_start]
+    return [row for row in ROWS if row != "+SGA+SeMi+ST" or not config.optimization.plda_initialization]
 
 
 def row_config(config: TrainingConfig, row: str, seed: int, folder: Path) -> TrainingConfig:
@@ -98,9 +98,11 @@ def _measure(base: Run, row: str, seed: int, folder: Path) -> dict[str, Any]:
     measured = config.run_folder / "measured.json"
     if measured.is_file():
         return dict(json.loads(measured.read_text(encoding="utf-8")))
-    if config.seeing.steps:
-        seen = _learn_to_see(base, row, seed)
-        config = dataclasses.replace(config, start_from=str(seen), seeing=dataclasses.replace(config.seeing, steps=0))
+    if config.pose_pretraining.steps:
+        seen = _pretrain_poses(base, row, seed)
+        config = dataclasses.replace(
+            config, start_from=str(seen), pose_pretraining=dataclasses.replace(config.pose_pretraining, steps=0)
+        )
     run = _run_of(base, config)
     network = run.train_network()
     if not (base.folder / "clip_features.npy").exists() and (run.folder / "clip_features.npy").exists():
@@ -108,10 +110,10 @@ def _measure(base: Run, row: str, seed: int, folder: Path) -> dict[str, Any]:
     return run.test(network)
 
 
-def _learn_to_see(base: Run, row: str, seed: int) -> Path:
+def _pretrain_poses(base: Run, row: str, seed: int) -> Path:
     """Checkpoint of pose pretraining with this row's modalities and text; ST takes no part in it, so two rows share one."""
     shared = "+SGA+SeMi" if row == "+SGA+SeMi+ST" else row
-    return _run_of(base, row_config(base.config, shared, seed, base.folder / "seeing")).learn_to_see()
+    return _run_of(base, row_config(base.config, shared, seed, base.folder / "pose_pretraining")).pretrain_poses()
 
 
 def _run_of(base: Run, config: TrainingConfig) -> Run:
@@ -124,9 +126,11 @@ def _run_of(base: Run, config: TrainingConfig) -> Run:
 
 
 def _markdown(config: TrainingConfig, seeds: Sequence[int], table: dict[str, Any], command: str) -> str:
-    recipe, people, seeing = config.optimisation, config.test, config.seeing
+    recipe, people, pose_pretraining = config.optimization, config.test, config.pose_pretraining
     start = (
-        f"traits told in closed form from {config.crowd.identities} others, then " if recipe.discriminant_start else ""
+        f"traits predicted in closed form from {config.auxiliary_identities.identities} others, then "
+        if recipe.plda_initialization
+        else ""
     )
     head = "| | " + " | ".join(FIGURES) + " | Rank-1 by seed |"
     lines = []
@@ -142,8 +146,8 @@ def _markdown(config: TrainingConfig, seeds: Sequence[int], table: dict[str, Any
             "",
             f"Simulated people only. {config.train.identities} people to train on, {people.identities} others to test with "
             f"({people.frames} frames a sequence; gallery one walk at 10 m from four views, probes another walk at 20 to 50 m, "
-            f"identical views left out). Every row: the same people, {seeing.steps} steps of {seeing.frames} frames to learn to see "
-            f"bodies, then {start}{recipe.steps} of {recipe.identities} x {recipe.sequences} sequences x {recipe.frames} frames, "
+            f"identical views left out). Every row: the same people, {pose_pretraining.steps} steps of {pose_pretraining.frames} frames of pose pretraining, "
+            f"then {start}{recipe.steps} of {recipe.identities} x {recipe.sequences} sequences x {recipe.frames} frames, "
             f"{recipe.precision}. Percent, mean ± standard deviation over "
             f"seeds {', '.join(map(str, seeds))}. {platform.machine()}, {config.threads} threads, torch {torch.__version__}.",
             "",

@@ -23,7 +23,7 @@ EMGaitNet (arXiv 2603.14189), width {model.width}, {model.parts} parts, {model.p
 {label(network)}
 
 **Trained on simulated people only.** No real person, walk, LiDAR cloud or image was used for these weights, so every figure
-below says how well simulated people are told apart. How well real people are is not known.
+below says how well simulated people are predicted apart. How well real people are is not known.
 
 ## Training
 
@@ -77,14 +77,14 @@ def label(network: EMGaitNet) -> str:
 
 
 def _steps_line(config: TrainingConfig) -> str:
-    asked, seeing, parts = config.optimisation, config.seeing, []
-    if seeing.steps:
+    asked, pose_pretraining, parts = config.optimization, config.pose_pretraining, []
+    if pose_pretraining.steps:
         parts.append(
-            f"{seeing.steps} steps of {seeing.frames} single frames to see bodies (Muon, Adam; {seeing.learning_rate:g})"
+            f"{pose_pretraining.steps} steps of {pose_pretraining.frames} single frames of pose pretraining (Muon, Adam; {pose_pretraining.learning_rate:g})"
             f"{_text_part(config)}"
         )
-    if asked.discriminant_start:
-        parts.append(f"traits told in closed form from {config.crowd.identities} other people")
+    if asked.plda_initialization:
+        parts.append(f"traits predicted in closed form from {config.auxiliary_identities.identities} other people")
     sequences = f"{asked.steps} steps of {asked.identities} x {asked.sequences} sequences x {asked.frames} frames (Adam; {asked.learning_rate:g})"
     parts.append(sequences if asked.steps else "no steps on sequences: ST and HPP add nothing yet")
     return f"{', then '.join(parts)}. {asked.precision}, seed {config.seed}."
@@ -94,11 +94,11 @@ def _text_part(config: TrainingConfig) -> str:
     if not config.model.use_sga:
         return ""
     text = "SeMi's text" if config.model.use_semi else "the parts' names"
-    return f", with {text} through SGA after {math.ceil(config.seeing.text_after * config.seeing.steps)}"
+    return f", with {text} through SGA after {math.ceil(config.pose_pretraining.text_after * config.pose_pretraining.steps)}"
 
 
 def _start_line(config: TrainingConfig) -> str:
-    asked = config.optimisation
+    asked = config.optimization
     if asked.steps:
         known = f"poses {asked.pose_weight:g}, traits {asked.trait_weight:g}, relations {asked.relation_weight:g}"
         losses = f"triplet {asked.triplet_weight:g}, cross-entropy {asked.cross_entropy_weight:g}, {known}"

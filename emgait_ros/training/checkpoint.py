@@ -1,6 +1,6 @@
 """Checkpoints: one safetensors file, written whole or not at all; nothing is pickled.
 
-Tensors: ``model.*`` (without frozen CLIP, which has its own file), ``first.*``, ``second.*`` and ``count.*`` (the optimiser's
+Tensors: ``model.*`` (without frozen CLIP, which has its own file), ``first.*``, ``second.*`` and ``count.*`` (the optimizer's
 moments by parameter name, and of how many steps) and ``generator`` (torch's). The header's metadata carries the step and the recipe as JSON. Batches and
 augmentation are functions of (seed, step), the learning rate of the step: there is no other state.
 """
@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from emgait_ros.training.optimiser import AdamAndMuon
+from emgait_ros.training.optimizer import AdamAndMuon
 
 FORMAT = "emgait-checkpoint-1"
 MAY_DIFFER = (
@@ -31,7 +31,7 @@ MAY_DIFFER = (
 )  # where it runs, not what is learnt
 
 
-def save_checkpoint(path: Path, network: nn.Module, optimiser: AdamAndMuon, step: int, recipe: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, network: nn.Module, optimizer: AdamAndMuon, step: int, recipe: dict[str, Any]) -> None:
     """Write a checkpoint of the state after ``step`` steps; an older one is replaced only once the new one is complete.
 
     Raises:
@@ -41,7 +41,7 @@ def save_checkpoint(path: Path, network: nn.Module, optimiser: AdamAndMuon, step
     tensors: dict[str, Tensor] = {
         f"model.{name}": value.detach().contiguous() for name, value in learnt_state(network).items()
     }
-    for parameter, count, mean, square in optimiser.moments():
+    for parameter, count, mean, square in optimizer.moments():
         tensors[f"first.{names[id(parameter)]}"] = mean.contiguous()
         tensors[f"count.{names[id(parameter)]}"] = torch.tensor(count)
         if square is not None:
@@ -60,8 +60,8 @@ def save_checkpoint(path: Path, network: nn.Module, optimiser: AdamAndMuon, step
         ) from error
 
 
-def load_checkpoint(path: Path, network: nn.Module, optimiser: AdamAndMuon, recipe: dict[str, Any]) -> int:
-    """Restore network, optimiser and generator; returns how many steps were done.
+def load_checkpoint(path: Path, network: nn.Module, optimizer: AdamAndMuon, recipe: dict[str, Any]) -> int:
+    """Restore network, optimizer and generator; returns how many steps were done.
 
     Raises:
         FileNotFoundError: no checkpoint there.
@@ -82,7 +82,7 @@ def load_checkpoint(path: Path, network: nn.Module, optimiser: AdamAndMuon, reci
     for name, parameter in network.named_parameters():
         if f"first.{name}" in tensors:
             count = int(tensors[f"count.{name}"])
-            optimiser.restore(parameter, count, tensors[f"first.{name}"], tensors.get(f"second.{name}"))
+            optimizer.restore(parameter, count, tensors[f"first.{name}"], tensors.get(f"second.{name}"))
     torch.set_rng_state(tensors["generator"])
     return step
 
@@ -132,13 +132,13 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 def _up_to(recipe: dict[str, Any], step: int) -> dict[str, Any]:
     """The part of a recipe that decided the first ``step`` steps: what lies ahead may change."""
-    ahead = dict(recipe["optimisation"])
+    ahead = dict(recipe["optimization"])
     ahead["steps"] = None
     ahead["milestones"] = [milestone for milestone in ahead["milestones"] if milestone < step]
     later = {"calibrate", "test", "calibration"} | (
         {"train"} if recipe.get("dataset") else set()
     )  # only made sets obey it
-    return {**{key: value for key, value in recipe.items() if key not in later}, "optimisation": ahead}
+    return {**{key: value for key, value in recipe.items() if key not in later}, "optimization": ahead}
 
 
 def _check_recipe(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -50,11 +50,11 @@ def pretrain_clip(config: TrainingConfig, data: SequenceSet, path: Path) -> Clip
     torch.manual_seed(config.seed)
     recipe = config.clip
     clip = build_clip(config.model.clip, load_pretrained=False).train().requires_grad_(True)
-    optimiser = torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         clip.parameters(), lr=recipe.learning_rate, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.98)
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.learning_rate, total_steps=recipe.steps, pct_start=0.1
+        optimizer, recipe.learning_rate, total_steps=recipe.steps, pct_start=0.1
     )
     words: dict[int, Description] = {}
     kept: list[tuple[float, float]] = []
@@ -70,9 +70,9 @@ def pretrain_clip(config: TrainingConfig, data: SequenceSet, path: Path) -> Clip
         for step in range(recipe.steps):
             images, texts = _draw(config, data, words, step)
             loss, found = contrastive_loss(clip, images, texts)
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             schedule.step()
             if step >= min(0.9 * recipe.steps, recipe.steps - 1):
                 kept.append((loss.item(), found))

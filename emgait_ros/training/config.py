@@ -99,16 +99,16 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
-class SeeingConfig:
-    """Learning to see bodies, before identities (``training.seeing``); for simulated sets only.
+class PosePretrainingConfig:
+    """Pose pretraining on single frames, before identities (``training.pose_pretraining``); for simulated sets only.
 
     Attributes:
         steps: how many; 0: identities from the start.
         frames: single frames of a step.
-        text_after: share of the steps after which SeMi's text joins through SGA: first there must be something to guide.
-        learning_rate: of Muon for the layers' weights and of Adam for the rest (``training.optimiser``); rises over
+        text_after: share of the steps after which SeMi's text joins through SGA: untrained features are not ready to be aligned.
+        learning_rate: of Muon for the layers' weights and of Adam for the rest (``training.optimizer``); rises over
             ``warmup_steps``, then falls along a cosine.
-        weight_decay: of Adam, as elsewhere; at the paper's 5e-4 what 14,000 steps had taught was lost again within 300.
+        weight_decay: of Adam, as elsewhere; at the paper's 5e-4 what 14,000 steps had learnt was lost again within 300.
     """
 
     steps: int = 0
@@ -120,17 +120,17 @@ class SeeingConfig:
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.frames < 2:
-            raise ValueError("seeing.steps must be 0 or more, seeing.frames at least 2")
+            raise ValueError("pose_pretraining.steps must be 0 or more, pose_pretraining.frames at least 2")
         if not 0 <= self.text_after <= 1:
-            raise ValueError(f"seeing.text_after is {self.text_after}: expected a share of the steps, 0 to 1")
+            raise ValueError(f"pose_pretraining.text_after is {self.text_after}: expected a share of the steps, 0 to 1")
 
 
 @dataclass(frozen=True)
-class OptimisationConfig:
+class OptimizationConfig:
     """The steps of training.
 
     Attributes:
-        steps: how many; 0: what ``discriminant_start`` gives is all.
+        steps: how many; 0: what ``plda_initialization`` gives is all.
         identities, sequences, frames: P x K x T of a step (paper: T = 10).
         learning_rate, weight_decay: of Adam (the paper gives 5e-4 for the latter and nothing for the former).
         warmup_steps: the learning rate rises linearly over these.
@@ -138,11 +138,10 @@ class OptimisationConfig:
         gamma: what it is multiplied with there.
         triplet_weight, cross_entropy_weight: of the losses (paper: 1.0 and 2.0).
         pose_weight, trait_weight, relation_weight: of losses the paper does not have, for simulated sets only; 0: off.
-            Each frame must tell where the joints are (``training.poses``); the embedding must tell the walker's traits
-            (``training.traits``), and distances between embeddings must be like those between traits. With poses a
-            network sees bodies after minutes; from identities alone a short run learns little.
-        discriminant_start: the sequence head starts with the traits of the recipe's ``crowd`` told in closed form
-            (``training.discriminant_start``) instead of random weights; needs model.use_moments, pose and trait weights.
+            Each frame predicts the joints (``training.poses``), the embedding predicts the walker's traits (``training.traits``),
+            and distances between embeddings follow those between traits. From identities alone a short run learns little.
+        plda_initialization: the sequence head starts with a closed form that predicts the traits of the recipe's ``auxiliary_identities``
+            (``training.plda_initialization``) instead of random weights; needs model.use_moments, pose and trait weights.
         margin, mining: of the triplet loss; "all" or "hard".
         label_smoothing: of the cross-entropy.
         max_grad_norm: gradients are clipped to this norm.
@@ -164,7 +163,7 @@ class OptimisationConfig:
     pose_weight: float = 0.0
     trait_weight: float = 0.0
     relation_weight: float = 0.0
-    discriminant_start: bool = False
+    plda_initialization: bool = False
     margin: float = 0.2
     mining: str = "all"
     label_smoothing: float = 0.1
@@ -174,13 +173,13 @@ class OptimisationConfig:
 
     def __post_init__(self) -> None:
         if self.mining not in ("all", "hard"):
-            raise ValueError(f"optimisation.mining is '{self.mining}': expected 'all' or 'hard'")
+            raise ValueError(f"optimization.mining is '{self.mining}': expected 'all' or 'hard'")
         if self.precision not in ("fp32", "bf16"):
-            raise ValueError(f"optimisation.precision is '{self.precision}': expected 'fp32' or 'bf16'")
+            raise ValueError(f"optimization.precision is '{self.precision}': expected 'fp32' or 'bf16'")
         if min(self.frames, self.checkpoint_every) < 1:
-            raise ValueError("optimisation.frames and checkpoint_every must be at least 1")
-        if self.steps < (0 if self.discriminant_start else 1):
-            raise ValueError(f"optimisation.steps is {self.steps}: expected 1 or more, or 0 with discriminant_start")
+            raise ValueError("optimization.frames and checkpoint_every must be at least 1")
+        if self.steps < (0 if self.plda_initialization else 1):
+            raise ValueError(f"optimization.steps is {self.steps}: expected 1 or more, or 0 with plda_initialization")
 
 
 @dataclass(frozen=True)
@@ -217,8 +216,8 @@ class TrainingConfig:
         start_from: checkpoint.safetensors of another run whose network this one goes on from, with a schedule of its own
             (what does not fit, such as the classes of other people, begins anew); empty: from nothing.
         points_frame: axes of the points (``inference.preprocessing.Preprocessing``).
-        train, crowd, calibrate, test: who walks in the sets; no identity may be in two of them. The crowd is generated only for
-            ``optimisation.discriminant_start``: a regression wants many people, and none of whom the network has learnt by heart.
+        train, auxiliary_identities, calibrate, test: who walks in the sets; no identity may be in two of them. Auxiliary identities
+            are generated only for ``optimization.plda_initialization``: a regression needs many people the network was not trained on.
     """
 
     name: str
@@ -234,14 +233,16 @@ class TrainingConfig:
     start_from: str = ""
     points_frame: str = "heading"
     train: PeopleConfig = field(default_factory=PeopleConfig)
-    crowd: PeopleConfig = field(default_factory=lambda: PeopleConfig(10_000, identities=2000, walks=2, frames=14))
+    auxiliary_identities: PeopleConfig = field(
+        default_factory=lambda: PeopleConfig(10_000, identities=2000, walks=2, frames=14)
+    )
     calibrate: PeopleConfig = field(default_factory=lambda: PeopleConfig(first_identity=100_000, identities=60))
     test: PeopleConfig = field(default_factory=lambda: PeopleConfig(first_identity=200_000, identities=60))
     model: EMGaitNetConfig = field(default_factory=EMGaitNetConfig)
     clip: ClipTrainingConfig = field(default_factory=ClipTrainingConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    seeing: SeeingConfig = field(default_factory=SeeingConfig)
-    optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
+    pose_pretraining: PosePretrainingConfig = field(default_factory=PosePretrainingConfig)
+    optimization: OptimizationConfig = field(default_factory=OptimizationConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
 
     def __post_init__(self) -> None:
@@ -253,20 +254,20 @@ class TrainingConfig:
             raise ValueError(
                 "augment.mirror needs points_frame 'ray' or 'heading': in the sensor's axes points cannot be mirrored with the crop"
             )
-        if self.augment.mirror and (self.optimisation.pose_weight or self.seeing.steps):
+        if self.augment.mirror and (self.optimization.pose_weight or self.pose_pretraining.steps):
             raise ValueError(
-                "seeing.steps and optimisation.pose_weight need augment.mirror 0: a mirrored walker's joints lie elsewhere"
+                "pose_pretraining.steps and optimization.pose_weight need augment.mirror 0: a mirrored walker's joints lie elsewhere"
             )
-        if self.optimisation.discriminant_start and not (
-            self.model.use_moments and self.optimisation.pose_weight and self.optimisation.trait_weight
+        if self.optimization.plda_initialization and not (
+            self.model.use_moments and self.optimization.pose_weight and self.optimization.trait_weight
         ):
             raise ValueError(
-                "optimisation.discriminant_start needs model.use_moments, optimisation.pose_weight and trait_weight: it tells traits "
+                "optimization.plda_initialization needs model.use_moments, optimization.pose_weight and trait_weight: it predicts traits "
                 "from the moments of poses"
             )
         sets = {"train": self.train, "calibrate": self.calibrate, "test": self.test}
-        if self.optimisation.discriminant_start:
-            sets["crowd"] = self.crowd
+        if self.optimization.plda_initialization:
+            sets["auxiliary_identities"] = self.auxiliary_identities
         for (one, a), (other, b) in ((x, y) for x in sets.items() for y in sets.items() if x[0] < y[0]):
             if (
                 a.first_identity < b.first_identity + b.identities

@@ -21,14 +21,14 @@ from emgait_ros.emgaitnet.model import EMGaitNet, Output
 from emgait_ros.samples import Float32, Int64
 from emgait_ros.training.attention import PlainAttention
 from emgait_ros.training.augment import Batch, augment
+from emgait_ros.training.auxiliary_losses import AuxiliaryHeads
 from emgait_ros.training.checkpoint import load_checkpoint, save_checkpoint
-from emgait_ros.training.config import OptimisationConfig, TrainingConfig
+from emgait_ros.training.config import OptimizationConfig, TrainingConfig
 from emgait_ros.training.figures_log import FiguresLog
 from emgait_ros.training.losses import gait_loss
-from emgait_ros.training.optimiser import AdamAndMuon
+from emgait_ros.training.optimizer import AdamAndMuon
 from emgait_ros.training.placement import Placement
 from emgait_ros.training.sampler import IdentitySampler, draw_frames
-from emgait_ros.training.teacher import Teacher
 
 
 class Interrupted(KeyboardInterrupt):
@@ -44,7 +44,7 @@ class Trainer:
         network: with as many classes as the data has identities; CLIP frozen.
         folder: gets ``checkpoint.safetensors`` and ``log.jsonl``.
         clip_features: (F, E) CLIP image embedding of every frame of ``data``, or None to compute them as needed.
-        teacher: knows poses and traits of ``data``'s walkers (``optimisation.pose_weight`` and others); None: nobody does.
+        auxiliary: knows poses and traits of ``data``'s walkers (``optimization.pose_weight`` and others); None: nobody does.
         placement: device and share of this process; default: alone on the CPU.
 
     Raises:
@@ -58,22 +58,22 @@ class Trainer:
         network: EMGaitNet,
         folder: Path,
         clip_features: Float32 | None = None,
-        teacher: Teacher | None = None,
+        auxiliary: AuxiliaryHeads | None = None,
         placement: Placement | None = None,
     ) -> None:
         self.placement = placement or Placement(torch.device("cpu"))
         self.config, self.data, self.network, self.folder = config, data, network, folder
         self.clip_features = clip_features
         self.learner = nn.ModuleDict({"network": network})
-        self.teacher = teacher
-        if teacher is not None:
-            self.learner["teacher"] = teacher
+        self.auxiliary = auxiliary
+        if auxiliary is not None:
+            self.learner["auxiliary"] = auxiliary
         self.names, self.label = np.unique(data.identity, return_inverse=True)
         if network.config.classes != len(self.names):
             raise ValueError(
                 f"the network has {network.config.classes} classes, the data {len(self.names)} identities: set model.classes to that"
             )
-        recipe = config.optimisation
+        recipe = config.optimization
         self.sampler = IdentitySampler(
             data.identity, data.walk, data.setting, recipe.identities, recipe.sequences, config.seed
         )
@@ -81,7 +81,7 @@ class Trainer:
         self.log = FiguresLog(folder)
         self._unlogged: list[dict[str, float]] = []
         self.trainable = [parameter for parameter in self.learner.parameters() if parameter.requires_grad]
-        self.optimiser = AdamAndMuon(self.trainable, self.matrices(), self.learning_rate(0), self.weight_decay)
+        self.optimizer = AdamAndMuon(self.trainable, self.matrices(), self.learning_rate(0), self.weight_decay)
         self.step = 0
 
     @property
@@ -92,12 +92,12 @@ class Trainer:
     @property
     def steps(self) -> int:
         """How many there are in all."""
-        return self.config.optimisation.steps
+        return self.config.optimization.steps
 
     @property
     def weight_decay(self) -> float:
         """Of all steps."""
-        return self.config.optimisation.weight_decay
+        return self.config.optimization.weight_decay
 
     def matrices(self) -> list[Tensor]:
         """Weights that Muon steps instead of Adam: none, the paper says Adam."""
@@ -110,11 +110,11 @@ class Trainer:
 
     def learning_rate(self, step: int) -> float:
         """Of one step."""
-        return learning_rate(self.config.optimisation, step)
+        return learning_rate(self.config.optimization, step)
 
     def resume(self) -> None:
         """Go on from the checkpoint (errors: see ``load_checkpoint``)."""
-        self.step = load_checkpoint(self.checkpoint, self.learner, self.optimiser, self.recipe)
+        self.step = load_checkpoint(self.checkpoint, self.learner, self.optimizer, self.recipe)
 
     def run(self, until: int | None = None) -> list[dict[str, float]]:
         """Train up to step ``until`` (default: the recipe's); returns what was logged.
@@ -135,7 +135,7 @@ class Trainer:
                 progress.update(bar, completed=self.step, figures=f"loss {entry['loss']:.3f}")
                 self._unlogged.append(entry)
                 stopping = self.placement.mean([float(bool(stop))])[0] > 0  # all processes stop after the same step
-                if stopping or self.step == until or self.step % self.config.optimisation.checkpoint_every == 0:
+                if stopping or self.step == until or self.step % self.config.optimization.checkpoint_every == 0:
                     self.keep()
                 if stopping:
                     raise Interrupted(f"stopped after step {self.step}: go on with --resume")
@@ -143,20 +143,20 @@ class Trainer:
         return log
 
     def train_step(self) -> dict[str, float]:
-        """One step of the optimiser; everything random in it follows from (seed, step)."""
+        """One step of the optimizer; everything random in it follows from (seed, step)."""
         began = time.perf_counter()
-        recipe = self.config.optimisation
-        self.optimiser.set_learning_rate(self.learning_rate(self.step))
+        recipe = self.config.optimization
+        self.optimizer.set_learning_rate(self.learning_rate(self.step))
         terms = self.losses()
         figures = dict(zip(terms._fields, self.placement.mean(term.item() for term in terms), strict=True))
         loss = figures.pop("total")
         if not math.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss} at step {self.step}: lower optimisation.learning_rate")
-        self.optimiser.zero_grad()
+            raise FloatingPointError(f"the loss is {loss} at step {self.step}: lower optimization.learning_rate")
+        self.optimizer.zero_grad()
         terms.total.backward()
         self.placement.average(self.learner)
         torch.nn.utils.clip_grad_norm_(self.trainable, recipe.max_grad_norm)
-        self.optimiser.step()
+        self.optimizer.step()
         self.step += 1
         return {
             "step": self.step,
@@ -181,11 +181,11 @@ class Trainer:
 
     def _frames(self, sequence: int, rng: np.random.Generator) -> Int64:
         start, end = self.data.start[sequence], self.data.start[sequence + 1]
-        return start + draw_frames(int(end - start), self.config.optimisation.frames, rng)
+        return start + draw_frames(int(end - start), self.config.optimization.frames, rng)
 
     def losses(self) -> Any:
         """Named losses of the current step; ``total`` is what is minimised."""
-        recipe, device = self.config.optimisation, self.placement.device
+        recipe, device = self.config.optimization, self.placement.device
         chosen = self.placement.share(self.sampler.step(self.step), recipe.sequences)
         frames = self.frames_of(self.step, chosen)
         with PlainAttention() if device.type == "cpu" else nullcontext(), autocast(recipe.precision, device.type):
@@ -201,15 +201,15 @@ class Trainer:
             triplet_weight=recipe.triplet_weight,
             cross_entropy_weight=recipe.cross_entropy_weight,
         )
-        if self.teacher is None:
+        if self.auxiliary is None:
             return terms
-        lesson = self.teacher(output, chosen, frames, labels)
-        total = terms.total + recipe.pose_weight * lesson.poses + recipe.trait_weight * lesson.traits
+        losses = self.auxiliary(output, chosen, frames, labels)
+        total = terms.total + recipe.pose_weight * losses.poses + recipe.trait_weight * losses.traits
         return terms._replace(
-            total=total + recipe.relation_weight * lesson.relations,
-            poses=lesson.poses.detach(),
-            traits=lesson.traits.detach(),
-            relations=lesson.relations.detach(),
+            total=total + recipe.relation_weight * losses.relations,
+            poses=losses.poses.detach(),
+            traits=losses.traits.detach(),
+            relations=losses.relations.detach(),
         )
 
     def output(self, frames: Int64) -> Output:
@@ -224,12 +224,12 @@ class Trainer:
     def keep(self) -> None:
         """Write the checkpoint, then the figures of the steps in it that were not logged yet."""
         if self.placement.is_first:
-            save_checkpoint(self.checkpoint, self.learner, self.optimiser, self.step, self.recipe)
+            save_checkpoint(self.checkpoint, self.learner, self.optimizer, self.step, self.recipe)
             self.log.write(self._unlogged)
         self._unlogged = []
 
 
-def learning_rate(recipe: OptimisationConfig, step: int) -> float:
+def learning_rate(recipe: OptimizationConfig, step: int) -> float:
     """Linear warm-up, then a tenth (``gamma``) at each milestone (MultiStepLR)."""
     warm = min(1.0, (step + 1) / recipe.warmup_steps) if recipe.warmup_steps else 1.0
     return recipe.learning_rate * warm * recipe.gamma ** sum(step >= milestone for milestone in recipe.milestones)

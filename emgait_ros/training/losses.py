@@ -1,4 +1,4 @@
-"""Triplet loss per part and cross-entropy on BNNeck logits (paper: 1.0 x triplet + 2.0 x cross-entropy); lessons.
+"""Triplet loss per part and cross-entropy on BNNeck logits (paper: 1.0 x triplet + 2.0 x cross-entropy), and the auxiliary losses.
 
 Distances are Euclidean, one per part: every horizontal part learns to tell people apart on its own, and matching
 takes the mean over parts.
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LARGEST_RELATION = 2.0  # average distances of two people: how much farther the farthest are teaches nothing
+LARGEST_RELATION = 2.0  # average distances of two people: beyond it, how far they are apart does not matter
 
 
 class LossTerms(NamedTuple):
@@ -145,7 +145,7 @@ def place_loss(scores: Tensor, places: Tensor, height: int, width: int) -> Tenso
     return -(wanted * scores[known].log_softmax(1).transpose(1, 2)).sum(-1).mean()
 
 
-def pose_loss(told: Tensor, true: Tensor) -> Tensor:
+def pose_loss(predicted: Tensor, true: Tensor) -> Tensor:
     """Smooth L1 of standardised joints (..., J, 3); frames whose truth is NaN do not count."""
     known = torch.isfinite(true).all(-1).all(-1)
-    return F.smooth_l1_loss(told[known], true[known], beta=0.3) if bool(known.any()) else told.sum() * 0.0
+    return F.smooth_l1_loss(predicted[known], true[known], beta=0.3) if bool(known.any()) else predicted.sum() * 0.0

@@ -64,7 +64,7 @@ class Placement:
         groups = chosen.reshape(-1, sequences)
         if len(groups) // self.world < 2:
             raise ValueError(
-                f"optimisation.identities is {len(groups)}: {self.world} processes need at least {2 * self.world}, two each"
+                f"optimization.identities is {len(groups)}: {self.world} processes need at least {2 * self.world}, two each"
             )
         return groups[self.rank :: self.world].ravel()
 

@@ -1,7 +1,7 @@
 """Where the joints of a simulated walker were: in the frame the network sees their points in, and in the picture.
 
-Asked for the pose in every single frame, a network learns to see bodies within minutes; from identities alone it takes
-hours, because a whole sequence says only one thing then.
+With a pose loss in every frame a network learns poses within minutes; from identities alone, which give one label for a
+whole sequence, it takes hours.
 """
 
 from __future__ import annotations

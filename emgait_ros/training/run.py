@@ -32,20 +32,20 @@ from emgait_ros.evaluation.published import Scored, as_json, load_partition, pro
 from emgait_ros.inference.bundle import Bundle
 from emgait_ros.samples import Float32
 from emgait_ros.simulation.walk_sets import PlannedWalk, generate, identity_file
+from emgait_ros.training.auxiliary_losses import AuxiliaryHeads
 from emgait_ros.training.card import model_card
 from emgait_ros.training.checkpoint import start_from
 from emgait_ros.training.clip_pretraining import clip_features, pretrain_clip
 from emgait_ros.training.config import PeopleConfig, TrainingConfig
-from emgait_ros.training.discriminant_start import start_with_traits
 from emgait_ros.training.evaluate import calibrate, embed, reference_samples, whole_sequences
 from emgait_ros.training.loop import Trainer
 from emgait_ros.training.placement import Placement
+from emgait_ros.training.plda_initialization import initialize_from_traits
+from emgait_ros.training.pose_pretraining import PosePretrainer, initialize_small
 from emgait_ros.training.poses import Joints, load_joints
-from emgait_ros.training.seeing import SeeingTrainer, begin_gently
-from emgait_ros.training.teacher import Teacher
 from emgait_ros.training.traits import walker_traits
 
-PEOPLE_AT_ONCE = 250  # of the crowd, in memory
+PEOPLE_AT_ONCE = 250  # auxiliary identities in memory
 STAGES = ("data", "clip", "network", "bundle")
 
 
@@ -90,7 +90,7 @@ class Run:
         return self.folder / "clip.safetensors"
 
     def people(self, which: str) -> Path:
-        """Folder of the walks of "train", "crowd", "calibrate" or "test", generated when it is not there yet."""
+        """Folder of the walks of "train", "auxiliary_identities", "calibrate" or "test", generated when it is not there yet."""
         if which == "train" and self.config.dataset:
             return self._given_dataset()
         folder = (Path(self.config.data) if self.config.data else self.folder / "data") / which
@@ -102,11 +102,13 @@ class Run:
     def _given_dataset(self) -> Path:
         """The recipe's data set, when it can be trained on this way."""
         folder, kind = Path(self.config.dataset), kind_of(self.config.dataset)
-        recipe = self.config.optimisation
-        lessons = recipe.pose_weight or recipe.trait_weight or recipe.relation_weight or self.config.seeing.steps
-        if kind != "simulated" and (lessons or self.config.clip.steps):
+        recipe = self.config.optimization
+        auxiliary_losses = (
+            recipe.pose_weight or recipe.trait_weight or recipe.relation_weight or self.config.pose_pretraining.steps
+        )
+        if kind != "simulated" and (auxiliary_losses or self.config.clip.steps):
             raise ValueError(
-                f"{folder} is recorded ({kind}): set optimisation.pose_weight, trait_weight, relation_weight, seeing.steps and "
+                f"{folder} is recorded ({kind}): set optimization.pose_weight, trait_weight, relation_weight, pose_pretraining.steps and "
                 "clip.steps to 0, only simulated walkers tell their joints, build and clothes"
             )
         return folder
@@ -119,7 +121,7 @@ class Run:
         plan = plan_training(
             first, count, people.walks, people.sequences, frames, people.ranges_m, self.config.data_seed
         )
-        if which in ("train", "crowd"):
+        if which in ("train", "auxiliary_identities"):
             return plan
         return [dataclasses.replace(walk, condition="normal") for walk in plan]
 
@@ -147,64 +149,69 @@ class Run:
 
     def train_network(self) -> EMGaitNet:
         """Train from the last checkpoint, or from the start; returns the network."""
-        data, network, teacher = self._learner()
+        data, network, auxiliary = self._learner()
         features = self._clip_features(network)
-        trainer = Trainer(self.config, data, network, self.folder, features, teacher, self.placement)
+        trainer = Trainer(self.config, data, network, self.folder, features, auxiliary, self.placement)
         if trainer.checkpoint.is_file():
             trainer.resume()
         else:
             if self.config.start_from:
                 start_from(Path(self.config.start_from), trainer.learner)
-            if self.config.seeing.steps:
-                self._learn_to_see(data, network, teacher)
-            if self.config.optimisation.discriminant_start:
-                assert teacher is not None  # noqa: S101
-                start_with_traits(network, teacher, self._crowd(data), self.config.optimisation.precision)
+            if self.config.pose_pretraining.steps:
+                self._pretrain_poses(data, network, auxiliary)
+            if self.config.optimization.plda_initialization:
+                assert auxiliary is not None  # noqa: S101
+                initialize_from_traits(
+                    network, auxiliary, self._auxiliary_identities(data), self.config.optimization.precision
+                )
                 trainer.keep()
         trainer.run()
         return network.cpu().to(memory_format=torch.contiguous_format)
 
-    def learn_to_see(self) -> Path:
+    def pretrain_poses(self) -> Path:
         """The first part of training alone, or the rest of it; returns its checkpoint."""
-        return self._learn_to_see(*self._learner())
+        return self._pretrain_poses(*self._learner())
 
-    def _learner(self) -> tuple[SequenceSet, EMGaitNet, Teacher | None]:
+    def _learner(self) -> tuple[SequenceSet, EMGaitNet, AuxiliaryHeads | None]:
         """Whom to train on, what is trained, and who knows better."""
         data = self.load("train", shrunk=True)
         network = FastEMGaitNet(self.network_config(len(np.unique(data.identity))))
-        return data, network, self._teacher(data)
+        return data, network, self._auxiliary_heads(data)
 
-    def _learn_to_see(self, data: SequenceSet, network: EMGaitNet, teacher: Teacher | None) -> Path:
-        folder = self.folder / "seeing"
+    def _pretrain_poses(self, data: SequenceSet, network: EMGaitNet, auxiliary: AuxiliaryHeads | None) -> Path:
+        folder = self.folder / "pose_pretraining"
         folder.mkdir(exist_ok=True)
-        begin_gently(network.frame)
+        initialize_small(network.frame)
         features = self._clip_features(network)
-        trainer = SeeingTrainer(self.config, data, network, folder, features, teacher, self.placement)
+        trainer = PosePretrainer(self.config, data, network, folder, features, auxiliary, self.placement)
         if trainer.checkpoint.is_file():
             trainer.resume()
         trainer.run()
         return trainer.checkpoint
 
-    def _teacher(self, data: SequenceSet) -> Teacher | None:
+    def _auxiliary_heads(self, data: SequenceSet) -> AuxiliaryHeads | None:
         """Knows joints and traits of the training set's walkers, as far as the recipe asks for them."""
-        recipe = self.config.optimisation
+        recipe = self.config.optimization
         joints: Joints | None = None
-        if recipe.pose_weight or self.config.seeing.steps:
+        if recipe.pose_weight or self.config.pose_pretraining.steps:
             folder = self.people("train")
             files = [identity_file(folder, int(identity)) for identity in np.unique(data.identity)]
             joints = load_joints(files, self.config.preprocessing)
         asks_traits = recipe.trait_weight or recipe.relation_weight
         traits = walker_traits(data, self.config.population)[0] if asks_traits else None
-        return Teacher(self.config.model, joints, traits) if joints or traits else None
+        return AuxiliaryHeads(self.config.model, joints, traits) if joints or traits else None
 
-    def _crowd(self, data: SequenceSet) -> Iterator[tuple[SequenceSet, Float32]]:
-        """The crowd, some hundred people at a time, with traits (S, A) that compare with those of the people of ``data``."""
-        self.placement.first_then_all(lambda: self.people("crowd"))
-        crowd = SimulatedSet(self.people("crowd"), self.config.preprocessing)
+    def _auxiliary_identities(self, data: SequenceSet) -> Iterator[tuple[SequenceSet, Float32]]:
+        """The auxiliary identities, some hundred at a time, with traits (S, A) in the axes of those of ``data``."""
+        self.placement.first_then_all(lambda: self.people("auxiliary_identities"))
+        auxiliary_identities = SimulatedSet(self.people("auxiliary_identities"), self.config.preprocessing)
         _, axes = walker_traits(data, self.config.population)
-        groups = [crowd.people[start : start + PEOPLE_AT_ONCE] for start in range(0, len(crowd.people), PEOPLE_AT_ONCE)]
-        for people in track(groups, description="crowd"):
-            some = crowd.load(people)
+        groups = [
+            auxiliary_identities.people[start : start + PEOPLE_AT_ONCE]
+            for start in range(0, len(auxiliary_identities.people), PEOPLE_AT_ONCE)
+        ]
+        for people in track(groups, description="auxiliary_identities"):
+            some = auxiliary_identities.load(people)
             yield some, walker_traits(some, self.config.population, axes)[0].today
 
     def _clip_features(self, network: EMGaitNet) -> Float32 | None:
@@ -225,7 +232,7 @@ class Run:
     def write_bundle(self) -> Bundle:
         """Calibrate, test, describe and export the trained network."""
         network = self.train_network()
-        precision = self.config.optimisation.precision
+        precision = self.config.optimization.precision
         people = self.load("calibrate", shrunk=False)
         limits = calibrate(network, people, self.config.calibration, precision)
         measured = self.test(network)
@@ -252,7 +259,7 @@ class Run:
     def test(self, network: EMGaitNet) -> dict[str, Any]:
         """Figures on people, bodies and motion unseen in training, trivial baselines beside them; percent."""
         data = self.load("test", shrunk=False)
-        embeddings = {"EMGaitNet": embed(network, data, whole_sequences(data), self.config.optimisation.precision)}
+        embeddings = {"EMGaitNet": embed(network, data, whole_sequences(data), self.config.optimization.precision)}
         embeddings |= {name: measured(data, measure) for name, measure in BASELINES.items()}
         figures: dict[str, Any] = {}
         for name, embedding in embeddings.items():

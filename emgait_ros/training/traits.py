@@ -1,10 +1,10 @@
-"""What the simulator knows about a walker: the traits a network in training may be asked to tell.
+"""Traits: what the simulator knows about a walker, as targets of an auxiliary loss.
 
 A walk's *signature* is where the joints are through one cycle, in the body's own axes, with pace and build beside it.
-Over many people its directions are sorted by how much of them is the person and how much the day (linear discriminant
-analysis, with the finest difference a sensor can see as a floor): the first few dozen are the traits. A regression onto
-them learns from every sequence at once what classes and triplets reveal slowly, and distances between people's traits
-are the distances a good embedding should have.
+Linear discriminant analysis sorts its directions by their variance ratio (variance between people over variance between
+one person's days, with the finest difference that a sensor resolves as a floor): the first few dozen are the traits. A
+regression onto them uses every sequence, where classes and triplets compare a few at a time, and distances between
+people's traits are the distances that a good embedding should have.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from emgait_ros.simulation.walker import day_of, person_of
 PHASES = 8  # of the cycle, at which joints are noted
 DIRECTIONS = 60  # principal components of the joints that are looked at
 TRAITS = 40  # at most
-SMALLEST_WORTH = 1e-3  # less is rounding: a few people span fewer directions
+SMALLEST_VARIANCE_RATIO = 1e-3  # a smaller one is rounding: a few people span fewer directions
 JOINTS_FLOOR_M = 0.15  # of a principal component over all joints and phases: some 5 mm a coordinate
 PERIOD_FLOOR_S = 0.03
 BUILD_FLOOR = (0.02, 0.35, 0.12, 0.10)  # stature in m; sex, muscle and weight in their ranges 0..1: clothes hide them
@@ -34,18 +34,18 @@ class Traits(NamedTuple):
     Attributes:
         today: (S, A) float32 traits of the day's walk, unit spread over people.
         person: (S, A) float32 of the person on an average day.
-        worth: (A,) float32 variance between persons over that between a person's days.
+        variance_ratio: (A,) float32 variance between people over that between a person's days.
     """
 
     today: Float32
     person: Float32
-    worth: Float32
+    variance_ratio: Float32
 
     def distance(self, sequences: np.ndarray) -> Float32:
-        """(B, B) float32 how unlike the people of some sequences are, 1 for an average pair of different people."""
-        place = self.person[sequences] * np.sqrt(self.worth)
+        """(B, B) float32 distances between the traits of the people of some sequences; 1 for an average pair of different people."""
+        place = self.person[sequences] * np.sqrt(self.variance_ratio)
         apart = np.linalg.norm(place[:, None] - place[None], axis=-1)
-        return np.asarray(apart / np.sqrt(2 * self.worth.sum()), np.float32)
+        return np.asarray(apart / np.sqrt(2 * self.variance_ratio.sum()), np.float32)
 
 
 class TraitAxes(NamedTuple):
@@ -54,7 +54,7 @@ class TraitAxes(NamedTuple):
     mean: Float64
     turn: Float64
     project: Float64
-    worth: Float32
+    variance_ratio: Float32
 
     def __call__(self, signatures: Float64) -> Float32:
         """(N, G) -> (N, A)."""
@@ -62,7 +62,7 @@ class TraitAxes(NamedTuple):
 
 
 def walker_traits(data: SequenceSource, population: int, axes: TraitAxes | None = None) -> tuple[Traits, TraitAxes]:
-    """Traits of every sequence's walker, and the axes they are told in.
+    """Traits of every sequence's walker, and the axes they are given in.
 
     Args:
         data: whose walkers; their frames are not looked at.
@@ -84,9 +84,9 @@ def walker_traits(data: SequenceSource, population: int, axes: TraitAxes | None 
         todays = GaitSpace.load().draw_walk(latent, day_of(population, int(identity), int(walk)))
         signatures.append(_signature(shape, todays, bodies[int(identity)]))
     daily = np.stack(signatures)
-    axes = axes or _sorted_by_worth(daily, usual, days[:, 0])
+    axes = axes or _sorted_by_variance_ratio(daily, usual, days[:, 0])
     today, person = axes(daily), axes(usual)
-    return Traits(today[day_of_sequence.ravel()], person[person_of_sequence.ravel()], axes.worth), axes
+    return Traits(today[day_of_sequence.ravel()], person[person_of_sequence.ravel()], axes.variance_ratio), axes
 
 
 def _signature(shape: BodyShape, latent: Float64, body: PersonalBody) -> Float64:
@@ -99,7 +99,7 @@ def _signature(shape: BodyShape, latent: Float64, body: PersonalBody) -> Float64
     return np.concatenate([np.ravel(joints), [gait.period_s], build])
 
 
-def _sorted_by_worth(daily: Float64, usual: Float64, owner: np.ndarray) -> TraitAxes:
+def _sorted_by_variance_ratio(daily: Float64, usual: Float64, owner: np.ndarray) -> TraitAxes:
     """Axes from signatures of days (D, G), whose ``owner`` (D,) are, and of persons on an average day (I, G)."""
     facts = 1 + len(BUILD_FLOOR)
     mean = daily.mean(axis=0)
@@ -114,11 +114,11 @@ def _sorted_by_worth(daily: Float64, usual: Float64, owner: np.ndarray) -> Trait
     within = residual.T @ residual / max(1, len(days) - len(names))
     floor = np.array([JOINTS_FLOOR_M] * turn.shape[1] + [PERIOD_FLOOR_S, *BUILD_FLOOR])
     whiten = np.linalg.inv(np.linalg.cholesky(within + np.diag(floor**2)))
-    worth, axes = np.linalg.eigh(whiten @ np.cov(persons.T) @ whiten.T)
-    best = np.argsort(-worth)[:TRAITS]
-    best = best[worth[best] > SMALLEST_WORTH]
-    project = (axes[:, best].T @ whiten).T / np.sqrt(worth[best])
-    return TraitAxes(mean, turn, project, np.asarray(worth[best], np.float32))
+    variance_ratio, axes = np.linalg.eigh(whiten @ np.cov(persons.T) @ whiten.T)
+    best = np.argsort(-variance_ratio)[:TRAITS]
+    best = best[variance_ratio[best] > SMALLEST_VARIANCE_RATIO]
+    project = (axes[:, best].T @ whiten).T / np.sqrt(variance_ratio[best])
+    return TraitAxes(mean, turn, project, np.asarray(variance_ratio[best], np.float32))
 
 
 def _turned(centred: Float64, turn: Float64) -> Float64:

@@ -16,21 +16,21 @@ from made_up_sets import made_up_set, tiny_network_config  # noqa: E402
 from emgait_ros.datasets.sequences import SequenceSet  # noqa: E402
 from emgait_ros.training import ablation  # noqa: E402
 from emgait_ros.training.ablation import FIGURES, ROWS, make_table, row_config, rows  # noqa: E402
-from emgait_ros.training.config import OptimisationConfig, PeopleConfig, SeeingConfig, TrainingConfig  # noqa: E402
+from emgait_ros.training.auxiliary_losses import AuxiliaryHeads  # noqa: E402
+from emgait_ros.training.config import OptimizationConfig, PeopleConfig, PosePretrainingConfig, TrainingConfig  # noqa: E402
 from emgait_ros.training.poses import Joints  # noqa: E402
 from emgait_ros.training.run import Run  # noqa: E402
-from emgait_ros.training.teacher import Teacher  # noqa: E402
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> TrainingConfig:
-    optimisation = OptimisationConfig(steps=3, identities=4, sequences=2, frames=3, warmup_steps=0, precision="fp32")
+    optimization = OptimizationConfig(steps=3, identities=4, sequences=2, frames=3, warmup_steps=0, precision="fp32")
     test = PeopleConfig(first_identity=200_000, identities=6, frames=3)
     return TrainingConfig(
         "tiny",
         runs=str(tmp_path / "runs"),
         model=tiny_network_config(),
-        optimisation=optimisation,
+        optimization=optimization,
         test=test,
         threads=1,
     )
@@ -50,7 +50,7 @@ def test_rows_have_the_switches_of_the_paper_and_one_budget(config: TrainingConf
         "+SGA+SeMi": (True, True, True, True, False),
         "+SGA+SeMi+ST": (True, True, True, True, True),
     }
-    assert {c.optimisation.steps for c in made.values()} == {3}
+    assert {c.optimization.steps for c in made.values()} == {3}
     assert len({c.name for c in made.values()}) == 6
     assert {c.seed for c in made.values()} == {7}
     assert made["points only"].augment.drop_points == 0.0  # a lone modality is never dropped
@@ -65,13 +65,13 @@ def test_a_table_of_two_seeds(config: TrainingConfig, tmp_path: Path, monkeypatc
         view = data.view_deg * 0 + [0, 90, 180, 270, 90, 180] * 6
         return dataclasses.replace(data, range_m=range_m.astype("float32"), view_deg=view.astype("float32"))
 
-    def knows_poses(run: Run, data: SequenceSet) -> Teacher:
+    def knows_poses(run: Run, data: SequenceSet) -> AuxiliaryHeads:
         places = np.full((data.frames, 3, 2), 0.5, np.float32)
-        return Teacher(run.config.model, Joints(data.points[:, :3].astype(np.float32), places), None)
+        return AuxiliaryHeads(run.config.model, Joints(data.points[:, :3].astype(np.float32), places), None)
 
     still = dataclasses.replace(config.augment, mirror=0.0)
-    config = dataclasses.replace(config, seeing=SeeingConfig(steps=2, frames=6), augment=still)
-    monkeypatch.setattr(Run, "_teacher", knows_poses)
+    config = dataclasses.replace(config, pose_pretraining=PosePretrainingConfig(steps=2, frames=6), augment=still)
+    monkeypatch.setattr(Run, "_auxiliary_heads", knows_poses)
     monkeypatch.setattr(Run, "load", made_up)
     monkeypatch.setattr(Run, "people", lambda run, which: tmp_path)
     path = tmp_path / "table.md"
@@ -82,7 +82,7 @@ def test_a_table_of_two_seeds(config: TrainingConfig, tmp_path: Path, monkeypatc
         assert set(found["mean"]) == set(FIGURES) == set(found["spread"])
         values = [found["seeds"][seed]["rank1_overall"] for seed in ("1", "2")]
         assert found["mean"]["rank1_overall"] == pytest.approx(sum(values) / 2, abs=0.01)
-    seen = [path.parent.name for path in Path(config.runs).glob("*/seeing/*/seeing")]
+    seen = [path.parent.name for path in Path(config.runs).glob("*/pose_pretraining/*/pose_pretraining")]
     assert len(seen) == 5 * 2, seen  # six rows, the last two of which see alike; two seeds
     text = path.read_text()
     assert "| +SGA+SeMi+ST |" in text
@@ -102,8 +102,8 @@ def test_no_row_for_st_where_the_closed_form_leaves_it_out(config: TrainingConfi
         config,
         model=dataclasses.replace(config.model, use_moments=True),
         augment=dataclasses.replace(config.augment, mirror=0.0),
-        optimisation=dataclasses.replace(
-            config.optimisation, discriminant_start=True, pose_weight=1.0, trait_weight=1.0
+        optimization=dataclasses.replace(
+            config.optimization, plda_initialization=True, pose_weight=1.0, trait_weight=1.0
         ),
     )
     assert rows(closed) == list(ROWS)[:-1]

@@ -22,7 +22,7 @@ from emgait_ros.datasets.sequences import SequenceSet  # noqa: E402
 from emgait_ros.emgaitnet.fast import FastEMGaitNet  # noqa: E402
 from emgait_ros.evaluation.metrics import closed_set, distance_matrix  # noqa: E402
 from emgait_ros.training import checkpoint  # noqa: E402
-from emgait_ros.training.config import AugmentConfig, OptimisationConfig, TrainingConfig  # noqa: E402
+from emgait_ros.training.config import AugmentConfig, OptimizationConfig, TrainingConfig  # noqa: E402
 from emgait_ros.training.evaluate import embed, whole_sequences  # noqa: E402
 from emgait_ros.training.loop import Interrupted, Trainer, learning_rate  # noqa: E402
 
@@ -41,7 +41,7 @@ def recipe(**changes: object) -> TrainingConfig:
         "precision": "fp32",
     }
     return TrainingConfig(
-        "tiny", model=tiny_network_config(), augment=MILD, optimisation=OptimisationConfig(**{**steps, **changes})
+        "tiny", model=tiny_network_config(), augment=MILD, optimization=OptimizationConfig(**{**steps, **changes})
     )  # type: ignore[arg-type]
 
 
@@ -131,7 +131,7 @@ def test_ten_identities_are_overfitted(tmp_path: Path) -> None:
 
 
 def test_learning_rate_warms_up_and_falls_at_milestones() -> None:
-    steps = OptimisationConfig(learning_rate=1.0, warmup_steps=4, milestones=(10, 20), gamma=0.1)
+    steps = OptimizationConfig(learning_rate=1.0, warmup_steps=4, milestones=(10, 20), gamma=0.1)
     assert [learning_rate(steps, s) for s in (0, 3, 9, 10, 20)] == pytest.approx([0.25, 1, 1, 0.1, 0.01])
 
 
@@ -142,7 +142,7 @@ def test_classes_must_be_the_identities_of_the_data(tmp_path: Path) -> None:
 
 def test_resuming_another_recipe_names_the_difference(tmp_path: Path, small_set: SequenceSet) -> None:
     trainer(tmp_path / "a", small_set, recipe()).run(until=1)
-    with pytest.raises(ValueError, match=r"optimisation\.learning_rate was 0\.001 and is now 0\.5"):
+    with pytest.raises(ValueError, match=r"optimization\.learning_rate was 0\.001 and is now 0\.5"):
         trainer(tmp_path / "a", small_set, recipe(learning_rate=0.5)).resume()
     moved = dataclasses.replace(recipe(), runs="elsewhere", threads=1)  # where it runs may change
     again = trainer(tmp_path / "a", small_set, moved)

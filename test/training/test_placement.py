@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 from made_up_sets import made_up_set, tiny_network_config  # noqa: E402
 
 from emgait_ros.emgaitnet.fast import FastEMGaitNet  # noqa: E402
-from emgait_ros.training.config import OptimisationConfig, TrainingConfig  # noqa: E402
+from emgait_ros.training.config import OptimizationConfig, TrainingConfig  # noqa: E402
 from emgait_ros.training.figures_log import FiguresLog  # noqa: E402
 from emgait_ros.training.loop import Trainer  # noqa: E402
 from emgait_ros.training.placement import Placement  # noqa: E402
@@ -27,10 +27,10 @@ HERE = Path(__file__).resolve().parent
 
 
 def recipe(steps: int = 4) -> TrainingConfig:
-    optimisation = OptimisationConfig(
+    optimization = OptimizationConfig(
         steps=steps, identities=6, sequences=2, frames=3, warmup_steps=0, checkpoint_every=2, precision="fp32"
     )
-    return TrainingConfig("tiny", model=tiny_network_config(use_sga=False, use_semi=False), optimisation=optimisation)
+    return TrainingConfig("tiny", model=tiny_network_config(use_sga=False, use_semi=False), optimization=optimization)
 
 
 def train_in_one_of_several(folder: Path) -> None:
@@ -80,9 +80,9 @@ def made_up_trainer(folder: Path) -> Trainer:
     torch.manual_seed(5)
     folder.mkdir(exist_ok=True)
     config = recipe(6)
-    steps = dataclasses.replace(config.optimisation, checkpoint_every=1)
+    steps = dataclasses.replace(config.optimization, checkpoint_every=1)
     return Trainer(
-        dataclasses.replace(config, optimisation=steps), made_up_set(), FastEMGaitNet(recipe().model), folder
+        dataclasses.replace(config, optimization=steps), made_up_set(), FastEMGaitNet(recipe().model), folder
     )
 
 
@@ -105,7 +105,7 @@ def test_shares_of_a_step() -> None:
     chosen = np.arange(12)  # six identities, two sequences each
     shares = [Placement(torch.device("cpu"), rank, 3).share(chosen, 2).tolist() for rank in range(3)]
     assert shares == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]]
-    with pytest.raises(ValueError, match=r"optimisation\.identities is 6: 4 processes need at least 8"):
+    with pytest.raises(ValueError, match=r"optimization\.identities is 6: 4 processes need at least 8"):
         Placement(torch.device("cpu"), 0, 4).share(chosen, 2)
     assert Placement(torch.device("cpu")).share(chosen, 2).tolist() == chosen.tolist()
 

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "datasets"))
 from made_up_sets import tiny_network_config  # noqa: E402
 from recorded_trees import write_sustech1k  # noqa: E402
 
-from emgait_ros.training.config import OptimisationConfig, TrainingConfig  # noqa: E402
+from emgait_ros.training.config import OptimizationConfig, TrainingConfig  # noqa: E402
 from emgait_ros.training.run import Run  # noqa: E402
 
 
@@ -25,11 +25,11 @@ def config(tmp_path: Path) -> TrainingConfig:
     root = write_sustech1k(tmp_path / "set", identities=(0, 1, 2))
     partition = tmp_path / "partition.json"
     partition.write_text(json.dumps({"TRAIN_SET": ["0000", "0002"], "TEST_SET": ["0001"]}))
-    optimisation = OptimisationConfig(steps=2, identities=2, sequences=2, frames=3, warmup_steps=0, precision="fp32")
+    optimization = OptimizationConfig(steps=2, identities=2, sequences=2, frames=3, warmup_steps=0, precision="fp32")
     model = tiny_network_config(use_sga=False, use_semi=False)
     return TrainingConfig(
         "recorded", runs=str(tmp_path / "runs"), dataset=str(root), partition=str(partition), model=model,
-        optimisation=optimisation, threads=1,
+        optimization=optimization, threads=1,
     )  # fmt: skip
 
 
@@ -46,15 +46,15 @@ def test_what_only_simulated_walkers_tell_is_refused(config: TrainingConfig, par
     if part == "clip":
         changed = {"clip": dataclasses.replace(config.clip, steps=1)}
     else:
-        optimisation = dataclasses.replace(config.optimisation, **{part: 1.0})
-        changed = {"optimisation": optimisation, "augment": dataclasses.replace(config.augment, mirror=0.0)}
-    with pytest.raises(ValueError, match=r"is recorded \(sustech1k\): set optimisation.pose_weight"):
+        optimization = dataclasses.replace(config.optimization, **{part: 1.0})
+        changed = {"optimization": optimization, "augment": dataclasses.replace(config.augment, mirror=0.0)}
+    with pytest.raises(ValueError, match=r"is recorded \(sustech1k\): set optimization.pose_weight"):
         Run(dataclasses.replace(config, **changed)).all_stages("data")
 
 
 def test_people_with_one_sequence_are_no_training_set(config: TrainingConfig) -> None:
     lonely = dataclasses.replace(
-        config, optimisation=dataclasses.replace(config.optimisation, identities=8), partition=""
+        config, optimization=dataclasses.replace(config.optimization, identities=8), partition=""
     )
     with pytest.raises(ValueError, match="3 identities with at least two sequences"):
         Run(lonely).all_stages("network")

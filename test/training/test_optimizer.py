@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from emgait_ros.training.optimiser import AdamAndMuon, layer_weights  # noqa: E402
+from emgait_ros.training.optimizer import AdamAndMuon, layer_weights  # noqa: E402
 
 
 def network() -> nn.Sequential:
@@ -20,12 +20,12 @@ def network() -> nn.Sequential:
     return layers
 
 
-def stepped(net: nn.Module, optimiser: object, steps: range) -> None:
+def stepped(net: nn.Module, optimizer: object, steps: range) -> None:
     for step in steps:
         x = torch.randn(16, 3, 3, 3, generator=torch.Generator().manual_seed(step))
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         net(x).square().mean().backward()
-        optimiser.step()
+        optimizer.step()
 
 
 def trained(net: nn.Module) -> list[nn.Parameter]:
@@ -74,9 +74,9 @@ def test_it_goes_on_where_it_stopped() -> None:
 
 def test_the_learning_rate_is_of_both() -> None:
     net = network()
-    optimiser = AdamAndMuon(trained(net), layer_weights(net), 0.01, 0.0)
-    optimiser.set_learning_rate(0.0)
+    optimizer = AdamAndMuon(trained(net), layer_weights(net), 0.01, 0.0)
+    optimizer.set_learning_rate(0.0)
     before = copy.deepcopy(net.state_dict())
-    stepped(net, optimiser, range(1))
+    stepped(net, optimizer, range(1))
     for name, parameter in net.named_parameters():
         torch.testing.assert_close(parameter, before[name], rtol=0, atol=0)

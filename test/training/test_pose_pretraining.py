@@ -14,11 +14,11 @@ from made_up_sets import made_up_set, tiny_network_config  # noqa: E402
 
 from emgait_ros.datasets.sequences import SequenceSet  # noqa: E402
 from emgait_ros.emgaitnet.fast import FastEMGaitNet  # noqa: E402
-from emgait_ros.training.config import AugmentConfig, OptimisationConfig, SeeingConfig, TrainingConfig  # noqa: E402
+from emgait_ros.training.auxiliary_losses import AuxiliaryHeads  # noqa: E402
+from emgait_ros.training.config import AugmentConfig, OptimizationConfig, PosePretrainingConfig, TrainingConfig  # noqa: E402
 from emgait_ros.training.loop import Trainer  # noqa: E402
+from emgait_ros.training.pose_pretraining import LOWEST_RATE, PosePretrainer, initialize_small  # noqa: E402
 from emgait_ros.training.poses import Joints  # noqa: E402
-from emgait_ros.training.seeing import LOWEST_RATE, SeeingTrainer, begin_gently  # noqa: E402
-from emgait_ros.training.teacher import Teacher  # noqa: E402
 
 STILL = AugmentConfig(
     mirror=0, grayscale=0, colour=0, shift=0, scale=0, erase=0, yaw_deg=0, offset_m=0, noise_m=0, thin=0, drop_image=0.1,
@@ -31,12 +31,12 @@ def recipe(steps: int, **switches: object) -> TrainingConfig:
         "tiny",
         model=tiny_network_config(**switches),
         augment=STILL,
-        seeing=SeeingConfig(steps=steps, frames=48, learning_rate=1e-2, warmup_steps=2),
-        optimisation=OptimisationConfig(precision="fp32", checkpoint_every=1),
+        pose_pretraining=PosePretrainingConfig(steps=steps, frames=48, learning_rate=1e-2, warmup_steps=2),
+        optimization=OptimizationConfig(precision="fp32", checkpoint_every=1),
     )
 
 
-def trainer(folder: Path, data: SequenceSet, config: TrainingConfig) -> SeeingTrainer:
+def trainer(folder: Path, data: SequenceSet, config: TrainingConfig) -> PosePretrainer:
     """Joints that follow from each frame's points, and places that follow from its picture."""
     torch.manual_seed(5)
     folder.mkdir(exist_ok=True)
@@ -44,8 +44,8 @@ def trainer(folder: Path, data: SequenceSet, config: TrainingConfig) -> SeeingTr
     bright = np.asarray(data.crops.mean(axis=(1, 2, 3)) / 255, np.float32)
     places = np.stack([np.repeat(bright[:, None], 3, axis=1), np.repeat(rows[None], data.frames, axis=0)], axis=-1)
     poses = np.stack([data.points.mean(axis=1), data.points.max(axis=1), data.points.min(axis=1)], axis=1)
-    teacher = Teacher(config.model, Joints(poses.astype(np.float32), places.astype(np.float32)), None)
-    return SeeingTrainer(config, data, FastEMGaitNet(config.model), folder, None, teacher)
+    auxiliary = AuxiliaryHeads(config.model, Joints(poses.astype(np.float32), places.astype(np.float32)), None)
+    return PosePretrainer(config, data, FastEMGaitNet(config.model), folder, None, auxiliary)
 
 
 MODALITIES = [
@@ -83,9 +83,9 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(tmp_path: Path, stop: int) -> No
 def test_a_longer_recipe_is_another_one_but_later_steps_are_free(tmp_path: Path) -> None:
     data, config = made_up_set(), recipe(6)
     trainer(tmp_path / "a", data, config).run(until=2)
-    with pytest.raises(ValueError, match=r"seeing\.steps was 6 and is now 9"):
+    with pytest.raises(ValueError, match=r"pose_pretraining\.steps was 6 and is now 9"):
         trainer(tmp_path / "a", data, recipe(9)).resume()
-    later = dataclasses.replace(config, optimisation=dataclasses.replace(config.optimisation, learning_rate=0.5))
+    later = dataclasses.replace(config, optimization=dataclasses.replace(config.optimization, learning_rate=0.5))
     trainer(tmp_path / "a", data, later).resume()
 
 
@@ -101,7 +101,7 @@ def test_the_rate_rises_and_falls(tmp_path: Path) -> None:
 def test_text_adds_nothing_at_first() -> None:
     torch.manual_seed(0)
     network = FastEMGaitNet(tiny_network_config()).eval()
-    begin_gently(network.frame)
+    initialize_small(network.frame)
     data = made_up_set()
     crops = torch.from_numpy(data.crops[:8]).permute(0, 3, 1, 2).float() / 255
     seen = network.frame.encode(crops, torch.from_numpy(data.points[:8]), torch.ones(8).bool(), torch.ones(8).bool())
@@ -112,7 +112,7 @@ def test_text_adds_nothing_at_first() -> None:
 
 def test_text_joins_late(tmp_path: Path) -> None:
     running = trainer(tmp_path / "a", made_up_set(), recipe(10))  # text_after 0.7: steps 7, 8 and 9
-    begin_gently(running.network.frame)
+    initialize_small(running.network.frame)
     layer = running.network.frame.sga_image.to_output.weight
     running.run(until=7)
     assert not layer.any()
@@ -123,8 +123,8 @@ def test_text_joins_late(tmp_path: Path) -> None:
 def test_identities_follow_with_what_was_seen(tmp_path: Path) -> None:
     """The same learner goes on: weights and readings of the first part are those the second begins with."""
     data, config = made_up_set(), recipe(3)
-    seeing = trainer(tmp_path / "a", data, config)
-    seeing.run()
-    after = Trainer(config, data, seeing.network, tmp_path / "a", None, seeing.teacher)
+    pose_pretraining = trainer(tmp_path / "a", data, config)
+    pose_pretraining.run()
+    after = Trainer(config, data, pose_pretraining.network, tmp_path / "a", None, pose_pretraining.auxiliary)
     assert after.step == 0
-    assert after.learner["teacher"] is seeing.teacher
+    assert after.learner["auxiliary"] is pose_pretraining.auxiliary

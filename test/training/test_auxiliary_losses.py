@@ -1,4 +1,4 @@
-"""What simulated walkers teach: joints in the frame of the points, traits sorted by worth, distances like theirs."""
+"""Auxiliary losses: joints in the frame of the points, traits sorted by variance ratio, distances like theirs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from emgait_ros.emgaitnet.model import Output  # noqa: E402
 from emgait_ros.inference.preprocessing import Preprocessing  # noqa: E402
 from emgait_ros.simulation.walk_sets import PlannedWalk, generate, identity_file  # noqa: E402
 from emgait_ros.simulation.walks import JOINTS  # noqa: E402
+from emgait_ros.training.auxiliary_losses import AuxiliaryHeads  # noqa: E402
 from emgait_ros.training.losses import LARGEST_RELATION, part_distances, pose_loss, relation_loss  # noqa: E402
 from emgait_ros.training.poses import PAIRS, Joints, load_joints  # noqa: E402
-from emgait_ros.training.teacher import Teacher  # noqa: E402
 from emgait_ros.training.traits import Traits, walker_traits  # noqa: E402
 
 PEOPLE = range(50, 62)
@@ -89,8 +89,8 @@ def traits() -> Traits:
 
 
 def test_traits_tell_people_apart_better_than_days(traits: Traits) -> None:
-    assert np.all(np.diff(traits.worth) <= 0)  # the most personal first
-    today = (traits.today * np.sqrt(traits.worth)).reshape(len(PEOPLE), 2, -1)
+    assert np.all(np.diff(traits.variance_ratio) <= 0)  # the most personal first
+    today = (traits.today * np.sqrt(traits.variance_ratio)).reshape(len(PEOPLE), 2, -1)
     apart = np.linalg.norm(today[:, 0][:, None] - today[:, 1][None], axis=-1)
     assert np.mean(apart.argmin(axis=1) == np.arange(len(PEOPLE))) > 0.9
     distance = traits.distance(np.arange(2 * len(PEOPLE)))
@@ -107,10 +107,10 @@ def test_a_few_people_are_told_in_the_axes_of_many(traits: Traits) -> None:
     everybody = people_walking(days=2)
     _, axes = walker_traits(everybody, population=0)
     few = everybody.select(np.array([6, 7, 2]))
-    told, kept = walker_traits(few, population=0, axes=axes)
+    predicted, kept = walker_traits(few, population=0, axes=axes)
     assert kept is axes
-    np.testing.assert_allclose(told.today, traits.today[[6, 7, 2]], atol=1e-5)
-    np.testing.assert_allclose(told.person, traits.person[[6, 7, 2]], atol=1e-5)
+    np.testing.assert_allclose(predicted.today, traits.today[[6, 7, 2]], atol=1e-5)
+    np.testing.assert_allclose(predicted.person, traits.person[[6, 7, 2]], atol=1e-5)
     lone, _ = walker_traits(few.select(np.array([2])), population=0, axes=axes)  # one day of one person
     np.testing.assert_allclose(lone.today[0], traits.today[2], atol=1e-5)
 
@@ -125,10 +125,10 @@ def test_relations_cost_what_distances_miss() -> None:
 
 
 def test_frames_without_a_pose_do_not_count() -> None:
-    told, true = torch.zeros(2, 1, 5, 3), torch.zeros(2, 1, 5, 3)
+    predicted, true = torch.zeros(2, 1, 5, 3), torch.zeros(2, 1, 5, 3)
     true[0], true[1] = 1.0, torch.nan
-    assert pose_loss(told, true) == pytest.approx(0.85)
-    assert pose_loss(told, torch.full_like(true, torch.nan)) == 0
+    assert pose_loss(predicted, true) == pytest.approx(0.85)
+    assert pose_loss(predicted, torch.full_like(true, torch.nan)) == 0
 
 
 def test_a_teacher_asks_for_what_it_knows(traits: Traits) -> None:
@@ -140,6 +140,6 @@ def test_a_teacher_asks_for_what_it_knows(traits: Traits) -> None:
     for known_poses, known_traits in ((poses, None), (None, traits), (poses, traits)):
         joints = None if known_poses is None else Joints(known_poses, known_poses[..., :2])
         config = tiny_network_config(parts=2)
-        lesson = Teacher(config, joints, known_traits)(output, sequences, frames, labels)
-        assert (lesson.poses > 0) == (known_poses is not None)
-        assert (lesson.traits > 0) == (lesson.relations > 0) == (known_traits is not None)
+        losses = AuxiliaryHeads(config, joints, known_traits)(output, sequences, frames, labels)
+        assert (losses.poses > 0) == (known_poses is not None)
+        assert (losses.traits > 0) == (losses.relations > 0) == (known_traits is not None)

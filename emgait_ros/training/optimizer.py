@@ -73,7 +73,7 @@ class AdamAndMuon:
                 yield matrix, 0, self._muon.state[flat]["momentum_buffer"].view_as(matrix), None
 
     def restore(self, parameter: Tensor, count: int, mean: Tensor, square: Tensor | None) -> None:
-        """Set what :meth:`moments` told of a parameter."""
+        """Set what :meth:`moments` gave for a parameter."""
         if parameter in self._flat:
             self._muon.state[self._flat[parameter]] = {"momentum_buffer": mean.flatten(1).to(parameter.device)}
             return

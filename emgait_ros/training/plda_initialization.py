@@ -1,9 +1,9 @@
-"""Where the sequence head starts from once the network sees bodies: traits told in closed form, sorted by their worth.
+"""PLDA initialization of the sequence head: traits predicted in closed form from moments over time.
 
-The joints that the network tells of every frame have few ways to vary: these become the code of ``MotionMoments``. A
-ridge regression from the moments to the walkers' traits, and a linear discriminant analysis of what it tells, give the
-first embedding. Both are learnt from people whom the network has not been trained on: it knows those better than others. Steps of gradients then go on from there, through all of the network; from random weights they
-did not come as far in the time there is.
+The joints that the network predicts in every frame vary in few directions: these become the code of ``MotionMoments``. A
+ridge regression from the moments to the walkers' traits, and a linear discriminant analysis of its predictions, give the
+first embedding. Both are fitted to people whom the network has not been trained on, since it predicts those better than
+others. Gradient steps may go on from there; from random weights they did not reach as far in the same time.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from emgait_ros.datasets.sequences import SequenceSet
 from emgait_ros.emgaitnet.extensions import CODE, RADIUS, on_sphere
 from emgait_ros.emgaitnet.model import EMGaitNet
 from emgait_ros.samples import Float32, Float64, Int64
+from emgait_ros.training.auxiliary_losses import AuxiliaryHeads
 from emgait_ros.training.evaluate import encode
-from emgait_ros.training.teacher import Teacher
 
 STRENGTHS = (
     0.003,
@@ -35,7 +35,7 @@ SPHERE, AVERAGE = (
     0.8,
     0.25,
 )  # its radius in units of the odds, and the constant beside directions, both of their mean length: by
-# pairs of 600 people of a crowd who were left out; 0.6 to 1 and 0 to 0.5 are as good
+# pairs of 600 auxiliary identities who were left out; 0.6 to 1 and 0 to 0.5 are as good
 
 
 class LinearMap(NamedTuple):
@@ -48,7 +48,7 @@ class LinearMap(NamedTuple):
         return np.asarray(x @ self.weight + self.bias)
 
     def put_into(self, layer: torch.nn.Linear) -> None:
-        """Set a layer with at least as many outputs; those left over tell nothing at first."""
+        """Set a layer with at least as many outputs; those left over stay zero."""
         with torch.no_grad():
             layer.weight.zero_()
             layer.bias.zero_()
@@ -57,40 +57,43 @@ class LinearMap(NamedTuple):
 
 
 @torch.no_grad()
-def start_with_traits(
-    network: EMGaitNet, teacher: Teacher, crowd: Iterable[tuple[SequenceSet, Float32]], precision: str
+def initialize_from_traits(
+    network: EMGaitNet,
+    auxiliary: AuxiliaryHeads,
+    auxiliary_identities: Iterable[tuple[SequenceSet, Float32]],
+    precision: str,
 ) -> None:
-    """Set the network's sequence head, and the teacher's reading of traits, from what the network sees of a crowd.
+    """Set the network's sequence head, and the auxiliary head of the traits, from features of the auxiliary identities.
 
     Args:
-        network: with ``use_moments``; the frame encoder has learnt to see, the sequence head is overwritten.
-        teacher: its reading of poses has been learnt.
-        crowd: people, and the traits (S, A) of their sequences, a part of them at a time.
+        network: with ``use_moments``; its frame encoder is pretrained on poses, its sequence head is overwritten.
+        auxiliary: its pose head is trained.
+        auxiliary_identities: sequences of some of them at a time, and the traits (S, A) of those.
 
     Raises:
         ValueError: too few people for a regression.
     """
     device = next(network.parameters()).device
     network.cpu().eval()
-    moments, traits, identity = _seen(network, teacher, crowd, precision)
+    moments, traits, identity = _seen(network, auxiliary, auxiliary_identities, precision)
     if len(np.unique(identity)) < FEWEST_PEOPLE:
         raise ValueError(
-            f"crowd.identities is {len(np.unique(identity))}: optimisation.discriminant_start needs {FEWEST_PEOPLE}"
+            f"auxiliary_identities.identities is {len(np.unique(identity))}: optimization.plda_initialization needs {FEWEST_PEOPLE}"
         )
-    tell, told = traits_told(moments, traits, identity)
-    sort, shares = discriminant(told, identity)
-    embed = directions(moments, tell.weight @ sort, shares, network.config.width)
+    regression, predicted = fit_traits(moments, traits, identity)
+    sort, shares = discriminant(predicted, identity)
+    embed = directions(moments, regression.weight @ sort, shares, network.config.width)
     embed.put_into(network.sequence.moments.tell)
     network.sequence.part_weight.zero_()
     embedding = on_sphere(torch.from_numpy(embed(moments))).numpy()
-    read, _ = traits_told(embedding, traits, identity)
+    read, _ = fit_traits(embedding, traits, identity)
     parts = network.config.parts
-    LinearMap(np.tile(read.weight / parts, (parts, 1)), read.bias).put_into(teacher.read_traits)
+    LinearMap(np.tile(read.weight / parts, (parts, 1)), read.bias).put_into(auxiliary.read_traits)
     network.to(device)
 
 
-def traits_told(moments: Float64, traits: Float32, identity: Int64) -> tuple[LinearMap, Float64]:
-    """Ridge regression (S, M) -> (S, A), and what it tells of each half of the people when it has learnt from the other."""
+def fit_traits(moments: Float64, traits: Float32, identity: Int64) -> tuple[LinearMap, Float64]:
+    """Ridge regression (S, M) -> (S, A), and its predictions for each half of the people when it is fitted to the other."""
     mean, spread = moments.mean(axis=0), moments.std(axis=0) + 1e-9
     x, half = (moments - mean) / spread, np.isin(identity, np.unique(identity)[::2])
 
@@ -102,10 +105,10 @@ def traits_told(moments: Float64, traits: Float32, identity: Int64) -> tuple[Lin
         return LinearMap(weight, wanted.mean(axis=0) - middle @ weight)
 
     def across(strength: float) -> Float64:
-        told = np.zeros(traits.shape)
+        predicted = np.zeros(traits.shape)
         for rows in (half, ~half):
-            told[~rows] = fitted(rows, strength)(x[~rows])
-        return told
+            predicted[~rows] = fitted(rows, strength)(x[~rows])
+        return predicted
 
     tries = {strength: across(strength) for strength in STRENGTHS}
     best = min(tries, key=lambda strength: float(np.square(tries[strength] - traits).mean()))
@@ -114,19 +117,19 @@ def traits_told(moments: Float64, traits: Float32, identity: Int64) -> tuple[Lin
     return LinearMap(weight, found.bias - mean @ weight), tries[best]
 
 
-def discriminant(told: Float64, identity: Int64) -> tuple[Float64, Float64]:
-    """Directions (A, D) of told traits with unit spread within a person, most telling first, and each one's share w / (1 + w).
+def discriminant(predicted: Float64, identity: Int64) -> tuple[Float64, Float64]:
+    """Directions (A, D) of predicted traits with unit spread within a person, largest variance ratio first, and the shares w / (1 + w).
 
-    w is the variance between people over that within; directions that tell nothing are left out.
+    w is the variance ratio, between people over within one; directions with none are left out.
     """
     _, number, count = np.unique(identity, return_inverse=True, return_counts=True)
-    own = np.stack([np.bincount(number, column) / count for column in told.T], axis=1)
-    within = np.cov((told - own[number]).T) * (len(told) - 1) / (len(told) - len(count))
+    own = np.stack([np.bincount(number, column) / count for column in predicted.T], axis=1)
+    within = np.cov((predicted - own[number]).T) * (len(predicted) - 1) / (len(predicted) - len(count))
     between = np.cov(own.T) - within / count.mean()
-    worth, axes = eigh(between, within)
-    order = np.argsort(-worth)
-    order = order[worth[order] > 0]
-    return np.asarray(axes[:, order]), np.asarray(worth[order] / (1 + worth[order]))
+    variance_ratio, axes = eigh(between, within)
+    order = np.argsort(-variance_ratio)
+    order = order[variance_ratio[order] > 0]
+    return np.asarray(axes[:, order]), np.asarray(variance_ratio[order] / (1 + variance_ratio[order]))
 
 
 def directions(moments: Float64, weight: Float64, shares: Float64, width: int) -> LinearMap:
@@ -149,17 +152,20 @@ def directions(moments: Float64, weight: Float64, shares: Float64, width: int) -
 
 
 def _seen(
-    network: EMGaitNet, teacher: Teacher, crowd: Iterable[tuple[SequenceSet, Float32]], precision: str
+    network: EMGaitNet,
+    auxiliary: AuxiliaryHeads,
+    auxiliary_identities: Iterable[tuple[SequenceSet, Float32]],
+    precision: str,
 ) -> tuple[Float64, Float32, Int64]:
     """Moments (S, M), traits (S, A) and identity (S,) of all sequences; the code is set from the first people."""
     moments: list[Float64] = []
     traits, identity = [], []
-    for some, told in crowd:
+    for some, predicted in auxiliary_identities:
         parts = _frame_parts(network, some, precision)
         if not moments:
-            _set_code(network.sequence.moments.code, teacher, parts)
+            _set_code(network.sequence.moments.code, auxiliary, parts)
         moments.append(_moments(network, some, parts))
-        traits.append(told)
+        traits.append(predicted)
         identity.append(some.identity)
     return np.concatenate(moments), np.concatenate(traits), np.concatenate(identity)
 
@@ -170,14 +176,14 @@ def _frame_parts(network: EMGaitNet, data: SequenceSet, precision: str) -> Float
     return np.concatenate([network.frame_parts(image).flatten(1).float().numpy() for image in images])
 
 
-def _set_code(layer: torch.nn.Linear, teacher: Teacher, parts: Float32) -> None:
-    """The principal components, in m, of the joints the network tells; unit spread each."""
-    read = teacher.read_pose
-    scale = torch.as_tensor(teacher.pose_spread.ravel(), dtype=torch.float32)
+def _set_code(layer: torch.nn.Linear, auxiliary: AuxiliaryHeads, parts: Float32) -> None:
+    """The principal components, in m, of the joints that the network predicts; unit spread each."""
+    read = auxiliary.read_pose
+    scale = torch.as_tensor(auxiliary.pose_spread.ravel(), dtype=torch.float32)
     weight = (read.weight.cpu() * scale[:, None]).numpy().T.astype(np.float64)  # (P * d, 3 J)
-    told = parts @ weight.astype(np.float32)
-    mean = told.mean(axis=0, dtype=np.float64)
-    spread, axes = np.linalg.eigh(np.cov(told.T))
+    predicted = parts @ weight.astype(np.float32)
+    mean = predicted.mean(axis=0, dtype=np.float64)
+    spread, axes = np.linalg.eigh(np.cov(predicted.T))
     most = np.argsort(-spread)[:CODE]
     turn = axes[:, most] / np.sqrt(spread[most])
     LinearMap(weight @ turn, -mean @ turn).put_into(layer)
