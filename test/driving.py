@@ -86,9 +86,9 @@ def _write(writer: BagWriter, kind: str, at_s: float, log_ns: int, fixed: str) -
         solids = [solid for x, y, _ in places.values() for solid in person(float(x), float(y))]
         points = scan(solids, azimuth_step_deg=0.4, beams=48, seed=round(at_s * 10))
         x, y, z = points.T
-        # ROS 1 names have a leading slash: the same frame
-        writer.cloud(stamp(CLOUD_STAMP_S), log_ns, {"x": x, "y": y, "z": z}, frame_id="/lidar")
         centers = np.array(list(places.values())) + [0, 0, 0.9]
         counts = np.full(len(places), 100)
         nothing = np.zeros((len(places), 3))
         writer.ground_truth(stamp(), log_ns, Truth(np.array(list(places)), centers, nothing + 0.7, nothing, counts))
+        # ROS 1 names have a leading slash: the same frame
+        writer.cloud(stamp(CLOUD_STAMP_S), log_ns, {"x": x, "y": y, "z": z}, frame_id="/lidar")
