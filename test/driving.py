@@ -19,7 +19,11 @@ START_NS = 1_750_000_000_000 * MS
 CLOUD_STAMP_S = -0.05  # the driver stamps the start of a sweep, half a turn too early
 IMAGE_STAMP_S = 0.02  # and the camera's clock runs ahead
 CLOUDS = 80
-PEOPLE = {1: (12.0, -4.0, 1.2), 2: (14.0, 5.0, -1.0), 3: (15.0, 1.0, 0.0)}  # x, y at the start (m, odom), speed along y (m/s)
+PEOPLE = {
+    1: (12.0, -4.0, 1.2),
+    2: (14.0, 5.0, -1.0),
+    3: (15.0, 1.0, 0.0),
+}  # x, y at the start (m, odom), speed along y (m/s)
 CAMERA = CameraModel(
     320, 240, np.array([[200.0, 0, 160], [0, 200, 120], [0, 0, 1]]), np.zeros(5), "plumb_bob",
     np.array([[0.0, -1, 0, 0], [0, 0, -1, -0.2], [1, 0, 0, -0.1], [0, 0, 0, 1]]),
@@ -85,10 +89,9 @@ def _write(writer: BagWriter, kind: str, at_s: float, log_ns: int, fixed: str) -
         places = seen_from(at_s)
         solids = [solid for x, y, _ in places.values() for solid in person(float(x), float(y))]
         points = scan(solids, azimuth_step_deg=0.4, beams=48, seed=round(at_s * 10))
-        x, y, z = points.T
-        centers = np.array(list(places.values())) + [0, 0, 0.9]
+        centers = np.array([(x, y, z + 0.9) for x, y, z in places.values()])
         counts = np.full(len(places), 100)
         nothing = np.zeros((len(places), 3))
         writer.ground_truth(stamp(), log_ns, Truth(np.array(list(places)), centers, nothing + 0.7, nothing, counts))
         # ROS 1 names have a leading slash: the same frame
-        writer.cloud(stamp(CLOUD_STAMP_S), log_ns, {"x": x, "y": y, "z": z}, frame_id="/lidar")
+        writer.cloud(stamp(CLOUD_STAMP_S), log_ns, dict(zip("xyz", points.T, strict=True)), frame_id="/lidar")

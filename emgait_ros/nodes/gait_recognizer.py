@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock, ClockType
@@ -45,7 +45,7 @@ from emgait_ros.samples import IdentityResult
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 AT_CONFIGURE = ("engine.", "gallery.")
 SHOWN_TRACKS = 20
-CLOSE_PATIENCE_S = 3.0  # launch kills what has not ended 5 s after SIGINT
+CLOSE_PATIENCE_S = 1.0  # the process ends 1.5 s after a signal whatever happens
 
 
 class GaitRecognizerNode(LifecycleNode):
@@ -289,10 +289,6 @@ def _tracks_status(recognizer: GaitRecognizer, results: list[IdentityResult]) ->
     return status("tracks", OK, f"{len(results)} in view", values)
 
 
-def main(args: list[str] | None = None) -> None:
-    """Run the node until it is asked to stop."""
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the node until it is asked to stop (``entry`` calls it)."""
     end_process(run_node(GaitRecognizerNode, args))
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import message_filters
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -50,7 +50,7 @@ from emgait_ros.sensing import PedestrianSensing, load_models
 IMAGE_DEPTH = 5  # several images come for each cloud: one being taken must not push out the next
 POLL_S = 0.01
 SLOW_WARM_UP_S = 3.0
-CLOSE_PATIENCE_S = 2.0  # launch kills what has not ended 5 s after SIGINT
+CLOSE_PATIENCE_S = 1.0  # the process ends 1.5 s after a signal whatever happens
 MODEL_OPTIONS = ("image_detector.", "verifier.")
 SENSING_OPTIONS = (*MODEL_OPTIONS, "detector.", "tracker.", "sample.")
 
@@ -303,10 +303,6 @@ class PedestrianTracker(Node):
         return status("calibration", OK, f"extrinsics from {self._calibration.source}")
 
 
-def main(args: list[str] | None = None) -> None:
-    """Run the node until it is asked to stop."""
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the node until it is asked to stop (``entry`` calls it)."""
     end_process(run_node(PedestrianTracker, args))
-
-
-if __name__ == "__main__":
-    main()

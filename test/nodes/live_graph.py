@@ -130,7 +130,7 @@ class NodeProcess:
     """A node of this repository in a process of its own; ``output`` is what it has printed. "__" in a parameter is a dot."""
 
     def __init__(self, name: str, *, namespace: str = "", **parameters: Any) -> None:
-        words = [sys.executable, "-m", f"emgait_ros.nodes.{name}", "--ros-args", "-r", f"__ns:=/{namespace}"]
+        words = [sys.executable, "-m", "emgait_ros.nodes.entry", name, "--ros-args", "-r", f"__ns:=/{namespace}"]
         for key, value in parameters.items():
             words += ["-p", f"{key.replace('__', '.')}:={_yaml(value)}"]
         self.process = subprocess.Popen(
