@@ -114,7 +114,7 @@ class PedestrianSensing:
         self._usable = False
         started = time.perf_counter()
         self.detector.detect(cloud := _warm_up_cloud())
-        self._ground_z(cloud[:1])
+        self._ground_z(cloud, cloud[:1])
         self.detector.hides(np.zeros((1, 3)))
         self.warm_up_s = time.perf_counter() - started
         if self.warm_up_s > SLOW_WARM_UP_S:
@@ -176,20 +176,24 @@ class PedestrianSensing:
         detections = self.detector.detect(frame.points)
         detections = without(detections, detections.score < self._least_score)
         if self._background is not None and frame.T_fixed_lidar is None:
-            self._background.observe(
-                frame.stamp_ns, frame.points, float(self._ground_z(np.zeros((1, 3), np.float32))[0])
-            )
+            below = self._ground_z(frame.points, np.zeros((1, 3), np.float32))
+            self._background.observe(frame.stamp_ns, frame.points, float(below[0]))
             detections = without(detections, self._background.is_background(detections, frame.points))
         picture = self._picture(frame)
         if self._image_detector is not None and picture is not None:
             boxes, scores = self._image_detector.detect(picture[0])
-            detections = fuse(detections, boxes, scores, frame.points, self._ground_z(frame.points), picture[1])
+            ground_z = self._ground_z(frame.points, frame.points)
+            detections = fuse(detections, boxes, scores, frame.points, ground_z, picture[1])
         return detections
 
-    def _ground_z(self, points: Float32) -> Float64:
-        """z of the ground under each of the places, m; flat where the detector does not know it."""
-        known = self.detector.ground_z(points)
-        return np.full(len(points), -self.config.detector.sensor_height_m) if known is None else known
+    def _ground_z(self, cloud: Float32, places: Float32) -> Float64:
+        """z of the ground under each of the places (N, 3), m: from the detector, else estimated from the cloud."""
+        known = self.detector.ground_z(places)
+        if known is None:
+            known = self._ground.estimate(np.ascontiguousarray(cloud, np.float32))[0].height_at(
+                places[:, 0], places[:, 1]
+            )
+        return known
 
     def _picture(self, frame: SensorFrame) -> tuple[UInt8, CameraModel] | None:
         """Image and calibration, when there are both and they fit."""

@@ -46,7 +46,7 @@ class Detector(Protocol):
         ...
 
     def ground_z(self, points: Float32) -> Float64 | None:
-        """z of the ground under each of these places (N, 3), m, LiDAR frame: (N,); None: flat, ``detector.sensor_height_m`` below."""
+        """z of the ground under each of these places (N, 3), m, LiDAR frame: (N,); None: it is estimated from the cloud."""
         return None
 
     def hides(self, place: Float64) -> NDArray[np.bool_]:
