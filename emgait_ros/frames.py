@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation, Slerp
 
 from emgait_ros.conversions import stamp_ns as stamp_of
 from emgait_ros.samples import Float64
@@ -17,7 +17,7 @@ KEPT_NS = 10 * 10**9  # history of a moving frame, as in tf2
 JUMP_NS = 10**9  # a frame that goes back further than this has started over: a bag loops
 
 Lookup = Callable[[str, str, int | None], Float64]  # target, source, stamp in ns or None: see FrameTree.matrix
-Pose = tuple[int, tuple[float, ...]]  # stamp, ns; x, y, z (m) and the quaternion x, y, z, w
+Pose = tuple[float, ...]  # x, y, z (m) and the unit quaternion x, y, z, w
 
 
 class NotYetError(ValueError):
@@ -31,13 +31,13 @@ def frame_name(frame_id: str) -> str:
 
 @dataclass
 class _Step:
-    """From a frame to its parent: one pose that always holds, or a history sorted by stamp."""
+    """From a frame to its parent: one pose that always holds, or a history sorted by stamp (ns)."""
 
     parent: str
     is_static: bool
-    poses: list[Pose] = field(default_factory=list)
+    poses: list[tuple[int, Pose]] = field(default_factory=list)
 
-    def add(self, stamp_ns: int, pose: tuple[float, ...]) -> None:
+    def add(self, stamp_ns: int, pose: Pose) -> None:
         if self.is_static:
             self.poses = [(stamp_ns, pose)]
             return
@@ -58,12 +58,7 @@ class _Step:
         if after < len(self.poses) and self.poses[after][0] == stamp_ns:
             return _matrix(self.poses[after][1])
         (begin_ns, before), (end_ns, behind) = self.poses[after - 1], self.poses[after]
-        part = (stamp_ns - begin_ns) / (end_ns - begin_ns)
-        turn = Slerp([0.0, 1.0], Rotation.from_quat([before[3:], behind[3:]]))(part)
-        matrix = np.eye(4)
-        matrix[:3, :3] = turn.as_matrix()
-        matrix[:3, 3] = (1.0 - part) * np.array(before[:3]) + part * np.array(behind[:3])
-        return matrix
+        return _matrix(_between(before, behind, (stamp_ns - begin_ns) / (end_ns - begin_ns)))
 
 
 class FrameTree:
@@ -94,7 +89,7 @@ class FrameTree:
             self._add(parent, child, stamp_of(stamped.header), pose, is_static)
         return problems
 
-    def _add(self, parent: str, child: str, stamp_ns: int, pose: tuple[float, ...], is_static: bool) -> None:
+    def _add(self, parent: str, child: str, stamp_ns: int, pose: Pose, is_static: bool) -> None:
         step = self._steps.get(child)
         if step and not is_static and not step.is_static and stamp_ns < step.poses[-1][0] - JUMP_NS:
             self._steps = {name: kept for name, kept in self._steps.items() if kept.is_static}
@@ -152,16 +147,35 @@ class FrameTree:
         return matrix
 
 
-def _problem(parent: str, child: str, pose: tuple[float, ...]) -> str:
+def _problem(parent: str, child: str, pose: Pose) -> str:
+    """What is wrong with a transform, by tf2's rules; empty when nothing is."""
     if not parent or not child or parent == child:
         return "does not connect two frames"
-    if not np.isfinite(pose).all() or abs(np.linalg.norm(pose[3:]) - 1.0) > 0.01:
+    if not all(map(math.isfinite, pose)) or abs(sum(q * q for q in pose[3:]) - 1.0) > 0.01:
         return "has no unit quaternion and finite translation"
     return ""
 
 
-def _matrix(pose: tuple[float, ...]) -> Float64:
-    matrix = np.eye(4)
-    matrix[:3, :3] = Rotation.from_quat(pose[3:]).as_matrix()
-    matrix[:3, 3] = pose[:3]
-    return matrix
+def _between(before: Pose, behind: Pose, part: float) -> Pose:
+    """Translation on the straight line, rotation about one axis at constant speed (slerp)."""
+    cosine = sum(a * b for a, b in zip(before[3:], behind[3:], strict=True))
+    angle = math.acos(min(abs(cosine), 1.0))
+    first, second = 1.0 - part, part
+    if angle > 1e-6:
+        first, second = (math.sin(weight * angle) / math.sin(angle) for weight in (first, second))
+    second = math.copysign(second, cosine)  # of the two quaternions of a rotation, the nearer
+    place = ((1.0 - part) * a + part * b for a, b in zip(before[:3], behind[:3], strict=True))
+    return (*place, *(first * a + second * b for a, b in zip(before[3:], behind[3:], strict=True)))
+
+
+def _matrix(pose: Pose) -> Float64:
+    px, py, pz, x, y, z, w = pose
+    s = 2.0 / (x * x + y * y + z * z + w * w)
+    return np.array(
+        [
+            [1 - s * (y * y + z * z), s * (x * y - z * w), s * (x * z + y * w), px],
+            [s * (x * y + z * w), 1 - s * (x * x + z * z), s * (y * z - x * w), py],
+            [s * (x * z - y * w), s * (y * z + x * w), 1 - s * (x * x + y * y), pz],
+            [0.0, 0.0, 0.0, 1.0],
+        ]
+    )

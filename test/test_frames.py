@@ -132,8 +132,6 @@ def test_the_same_as_tf2(tree: FrameTree) -> None:
     from rclpy.duration import Duration
     from rclpy.time import Time
 
-    from emgait_ros.conversions import transform_to_matrix
-
     core, ours, rng = tf2_py.BufferCore(Duration(seconds=10)), FrameTree(), np.random.default_rng(0)
     steps = [("odom", "base", False), ("base", "mast", False), ("mast", "lidar", True), ("base", "camera", True)]
     for parent, child, is_static in steps:
@@ -152,6 +150,6 @@ def test_the_same_as_tf2(tree: FrameTree) -> None:
     for at_ns in [1_230_000_000, 2 * S, 3_333_333_333]:
         for target, source in (("odom", "lidar"), ("camera", "lidar"), ("lidar", "odom")):
             theirs = core.lookup_transform_core(target, source, Time(nanoseconds=at_ns))
-            np.testing.assert_allclose(
-                ours.matrix(target, source, at_ns), transform_to_matrix(theirs.transform), atol=1e-6
-            )
+            t, q = theirs.transform.translation, theirs.transform.rotation
+            expected = pose(tuple(Rotation.from_quat([q.x, q.y, q.z, q.w]).as_rotvec()), (t.x, t.y, t.z))
+            np.testing.assert_allclose(ours.matrix(target, source, at_ns), expected, atol=1e-6)

@@ -292,3 +292,7 @@ def _tracks_status(recognizer: GaitRecognizer, results: list[IdentityResult]) ->
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the node until it is asked to stop (``entry`` calls it)."""
     end_process(run_node(GaitRecognizerNode, args))
+
+
+if __name__ == "__main__":
+    main()

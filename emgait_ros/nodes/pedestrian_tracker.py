@@ -306,3 +306,7 @@ class PedestrianTracker(Node):
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the node until it is asked to stop (``entry`` calls it)."""
     end_process(run_node(PedestrianTracker, args))
+
+
+if __name__ == "__main__":
+    main()

@@ -304,7 +304,7 @@ def _jpeg_of(simulator: StreetSimulator, number: int) -> UInt8:
 
 
 def _parameters(camera: CameraModel, topics: TrackerTopicsConfig) -> str:
-    """Parameters of the live node: there is no /tf_static where tf2_msgs is not installed."""
+    """Parameters of the live node, for whoever plays the sensors without the transforms."""
     rows = ",\n        ".join(", ".join(f"{float(v):.9f}" for v in row) for row in camera.T_camera_lidar)
     image = f"    topics.image: {topics.image}\n    topics.image_compressed: true\n" if topics.image_compressed else ""
     return (

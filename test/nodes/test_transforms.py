@@ -113,7 +113,7 @@ def test_extrinsics_and_fixed_frame_from_tf(graph: LiveGraph, start) -> None:
 
     assert graph.wait(
         lambda: graph.says(bad, "clouds are left out until it comes (parameter frames.fixed)"),
-        30.0,
+        90.0,  # kernels may have to be compiled first
         lambda: send(False, False),
     ), node.output
     assert graph.wait(
