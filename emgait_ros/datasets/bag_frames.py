@@ -12,13 +12,13 @@ from emgait_ros.frames import FrameTree, NotYetError
 from emgait_ros.pairing import Pair
 from emgait_ros.samples import SensorFrame
 
-WAIT_NS = 100_000_000  # as the live node waits for transforms of a moving robot
+WAIT_NS = 10**9  # longer than live, where clouds would queue up: a recorder may write /tf late
 
 
 class BagFrames:
     """Does for a bag what the pedestrian_tracker node does live between pairing and sensing.
 
-    Static transforms are known from the beginning, as a late subscriber gets them; the others when they were recorded.
+    Static transforms are known from the beginning, as a late subscriber gets them; moving ones from when they were recorded.
 
     Args:
         bag: opened.
@@ -63,7 +63,7 @@ class BagFrames:
             self._problems[str(error)] += 1
 
     def take(self, pairs: Iterable[Pair], now_ns: int) -> None:
-        """Queue pairs; they wait for their transforms 0.1 s at most, by log time."""
+        """Queue pairs; they wait for their transforms a second at most, by log time."""
         self._waiting.extend((now_ns + WAIT_NS, pair) for pair in pairs)
 
     def ready(self, now_ns: int) -> Iterator[SensorFrame]:
