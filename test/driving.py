@@ -95,3 +95,13 @@ def _write(writer: BagWriter, kind: str, at_s: float, log_ns: int, fixed: str) -
         writer.ground_truth(stamp(), log_ns, Truth(np.array(list(places)), centers, nothing + 0.7, nothing, counts))
         # ROS 1 names have a leading slash: the same frame
         writer.cloud(stamp(CLOUD_STAMP_S), log_ns, dict(zip("xyz", points.T, strict=True)), frame_id="/lidar")
+
+
+def write_parameters(path: Path, fixed: str = "odom") -> Path:
+    """The parameter file a drive needs."""
+    path.write_text(
+        "pedestrian_tracker:\n  ros__parameters:\n"
+        f"    frames.fixed: {fixed}\n"
+        f"    pairing.cloud_offset_s: {-CLOUD_STAMP_S}\n    pairing.image_offset_s: {-IMAGE_STAMP_S}\n"
+    )
+    return path
