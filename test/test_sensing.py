@@ -171,7 +171,7 @@ def test_bad_clouds_between_good_ones_do_not_harm_the_track(fresh, cloud):
 
 
 class Own(Detector):
-    """A user's detector: knows that somebody stands at (8, 1), as surely as it is told."""
+    """A user's detector: knows that somebody stands at (8, 1), with the scores it is given."""
 
     def __init__(self, scores=(), hides=False, ground_z=None):
         self.scores, self.hidden, self.ground = list(scores), hides, ground_z
