@@ -36,8 +36,8 @@ setup(
     entry_points={
         "console_scripts": [
             "emgait = emgait_ros.cli.main:main",
-            "pedestrian_tracker = emgait_ros.nodes.pedestrian_tracker:main",
-            "gait_recognizer = emgait_ros.nodes.gait_recognizer:main",
+            "pedestrian_tracker = emgait_ros.nodes.entry:pedestrian_tracker",
+            "gait_recognizer = emgait_ros.nodes.entry:gait_recognizer",
         ],
     },
 )

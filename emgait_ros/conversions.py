@@ -242,27 +242,3 @@ def rigid_transform(matrix: Any, name: str) -> Float64:
             f"{name} is no rigid transform: its rotation must be orthonormal and its last row 0 0 0 1, found {transform.tolist()}"
         )
     return transform
-
-
-def transform_to_matrix(transform: Any) -> Float64:
-    """(4, 4) float64 of a geometry_msgs/Transform: maps points of the child frame into the parent frame.
-
-    Raises:
-        ValueError: the quaternion is zero or not finite.
-    """
-    q, t = transform.rotation, transform.translation
-    x, y, z, w = quaternion = np.array([q.x, q.y, q.z, q.w], dtype=np.float64)
-    squared = float(quaternion @ quaternion)
-    if not squared > 1e-12:
-        raise ValueError(
-            f"a transform's rotation is the quaternion {quaternion.tolist()} (x y z w): expected a unit quaternion"
-        )
-    s = 2.0 / squared
-    matrix = np.eye(4)
-    matrix[:3, :3] = [
-        [1 - s * (y * y + z * z), s * (x * y - z * w), s * (x * z + y * w)],
-        [s * (x * y + z * w), 1 - s * (x * x + z * z), s * (y * z - x * w)],
-        [s * (x * z - y * w), s * (y * z + x * w), 1 - s * (x * x + y * y)],
-    ]
-    matrix[:3, 3] = t.x, t.y, t.z
-    return matrix

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgait_ros.config import SensingConfig
+from emgait_ros.config import ImageDetectorConfig, SensingConfig, VerifierConfig
 from emgait_ros.perception.agreement import ProjectionWatch
 from emgait_ros.perception.background import StaticBackground
 from emgait_ros.perception.camera import box_rectangles, check_model
@@ -17,13 +18,14 @@ from emgait_ros.perception.cloud_watch import CloudWatch
 from emgait_ros.perception.crops import cut_crop, resample, sharpness
 from emgait_ros.perception.detector import Detector, GeometricDetector, without
 from emgait_ros.perception.ground import GroundEstimator
-from emgait_ros.perception.image_detector import ImageDetector, OnnxImageDetector, fuse
+from emgait_ros.perception.image_detector import ImageDetector, fuse, make_image_detector
 from emgait_ros.perception.occlusion import covered_by_nearer
 from emgait_ros.perception.orientation import orientation_problem
 from emgait_ros.perception.verifier import TrackVerdicts, Verifier, make_verifier
 from emgait_ros.samples import (
     CameraModel,
     Detections,
+    Float32,
     Float64,
     Pedestrian,
     PedestrianFrame,
@@ -39,6 +41,28 @@ SLOW_WARM_UP_S = 3.0
 LOOK_EVERY = 50  # clouds between two looks at which way up the sensor is
 
 
+@dataclass(frozen=True)
+class Models:
+    """The optional models that the options name; None where they name none."""
+
+    options: tuple[ImageDetectorConfig, VerifierConfig]
+    image_detector: ImageDetector | None
+    verifier: Verifier | None
+
+
+def load_models(config: SensingConfig, loaded: Models | None = None) -> Models:
+    """Load the models the options name; those whose options have not changed are taken from ``loaded``.
+
+    Raises:
+        ValueError: one cannot be used; the sentence names the option and says what to do.
+    """
+    wanted = (config.image_detector, config.verifier)
+    before = loaded or Models((ImageDetectorConfig(), VerifierConfig()), None, None)  # the defaults name none
+    image_detector = before.image_detector if before.options[0] == wanted[0] else make_image_detector(wanted[0])
+    verifier = before.verifier if before.options[1] == wanted[1] else make_verifier(wanted[1])
+    return Models(wanted, image_detector, verifier)
+
+
 class PedestrianSensing:
     """Detection, tracking and cutting out of samples, frame by frame.
 
@@ -48,8 +72,9 @@ class PedestrianSensing:
     Args:
         config: detector, tracker and sample options.
         tracker_id: fixed name of this run; empty: a random one.
-        detector: another detector than the geometric one that ships.
+        detector: another detector than the geometric one that ships (see ``Detector`` for what it is asked).
         image_detector, verifier: others than the options ask for.
+        models: of these options, when they are loaded already.
 
     Raises:
         ValueError: a model the options name is not there or not usable.
@@ -67,15 +92,15 @@ class PedestrianSensing:
         detector: Detector | None = None,
         image_detector: ImageDetector | None = None,
         verifier: Verifier | None = None,
+        models: Models | None = None,
     ) -> None:
         self.config = config or SensingConfig()
         options = self.config.detector
-        self.detector: Detector = detector or GeometricDetector(options)
-        image_options = self.config.image_detector
-        if image_detector is None and image_options.model:
-            image_detector = OnnxImageDetector(image_options.model, image_options.min_score)
-        self._image_detector = image_detector
-        verifier = verifier or make_verifier(self.config.verifier)
+        self._least_score = min(options.min_score, self.config.tracker.weak_score)
+        self.detector: Detector = detector or GeometricDetector(options, self._least_score)
+        models = models or load_models(self.config)
+        self._image_detector = image_detector or models.image_detector
+        verifier = verifier or models.verifier
         self._verdicts = TrackVerdicts(self.config.verifier, verifier) if verifier is not None else None
         self._background = StaticBackground(options.max_range_m, options.learn_s) if options.static_sensor else None
         self._ground = GroundEstimator(options.min_range_m, options.max_range_m)
@@ -90,7 +115,9 @@ class PedestrianSensing:
         self._checked: CameraModel | None = None
         self._usable = False
         started = time.perf_counter()
-        self.detector.detect(_warm_up_cloud())
+        self.detector.detect(cloud := _warm_up_cloud())
+        self._ground_z(cloud, cloud[:1])
+        self.detector.hides(np.zeros((1, 3)))
         self.warm_up_s = time.perf_counter() - started
         if self.warm_up_s > SLOW_WARM_UP_S:
             log.info("perception kernels compiled in %.0f s; later starts load them from numba's cache", self.warm_up_s)
@@ -149,28 +176,27 @@ class PedestrianSensing:
 
     def _detect(self, frame: SensorFrame) -> Detections:
         """People in the cloud, without what is known to stand there, joined with those in the image."""
-        if isinstance(self.detector, GeometricDetector):
-            weak = min(self.config.detector.min_score, self.config.tracker.weak_score)
-            detections = self.detector.detect(frame.points, weak)
-        else:
-            detections = self.detector.detect(frame.points)
-        ground_z = self._ground_z(frame)
+        detections = self.detector.detect(frame.points)
+        detections = without(detections, detections.score < self._least_score)
         if self._background is not None and frame.T_fixed_lidar is None:
-            self._background.observe(frame.stamp_ns, frame.points, float(np.median(ground_z)))
+            below = self._ground_z(frame.points, np.zeros((1, 3), np.float32))
+            self._background.observe(frame.stamp_ns, frame.points, float(below[0]))
             detections = without(detections, self._background.is_background(detections, frame.points))
         picture = self._picture(frame)
         if self._image_detector is not None and picture is not None:
             boxes, scores = self._image_detector.detect(picture[0])
+            ground_z = self._ground_z(frame.points, frame.points)
             detections = fuse(detections, boxes, scores, frame.points, ground_z, picture[1])
         return detections
 
-    def _ground_z(self, frame: SensorFrame) -> Float64:
-        """z of the ground under every return, m, as far as the detector knows it."""
-        if isinstance(self.detector, GeometricDetector) and self.detector.ground is not None:
-            if self._image_detector is not None:
-                return self.detector.ground.height_at(frame.points[:, 0], frame.points[:, 1])
-            return np.array([self.detector.ground.plane[2]])
-        return np.array([-self.config.detector.sensor_height_m])
+    def _ground_z(self, cloud: Float32, places: Float32) -> Float64:
+        """z of the ground under each of the places (N, 3), m: from the detector, else estimated from the cloud."""
+        known = self.detector.ground_z(places)
+        if known is None:
+            known = self._ground.estimate(np.ascontiguousarray(cloud, np.float32))[0].height_at(
+                places[:, 0], places[:, 1]
+            )
+        return known
 
     def _picture(self, frame: SensorFrame) -> tuple[UInt8, CameraModel] | None:
         """Image and calibration, when there are both and they fit."""
@@ -179,9 +205,8 @@ class PedestrianSensing:
         return frame.image, frame.camera
 
     def _problems(self, frame: SensorFrame) -> Iterator[str]:
-        left_out = getattr(self.detector, "left_out", 0)
-        if left_out:
-            yield f"{left_out} of the shapes in a cloud were not looked at, the nearest were: too many at once"
+        if self.detector.left_out:
+            yield f"{self.detector.left_out} of the shapes in a cloud were not looked at, the nearest were: too many at once"
         if self._background is not None and frame.T_fixed_lidar is not None:
             yield "detector.static_sensor is set, but the sensor moves (frames.fixed): no background is learned"
         self._clouds.observe(frame.points)
@@ -194,15 +219,10 @@ class PedestrianSensing:
             if sentence:
                 yield sentence
 
-    def _hides(self, frame: SensorFrame) -> Callable[[Float64], NDArray[np.bool_]] | None:
+    def _hides(self, frame: SensorFrame) -> Callable[[Float64], NDArray[np.bool_]]:
         """The detector's view of what is hidden, for places in the frame that does not move."""
-        detector = self.detector
-        if not isinstance(detector, GeometricDetector):
-            return None
-        T = frame.T_fixed_lidar
-        if T is None:
-            return detector.hides
-        return lambda place: detector.hides((place - T[:3, 3]) @ T[:3, :3])
+        hides, T = self.detector.hides, frame.T_fixed_lidar
+        return hides if T is None else lambda place: hides((place - T[:3, 3]) @ T[:3, :3])
 
     def _track(self, frame: SensorFrame, detections: Detections) -> TrackedPedestrians:
         """Tracks in the frame that does not move."""
@@ -298,17 +318,6 @@ class PedestrianSensing:
             return False
         self._usable = True
         return True
-
-
-def check_models(config: SensingConfig) -> None:
-    """Load the models the options name, once, to see whether they can be used.
-
-    Raises:
-        ValueError: one cannot; the sentence names the option and says what to do.
-    """
-    make_verifier(config.verifier)
-    if config.image_detector.model:
-        OnnxImageDetector(config.image_detector.model, config.image_detector.min_score)
 
 
 def _warm_up_cloud() -> np.ndarray:

@@ -36,7 +36,7 @@ stamp() { printf '%s' "$2" >"$venv/.emgait-$1"; }
 ros=requirements/ros-$distro.txt
 runtime_hash=$(hash_of "$ros" requirements/runtime.txt scripts/fix_ros_wheels.py)
 compat_hash=$(hash_of ros_compat)
-messages_hash=$(hash_of "$ros" emgait_msgs)
+messages_hash=$(hash_of "$ros" emgait_msgs ros_compat/tf2_msgs)
 package_hash=$(hash_of emgait_ros package.xml setup.py setup.cfg resource launch config models)
 dev_hash=$(hash_of requirements/dev.txt requirements/stubs.txt)
 
@@ -114,9 +114,10 @@ if ! stamp_is compat "$compat_hash"; then
 fi
 
 if ! stamp_is messages "$messages_hash"; then
-    echo "setup: building emgait_msgs (about 20 s)"
-    rm -rf "$venv/colcon/build/emgait_msgs"
+    echo "setup: building emgait_msgs, and tf2_msgs which PyPI lacks (about 30 s)"
+    rm -rf "$venv/colcon/build/emgait_msgs" "$venv/colcon/build/tf2_msgs"
     build emgait_msgs emgait_msgs
+    build tf2_msgs ros_compat/tf2_msgs
     stamp messages "$messages_hash"
 fi
 

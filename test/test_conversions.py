@@ -16,7 +16,6 @@ from emgait_ros.conversions import (
     image_to_rgb,
     rigid_transform,
     stamp_ns,
-    transform_to_matrix,
 )
 
 XYZ = np.array([[1.5, -2.0, 0.25], [np.nan, 0, 0], [30, 4, -1.75], [0, np.inf, 0], [5, 5, 5], [-1, -2, -3]])
@@ -412,16 +411,6 @@ def test_damaged_compressed_images_are_named(damage: Any, phrase: str) -> None:
 def test_a_transform_that_is_not_rigid_is_refused(matrix: np.ndarray) -> None:
     with pytest.raises(ValueError, match="T_camera_lidar"):
         rigid_transform(matrix, "T_camera_lidar")
-
-
-def test_transform_message_to_matrix() -> None:
-    # 90 degrees about z, quaternion not normalised
-    rotation = SimpleNamespace(x=0.0, y=0.0, z=2.0, w=2.0)
-    matrix = transform_to_matrix(SimpleNamespace(rotation=rotation, translation=SimpleNamespace(x=1.0, y=2.0, z=3.0)))
-    np.testing.assert_allclose(matrix @ [1, 0, 0, 1], [1, 3, 3, 1], atol=1e-12)
-    rotation.z = rotation.w = 0.0
-    with pytest.raises(ValueError, match="quaternion"):
-        transform_to_matrix(SimpleNamespace(rotation=rotation, translation=None))
 
 
 def test_received_ros_messages() -> None:

@@ -14,11 +14,12 @@ sys.path.insert(0, str(Path(__file__).parent / "perception"))
 from kitti_frames import load_frame
 from synthetic_clouds import SENSOR_HEIGHT_M, person, scan
 
-from emgait_ros.config import SensingConfig
+from emgait_ros.config import SensingConfig, with_options
 from emgait_ros.perception.camera import project
+from emgait_ros.perception.detector import Detector, no_detections
 from emgait_ros.perception.overlay import draw_overlay
 from emgait_ros.samples import CameraModel, Detections, PedestrianFrame, SensorFrame
-from emgait_ros.sensing import PedestrianSensing
+from emgait_ros.sensing import PedestrianSensing, load_models
 
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 100_000_000
@@ -169,24 +170,98 @@ def test_bad_clouds_between_good_ones_do_not_harm_the_track(fresh, cloud):
     assert [man.track_id for man in after.pedestrians if man.point_count] == [number]
 
 
-def test_a_detector_of_ones_own(sensing):
-    class Oracle:
-        """Knows that somebody stands at (5, 1)."""
+class Own(Detector):
+    """A user's detector: knows that somebody stands at (8, 1), with the scores it is given."""
 
+    def __init__(self, scores=(), hides=False, ground_z=None):
+        self.scores, self.hidden, self.ground = list(scores), hides, ground_z
+
+    def detect(self, points):
+        score = self.scores.pop(0) if self.scores and len(points) == 4 else None
+        if score is None:
+            return no_detections()
+        center, size = np.float32([[8, 1, -0.8]]), np.float32([[0.6, 0.6, 1.8]])
+        return Detections(center, size, np.float32([score]), np.arange(4), np.array([0, 4]))
+
+    def hides(self, place):
+        return np.full(len(place), self.hidden)
+
+    def ground_z(self, points):
+        return None if self.ground is None else np.full(len(points), self.ground)
+
+
+def seen_with(detector: Detector, frames: int) -> list[PedestrianFrame]:
+    own = PedestrianSensing(detector=detector)
+    cloud = np.float32([[8, 1, z] for z in (-1.5, -1.0, -0.5, 0.0)])
+    return [own.process(SensorFrame(START_NS + k * STEP_NS, cloud), "lidar") for k in range(frames)]
+
+
+@pytest.mark.parametrize(
+    ("then", "hides", "frames"),
+    [
+        (0.9, False, (46, 53)),
+        (0.4, False, (46, 53)),  # doubtful, from tracker.weak_score on: carries the track on
+        (0.3, False, (20, 35)),  # less than that: as if nobody were seen, followed blindly for tracker.max_coast_s
+        (None, False, (20, 35)),
+        (None, True, (36, 50)),  # hidden: up to tracker.max_hidden_s
+    ],
+)
+def test_a_detector_of_ones_own_is_asked_all_that_ours_is(then, hides, frames):
+    """Somebody is seen surely for 2 s, then otherwise: how many frames they are followed in all."""
+    answers = seen_with(Own([0.9] * 20 + [then] * 33, hides), 53)
+    followed = sum(bool(frame.pedestrians) for frame in answers)
+    assert frames[0] <= followed <= frames[1], followed
+    measured = sum(bool(frame.pedestrians and frame.pedestrians[0].point_count) for frame in answers)
+    assert (measured > 45) == (then in (0.9, 0.4)), measured
+
+
+@pytest.mark.parametrize(("ground_z", "expected"), [(-3.0, -3.0), (None, -SENSOR_HEIGHT_M)])
+def test_the_ground_of_ones_own_detector_carries_the_boxes_of_the_image(ground_z, expected):
+    """Somebody only the camera sees: where they stand comes from the detector, else it is estimated from the cloud."""
+
+    class Eyes:
+        def detect(self, image):
+            return np.array([[600.0, 290.0, 680.0, 410.0]]), np.array([0.95])
+
+    own = PedestrianSensing(detector=Own(ground_z=ground_z), image_detector=Eyes())
+    image = np.zeros((720, 1280, 3), np.uint8)
+    for k in range(8):
+        cloud = scan(person(12, 0), seed=k, **COARSE)
+        frame = own.process(SensorFrame(START_NS + k * STEP_NS, cloud, image, 0.0, camera()), "lidar")
+    (man,) = frame.pedestrians
+    assert man.center[2] - man.size[2] / 2 == pytest.approx(expected, abs=0.1)
+
+
+def test_a_detector_that_lacks_a_part_is_refused_at_once():
+    class Partial:
         def detect(self, points):
-            return Detections(
-                np.float32([[5, 1, -0.8]]),
-                np.float32([[0.6, 0.6, 1.8]]),
-                np.float32([0.9]),
-                np.arange(4),
-                np.array([0, 4]),
-            )
+            return no_detections()
 
-    own = PedestrianSensing(detector=Oracle())
-    for k in range(6):
-        frame = own.process(SensorFrame(START_NS + k * STEP_NS, np.zeros((10, 3), np.float32)), "lidar")
-    assert len(frame.pedestrians) == 1
-    assert frame.pedestrians[0].point_count == 4
+    with pytest.raises(AttributeError, match="ground_z"):
+        PedestrianSensing(detector=Partial())
+
+
+def test_models_are_loaded_once(tmp_path):
+    """What the options name is loaded when they are read, and again only when they change."""
+    onnx = pytest.importorskip("onnx")
+    entry = onnx.helper.make_tensor_value_info("crops", onnx.TensorProto.FLOAT, ["N", 3, 8, 4])
+    result = onnx.helper.make_tensor_value_info("person", onnx.TensorProto.FLOAT, ["N", 3, 1, 1])
+    node = onnx.helper.make_node("GlobalAveragePool", ["crops"], ["person"])
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph([node], "verifier", [entry], [result]),
+        opset_imports=[onnx.helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    onnx.save(model, tmp_path / "verifier.onnx")
+    config = with_options(SensingConfig(), {"verifier.model": str(tmp_path / "verifier.onnx")})
+    models = load_models(config)
+    (tmp_path / "verifier.onnx").unlink()  # whoever loads it again fails
+    sensing = PedestrianSensing(config, models=models)
+    assert sensing._verdicts is not None
+    other = load_models(with_options(config, {"tracker.gate_m": 0.7}), models)
+    assert other.verifier is models.verifier
+    with pytest.raises(ValueError, match="there is no such file"):
+        load_models(with_options(config, {"verifier.min_looks": 9}), models)
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,15 @@ def _play_frame(frame: KittiFrame, out: Path) -> FrameFigures:
     path = out / f"{frame.name}.bag"
     shutil.rmtree(path, ignore_errors=True)
     bag = write_bag(frame, path, clouds=40)
-    command = [sys.executable, "-m", "emgait_ros.nodes.pedestrian_tracker", "--ros-args", "-p", "camera.overlay:=true"]
+    command = [
+        sys.executable,
+        "-m",
+        "emgait_ros.nodes.entry",
+        "pedestrian_tracker",
+        "--ros-args",
+        "-p",
+        "camera.overlay:=true",
+    ]
     for file in (shipped_path("config/pedestrian_tracker.yaml"), bag.params):
         command += ["--params-file", str(file)]
     playback = Playback(path, "--topics", *topics_to_play(path))

@@ -78,7 +78,7 @@ def command_of(node: str, args: argparse.Namespace) -> list[str]:
             "engine.bundle": str(args.bundle.absolute()) if args.bundle else None,
             "gallery.path": _gallery_place(args.gallery),
         }
-    words = [sys.executable, "-m", f"emgait_ros.nodes.{node}", "--ros-args"]
+    words = [sys.executable, "-m", "emgait_ros.nodes.entry", node, "--ros-args"]
     for file in files:
         words += ["--params-file", str(file)]
     for name, value in values.items():

@@ -8,16 +8,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from emgait_ros.camera_info import camera_from_info
 from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig
-from emgait_ros.conversions import Note, cloud_to_points, compressed_to_rgb, image_to_rgb, rigid_transform
+from emgait_ros.datasets.bag_frames import BagFrames
 from emgait_ros.datasets.rosbag import CAMERA_INFO, CLOUD, COMPRESSED_IMAGE, IMAGE, PEDESTRIANS, BagMessage, Rosbag
-from emgait_ros.pairing import Pair, PairingHealth, StampPairer
-from emgait_ros.samples import CameraModel, Float64, Int64, SensorFrame
+from emgait_ros.pairing import PairingHealth, StampPairer
+from emgait_ros.samples import Float64, Int64, SensorFrame
 
 GROUND_TRUTH = "/ground_truth"
 
@@ -41,7 +39,6 @@ class BagRecording(Rosbag):
     Attributes:
         problems: sentence -> how often, of messages that could not be used (filled while reading).
         notes: as of :class:`Rosbag`; and while reading, what is wrong in messages that could be used all the same.
-        lidar_frame_id: frame of the clouds, known from the first one read on.
         health: how the pairing went, once ``sensor_frames`` has come to its end.
         ground_truth: where everybody was, as far as ``sensor_frames`` has read (simulated or labelled bags).
 
@@ -53,9 +50,14 @@ class BagRecording(Rosbag):
         super().__init__(path)
         self.problems: Counter[str] = Counter()
         self._noted: set[str] = set()
-        self.lidar_frame_id = ""
+        self._frames: BagFrames | None = None
         self.health: PairingHealth | None = None
         self.ground_truth: list[GroundTruth] = []
+
+    @property
+    def lidar_frame_id(self) -> str:
+        """Frame of the newest cloud that ``sensor_frames`` has handed out."""
+        return self._frames.lidar_frame_id if self._frames else ""
 
     def resolve_topics(self, wanted: TrackerTopicsConfig) -> TrackerTopicsConfig:
         """The topics to read: the configured ones where recorded, else the only ones of their type.
@@ -104,7 +106,7 @@ class BagRecording(Rosbag):
         Clouds and images that cannot be used are left out or go without image, and are counted in ``problems``.
 
         Raises:
-            ValueError: as :meth:`resolve_topics` and :meth:`messages`.
+            ValueError: as :meth:`resolve_topics` and :meth:`messages`; the bag never connects the fixed frame to the LiDAR's.
         """
         config = config or TrackerNodeConfig()
         topics = self.resolve_topics(config.topics)
@@ -113,15 +115,16 @@ class BagRecording(Rosbag):
         elif not topics.camera_info:
             self.problems[f"the bag has no CameraInfo for {topics.image}: no crops can be cut"] += 1
         pairer = StampPairer(config.pairing, topics.cloud, topics.image)
-        camera = _CameraOfBag(self, config.camera.T_camera_lidar)
+        frames = self._frames = BagFrames(self, replace(config, topics=topics), self.problems, self.note)
         now_ns = self.start_ns
         has_truth = GROUND_TRUTH in self.topics and self.topics[GROUND_TRUTH].type == PEDESTRIANS
-        wanted = (topics.cloud, topics.image, topics.camera_info, GROUND_TRUTH if has_truth else "")
+        wanted = (topics.cloud, topics.image, topics.camera_info, GROUND_TRUTH if has_truth else "", *frames.topics)
         self.ground_truth.clear()
         for message in self.messages([name for name in wanted if name]):
             now_ns = message.log_time_ns
-            if message.topic == topics.camera_info:
-                camera.info = message
+            if message.topic == topics.camera_info or message.topic in frames.topics:
+                frames.note(message)
+                yield from frames.ready(now_ns)
                 continue
             if message.topic == GROUND_TRUTH:
                 self.ground_truth.append(self._truth(message))
@@ -135,22 +138,18 @@ class BagRecording(Rosbag):
             refused = add(stamp, message, now_ns)
             if refused:
                 self.problems[refused] += 1
-            for pair in pairer.poll(now_ns):
-                yield from self._frame(pair, camera)
-        for pair in pairer.flush(now_ns):
-            yield from self._frame(pair, camera)
+            frames.take(pairer.poll(now_ns), now_ns)
+            yield from frames.ready(now_ns)
+        frames.take(pairer.flush(now_ns), now_ns)
+        yield from frames.rest()
         self.health = pairer.health(now_ns)
 
-    def note(self, topic: str) -> Note:
-        """Takes notes on messages of a topic: sentences that differ in numbers only are one."""
-
-        def note(sentence: str) -> None:
-            kind = topic + re.sub(r"\d+", "#", sentence)
-            if kind not in self._noted:
-                self._noted.add(kind)
-                self.notes.append(f"{topic}: {sentence}")
-
-        return note
+    def note(self, sentence: str) -> None:
+        """Keep a note on messages: sentences that differ in numbers only are one."""
+        kind = re.sub(r"\d+", "#", sentence)
+        if kind not in self._noted:
+            self._noted.add(kind)
+            self.notes.append(sentence)
 
     def _truth(self, message: BagMessage) -> GroundTruth:
         array = self.deserialize(message)
@@ -158,61 +157,6 @@ class BagRecording(Rosbag):
         walkers = np.array([p.track_id for p in array.pedestrians], dtype=np.int64)
         point_count = np.array([p.point_count for p in array.pedestrians], dtype=np.int64)
         return GroundTruth(_peek_stamp_ns(message), walkers, centers, point_count)
-
-    def _frame(self, pair: Pair, camera: _CameraOfBag) -> Iterator[SensorFrame]:
-        try:
-            cloud = self.deserialize(pair.cloud)
-            points = cloud_to_points(cloud, self.note(pair.cloud.topic))
-        except ValueError as error:
-            self.problems[f"{pair.cloud.topic}: {error}"] += 1
-            return
-        self.lidar_frame_id = cloud.header.frame_id
-        frame = SensorFrame(pair.cloud_stamp_ns, points)
-        if pair.image is not None:
-            try:
-                message = self.deserialize(pair.image)
-                compressed = pair.image.type == COMPRESSED_IMAGE
-                image = compressed_to_rgb(message) if compressed else image_to_rgb(message, self.note(pair.image.topic))
-                frame = replace(frame, image=image, image_dt_s=pair.image_dt_s)
-                frame = replace(frame, camera=camera.model(image.shape, cloud.header.frame_id, message.header.frame_id))
-            except ValueError as error:
-                self.problems[f"{pair.image.topic}: {error}"] += 1
-        yield frame
-
-
-class _CameraOfBag:
-    """Makes the camera model of a bag once, again only when CameraInfo or the frames change."""
-
-    def __init__(self, bag: BagRecording, T_camera_lidar: tuple[float, ...]) -> None:
-        self._bag, self._configured = bag, T_camera_lidar
-        self._key: Any = None
-        self._model: CameraModel | ValueError | None = None
-        self.info: BagMessage | None = None
-
-    def model(self, shape: tuple[int, ...], lidar_frame: str, image_frame: str) -> CameraModel | None:
-        if self.info is None:
-            return None
-        # The stamp (bytes 4 to 12) changes with every CameraInfo, the rest does not.
-        key = (self.info.raw[12:], shape, lidar_frame, image_frame)
-        if key != self._key:
-            self._key = key
-            try:
-                self._model = self._make(shape, lidar_frame, image_frame)
-            except ValueError as error:
-                self._model = error
-        if isinstance(self._model, ValueError):
-            raise ValueError(str(self._model))
-        return self._model
-
-    def _make(self, shape: tuple[int, ...], lidar_frame: str, image_frame: str) -> CameraModel:
-        if self.info is None:
-            raise ValueError("no CameraInfo yet")
-        info = self._bag.deserialize(self.info)
-        if self._configured:
-            transform = rigid_transform(self._configured, "camera.T_camera_lidar")
-        else:
-            transform = self._bag.transform(image_frame or info.header.frame_id, lidar_frame)
-        return camera_from_info(info, transform, shape, self._bag.note(self.info.topic))
 
 
 def _peek_stamp_ns(message: BagMessage) -> int:

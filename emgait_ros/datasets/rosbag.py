@@ -1,11 +1,11 @@
-"""Opens any rosbag2 (sqlite3 or mcap) without ROS: its topics, its messages, its static transforms."""
+"""Opens any rosbag2 (sqlite3 or mcap) without ROS: its topics and its messages."""
 
 from __future__ import annotations
 
 import heapq
 import os
 import sys
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,16 +15,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-import numpy as np
 import yaml
 from rosbags.interfaces import Connection, QosDurability
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from emgait_ros.conversions import transform_to_matrix
 from emgait_ros.datasets.bag_files import cure, cut_sentence, learn_type, open_file
-from emgait_ros.samples import Float64
 
 CLOUD = "sensor_msgs/msg/PointCloud2"
 IMAGE = "sensor_msgs/msg/Image"
@@ -193,43 +190,6 @@ class Rosbag:
             return self._types[message.type].deserialize_cdr(message.raw, message.type)
         except Exception as error:
             raise ValueError(f"a message on {message.topic} in {self.path} is damaged: {error}") from error
-
-    def static_transforms(self) -> dict[tuple[str, str], Float64]:
-        """(parent, child) -> (4, 4) pose of the child in the parent, from /tf_static."""
-        found: dict[tuple[str, str], Float64] = {}
-        statics = [t.name for t in self.topics.values() if t.type == TRANSFORMS and t.name.endswith("tf_static")]
-        for message in self.messages(statics) if statics else ():
-            for stamped in self.deserialize(message).transforms:
-                pair = (stamped.header.frame_id.lstrip("/"), stamped.child_frame_id.lstrip("/"))
-                found[pair] = transform_to_matrix(stamped.transform)
-        return found
-
-    def transform(self, target: str, source: str) -> Float64:
-        """(4, 4): maps points of the frame ``source`` into the frame ``target``, along the chain of static transforms.
-
-        Raises:
-            ValueError: /tf_static does not connect the two frames.
-        """
-        steps: dict[str, list[tuple[str, Float64]]] = {}
-        for (parent, child), pose in self.static_transforms().items():
-            steps.setdefault(child, []).append((parent, pose))
-            steps.setdefault(parent, []).append((child, np.asarray(np.linalg.inv(pose), np.float64)))
-        source, target = source.lstrip("/"), target.lstrip("/")
-        reached = {source: np.eye(4)}
-        queue = deque([source])
-        while queue and target not in reached:
-            frame = queue.popleft()
-            for neighbour, pose in steps.get(frame, ()):
-                if neighbour not in reached:
-                    reached[neighbour] = pose @ reached[frame]
-                    queue.append(neighbour)
-        if target not in reached:
-            frames = ", ".join(sorted(steps)) or "no frame at all"
-            raise ValueError(
-                f"/tf_static in {self.path} does not connect '{source}' to '{target}' (it has {frames}): "
-                "set camera.T_camera_lidar (4x4, row-major)"
-            )
-        return reached[target]
 
 
 @cache

@@ -18,9 +18,9 @@ from emgait_ros.config import TrackerNodeConfig
 from emgait_ros.datasets.bag import BagRecording
 from emgait_ros.doctor.findings import Finding, fail, ok, warn
 from emgait_ros.perception.camera import box_rectangles
-from emgait_ros.perception.image_detector import OnnxImageDetector
+from emgait_ros.perception.image_detector import ImageDetector
 from emgait_ros.samples import CameraModel, Float64, Pedestrian, SensorFrame, UInt8
-from emgait_ros.sensing import PedestrianSensing
+from emgait_ros.sensing import PedestrianSensing, load_models
 
 BACKGROUND_IMAGES = 31
 WIDTH_PX = 640  # wider images are looked at in a half, a third ... of their size
@@ -72,15 +72,14 @@ def measure_agreement(bag: BagRecording, config: TrackerNodeConfig, report: Call
     Raises:
         ValueError: the bag is damaged, or a model cannot be used.
     """
-    detector = None
-    if config.image_detector.model:
-        detector = OnnxImageDetector(config.image_detector.model, config.image_detector.min_score)
+    models = load_models(config)
+    detector = models.image_detector
     background = None if detector else _background(bag, config, lambda part: report(0.4 * part))
     found = Agreement()
     if background is None and detector is None:
         found.note = "the recording has too few images with a usable calibration"
         return found
-    sensing = PedestrianSensing(config, "doctor")
+    sensing = PedestrianSensing(config, "doctor", models=models)
     changing: list[float] = []
     for frame in bag.sensor_frames(config):
         report(0.4 + 0.6 * _part(bag, frame))
@@ -278,7 +277,7 @@ def _clean(different: np.ndarray) -> UInt8:
     return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)), np.uint8)
 
 
-def _boxes_as_mask(detector: OnnxImageDetector, image: UInt8) -> UInt8:
+def _boxes_as_mask(detector: ImageDetector, image: UInt8) -> UInt8:
     height, width = _small(image).shape[:2]
     mask = np.zeros((height, width), np.uint8)
     scale = image.shape[1] / width

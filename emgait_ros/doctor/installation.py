@@ -56,7 +56,7 @@ ROS_PACKAGES = (
     Package("diagnostic_msgs"),
     Package("lifecycle_msgs"),
     Package("message_filters"),
-    Package("tf2_ros", purpose="extrinsics from TF (else set camera.T_camera_lidar)", needed=False),
+    Package("tf2_msgs", purpose="extrinsics and frames.fixed from TF (else set camera.T_camera_lidar)", needed=False),
     Package("launch_ros", purpose="`ros2 launch` (else use `emgait up`)", needed=False),
 )
 

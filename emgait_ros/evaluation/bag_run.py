@@ -132,7 +132,7 @@ def evaluate_bag(
     for frame in bag.sensor_frames(config):
         run.take(frame.stamp_ns, frame.image is not None, pipeline.process, frame)
         for sentence in pipeline.sensing.problems:
-            bag.note("clouds")(sentence)
+            bag.note(f"clouds: {sentence}")
         if on_frame is not None:
             on_frame((frame.stamp_ns - bag.start_ns) * 1e-9)
     return run.result()

@@ -287,12 +287,15 @@ def _open_onnxruntime(bundle: Bundle, config: EngineConfig) -> Engines:
         from emgait_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
     except ImportError as error:
         raise BackendUnavailableError(f"onnxruntime is not installed ({error}): pip install onnxruntime") from error
-    engines: Engines = {name: OnnxRuntimeEngine(graph.path, config.threads) for name, graph in bundle.graphs.items()}
-    if bundle.int8_path is not None and OnnxRuntimeEngine.on_cpu():
-        engine = OnnxRuntimeEngine(bundle.int8_path, config.threads)
+    paths = {name: graph.path for name, graph in bundle.graphs.items()}
+    int8 = bundle.int8_path if OnnxRuntimeEngine.on_cpu() else None
+    if int8 is not None:
+        paths[SEMANTIC_ENCODER] = int8
+    engines: Engines = {name: OnnxRuntimeEngine(path, config.threads) for name, path in paths.items()}
+    if int8 is not None:
+        engine = engines[SEMANTIC_ENCODER]
         engine.description += ", CLIP in INT8"
-        check_parity(engine, bundle.reference(), bundle.int8_path, config.max_batch)  # INT8 differs between CPUs
-        engines[SEMANTIC_ENCODER] = engine
+        check_parity(engine, bundle.reference(), int8, config.max_batch)  # INT8 differs between CPUs
     return engines
 
 

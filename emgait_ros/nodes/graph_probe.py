@@ -20,9 +20,9 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from emgait_msgs.msg import IdentityArray, PedestrianArray
+from emgait_ros.calibration import checked_extrinsics
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig
 from emgait_ros.doctor.observations import CAMERA_INFO, CLOUD, IDENTITIES, IMAGE, PEDESTRIANS, LiveSystem, TopicSeen
-from emgait_ros.nodes.calibration import checked_extrinsics
 from emgait_ros.nodes.diagnostics import OK, WARN, TopicWatch
 from emgait_ros.nodes.qos import described, mismatch, sensor_qos
 from emgait_ros.nodes.transforms import Transforms
@@ -164,10 +164,8 @@ class GraphProbe(Node):
         if image is None:
             return
         system.extrinsics_from = "TF"
-        if not self._transforms.available:
-            system.extrinsics_problem = (
-                "no extrinsics: camera.T_camera_lidar is empty, and tf2_ros is not installed here to read TF"
-            )
+        if self._transforms.problem:
+            system.extrinsics_problem = f"no extrinsics: camera.T_camera_lidar is empty, and {self._transforms.problem}"
         elif cloud is None or image.last is None:
             system.extrinsics_problem = "TF cannot be asked for extrinsics before a cloud and an image have come"
         else:

@@ -11,7 +11,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import message_filters
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -20,9 +20,10 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from emgait_msgs.msg import IdentityArray, PedestrianArray
+from emgait_ros.assembly import FrameAssembler
+from emgait_ros.calibration import checked_extrinsics
 from emgait_ros.config import TrackerNodeConfig
-from emgait_ros.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb, stamp_ns
-from emgait_ros.nodes.calibration import Calibration, checked_extrinsics
+from emgait_ros.conversions import stamp_ns
 from emgait_ros.nodes.diagnostics import (
     ERROR,
     OK,
@@ -43,14 +44,15 @@ from emgait_ros.nodes.transforms import Transforms
 from emgait_ros.nodes.worker import Worker
 from emgait_ros.pairing import Pair, StampPairer
 from emgait_ros.perception.overlay import draw_overlay
-from emgait_ros.samples import CameraModel, Float64, PedestrianFrame, SensorFrame, UInt8
-from emgait_ros.sensing import PedestrianSensing, check_models
+from emgait_ros.samples import PedestrianFrame, SensorFrame
+from emgait_ros.sensing import PedestrianSensing, load_models
 
 IMAGE_DEPTH = 5  # several images come for each cloud: one being taken must not push out the next
 POLL_S = 0.01
 SLOW_WARM_UP_S = 3.0
-CLOSE_PATIENCE_S = 2.0  # launch kills what has not ended 5 s after SIGINT
-SENSING_OPTIONS = ("detector.", "image_detector.", "verifier.", "tracker.", "sample.")
+CLOSE_PATIENCE_S = 1.0  # the process ends 1.5 s after a signal whatever happens
+MODEL_OPTIONS = ("image_detector.", "verifier.")
+SENSING_OPTIONS = (*MODEL_OPTIONS, "detector.", "tracker.", "sample.")
 
 
 class PedestrianTracker(Node):
@@ -71,18 +73,19 @@ class PedestrianTracker(Node):
             changed=self._change,
         )
         config = self._options.config
-        self._transforms = Transforms(self)
-        self._calibration = Calibration(self._transforms, config.topics.camera_info, self._problems.note)
-        self._calibration.configure(config.camera.T_camera_lidar)
-        check_models(config)
+        transforms = Transforms(self, self._problems.report)
+        self._assembler = FrameAssembler(
+            config, transforms.matrix, self._report_message, transforms.problem, self._problems.note
+        )
+        self._calibration = self._assembler.calibration
+        self._models = load_models(config)
         self._sensing: PedestrianSensing | None = (
             None  # made in the worker: compiling its kernels takes a while the first time
         )
-        self._sensing_lock = threading.Lock()
+        self._is_stale = threading.Event()  # the options have changed: the worker makes a new one
         self._pairer = StampPairer(config.pairing, config.topics.cloud, config.topics.image)
         self._epoch = 0
         self._times = FrameTimes()
-        self._camera_state = ""
         self._overlay_at_s = 0.0
         self._worker: Worker[Pair | None] = Worker(self._process, "pedestrian_tracker", on_error=self._on_worker_error)
         self._worker.submit(None)
@@ -178,6 +181,9 @@ class PedestrianTracker(Node):
         if sentence:
             self._problems.report(sentence)
 
+    def _report_message(self, sentence: str, is_lost: bool) -> None:
+        self._problems.report(sentence, ERROR if is_lost else WARN)
+
     # Work: in the worker's thread.
 
     def _process(self, pair: Pair | None) -> None:
@@ -187,39 +193,21 @@ class PedestrianTracker(Node):
             self._process_pair(pair)
 
     def _warm_sensing(self) -> PedestrianSensing:
-        with self._sensing_lock:
-            if self._sensing is None:
-                self._sensing = PedestrianSensing(self._options.config)
-                if self._sensing.warm_up_s > SLOW_WARM_UP_S:
-                    self.get_logger().info(
-                        f"numeric kernels were compiled in {self._sensing.warm_up_s:.0f} s (kept for the next start)"
-                    )
-            return self._sensing
+        if self._sensing is None or self._is_stale.is_set():
+            self._is_stale.clear()
+            self._sensing = PedestrianSensing(self._options.config, models=self._models)
+            if self._sensing.warm_up_s > SLOW_WARM_UP_S:
+                self.get_logger().info(
+                    f"numeric kernels were compiled in {self._sensing.warm_up_s:.0f} s (kept for the next start)"
+                )
+        return self._sensing
 
     def _process_pair(self, pair: Pair) -> None:
-        config, cloud = self._options.config, pair.cloud
-        started = time.perf_counter()
-        try:
-            points = cloud_to_points(cloud, lambda s: self._problems.note(f"{config.topics.cloud}: {s}"))
-        except ValueError as error:
-            self._problems.report(f"{config.topics.cloud}: {error}; the cloud is left out", ERROR)
+        cloud, started = pair.cloud, time.perf_counter()
+        frame = self._assembler.frame(pair, cloud, pair.image)
+        if frame is None:
             return
-        if len(points) == 0:
-            self._problems.report(f"{config.topics.cloud}: the cloud has no finite points: nobody can be seen")
-        image, camera = self._image_of(pair)
-        T_fixed_lidar = None
-        if config.frames.fixed:
-            try:
-                T_fixed_lidar = self._transforms.matrix(
-                    config.frames.fixed, cloud.header.frame_id, stamp_ns(cloud.header)
-                )
-            except ValueError as error:
-                self._problems.report(f"{error}; clouds are left out until it comes (parameter frames.fixed)", ERROR)
-                return
         converted = time.perf_counter()
-        frame = SensorFrame(
-            pair.cloud_stamp_ns, points, image, pair.image_dt_s, camera, T_fixed_lidar, self._pose_at_image(pair)
-        )
         sensing = self._warm_sensing()
         if pair.epoch != self._epoch:
             self._problems.report("time jumped backwards: tracks start over")
@@ -238,7 +226,7 @@ class PedestrianTracker(Node):
             sense_s=sensed - converted,
             stages_ms=dict(sensing.timings),
             publish_s=time.perf_counter() - sensed,
-            points=len(points),
+            points=len(frame.points),
             pedestrians=len(result.pedestrians),
             with_crop=sum(p.crop is not None for p in result.pedestrians),
         )
@@ -247,42 +235,6 @@ class PedestrianTracker(Node):
         own = [identity for identity in message.identities if identity.tracker_id == sensing.tracker.tracker_id]
         for now, before in sensing.recognised(own):
             self.get_logger().info(f"track {now} is track {before} again: the gait says so")
-
-    def _pose_at_image(self, pair: Pair) -> Float64 | None:
-        """Where the LiDAR was when the image was taken; None where nothing moves or TF does not say."""
-        fixed = self._options.config.frames.fixed
-        if not fixed or pair.image is None:
-            return None
-        try:
-            return self._transforms.matrix(fixed, pair.cloud.header.frame_id, stamp_ns(pair.image.header))
-        except ValueError:
-            return None
-
-    def _image_of(self, pair: Pair) -> tuple[UInt8 | None, CameraModel | None]:
-        """Pixels and camera of a pair; both None when either is not usable: then the cloud goes on alone."""
-        message = pair.image
-        if message is None:
-            return None, None
-        topics = self._options.config.topics
-        try:
-            image = (
-                compressed_to_rgb(message)
-                if topics.image_compressed
-                else image_to_rgb(message, lambda s: self._problems.note(f"{topics.image}: {s}"))
-            )
-        except ValueError as error:
-            self._problems.report(f"{topics.image}: {error}; the cloud goes on without it")
-            return None, None
-        try:
-            camera = self._calibration.camera(
-                image.shape, message.header.frame_id, pair.cloud.header.frame_id, stamp_ns(message.header)
-            )
-        except ValueError as error:
-            self._camera_state = str(error)
-            self._problems.report(str(error))
-            return None, None
-        self._camera_state = ""
-        return image, camera
 
     def _publish_overlay(self, frame: SensorFrame, result: PedestrianFrame, image: Any) -> None:
         options = self._options.config.camera
@@ -308,16 +260,15 @@ class PedestrianTracker(Node):
 
     def _accept(self, config: TrackerNodeConfig, names: set[str]) -> None:
         checked_extrinsics(config.camera.T_camera_lidar)
-        if any(name.endswith(".model") for name in names):
-            check_models(config)
+        if any(name.startswith(MODEL_OPTIONS) for name in names):
+            self._models = load_models(config, self._models)
 
     def _change(self, config: TrackerNodeConfig, names: set[str]) -> None:
-        self._calibration.configure(config.camera.T_camera_lidar)
+        self._assembler.configure(config)
         if any(name.startswith("pairing.") for name in names):
             self._pairer = StampPairer(config.pairing, config.topics.cloud, config.topics.image)
         if any(name.startswith(SENSING_OPTIONS) for name in names):
-            with self._sensing_lock:
-                self._sensing = None  # the worker makes a new one
+            self._is_stale.set()
             self.get_logger().info(f"{', '.join(sorted(names))} changed: tracks start over")
 
     # Diagnostics.
@@ -346,7 +297,7 @@ class PedestrianTracker(Node):
             yield simulated
 
     def _camera_status(self) -> DiagnosticStatus:
-        problem = self._calibration.problem() or self._camera_state
+        problem = self._calibration.problem() or self._assembler.camera_problem
         if not problem and self._sensing is not None:
             problem = self._sensing.calibration_problem
         if problem:
@@ -354,8 +305,8 @@ class PedestrianTracker(Node):
         return status("calibration", OK, f"extrinsics from {self._calibration.source}")
 
 
-def main(args: list[str] | None = None) -> None:
-    """Run the node until it is asked to stop."""
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the node until it is asked to stop (``entry`` calls it)."""
     end_process(run_node(PedestrianTracker, args))
 
 

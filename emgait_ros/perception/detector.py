@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from typing import Protocol
 
 import numpy as np
@@ -24,39 +25,60 @@ MIN_DISTANCE_M = 0.4  # two people never stand closer
 
 
 class Detector(Protocol):
-    """Finds people in clouds. Give ``PedestrianSensing`` your own: anything with this method will do."""
+    """Finds people in clouds. Give ``PedestrianSensing`` your own: derive it from this class and write ``detect``.
 
+    The other members describe the cloud that was detected in last. Their defaults stand for "not known"; a detector that
+    knows more overrides them.
+
+    Attributes:
+        left_out: shapes that were not looked at because there were too many.
+    """
+
+    left_out: int = 0
+
+    @abstractmethod
     def detect(self, points: Float32) -> Detections:
-        """People in one cloud: points (N, 3) float32, m, LiDAR frame, z up, finite. Must not raise on any cloud."""
+        """People in one cloud: points (N, 3) float32, m, LiDAR frame, z up, finite. Must not raise on any cloud.
+
+        Doubtful people are to be returned too, with their low score: the tracker continues tracks with detections from
+        ``tracker.weak_score`` on. ``Detections.occlusion`` may stay empty.
+        """
         ...
 
+    def ground_z(self, points: Float32) -> Float64 | None:
+        """z of the ground under each of these places (N, 3), m, LiDAR frame: (N,); None: it is estimated from the cloud."""
+        return None
 
-class GeometricDetector:
-    """Ground, bird's-eye peaks, shape: no learned model, one core, deterministic.
+    def hides(self, place: Float64) -> NDArray[np.bool_]:
+        """Whether something nearer keeps each place (K, 3), m, LiDAR frame, out of sight: (K,); False where not known.
+
+        A track that is out of sight is kept longer. People who stand before others are accounted for anyway.
+        """
+        return np.zeros(len(place), bool)
+
+
+class GeometricDetector(Detector):
+    """Ground, bird's-eye peaks, shape: no learned model, one core, deterministic. Detections come nearest first.
 
     Args:
         config: ranges, gates and the least score.
+        min_score: least score instead of the options', for a tracker that can use weaker ones.
 
     Attributes:
         ground: ground surface of the last cloud; None before the first.
-        left_out: candidates of the last cloud that were not looked at because there were too many.
     """
 
-    def __init__(self, config: DetectorConfig | None = None) -> None:
+    def __init__(self, config: DetectorConfig | None = None, min_score: float | None = None) -> None:
         self.config = config or DetectorConfig()
+        self._min_score = self.config.min_score if min_score is None else min_score
         self._ground = GroundEstimator(self.config.min_range_m, self.config.max_range_m, self.config.sensor_height_m)
         self._view = BirdView(self.config.max_range_m)
         self.ground: GroundSurface | None = None
         self.left_out = 0
         self._horizon: Float32 | None = None
 
-    def detect(self, points: Float32, min_score: float | None = None) -> Detections:
-        """People in one cloud (see ``Detector``), nearest first.
-
-        Args:
-            points: see ``Detector``.
-            min_score: least score, instead of the options': a tracker can use weaker ones.
-        """
+    def detect(self, points: Float32) -> Detections:
+        """See ``Detector``."""
         points = np.ascontiguousarray(points[:, :3], np.float32)
         self.ground, heights = self._ground.estimate(points)
         body = self._view.build(points, heights)
@@ -79,13 +101,17 @@ class GeometricDetector:
         )
         alone = shape_score(shape, np.maximum(hidden, below_view) - floor, ceiling - floor, expected, self.config)
         score = _with_company(alone, candidates, body, found)
-        chosen = _apart(shape, score, self.config.min_score if min_score is None else min_score)
+        chosen = _apart(shape, score, self._min_score)
         index, splits = members(body, found, candidates.owner, candidates.peak[chosen])
         covered = np.clip((hidden - floor)[chosen] / np.maximum(shape["top"][chosen], 0.1), 0.0, 1.0)
         return _boxes(shape[chosen], floor[chosen], score[chosen], index, splits, covered)
 
+    def ground_z(self, points: Float32) -> Float64 | None:
+        """See ``Detector``."""
+        return None if self.ground is None else self.ground.height_at(points[:, 0], points[:, 1])
+
     def hides(self, place: Float64) -> NDArray[np.bool_]:
-        """Whether something in the last cloud, nearer than each place (K, 3) m, LiDAR frame, keeps it out of sight (K,)."""
+        """See ``Detector``."""
         if self._horizon is None:
             return np.zeros(len(place), bool)
         reach = (self._horizon.shape[1] - 2) * HORIZON_STEP_M

@@ -11,6 +11,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from emgait_ros.config import ImageDetectorConfig
 from emgait_ros.perception.camera import box_rectangles, project
 from emgait_ros.perception.verifier import open_onnx
 from emgait_ros.samples import CameraModel, Detections, Float32, Float64, Int64, UInt8
@@ -98,6 +99,15 @@ class OnnxImageDetector:
             return _corners(rows[:, :4]), rows[:, 4] * rows[:, 5 + PERSON]
         shapes = ", ".join(str(o.shape) for o in outputs)
         raise ValueError(f"image_detector.model {self._path} gives {shapes}: none of the known forms")
+
+
+def make_image_detector(config: ImageDetectorConfig) -> ImageDetector | None:
+    """The image detector the options ask for; None when they ask for none.
+
+    Raises:
+        ValueError: as :class:`OnnxImageDetector`.
+    """
+    return OnnxImageDetector(config.model, config.min_score) if config.model else None
 
 
 def fuse(

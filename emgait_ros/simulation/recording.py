@@ -144,6 +144,13 @@ class BagWriter:
 
     def static_transform(self, stamp_ns: int, poses: dict[tuple[str, str], Float64]) -> None:
         """/tf_static from (parent, child) -> (4, 4) pose of the child in the parent."""
+        self.write("/tf_static", TRANSFORMS, stamp_ns, self._transforms(stamp_ns, poses), latched=True)
+
+    def transform(self, stamp_ns: int, log_time_ns: int, poses: dict[tuple[str, str], Float64]) -> None:
+        """/tf from (parent, child) -> (4, 4) pose of the child in the parent at that stamp."""
+        self.write("/tf", TRANSFORMS, log_time_ns, self._transforms(stamp_ns, poses))
+
+    def _transforms(self, stamp_ns: int, poses: dict[tuple[str, str], Float64]) -> Any:
         stamped = []
         for (parent, child), pose in poses.items():
             translation = self.make("geometry_msgs/msg/Vector3", *(float(v) for v in pose[:3, 3]))
@@ -153,7 +160,7 @@ class BagWriter:
             stamped.append(
                 self.make("geometry_msgs/msg/TransformStamped", self.header(stamp_ns, parent), child, transform)
             )
-        self.write("/tf_static", TRANSFORMS, stamp_ns, self.make(TRANSFORMS, stamped), latched=True)
+        return self.make(TRANSFORMS, stamped)
 
     def ground_truth(self, stamp_ns: int, log_time_ns: int, truth: Truth, frame_id: str = LIDAR_FRAME) -> None:
         """A PedestrianArray without points and crops; track_id is the walker's identity number."""
@@ -297,7 +304,7 @@ def _jpeg_of(simulator: StreetSimulator, number: int) -> UInt8:
 
 
 def _parameters(camera: CameraModel, topics: TrackerTopicsConfig) -> str:
-    """Parameters of the live node: there is no /tf_static where tf2_msgs is not installed."""
+    """Parameters of the live node, for whoever plays the sensors without the transforms."""
     rows = ",\n        ".join(", ".join(f"{float(v):.9f}" for v in row) for row in camera.T_camera_lidar)
     image = f"    topics.image: {topics.image}\n    topics.image_compressed: true\n" if topics.image_compressed else ""
     return (

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from driving import CLOUDS, PEOPLE, write_drive, write_parameters
 
 from emgait_ros.cli.evaluate_bag import copy_gallery, read_walks
 from emgait_ros.cli.main import main
@@ -154,3 +155,22 @@ def test_the_kind_of_recording_must_be_named(capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit):
         main(["evaluate"])
     assert "KIND" in capsys.readouterr().err
+
+
+def test_a_drive_is_evaluated_and_enrolled_from_in_the_fixed_frame(tmp_path, bundle_folder, capsys):
+    """The bag's own /tf places a robot that turns: nobody's number changes, and both walkers can be enrolled."""
+    bag = write_drive(tmp_path / "bag")
+    words = [str(bag), "--bundle", str(bundle_folder), "--params"]
+    right, wrong = (str(write_parameters(tmp_path / f"{fixed}.yaml", fixed)) for fixed in ("odom", "map"))
+    out = tmp_path / "out.json"
+    assert main(["evaluate", "bag", *words, right, "--json", str(out)]) == 0
+    figures = json.loads(out.read_text())
+    assert figures["frames"] == CLOUDS
+    assert figures["truth"]["switches"] == 0
+    assert figures["truth"]["recall"] > 0.9
+    gallery = ["--gallery", str(tmp_path / "gallery.db")]
+    assert main(["enroll", *words, right, *gallery, "--tracks", "--json", str(out)]) == 0
+    assert len(json.loads(out.read_text())["tracks"]) == len([speed for _, _, speed in PEOPLE.values() if speed])
+    for command in (["evaluate", "bag", *words, wrong], ["enroll", *words, wrong, *gallery, "--tracks"]):
+        assert main(command) == 1
+        assert "no transform from 'lidar' to 'map'" in capsys.readouterr().err

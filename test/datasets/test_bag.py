@@ -155,7 +155,10 @@ def test_without_a_camera_every_cloud_goes_alone(tmp_path: Path) -> None:
     ("change", "phrase"),
     [
         ({"info": False}, "no CameraInfo for /camera/image"),
-        ({"transform": False}, "does not connect 'lidar' to 'camera_optical'.*set camera.T_camera_lidar"),
+        (
+            {"transform": False},
+            "camera.T_camera_lidar is empty.*from 'lidar' to 'camera_optical'.*does not connect them.*set the parameter",
+        ),
         ({"camera": replace(CAMERA, width=32)}, "its CameraInfo is for 32 x 48"),
         ({"camera": replace(CAMERA, K=np.zeros((3, 3)))}, "uncalibrated"),
     ],

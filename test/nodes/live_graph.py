@@ -133,8 +133,8 @@ class NodeProcess:
     """
 
     def __init__(self, name: str, *, namespace: str = "", prelude: str = "", **parameters: Any) -> None:
-        module = f"emgait_ros.nodes.{name}"
-        program = ["-c", f"{prelude}\nfrom {module} import main\nmain()"] if prelude else ["-m", module]
+        start = ["-c", f"{prelude}\nfrom emgait_ros.nodes.{name} import main\nmain()"]
+        program = start if prelude else ["-m", "emgait_ros.nodes.entry", name]
         words = [sys.executable, *program, "--ros-args", "-r", f"__ns:=/{namespace}"]
         for key, value in parameters.items():
             words += ["-p", f"{key.replace('__', '.')}:={_yaml(value)}"]

@@ -1,32 +1,91 @@
-"""Extrinsics and the fixed frame from TF, where tf2_ros is installed; a sentence where it is not."""
+"""Extrinsics and the fixed frame from TF over DDS, where tf2_msgs is installed; a sentence where it is not."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from live_graph import LiveGraph, camera_info, cloud, header, image, stamp_of, street
+from driving import CLOUD_STAMP_S, CLOUDS, IMAGE_STAMP_S, write_drive
+from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
+from live_graph import ROOT, LiveGraph, camera_info, cloud, header, image, stamp_of, street
 
 from emgait_msgs.msg import PedestrianArray
-from emgait_ros.nodes.transforms import Transforms
+from emgait_ros.config import TrackerNodeConfig, with_options
+from emgait_ros.datasets.bag import BagRecording
+from emgait_ros.nodes.transforms import IMPATIENT_S, TRIES, WAIT_S, Transforms
+from emgait_ros.sensing import PedestrianSensing
 
 pytestmark = pytest.mark.ros
-HAS_TF = find_spec("tf2_ros") is not None
+HAS_TF = find_spec("tf2_msgs") is not None
+needs_tf = pytest.mark.skipif(not HAS_TF, reason="tf2_msgs is not installed here")
 TOPICS = {"topics__cloud": "/tf_test/points", "topics__image": "/tf_test/image", "topics__camera_info": "/tf_test/info"}
+S = 10**9
 
 
-@pytest.mark.skipif(HAS_TF, reason="tf2_ros is installed here")
-def test_without_tf2_ros_a_look_up_says_so(graph):
+@pytest.mark.skipif(HAS_TF, reason="tf2_msgs is installed here")
+def test_without_tf2_msgs_a_look_up_says_so(graph: LiveGraph) -> None:
     transforms = Transforms(graph.node)
-    assert not transforms.available
-    with pytest.raises(ValueError, match="no transform from 'lidar' to 'camera': tf2_ros is not installed here"):
+    assert transforms.problem
+    with pytest.raises(ValueError, match="no transform from 'lidar' to 'camera': tf2_msgs is not installed here"):
         transforms.matrix("camera", "lidar")
 
 
-@pytest.mark.skipif(not HAS_TF, reason="tf2_ros is not installed here (PyPI has none)")
-def test_extrinsics_and_fixed_frame_from_tf(graph: LiveGraph, start):
-    from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
+def transform(stamp_ns: int, parent: str, child: str, x_m: float) -> TransformStamped:
+    moved = Transform(translation=Vector3(x=x_m), rotation=Quaternion(w=1.0))
+    return TransformStamped(header=header(stamp_ns, parent), child_frame_id=child, transform=moved)
+
+
+def failing_look_ups_s(look_up: Callable[[], Any], count: int) -> float:
+    begun = time.monotonic()
+    for _ in range(count):
+        with pytest.raises(ValueError, match="no transform from"):
+            look_up()
+    return time.monotonic() - begun
+
+
+@needs_tf
+def test_look_ups_wait_for_what_comes_and_for_nothing_else(graph: LiveGraph) -> None:
+    from tf2_msgs.msg import TFMessage
+
+    transforms = Transforms(graph.node)
+    assert failing_look_ups_s(lambda: transforms.matrix("camera", "lidar", 5 * S), 20) < WAIT_S, "nothing connects them"
+    send = [transform(tenth * S // 10, "odom_w", "lidar_w", 0.1 * tenth) for tenth in range(20)]
+    assert graph.wait(
+        lambda: _there(transforms, 19 * S // 10), 10.0, lambda: graph.publish("/tf", TFMessage(transforms=send))
+    )
+    # ROS 1 names have a leading slash
+    assert transforms.matrix("/odom_w", "/lidar_w", S + S // 20)[0, 3] == pytest.approx(1.05)
+    waited_s = failing_look_ups_s(lambda: transforms.matrix("odom_w", "lidar_w", 2 * S), 20)
+    assert TRIES * WAIT_S <= waited_s < (TRIES + 2) * WAIT_S, "TF has stopped: nobody waits for it at each cloud"
+    time.sleep(IMPATIENT_S)
+    late = TFMessage(transforms=[transform(21 * S // 10, "odom_w", "lidar_w", 2.1)])
+    graph.executor.create_task(lambda: (time.sleep(0.3 * WAIT_S), graph.publish("/tf", late)))
+    assert transforms.matrix("odom_w", "lidar_w", 2 * S)[0, 3] == pytest.approx(2.0), "what is late is waited for"
+    # A bag starts over: what was known of the time before is forgotten.
+    again = TFMessage(transforms=[transform(S // 10 * n, "odom_w", "lidar_w", 7.0) for n in range(3)])
+    graph.publish("/tf", again)
+    assert graph.wait(lambda: transforms.matrix("odom_w", "lidar_w")[0, 3] == pytest.approx(7.0))
+    with pytest.raises(ValueError, match="only before"):
+        transforms.matrix("odom_w", "lidar_w", S)
+
+
+def _there(transforms: Transforms, stamp_ns: int) -> bool:
+    try:
+        transforms.matrix("odom_w", "lidar_w", stamp_ns)
+    except ValueError:
+        return False
+    return True
+
+
+@needs_tf
+def test_extrinsics_and_fixed_frame_from_tf(graph: LiveGraph, start) -> None:
     from tf2_msgs.msg import TFMessage
 
     node = start("pedestrian_tracker", namespace="tf_test", frames__fixed="odom", **TOPICS)
@@ -39,8 +98,7 @@ def test_extrinsics_and_fixed_frame_from_tf(graph: LiveGraph, start):
         stamp = now_ns + frames * 100_000_000
         transforms = []
         if odom:  # the robot drives along x
-            moved = Transform(translation=Vector3(x=0.1 * frames), rotation=Quaternion(w=1.0))
-            transforms.append(TransformStamped(header=header(stamp, "odom"), child_frame_id="lidar", transform=moved))
+            transforms.append(transform(stamp, "odom", "lidar", 0.1 * frames))
         if camera:  # z forward, x right
             seat = Transform(translation=Vector3(x=0.1), rotation=Quaternion(x=-0.5, y=0.5, z=-0.5, w=0.5))
             transforms.append(
@@ -55,7 +113,7 @@ def test_extrinsics_and_fixed_frame_from_tf(graph: LiveGraph, start):
 
     assert graph.wait(
         lambda: graph.says(bad, "clouds are left out until it comes (parameter frames.fixed)"),
-        30.0,
+        90.0,  # kernels may have to be compiled first
         lambda: send(False, False),
     ), node.output
     assert graph.wait(
@@ -74,3 +132,43 @@ def test_extrinsics_and_fixed_frame_from_tf(graph: LiveGraph, start):
     assert person.center.x == pytest.approx(8.0 + 0.05 * number, abs=0.5), "places are in the LiDAR frame"
     # 0.05 m away from the LiDAR in each frame, while the LiDAR itself moves 0.1 m: 1.5 m/s over the ground
     assert person.velocity.x == pytest.approx(1.5, abs=0.5)
+
+
+@needs_tf
+def test_a_drive_is_tracked_live_as_offline(graph: LiveGraph, start, tmp_path: Path) -> None:
+    """Odometry on /tf, stamps that need their offsets: the node publishes what offline reading of the bag gives."""
+    options = {
+        "frames.fixed": "odom_drive",
+        "pairing.cloud_offset_s": -CLOUD_STAMP_S,
+        "pairing.image_offset_s": -IMAGE_STAMP_S,
+    }
+    bag = write_drive(tmp_path / "bag", fixed="odom_drive")
+    config = with_options(TrackerNodeConfig(), options)
+    offline: dict[int, list[Any]] = {}
+    with BagRecording(bag) as recording:
+        sensing = PedestrianSensing(config)
+        for frame in recording.sensor_frames(config):
+            people = sensing.process(frame, recording.lidar_frame_id).pedestrians
+            header_ns = frame.stamp_ns + round(CLOUD_STAMP_S * 1e9)
+            offline[header_ns] = [(p.track_id, *p.center, p.crop is not None) for p in people]
+    assert len(offline) == CLOUDS
+
+    node = start("pedestrian_tracker", namespace="drive", **{k.replace(".", "__"): v for k, v in options.items()})
+    received = graph.collect(PedestrianArray, "/drive/pedestrian_tracker/pedestrians")
+    assert graph.wait(lambda: _warm(graph), 90.0), node.output
+    follow = ["--follow", "/drive/pedestrian_tracker/pedestrians"]
+    played = subprocess.run(
+        [sys.executable, "-m", "emgait_ros", "play", str(bag), *follow],
+        cwd=ROOT, capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+    assert played.returncode == 0, played.stderr
+    graph.wait(lambda: len(received) >= CLOUDS, 5.0)
+    live = {stamp_of(m): [(p.track_id, p.center.x, p.center.y, p.center.z, len(p.crop) > 0) for p in m.pedestrians] for m in received}  # fmt: skip
+    assert set(live) == set(offline), (node.output, played.stderr)
+    for stamp, people in offline.items():
+        np.testing.assert_allclose(live[stamp], people, atol=1e-5)
+    assert {len(people) for people in list(live.values())[20:]} == {3}
+
+
+def _warm(graph: LiveGraph) -> bool:
+    return int(graph.values("drive/pedestrian_tracker: worker").get("done", 0)) > 0

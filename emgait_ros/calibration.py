@@ -1,16 +1,14 @@
-"""Where the camera sits and how it projects, from parameters, TF and CameraInfo as they come in."""
+"""Where the camera sits and how it projects, from parameters, TF and CameraInfo as they come in; the same live and offline."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo
 
 from emgait_ros.camera_info import camera_from_info
 from emgait_ros.conversions import Note, rigid_transform, unnoted
-from emgait_ros.nodes.transforms import Transforms
+from emgait_ros.frames import Lookup
 from emgait_ros.samples import CameraModel, Float64
 
 
@@ -18,18 +16,21 @@ class Calibration:
     """The newest CameraInfo joined with the extrinsics.
 
     Args:
-        transforms: TF, asked when no extrinsics are configured.
+        lookup: TF, asked when no extrinsics are configured.
+        no_tf: why TF cannot be asked here; empty where it can.
         info_topic: named in the sentences.
         note: given a sentence on what is wrong in a CameraInfo that can be used all the same.
+
+    Attributes:
+        info: the newest sensor_msgs/CameraInfo, from rclpy or rosbags.
     """
 
-    def __init__(self, transforms: Transforms, info_topic: str, note: Note = unnoted) -> None:
-        self._note = note
-        self._transforms, self._info_topic = transforms, info_topic
+    def __init__(self, lookup: Lookup, no_tf: str, info_topic: str, note: Note = unnoted) -> None:
+        self._lookup, self._no_tf, self._info_topic, self._note = lookup, no_tf, info_topic, note
         self._configured: Float64 | None = None
         self._camera: CameraModel | None = None
         self._key: tuple[Any, ...] = ()
-        self.info: CameraInfo | None = None
+        self.info: Any = None
 
     def configure(self, T_camera_lidar: tuple[float, ...]) -> None:
         """Use these extrinsics (16 numbers, row-major), or TF when there are none.
@@ -44,21 +45,21 @@ class Calibration:
         """Where the extrinsics come from, in words."""
         if self._configured is not None:
             return "parameter camera.T_camera_lidar"
-        return "TF" if self._transforms.available else ""
+        return "" if self._no_tf else "TF"
 
     def problem(self) -> str:
         """What stands in the way of cutting crops, before any image has come; empty when nothing does."""
         if not self.source:
             return (
-                "no extrinsics: parameter camera.T_camera_lidar is empty and tf2_ros is not installed here: "
+                f"no extrinsics: parameter camera.T_camera_lidar is empty and {self._no_tf}: "
                 "set the parameter to the 16 numbers (4x4, row-major) that map LiDAR points into the camera's optical frame"
             )
         return ""
 
     def camera(
-        self, image_shape: tuple[int, ...], camera_frame: str, lidar_frame: str, image_stamp_ns: int | None = None
+        self, image_shape: tuple[int, ...], camera_frame: str, lidar_frame: str, image_stamp_ns: int
     ) -> CameraModel:
-        """The camera model for an image of this shape and stamp; the same object as long as nothing has changed.
+        """The camera model for an image of this shape and corrected stamp; the same object as long as nothing has changed.
 
         Raises:
             ValueError: no CameraInfo yet or one that does not fit, no extrinsics; the sentence says what to do.
@@ -81,20 +82,23 @@ class Calibration:
             self._key = key
         return self._camera
 
-    def _from_tf(self, camera_frame: str, lidar_frame: str, stamp_ns: int | None) -> Float64:
+    def _from_tf(self, camera_frame: str, lidar_frame: str, stamp_ns: int) -> Float64:
         """At the image's stamp; the newest where TF does not reach that far."""
-        if not self._transforms.available:
+        if self._no_tf:
             raise ValueError(self.problem())
-        if stamp_ns is not None:
-            with suppress(ValueError):
-                return self._transforms.matrix(camera_frame, lidar_frame, stamp_ns)
         try:
-            return self._transforms.matrix(camera_frame, lidar_frame)
+            try:
+                return self._lookup(camera_frame, lidar_frame, stamp_ns)
+            except ValueError:
+                return self._lookup(camera_frame, lidar_frame, None)
         except ValueError as error:
-            raise ValueError(f"no extrinsics: parameter camera.T_camera_lidar is empty and there is {error}") from error
+            raise ValueError(
+                f"no extrinsics: parameter camera.T_camera_lidar is empty and there is {error}: "
+                "set the parameter (4x4, row-major), or publish the transform"
+            ) from error
 
 
-def _contents(info: CameraInfo) -> tuple[Any, ...]:
+def _contents(info: Any) -> tuple[Any, ...]:
     """All of a CameraInfo that a camera model depends on."""
     roi = info.roi
     region = (roi.x_offset, roi.y_offset, roi.width, roi.height)

@@ -1,0 +1,85 @@
+"""How a node's process ends: at once, whatever it is busy with."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from live_graph import ROOT
+
+pytestmark = pytest.mark.ros
+ENDS_S = 5.0  # it takes 1.6 s at most; machines that run tests are busy
+
+
+def stopped(words: list[str], sign: str, after_s: float, number: int, log: Path) -> tuple[int, float]:
+    """Start a process, send it a signal some time after it has printed a sign; its exit status, and how long it took."""
+    environment = dict(os.environ, PYTHONUNBUFFERED="1", NUMBA_CACHE_DIR=str(log.parent / "numba"))
+    with log.open("w") as output:
+        process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 60.0
+    while sign not in log.read_text() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(after_s)
+    begun = time.monotonic()
+    process.send_signal(number)
+    try:
+        return process.wait(30.0), time.monotonic() - begun
+    finally:
+        process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("sign", "after_s"),
+    [("", 1.0), ("clouds from", 0.5), ("clouds from", 3.0)],
+    ids=["importing", "compiling", "compiling later"],
+)
+def test_the_tracker_ends_while_kernels_are_compiled(tmp_path, sign, after_s, number):
+    words = [sys.executable, "-m", "emgait_ros.nodes.entry", "pedestrian_tracker"]
+    status, took_s = stopped(words, sign, after_s, number, tmp_path / "log")
+    said = (tmp_path / "log").read_text()
+    assert status == 0, said
+    assert took_s < ENDS_S
+    assert "Traceback" not in said
+    assert "kernels were compiled" not in said, "the test came too late to show anything"
+
+
+@pytest.mark.parametrize(("sign", "after_s"), [("", 1.0), ("", 3.0)], ids=["importing", "loading"])
+def test_the_recognizer_ends_while_it_loads(tmp_path, sign, after_s):
+    gallery = ["-p", f"gallery.path:={tmp_path / 'gallery.db'}"]
+    words = [sys.executable, "-m", "emgait_ros.nodes.entry", "gait_recognizer", "--ros-args", *gallery]
+    status, took_s = stopped(words, sign, after_s, signal.SIGINT, tmp_path / "log")
+    assert status == 0, (tmp_path / "log").read_text()
+    assert took_s < ENDS_S
+
+
+def test_emgait_up_ends_with_both(tmp_path):
+    words = [sys.executable, "-m", "emgait_ros", "up", "--gallery", str(tmp_path / "gallery.db")]
+    status, took_s = stopped(words, "clouds from", 1.0, signal.SIGINT, tmp_path / "log")
+    said = (tmp_path / "log").read_text()
+    assert status == 0, said
+    assert took_s < ENDS_S
+    assert "Traceback" not in said
+    assert "killed" not in said
+
+
+def test_a_main_thread_that_hangs_is_not_waited_for(tmp_path):
+    """As an engine that is built: a call that does not come back, in which no handler of Python runs."""
+    hangs = (
+        "import ctypes\nfrom rclpy.node import Node\nfrom emgait_ros.nodes.spinning import end_process, run_node\n"
+        "class Builds(Node):\n"
+        "    def __init__(self):\n"
+        "        super().__init__('builds')\n"
+        "        print('begun', flush=True)\n"
+        "        ctypes.CDLL(None).poll(None, 0, 60000)\n"
+        "        while True: ctypes.CDLL(None).poll(None, 0, 60000)\n"
+        "end_process(run_node(Builds))\n"
+    )
+    status, took_s = stopped([sys.executable, "-c", hangs], "begun", 0.2, signal.SIGINT, tmp_path / "log")
+    assert status == 0, (tmp_path / "log").read_text()
+    assert took_s < ENDS_S
