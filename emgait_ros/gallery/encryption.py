@@ -13,6 +13,8 @@ import hmac
 import os
 from pathlib import Path
 
+from emgait_ros.gallery.disk import how_to_close
+
 KEY_VARIABLE = "EMGAIT_GALLERY_KEY"
 """Environment variable that holds a gallery's key."""
 _PREFIX = "enc1:"
@@ -127,7 +129,7 @@ def find_key(key_file: str | Path = "") -> bytes | None:
         path = Path(key_file).expanduser()
         if path.stat().st_mode & 0o077:
             raise ValueError(
-                f"key file {path} can be read by others (mode {path.stat().st_mode & 0o777:04o}): chmod 600 it"
+                f"key file {path} can be read by others (mode {path.stat().st_mode & 0o777:04o}): {how_to_close(path)}"
             )
         return parsed_key(path.read_text(encoding="ascii", errors="replace"), f"key file {path}")
     variable = os.environ.get(KEY_VARIABLE, "")
