@@ -233,7 +233,8 @@ def _expire(gallery: Gallery, args: argparse.Namespace) -> Answer:
         ("deleted", found.deleted),
         ("named again", found.restored),
     ):
-        print(f"{len(names)} people {said}" + (f": {', '.join(names)}" if names else ""))
+        if names or names is found.expired:
+            print(f"{len(names)} people {said}" + (f": {', '.join(names)}" if names else ""))
     return 0, {"expired": found.expired, "deleted": found.deleted, "restored": found.restored}
 
 

@@ -166,11 +166,13 @@ def limits_of(
         for walk, person in zip(walks, owner, strict=True)
         if person in gallery
     ]
-    share, tracks = float(np.mean(genuine)) if genuine else 0.0, len(owner)
+    share, tracks, people = float(np.mean(genuine)) if genuine else 0.0, len(owner), len(np.unique(owner))
+    interval = share_interval(round(config.false_accept_rate * people), people)  # walks of one person are alike
     facts = {
         "false_accept_rate": config.false_accept_rate,
+        "false_accept_interval95": [round(v, 4) for v in interval],
         "rule": RULE,
-        "people": len(templates),
+        "people": people,
         "stranger_tracks": tracks,
         "gallery_size": config.gallery_size,
         "galleries": config.galleries,
