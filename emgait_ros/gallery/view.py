@@ -86,6 +86,8 @@ class GalleryView:
         if not len(self.matcher) and self._others:
             total = sum(self._others.values())
             return f"the gallery's {total} templates are of another model than {self._fingerprint[:12]}: enrol those people again"
+        if self._left_out:
+            return next(iter(self._left_out.values()))
         return "the gallery is empty: call the enroll service"
 
     @property

@@ -73,6 +73,9 @@ def test_what_was_given_to_somebody_else_is_left_out(place, swap):
         with pytest.raises(GalleryError, match="without the key"):
             gallery.saved_walk(1)
         assert gallery.saved_walk(3)[2] == WALK + b"Cleo"
+        gallery.remove("Cleo")
+        view.follow()
+        assert "without the key" in view.empty_reason
 
 
 def test_a_name_put_on_somebody_else_takes_no_change_but_removal(place):
