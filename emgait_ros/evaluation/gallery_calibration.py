@@ -167,11 +167,8 @@ def calibrate_with_tracks(
     against, strangers, size = known, np.flatnonzero(~is_member), len(np.unique(members))
     if enrolled is not None and len(enrolled.embedding):
         matcher = gallery_in_memory(enrolled, decision)
-        against, strangers, size = (
-            Replay(matcher, decision, min_margin),
-            np.arange(len(tracks.identity)),
-            matcher.identities,
-        )
+        against, size = Replay(matcher, decision, min_margin), matcher.identities
+        strangers = np.arange(len(tracks.identity))
     impostor = naming_thresholds(against, [tracks.windows[row] for row in strangers])
     accepted = np.array([known.naming_threshold(walk, who) for walk, who in zip(genuine, own, strict=True)])
     found = calibrate_threshold(
