@@ -277,7 +277,7 @@ class GalleryConfig:
     )
     keep_days: float = option(
         0.0,
-        "People whose newest template is older are deleted, at the start and then every hour; 0: kept for ever.",
+        "People whose newest template is older are not named any more, and deleted a week later; 0: kept for ever.",
         unit="d",
         low=0,
         high=36500,

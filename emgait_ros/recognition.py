@@ -146,6 +146,15 @@ class GaitRecognizer:
         """Of the gallery with this model; None: the bundle's threshold is used."""
         return self._view.calibration
 
+    @property
+    def window_options(self) -> WindowConfig:
+        """In use: those of the options, within what the bundle takes."""
+        return self._window
+
+    def window_of(self, tracker_id: str, track_id: int) -> TrackWindow | None:
+        """The window of one track as the last frame left it, if it is kept."""
+        return self._windows.get(tracker_id, track_id)
+
     def forget_tracks(self) -> None:
         """Drop all windows and what was decided; the gallery stays."""
         with self._lock:

@@ -640,13 +640,21 @@ def test_a_gallery_that_fails_while_running_is_said_and_survived(recognizer, gal
     enroll_people(recognizer, ["Anna"])
     street = Street(1)
     walk(recognizer, street, {1: 1})
-    gallery._connection.execute("UPDATE templates SET checksum = 1")
+    gallery._connection.close()
+    assert recognizer.process(street.frame({1: 1}))[0].name == "Anna"
+    assert "changes of the gallery are not seen" in recognizer.gallery_note
+
+
+def test_a_damaged_template_is_left_out_and_said_and_the_others_are_named(recognizer, gallery):
+    enroll_people(recognizer, ["Anna", "Ben"])
+    street = Street(1)
+    walk(recognizer, street, {1: 1, 2: 2})
+    gallery._connection.execute("UPDATE templates SET checksum = 1 WHERE identity_id = 1")
     with gallery._change() as connection:
         connection.execute(
             "INSERT INTO audit (at_ns, action, identity_id, name, detail) VALUES (0, 'enroll', 1, 'Anna', '')"
         )
-    assert recognizer.process(street.frame({1: 1}))[0].name == "Anna"
-    assert "changes of the gallery are not seen" in recognizer.gallery_note
+    assert [result.name for result in recognizer.process(street.frame({1: 1, 2: 2}))] == ["", "Ben"]
     assert "a template of 'Anna' is damaged" in recognizer.gallery_note
 
 

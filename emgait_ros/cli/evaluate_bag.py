@@ -32,6 +32,7 @@ from emgait_ros.datasets.bag import BagRecording
 from emgait_ros.evaluation.bag_run import BagEvaluation, TrackReport, evaluate_bag
 from emgait_ros.evaluation.demo_report import judge, summary, table
 from emgait_ros.gallery.database import is_url, open_database
+from emgait_ros.gallery.disk import made_private
 from emgait_ros.parameter_file import load_parameters
 from emgait_ros.pipeline import GaitPipeline
 from emgait_ros.simulation.recording import RecordedWalk
@@ -113,7 +114,7 @@ def copy_gallery(source: str | Path | None, target: Path, required: bool) -> boo
     if source is not None and is_url(source):
         with closing(open_database(source, create=False)) as database:
             database.copy_to(target)
-        target.chmod(0o600)
+        made_private(target)
         return True
     path = None if source is None else Path(source).expanduser()
     if path is None or not path.is_file():
@@ -126,7 +127,7 @@ def copy_gallery(source: str | Path | None, target: Path, required: bool) -> boo
             old.backup(new)
     except sqlite3.Error as error:
         raise ValueError(f"{path} cannot be read as a gallery: {error}") from error
-    target.chmod(0o600)
+    made_private(target)
     return True
 
 

@@ -4,7 +4,7 @@
     emgait gallery show "Anna"                   her templates: number, walk, range, sensors
     emgait gallery rename "Anna" "Anna B."       another name; onto a name that exists, the two become one person
     emgait gallery split "Anna" "Eve" 12 13      make some of her templates somebody else's
-    emgait gallery disable "Ben"                 keep him but never name him (enable: name him again)
+    emgait gallery disable "Ben"                 keep him but never name him (enable: name him again, also when he expired)
     emgait gallery remove "Ben"                  delete a person for good, from the file, its side files and its backup
     emgait gallery undo                          take back the newest change (not a removal)
     emgait gallery export people.emgait          people in one signed file; import brings them into another gallery
@@ -40,7 +40,8 @@ from emgait_ros.cli import gallery_calibrate, gallery_keys, gallery_transfer
 from emgait_ros.cli.asking import agreed
 from emgait_ros.config import GalleryConfig
 from emgait_ros.gallery.encryption import find_key
-from emgait_ros.gallery.store import Gallery
+from emgait_ros.gallery.expiry import GRACE_DAYS
+from emgait_ros.gallery.store import EnrolledIdentity, Gallery
 
 Answer = tuple[int, dict[str, Any]]
 Action = Callable[[Gallery, argparse.Namespace], Answer]
@@ -73,13 +74,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     split.add_argument("new_name", help="a name that is not enrolled yet")
     split.add_argument("templates", type=int, nargs="+", metavar="NUMBER", help="numbers as `show` lists them")
     for word in ("disable", "enable"):
-        text = "keep a person but never name them" if word == "disable" else "name a disabled person again"
+        text = "keep a person but never name them" if word == "disable" else "name a disabled or expired person again"
         add(word, _disable, text).add_argument("name", help="name as listed")
     remove = add("remove", _remove, "delete a person with all templates, for good", agree)
     remove.add_argument("name", help="name as listed")
     add("undo", _undo, "take back the newest change that can be")
-    expire = add("expire", _expire, "delete everybody whose newest template is older", agree)
+    text = f"hide everybody whose newest template is older; delete who was hidden {GRACE_DAYS} days ago"
+    expire = add("expire", _expire, text, agree)
     expire.add_argument("--keep-days", type=float, required=True, metavar="D", help="days a person is kept")
+    expire.add_argument(
+        "--trust-clock", action="store_true", help="the clock is right, although the gallery's entries say otherwise"
+    )
     backup = add("backup", _backup, "copy the whole gallery into a file")
     backup.add_argument("file", type=Path, nargs="?", help="default: beside the gallery, with .backup behind its name")
     add("check", _check, "look for damage")
@@ -129,7 +134,7 @@ def _list(gallery: Gallery, _: argparse.Namespace) -> Answer:
         models = ", ".join(
             f"{fingerprint[:12]} ({count})" for fingerprint, count in sorted(person.templates_by_model.items())
         )
-        name = Text(person.name + (" (disabled)" if person.disabled else ""))
+        name = Text(person.name + _state_of(person))
         table.add_row(name, shown_time(person.enrolled_ns), str(person.templates), Text(models))
     Console().print(table)
     listed = [
@@ -139,10 +144,18 @@ def _list(gallery: Gallery, _: argparse.Namespace) -> Answer:
             "templates": person.templates,
             "templates_by_model": person.templates_by_model,
             "disabled": person.disabled,
+            "expired": shown_time(person.expired_ns) if person.expired_ns else None,
         }
         for person in people
     ]
     return 0, {"encrypted": gallery.encrypted, "identities": listed}
+
+
+def _state_of(person: EnrolledIdentity) -> str:
+    """Why a person is not named, in words."""
+    gone = person.expired_ns + GRACE_DAYS * 86_400 * 10**9
+    expired = f" (expired, deleted from {shown_time(gone)} on; `enable` keeps them)" if person.expired_ns else ""
+    return (" (disabled)" if person.disabled else "") + expired
 
 
 def _show(gallery: Gallery, args: argparse.Namespace) -> Answer:
@@ -219,11 +232,20 @@ def _undo(gallery: Gallery, _: argparse.Namespace) -> Answer:
 def _expire(gallery: Gallery, args: argparse.Namespace) -> Answer:
     if args.keep_days <= 0:
         raise ValueError(f"--keep-days is {args.keep_days:g}: expected more than 0")
-    if not agreed(args, f"delete everybody who was not enrolled for {args.keep_days:g} days? This cannot be undone."):
-        return 1, {"removed": []}
-    names = gallery.expire(args.keep_days)
-    print(f"{len(names)} people removed" + (f": {', '.join(names)}" if names else ""))
-    return 0, {"removed": names}
+    question = f"stop naming everybody who was not enrolled for {args.keep_days:g} days, and delete them {GRACE_DAYS} days later?"
+    if not agreed(args, question):
+        return 1, {"expired": [], "deleted": [], "restored": []}
+    found = gallery.expire(args.keep_days, args.trust_clock)
+    if found.doubt:
+        raise ValueError(f"nobody is removed: {found.doubt}; if the clock is right, call again with --trust-clock")
+    for said, names in (
+        (f"not named any more, deleted in {GRACE_DAYS} days", found.expired),
+        ("deleted", found.deleted),
+        ("named again", found.restored),
+    ):
+        if names or names is found.expired:
+            print(f"{len(names)} people {said}" + (f": {', '.join(names)}" if names else ""))
+    return 0, {"expired": found.expired, "deleted": found.deleted, "restored": found.restored}
 
 
 def _backup(gallery: Gallery, args: argparse.Namespace) -> Answer:

@@ -26,6 +26,7 @@ from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_opti
 from emgait_ros.datasets.bag import BagRecording
 from emgait_ros.datasets.simulated import SimulatedSet
 from emgait_ros.evaluation.bag_run import evaluate_bag
+from emgait_ros.evaluation.bag_strangers import StrangersPipeline
 from emgait_ros.evaluation.calibration_walks import CalibrationWalks, plan_calibration
 from emgait_ros.evaluation.gallery_calibration import (
     calibrate_with_tracks,
@@ -33,15 +34,16 @@ from emgait_ros.evaluation.gallery_calibration import (
     embed_tracks,
     gallery_in_memory,
     gallery_of,
-    nearest_so_far,
+    naming_thresholds,
     strangers_calibration,
 )
 from emgait_ros.gallery.calibration import Calibration
+from emgait_ros.gallery.replay import Replay
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
-from emgait_ros.pipeline import GaitPipeline
 from emgait_ros.simulation.walk_sets import generate
+from emgait_ros.windows import window_for
 
 SEED = 7  # population of the simulated people
 WALKS = "~/.cache/emgait/calibration-walks"
@@ -97,13 +99,12 @@ def _from_simulation(gallery: Gallery, args: argparse.Namespace) -> tuple[list[C
     generate(plan_calibration(walks), folder, SEED)
     encoder = GaitEncoder(load_bundle(args.bundle), RecognizerNodeConfig().engine)
     config = RecognizerNodeConfig()
-    data = SimulatedSet(folder, encoder.bundle.preprocessing)
+    data, margin = SimulatedSet(folder, encoder.bundle.preprocessing), encoder.bundle.min_margin or 0.0
+    bundle = encoder.bundle
+    window = window_for(config.window, bundle.min_frames, bundle.max_frames, f"the bundle in {bundle.folder}")
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("walks through the network", total=1.0)
-        samples = round(walks.track_s * walks.rate_hz)
-        tracks = embed_tracks(
-            encoder, data, config.window, samples, lambda share: progress.update(task, completed=share)
-        )
+        tracks = embed_tracks(encoder, data, window, lambda share: progress.update(task, completed=share))
     enrolled = gallery.templates_for(encoder.fingerprint)
     members = np.arange(walks.first_identity, walks.first_stranger)
     kept_back = tracks.identity >= walks.first_stranger + walks.strangers // 2
@@ -115,15 +116,15 @@ def _from_simulation(gallery: Gallery, args: argparse.Namespace) -> tuple[list[C
     identified: dict[str, Any] = {}
     for rate in args.far:
         calibration, report = calibrate_with_tracks(
-            tracks.select(~kept_back), rate, members, enrolled, source, config.decision
+            tracks.select(~kept_back), rate, members, enrolled, source, config.decision, margin
         )
         against = (
             gallery_in_memory(enrolled, config.decision)
             if len(enrolled.embedding)
             else gallery_of(tracks, members, config.decision)
         )
-        nearest = nearest_so_far(against, tracks, np.flatnonzero(kept_back))[:, -1]
-        check = checked_on_strangers(calibration, nearest)
+        others = [tracks.windows[row] for row in np.flatnonzero(kept_back)]
+        check = checked_on_strangers(calibration, naming_thresholds(Replay(against, config.decision, margin), others))
         found.append(calibration)
         checks.append(check)
         low, high = check["interval"]
@@ -134,7 +135,7 @@ def _from_simulation(gallery: Gallery, args: argparse.Namespace) -> tuple[list[C
         steps = report["identified_by_samples"]
         first, last = next(iter(steps)), list(steps)[-1]
         said.append(
-            f"DIR at {rate:.2%}: {steps[first]['dir']:.1%} when decided at the first window ({int(first) / walks.rate_hz:g} s), "
+            f"DIR at {rate:.2%}: {steps[first]['dir']:.1%} when named at once ({int(first) / walks.rate_hz:g} s), "
             f"{steps[last]['dir']:.1%} after {int(last) / walks.rate_hz:g} s ({len(members)} simulated people enrolled)"
         )
         identified[f"{rate:g}"] = report.pop("identified_by_samples")
@@ -160,13 +161,13 @@ def _from_bags(gallery: Gallery, args: argparse.Namespace) -> tuple[list[Calibra
         tracker, recognizer, _ = load_parameters(args.params)
     options = {"gallery.path": args.gallery, "gallery.key_file": args.key_file, "engine.bundle": args.bundle}
     options = {name: value for name, value in options.items() if value}
-    distances: list[float] = []
+    thresholds: list[float] = []
     ranges: list[tuple[float, float]] = []
     problems: Counter[str] = Counter()
     people, model = 0, ""
     with Progress(console=Console(stderr=True), transient=True) as progress:
         for path in args.bags:
-            pipeline = GaitPipeline(tracker, with_options(recognizer, options))
+            pipeline = StrangersPipeline(tracker, with_options(recognizer, options))
             people, model = pipeline.recognizer.identities, pipeline.recognizer.fingerprint
             try:
                 with BagRecording(path) as bag:
@@ -175,17 +176,18 @@ def _from_bags(gallery: Gallery, args: argparse.Namespace) -> tuple[list[Calibra
             finally:
                 pipeline.recognizer.close()
             problems.update(result.problems)
-            compared = [track for track in result.tracks if track.distance is not None]
-            distances += [track.distance for track in compared if track.distance is not None]
-            ranges += [track.ranges_m for track in compared]
-    if not distances:
+            enrolled = gallery_in_memory(gallery.templates_for(model), recognizer.decision)
+            against = Replay(enrolled, recognizer.decision, load_bundle(args.bundle).min_margin or 0.0)
+            thresholds += [track.naming_threshold(against) for track in pipeline.tracks()] if people else []
+            ranges += [track.ranges_m for track in pipeline.tracks()]
+    if not thresholds:
         raise ValueError(
             "no walk in these bags could be compared: "
             + ("nobody is enrolled with this model" if not people else "nobody walks in them for a second")
         )
     reach = (min(near for near, _ in ranges), max(far for _, far in ranges))
     source = f"{len(args.bags)} recordings"
-    found = [strangers_calibration(distances, rate, people, reach, source) for rate in args.far]
+    found = [strangers_calibration(thresholds, rate, people, reach, source) for rate in args.far]
     said = [f"{count} x {problem}" for problem, count in problems.items()]
     said.append(
         "each track counts as one stranger: people who walk past again and again make the promise weaker than it says"

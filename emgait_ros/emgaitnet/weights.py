@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -18,7 +19,8 @@ def save_weights(network: EMGaitNet, path: Path, classifier: bool = True) -> Non
     """Write a network's weights; ``classifier=False`` leaves out the BNNeck, which inference does not need."""
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     save_file({name: value for name, value in state.items() if classifier or not name.startswith("neck.")}, str(path))
-    path.chmod(0o644)  # safetensors makes files of mode 0600; a bundle is read by other users too
+    with contextlib.suppress(PermissionError):  # exFAT and the like have no modes
+        path.chmod(0o644)  # safetensors makes files of mode 0600; a bundle is read by other users too
 
 
 def load_weights(network: EMGaitNet, path: Path) -> None:

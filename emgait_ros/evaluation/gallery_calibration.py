@@ -1,12 +1,14 @@
-"""The data behind a gallery's threshold: distances of genuine and of strangers' tracks, measured as the live system does.
+"""The data behind a gallery's threshold: genuine and strangers' tracks, played through the live decision.
 
-A track counts once: with the smallest distance over its windows, because that is what a name would be given for. People
-whose walks are used must not be enrolled (strangers), or not with these walks (genuine).
+A track counts once, with the largest threshold at which the decision never gives it a name
+(:class:`emgait_ros.gallery.replay.Replay`): every sample makes a new window, as it does live. People whose walks are used
+must not be enrolled (strangers), or not with these walks (genuine).
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Callable
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
@@ -21,12 +23,14 @@ from emgait_ros.enrollment import template_embeddings
 from emgait_ros.gallery.calibration import Calibration, calibrate_threshold, fit_probability, share_interval
 from emgait_ros.gallery.matcher import Matcher
 from emgait_ros.gallery.records import TemplateSet
+from emgait_ros.gallery.replay import Replay, WalkWindows
 from emgait_ros.inference.preprocessing import FrameBatch, scale_crops
 from emgait_ros.samples import Float32, Float64, Int64, Modality
+from emgait_ros.windows import TrackWindow, WindowSample
 
 FRAMES_AT_ONCE = 64
-SAMPLES_APART = 10
-"""Windows of a track are looked at every so many samples: 1 s at 10 Hz."""
+REPORTED_EVERY = 10
+"""What longer walks bring is reported every so many samples: 1 s at 10 Hz."""
 Progress = Callable[[float], None]
 
 
@@ -36,8 +40,7 @@ class WalkedTracks:
 
     Attributes:
         identity, walk: (S,) int64. range_m: (S,) float32.
-        windows: a list over the tracks of (W, parts, d): the newest samples when so many had been seen.
-        seen: W numbers of samples seen, ascending.
+        windows: of each track, one at every sample.
         templates: a list of (T, parts, d): what enrolling the track would store.
         returns_at_10m: (S,) float32, median LiDAR returns a sample, reckoned to a range of 10 m.
     """
@@ -45,8 +48,7 @@ class WalkedTracks:
     identity: Int64
     walk: Int64
     range_m: Float32
-    windows: list[Float32]
-    seen: tuple[int, ...]
+    windows: list[WalkWindows]
     templates: list[Float32]
     returns_at_10m: Float32
 
@@ -58,7 +60,6 @@ class WalkedTracks:
             self.walk[rows],
             self.range_m[rows],
             [self.windows[row] for row in rows],
-            self.seen,
             [self.templates[row] for row in rows],
             self.returns_at_10m[rows],
         )
@@ -68,19 +69,15 @@ def embed_tracks(
     encoder: Any,
     data: SequenceSource,
     window: WindowConfig,
-    track_samples: int | None = None,
     progress: Progress = lambda share: None,
 ) -> WalkedTracks:
-    """Run the network of a recognizer over sequences: every frame once, then windows as a track grows, and templates.
+    """Run the network of a recognizer over sequences: every frame once, a window at every sample, and templates.
 
     Args:
         encoder: a :class:`emgait_ros.inference.encoder.GaitEncoder`.
         data: sequences of people, prepared with the encoder's preprocessing.
         window: as the recognizer uses it.
-        track_samples: longest track; None: ``window.max_samples``. A second apart, windows are looked at up to there.
     """
-    longest = max(track_samples or window.max_samples, window.min_samples)
-    seen = tuple(range(window.min_samples, longest + 1, SAMPLES_APART))
     windows, templates, returns = [], [], []
     for number in range(len(data)):
         sequence = data[number]
@@ -89,13 +86,46 @@ def embed_tracks(
             batch = _batch(sequence, slice(start, start + FRAMES_AT_ONCE))
             before = [features[-1] if features else None, *[None] * (len(batch) - 1)]
             features += list(encoder.encode_frames(batch, before, np.arange(len(batch)) - 1))
-        ends = [min(count, len(features)) for count in seen]
-        windows.append(encoder.embed([features[max(0, end - window.max_samples) : end] for end in ends]))
-        templates.append(template_embeddings(encoder, features[-window.max_samples :], window.min_samples)[0])
+        samples = window_samples(sequence, features, window)
+        windows.append(growing_windows(samples, window, encoder.embed))
+        newest = [sample.features for sample in samples[-window.max_samples :]]
+        templates.append(template_embeddings(encoder, newest, window.min_samples)[0])
         returns.append(float(np.median(sequence.point_count)) * (sequence.range_m / 10.0) ** 2)
         progress((number + 1) / len(data))
     returns_at_10m = np.array(returns, np.float32)
-    return WalkedTracks(data.identity, data.walk, data.range_m, windows, seen, templates, returns_at_10m)
+    return WalkedTracks(data.identity, data.walk, data.range_m, windows, templates, returns_at_10m)
+
+
+def window_samples(sequence: Sequence, features: SequenceOf[Any], config: WindowConfig) -> list[WindowSample]:
+    """What the recognizer keeps of each sample of a walk, whose ``features`` are given; those with few returns are left out."""
+    found = []
+    for row in np.flatnonzero(sequence.has_points & (sequence.point_count >= config.min_points)).tolist():
+        sensors = Modality.BOTH if sequence.has_image[row] else Modality.POINTS
+        light = float(sequence.crops[row][::8, ::8].mean()) if sequence.has_image[row] else float("nan")
+        found.append(WindowSample(features[row], sensors, sequence.range_m, int(sequence.point_count[row]), light))
+    return found
+
+
+def growing_windows(
+    samples: SequenceOf[WindowSample], config: WindowConfig, embed: Callable[[list[list[Any]]], Float32]
+) -> WalkWindows:
+    """The window at every sample, from the first that is long enough.
+
+    Args:
+        samples: of one walk.
+        config: as the recognizer uses it.
+        embed: makes (W, parts, d) of the features of W windows.
+    """
+    track = TrackWindow("", 0, deque(maxlen=config.max_samples))
+    features, sensors, weak, seen = [], [], [], []
+    for count, sample in enumerate(samples, 1):
+        track.samples.append(sample)
+        if count >= config.min_samples:
+            features.append([kept.features for kept in track.samples])
+            sensors.append(track.modalities(max(1, config.min_samples // 2)))
+            weak.append(track.weakness(config))
+            seen.append(count)
+    return WalkWindows(embed(features), tuple(sensors), tuple(weak), tuple(seen))
 
 
 def _batch(sequence: Sequence, rows: slice) -> FrameBatch:
@@ -110,6 +140,7 @@ def calibrate_with_tracks(
     enrolled: TemplateSet | None = None,
     source: str = "",
     decision: DecisionConfig | None = None,
+    min_margin: float = 0.0,
 ) -> tuple[Calibration, dict[str, Any]]:
     """Threshold, what it can promise, and how decisions fare as walks grow longer.
 
@@ -119,6 +150,7 @@ def calibrate_with_tracks(
             Everybody else is a stranger.
         enrolled: a gallery with whom strangers (then everybody) are compared instead, because the promise is made for it.
         source: where the tracks come from, in words.
+        decision, min_margin: as the recognizer decides; the margin is the bundle's.
 
     Returns:
         The calibration, and a report: rates by samples seen, numbers of people and tracks.
@@ -128,18 +160,17 @@ def calibrate_with_tracks(
     """
     decision = decision or DecisionConfig()
     is_member = np.isin(tracks.identity, members)
-    matcher = gallery_of(tracks, members, decision)
+    known = Replay(gallery_of(tracks, members, decision), decision, min_margin)
     genuine_rows = np.flatnonzero(is_member & (tracks.walk != 0))
-    columns = matcher.columns
-    own = np.array([columns[int(tracks.identity[row])] for row in genuine_rows], np.int64)
-    genuine = _track_table(matcher, tracks, genuine_rows)
+    genuine = [tracks.windows[row] for row in genuine_rows]
+    own = (tracks.identity[genuine_rows] + 1).tolist()
+    against, strangers, size = known, np.flatnonzero(~is_member), len(np.unique(members))
     if enrolled is not None and len(enrolled.embedding):
-        against, strangers = gallery_in_memory(enrolled, decision), np.arange(len(tracks.identity))
-    else:
-        against, strangers = matcher, np.flatnonzero(~is_member)
-    impostor_so_far = nearest_so_far(against, tracks, strangers)
-    genuine_own = genuine[np.arange(len(genuine)), :, own] if len(genuine) else np.zeros((0, len(tracks.seen)))
-    impostor, accepted = _last(impostor_so_far), genuine_own.min(axis=1, initial=np.inf)
+        matcher = gallery_in_memory(enrolled, decision)
+        against, size = Replay(matcher, decision, min_margin), matcher.identities
+        strangers = np.arange(len(tracks.identity))
+    impostor = naming_thresholds(against, [tracks.windows[row] for row in strangers])
+    accepted = np.array([known.naming_threshold(walk, who) for walk, who in zip(genuine, own, strict=True)])
     found = calibrate_threshold(
         accepted, impostor, false_accept_rate, impostor_people=len(np.unique(tracks.identity[strangers]))
     )
@@ -150,59 +181,54 @@ def calibrate_with_tracks(
         probability=fit_probability(accepted, impostor),
         ranges_m=(round(float(ranges.min()), 1), round(float(ranges.max()), 1)),
         returns_at_10m=(round(float(np.percentile(returns, 5)), 1), round(float(np.percentile(returns, 95)), 1)),
-        gallery_size=against.identities,
+        gallery_size=size,
         source=source,
         distances=(_rounded(accepted), _rounded(impostor)),
     )
     report = {
         "members": len(np.unique(members)),
         "strangers": calibration.impostor_people,
-        "identified_by_samples": _identified(genuine, own, impostor_so_far, tracks.seen, false_accept_rate),
+        "identified_by_samples": _identified(known, genuine, own, calibration.threshold, decision),
     }
     return calibration, report
 
 
-def checked_on_strangers(calibration: Calibration, nearest: Float64) -> dict[str, Any]:
+def checked_on_strangers(calibration: Calibration, naming: Float64) -> dict[str, Any]:
     """What a threshold does to walks of people who had no part in it.
 
     Args:
-        nearest: (n,) smallest distance of each stranger's walk to anybody enrolled, one walk a person.
+        naming: (n,) threshold above which each stranger's walk gets a name, one walk a person.
     """
-    accepted = int((nearest < calibration.threshold).sum())
-    low, high = share_interval(accepted, len(nearest), calibration.confidence)
+    accepted = int((naming < calibration.threshold).sum())
+    low, high = share_interval(accepted, len(naming), calibration.confidence)
     return {
-        "strangers": len(nearest),
+        "strangers": len(naming),
         "accepted": accepted,
-        "rate": round(accepted / len(nearest), 5) if len(nearest) else None,
+        "rate": round(accepted / len(naming), 5) if len(naming) else None,
         "interval": [round(low, 5), round(high, 5)],
         "asked": calibration.false_accept_rate,
         "promised_interval": [round(value, 5) for value in calibration.false_accept_interval],
-        "kept": bool(accepted <= calibration.false_accept_interval[1] * len(nearest)),
+        "kept": bool(accepted <= calibration.false_accept_interval[1] * len(naming)),
     }
 
 
-def nearest_so_far(matcher: Matcher, tracks: WalkedTracks, rows: Int64) -> Float64:
-    """(n, W) smallest distance to anybody over the windows up to each, for some tracks."""
-    return np.minimum.accumulate(_track_table(matcher, tracks, rows).min(axis=2), axis=1)
-
-
-def _last(so_far: Float64) -> Float64:
-    return so_far[:, -1] if len(so_far) else np.zeros(0)
+def naming_thresholds(against: Replay, walks: SequenceOf[WalkWindows]) -> Float64:
+    """(n,) threshold above which each walk is given a name by the live decision; infinite: none is."""
+    return np.array([against.naming_threshold(walk) for walk in walks], np.float64)
 
 
 def _identified(
-    genuine: Float64, own: Int64, impostor_so_far: Float64, seen: tuple[int, ...], false_accept_rate: float
+    known: Replay, walks: SequenceOf[WalkWindows], own: SequenceOf[int], threshold: float, decision: DecisionConfig
 ) -> dict[str, dict[str, float]]:
-    """DIR when everything up to so many samples is used, each with its own threshold at the same false-accept rate."""
+    """Share of enrolled people's walks that have got the right name once so many samples were seen."""
+    longest = max((walk.samples[-1] for walk in walks if walk.samples), default=0)
+    first = min((walk.samples[0] for walk in walks if walk.samples), default=0) + decision.agree_windows - 1
+    steps = [first, *range((first // REPORTED_EVERY + 1) * REPORTED_EVERY, longest + 1, REPORTED_EVERY)]
     found = {}
-    so_far = np.minimum.accumulate(genuine, axis=1)
-    for place, count in enumerate(seen):
-        threshold = calibrate_threshold(np.zeros(0), impostor_so_far[:, place], false_accept_rate).threshold
-        table = so_far[:, place]
-        right = (table.argmin(axis=1) == own) & (table.min(axis=1) < threshold) if len(table) else np.zeros(0, bool)
-        low, high = share_interval(int(right.sum()), len(right))
-        share = float(right.mean()) if len(right) else float("nan")
-        found[str(count)] = {"dir": round(share, 4), "low": round(low, 4), "high": round(high, 4)}
+    for count in steps if walks else ():
+        right = [known.is_named(walk.until(count), threshold, who) for walk, who in zip(walks, own, strict=True)]
+        low, high = share_interval(sum(right), len(right))
+        found[str(count)] = {"dir": round(sum(right) / len(right), 4), "low": round(low, 4), "high": round(high, 4)}
     return found
 
 
@@ -214,7 +240,7 @@ def strangers_calibration(
     source: str,
     genuine: SequenceOf[float] = (),
 ) -> Calibration:
-    """Threshold from tracks that were watched live or in a bag: (n,) distance of each stranger to the nearest identity.
+    """Threshold from tracks of a recording: (n,) threshold above which each stranger is given a name; infinite: none is.
 
     Raises:
         ValueError: too few tracks for the rate asked for.
@@ -232,7 +258,7 @@ def strangers_calibration(
 
 
 def gallery_of(tracks: WalkedTracks, members: Int64, decision: DecisionConfig) -> Matcher:
-    """A gallery in memory of some people, enrolled with their walk 0.
+    """A gallery in memory of some people, enrolled with their walk 0; their identity numbers are one higher: 0 is nobody.
 
     Raises:
         ValueError: none of them has one, or no other walk.
@@ -243,7 +269,7 @@ def gallery_of(tracks: WalkedTracks, members: Int64, decision: DecisionConfig) -
         rows = np.flatnonzero((tracks.identity == person) & (tracks.walk == 0))
         if len(rows):
             embedding = np.concatenate([tracks.templates[row] for row in rows])
-            entries.append((int(person), str(person), embedding, np.full(len(embedding), int(Modality.BOTH))))
+            entries.append((person + 1, str(person), embedding, np.full(len(embedding), int(Modality.BOTH))))
     if not entries:
         raise ValueError("nobody has a walk number 0, which is the one that is enrolled")
     matcher.replace_all(entries)
@@ -263,13 +289,5 @@ def gallery_in_memory(enrolled: TemplateSet, decision: DecisionConfig) -> Matche
     return matcher
 
 
-def _track_table(matcher: Matcher, tracks: WalkedTracks, rows: Int64) -> Float64:
-    """(n, W, I) distance of each window of some tracks to everybody."""
-    if not len(rows):
-        return np.zeros((0, len(tracks.seen), matcher.identities))
-    both = [Modality.BOTH] * len(tracks.seen)
-    return np.stack([matcher.search(tracks.windows[row], both).distance for row in rows.tolist()]).astype(np.float64)
-
-
 def _rounded(values: Float64) -> tuple[float, ...]:
-    return tuple(round(float(value), 5) for value in np.sort(values))
+    return tuple(round(float(value), 5) for value in np.sort(values[np.isfinite(values)]))

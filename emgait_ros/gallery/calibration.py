@@ -3,7 +3,8 @@
 Split-conformal: with n impostor tracks that are exchangeable with tomorrow's strangers, the k-th smallest of their
 distances is undercut by a new stranger with probability at most k / (n + 1), whatever the distribution. Each value must
 be one *track* (windows of one walk are not independent) of a person who is enrolled nowhere in the gallery it was
-compared with, and its distance to the nearest identity there: the rate then holds for galleries of that size.
+compared with: the threshold above which the live decision gives it a name (:mod:`emgait_ros.gallery.replay`; infinite when
+none does). The rate then holds for galleries of that size.
 (Angelopoulos and Bates, arXiv 2107.07511, section 1; the coverage distribution is their section 3.2.)
 """
 
@@ -137,15 +138,16 @@ def calibrate_threshold(
     """Threshold with at most the wanted false-accept rate on new strangers.
 
     Args:
-        genuine: (G,) distance of each held-back track of an enrolled person to that person; may be empty.
-        impostor: (n,) distance of each track of a person not enrolled to the nearest identity.
+        genuine: (G,) threshold above which each held-back track of an enrolled person gets that person's name; may be empty.
+        impostor: (n,) threshold above which each track of a person not enrolled gets a name. Infinite: none does it.
         false_accept_rate: wanted, 0..1 exclusive: 0.01 is one stranger track in a hundred.
         confidence: of the stated intervals.
         impostor_people: whose those tracks are; None: of as many people. Tracks of one person are alike, so the interval
             is stated as if there were only that many tracks.
 
     Raises:
-        ValueError: distances that are not finite, rates out of range, or too few impostor tracks for the wanted rate.
+        ValueError: distances that are NaN, rates out of range, too few impostor tracks for the wanted rate, or none of them
+            is ever named.
     """
     genuine, impostor = _checked("genuine", genuine), _checked("impostor", impostor)
     if not 0.0 < false_accept_rate < 1.0 or not 0.0 < confidence < 1.0:
@@ -158,7 +160,13 @@ def calibrate_threshold(
         raise ValueError(
             f"{tracks} impostor tracks cannot promise a false-accept rate of {false_accept_rate:g}: {needed} are needed{best}"
         )
-    threshold = float(np.sort(impostor)[rank - 1])
+    named = np.sort(impostor[np.isfinite(impostor)])
+    if not len(named):
+        raise ValueError(
+            f"none of {tracks} impostor tracks is given a name at any threshold (margin, agreement): calibrate with longer "
+            "walks or set decision.threshold"
+        )
+    threshold = float(named[min(rank, len(named)) - 1])
     tail = (1.0 - confidence) / 2.0
     people = min(impostor_people or tracks, tracks)
     independent = people / tracks
@@ -183,9 +191,10 @@ def fit_probability(genuine: Float64, impostor: Float64) -> tuple[float, float] 
     """(slope, offset) of 1 / (1 + exp(slope d + offset)), the chance of a genuine track at distance d when both are as likely.
 
     Logistic regression with the two kinds weighted equally and Platt's smoothed targets, so that separable data does not
-    give certainty (Platt 1999). None when one kind is missing.
+    give certainty (Platt 1999). Tracks that are never named have no part in it. None when one kind is missing.
     """
     genuine, impostor = _checked("genuine", genuine), _checked("impostor", impostor)
+    genuine, impostor = genuine[np.isfinite(genuine)], impostor[np.isfinite(impostor)]
     if not len(genuine) or not len(impostor):
         return None
     distance = np.concatenate([genuine, impostor])
@@ -217,8 +226,8 @@ def share_interval(successes: int, trials: int, confidence: float = 0.95) -> tup
 
 def _checked(kind: str, distances: Float64) -> Float64:
     values = np.asarray(distances, np.float64).ravel()
-    if not np.isfinite(values).all():
+    if np.isnan(values).any():
         raise ValueError(
-            f"{int((~np.isfinite(values)).sum())} of {len(values)} {kind} distances are not finite: leave those tracks out"
+            f"{int(np.isnan(values).sum())} of {len(values)} {kind} distances are NaN: leave those tracks out"
         )
     return values

@@ -1,6 +1,6 @@
 """Names and templates that can only be read with a key: AES-256-GCM, key from a file or the environment.
 
-Templates get a random nonce and are bound to the model they belong to. Names must be found again by equality, so their
+Templates get a random nonce and are bound to what they belong to (:mod:`emgait_ros.gallery.binding`). Names must be found again by equality, so their
 nonce is derived from the name by HMAC: equal names give equal bytes, and nothing else is revealed.
 """
 
@@ -12,6 +12,8 @@ import hashlib
 import hmac
 import os
 from pathlib import Path
+
+from emgait_ros.gallery.disk import how_to_close
 
 KEY_VARIABLE = "EMGAIT_GALLERY_KEY"
 """Environment variable that holds a gallery's key."""
@@ -44,6 +46,10 @@ class PlainText:
         """The other way round."""
         return stored
 
+    def seal(self, content: str) -> str:
+        """What only somebody with the key can write under a text; empty without one."""
+        return ""
+
 
 class Cipher(PlainText):
     """Encrypts with one key.
@@ -70,6 +76,7 @@ class Cipher(PlainText):
             ) from error
         self._cipher = AESGCM(hmac.digest(key, b"emgait gallery encryption", hashlib.sha256))
         self._name_key = hmac.digest(key, b"emgait gallery names", hashlib.sha256)
+        self._seal_key = hmac.digest(key, b"emgait gallery seals", hashlib.sha256)
 
     def text(self, plain: str) -> str:
         """See :class:`PlainText`."""
@@ -99,9 +106,13 @@ class Cipher(PlainText):
         """See :class:`PlainText`.
 
         Raises:
-            WrongKeyError: another key, changed bytes, or bytes that belong to another model.
+            WrongKeyError: another key, changed bytes, or bytes that belong elsewhere.
         """
         return self._open(stored, context.encode())
+
+    def seal(self, content: str) -> str:
+        """See :class:`PlainText`."""
+        return hmac.digest(self._seal_key, content.encode(), hashlib.sha256).hex()
 
     def _open(self, stored: bytes, context: bytes) -> bytes:
         from cryptography.exceptions import InvalidTag
@@ -127,7 +138,7 @@ def find_key(key_file: str | Path = "") -> bytes | None:
         path = Path(key_file).expanduser()
         if path.stat().st_mode & 0o077:
             raise ValueError(
-                f"key file {path} can be read by others (mode {path.stat().st_mode & 0o777:04o}): chmod 600 it"
+                f"key file {path} can be read by others (mode {path.stat().st_mode & 0o777:04o}): {how_to_close(path)}"
             )
         return parsed_key(path.read_text(encoding="ascii", errors="replace"), f"key file {path}")
     variable = os.environ.get(KEY_VARIABLE, "")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emgait_ros.gallery.disk import alone, how_to_close
 from emgait_ros.gallery.encryption import PlainText, WrongKeyError
 from emgait_ros.gallery.names import normalised_name
 from emgait_ros.gallery.unfinished import unfinished_beside
@@ -81,12 +82,14 @@ def signing_key(path: str | Path = SIGNING_KEY) -> Ed25519PrivateKey:
     path = Path(path).expanduser()
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = unfinished_beside(path)
-        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as stream:
-            stream.write(Ed25519PrivateKey.generate().private_bytes_raw().hex() + "\n")
-        os.replace(fresh, path)
+        with alone(path):
+            if not path.exists():
+                fresh = unfinished_beside(path)
+                with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as stream:
+                    stream.write(Ed25519PrivateKey.generate().private_bytes_raw().hex() + "\n")
+                os.replace(fresh, path)
     if path.stat().st_mode & 0o077:
-        raise ValueError(f"signing key {path} can be read by others: chmod 600 it")
+        raise ValueError(f"signing key {path} can be read by others: {how_to_close(path)}")
     try:
         return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text(encoding="ascii").strip()))
     except ValueError as error:

@@ -7,12 +7,14 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from emgait_ros.gallery.binding import rewrite_data, seal_names
 from emgait_ros.gallery.database import Database, open_database
 from emgait_ros.gallery.encryption import KEY_VARIABLE, PlainText, WrongKeyError, codec_for, find_key
 from emgait_ros.gallery.schema import GalleryError
 
 _KEY_CHECK = "encryption"  # property that only the right key can read
-_KEY_TEXT = "emgait gallery"
+_KEY_TEXT = "emgait gallery, rows bound to their person"
+_OLDER_KEY_TEXT = "emgait gallery"  # of galleries whose templates are bound to their model alone
 
 
 class GalleryFile:
@@ -75,13 +77,24 @@ class GalleryFile:
                     self._note_key(codec)
                     return codec
         try:
-            codec.read_text(stored)
+            older = codec.read_text(stored) == _OLDER_KEY_TEXT
         except WrongKeyError as error:
             raise GalleryError(
                 f"gallery {self.place} was encrypted with another key than this one: it was left as it is; give the right key"
             ) from error
         self._key_check = stored
+        if older:
+            self._bind_rows(codec)
         return codec
+
+    def _bind_rows(self, codec: PlainText) -> None:
+        """Bind the rows of an older gallery to their people, as they are now; others with the key can do it at the same time."""
+        with self._change(any_key=True):
+            self._key_check = self._stored_key_check()
+            if codec.read_text(self._key_check or "") == _OLDER_KEY_TEXT:
+                rewrite_data(self._connection, codec, codec, bound=False)
+                seal_names(self._connection, codec)
+                self._note_key(codec)
 
     def _stored_key_check(self) -> str | None:
         row = self._connection.execute("SELECT value FROM properties WHERE name = ?", (_KEY_CHECK,)).fetchone()
@@ -103,21 +116,21 @@ class GalleryFile:
             except self._connection.errors as error:
                 raise self._connection.say(error) from error
             except WrongKeyError as error:
-                raise GalleryError(
-                    f"gallery {self.place}: something in it cannot be decrypted ({error}): open it anew if its key was "
-                    "changed, else put a backup in its place"
-                ) from error
+                raise self._unreadable(error) from error
 
     @contextlib.contextmanager
-    def _change(self) -> Iterator[Database]:
-        """One transaction: committed and on the disk at the end, undone when anything is raised; may be nested."""
+    def _change(self, any_key: bool = False) -> Iterator[Database]:
+        """One transaction: committed and on the disk at the end, undone when anything is raised; may be nested.
+
+        ``any_key``: also when the gallery has got another key since it was opened.
+        """
         with self._lock:
             if self._connection.in_transaction:
                 yield self._connection
                 return
             try:
                 self._connection.begin()
-                if self._stored_key_check() != self._key_check:
+                if not any_key and self._stored_key_check() != self._key_check:
                     raise GalleryError(
                         f"gallery {self.place} was given another key by somebody else: nothing was changed; open it anew with that key"
                     )
@@ -127,4 +140,12 @@ class GalleryFile:
                 self._connection.rollback()
                 if isinstance(error, self._connection.errors):
                     raise self._connection.say(error) from error
+                if isinstance(error, WrongKeyError):
+                    raise self._unreadable(error) from error
                 raise
+
+    def _unreadable(self, error: WrongKeyError) -> GalleryError:
+        return GalleryError(
+            f"gallery {self.place}: something in it cannot be decrypted ({error}): open it anew if its key was changed, else "
+            "`emgait gallery check` says whose it is"
+        )

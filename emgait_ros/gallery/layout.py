@@ -127,10 +127,17 @@ _FOURTH = (
     "UPDATE undo SET started = change",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
+# A name is sealed on its person; people whose time is over are kept hidden for some days before they are deleted.
+_FIFTH = (
+    "ALTER TABLE identities ADD COLUMN seal TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE identities ADD COLUMN expired_ns INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE identities ADD COLUMN kept_ns INTEGER NOT NULL DEFAULT 0",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 
 TABLES = {
-    "identities": "id, name, enrolled_ns, disabled",
+    "identities": "id, name, enrolled_ns, disabled, seal, expired_ns, kept_ns",
     "templates": "id, identity_id, fingerprint, parts, dimensions, embedding, checksum, samples, modalities, median_range_m,"
     " created_ns, quality",
     "audit": "id, at_ns, action, identity_id, other_identity_id, name, detail",

@@ -1,4 +1,4 @@
-"""Changes in the life of an identity beyond enrolling: split off, disable, expire; another key for the gallery, and its backup."""
+"""Changes in the life of an identity beyond enrolling: split off, disable; another key for the gallery, and its backup."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ import logging
 import os
 import sqlite3
 import time
-import zlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from emgait_ros.gallery.binding import move_templates, name_seal, rewrite_data, seal_names
 from emgait_ros.gallery.database import is_url
 from emgait_ros.gallery.encryption import PlainText, codec_for
 from emgait_ros.gallery.names import normalised_name, refuse_look_alikes
 from emgait_ros.gallery.reading import GalleryReading
-from emgait_ros.gallery.records import WALK_CONTEXT
 from emgait_ros.gallery.schema import GalleryError, say
 from emgait_ros.gallery.unfinished import unfinished_beside
 
 _log = logging.getLogger(__name__)
 UNDO_KEPT = 100
 """Changes that can be taken back, newest first."""
-_DAY_NS = 86_400 * 10**9
 
 
 class GalleryLife(GalleryReading):
@@ -59,13 +57,13 @@ class GalleryLife(GalleryReading):
                 listed = ", ".join(str(number) for number in own)
                 raise ValueError(f"'{old}' has the templates {listed}: name some of them, not all (got {chosen})")
             made = self._new_identity(new, now)
-            connection.executemany("UPDATE templates SET identity_id = ? WHERE id = ?", [(made, n) for n in chosen])
+            move_templates(connection, self._codec, chosen, made)
             change = self._log("split", source, old, f"{len(chosen)} templates to '{new}'", now, made)
             self._remember(change, action="split", identity=source, made=made, templates=chosen)
         return len(chosen)
 
     def set_disabled(self, name: str, disabled: bool) -> bool:
-        """Keep a person but never name them, or name them again. Returns whether that was a change.
+        """Keep a person but never name them, or name them again, also when they had expired. Returns whether that was a change.
 
         Raises:
             ValueError: nobody has that name.
@@ -73,32 +71,17 @@ class GalleryLife(GalleryReading):
         clean = normalised_name(name)
         with self._change() as connection:
             identity = self._known_identity(clean)
-            row = connection.execute("SELECT disabled FROM identities WHERE id = ?", (identity,)).fetchone()
-            if bool(row[0]) == disabled:
+            query = "SELECT disabled, expired_ns, kept_ns FROM identities WHERE id = ?"
+            before = connection.execute(query, (identity,)).fetchone()
+            back = bool(before[1]) and not disabled
+            if bool(before[0]) == disabled and not back:
                 return False
-            connection.execute("UPDATE identities SET disabled = ? WHERE id = ?", (int(disabled), identity))
-            change = self._log("disable" if disabled else "enable", identity, clean, "", time.time_ns())
-            self._remember(change, action="disabled", identity=identity, disabled=not disabled)
+            now = time.time_ns()
+            values = (int(disabled), 0 if back else before[1], now if back else before[2], identity)
+            connection.execute("UPDATE identities SET disabled = ?, expired_ns = ?, kept_ns = ? WHERE id = ?", values)
+            change = self._log("disable" if disabled else "enable", identity, clean, "", now)
+            self._remember(change, action="disabled", identity=identity, before=list(before))
         return True
-
-    def expire(self, keep_days: float) -> list[str]:
-        """Remove everybody whose newest template is older; returns their names. 0 keeps everybody."""
-        if keep_days <= 0:
-            return []
-        before = time.time_ns() - int(keep_days * _DAY_NS)
-        with self._change() as connection:
-            old = connection.execute(
-                "SELECT i.id, i.name FROM identities i LEFT JOIN templates t ON t.identity_id = i.id"
-                " GROUP BY i.id HAVING coalesce(max(t.created_ns), i.enrolled_ns) < ?",
-                (before,),
-            ).fetchall()
-            names = [self._codec.read_text(name) for _, name in old]
-            for (identity, _), name in zip(old, names, strict=True):
-                count = self._delete(identity)
-                self._log("expire", identity, name, f"{count} templates older than {keep_days:g} days", time.time_ns())
-        if names:
-            self._forget_bytes()
-        return sorted(names)
 
     def change_key(self, key: bytes | None) -> int:
         """Encrypt everything with another key, or store it plainly (None); returns the number of templates rewritten.
@@ -112,7 +95,8 @@ class GalleryLife(GalleryReading):
                 new = codec_for(key)
                 with connection.audit_unlocked():
                     self._rewrite_texts(new)
-                count = self._rewrite_data(new)
+                seal_names(connection, new)
+                count = rewrite_data(connection, self._codec, new)
                 self._note_key(new)
                 self._codec = new
                 self._log("rekey", 0, "", "encrypted" if new.encrypted else "stored plainly", time.time_ns())
@@ -138,24 +122,6 @@ class GalleryLife(GalleryReading):
             rows = self._connection.execute(f"SELECT {column}, {number} FROM {table}").fetchall()  # noqa: S608
             changed = [(new.text(self._codec.read_text(text)), place) for text, place in rows]
             self._connection.executemany(f"UPDATE {table} SET {column} = ? WHERE {number} = ?", changed)  # noqa: S608
-
-    def _rewrite_data(self, new: PlainText) -> int:
-        """One row at a time: all of a large gallery need not fit into memory."""
-        numbers = [row[0] for row in self._connection.execute("SELECT id FROM templates").fetchall()]
-        for number in numbers:
-            stored, fingerprint = self._connection.execute(
-                "SELECT embedding, fingerprint FROM templates WHERE id = ?", (number,)
-            ).fetchone()
-            blob = new.data(self._codec.read_data(stored, fingerprint), fingerprint)
-            values = (blob, zlib.crc32(blob), number)
-            self._connection.execute("UPDATE templates SET embedding = ?, checksum = ? WHERE id = ?", values)
-        walks = [row[0] for row in self._connection.execute("SELECT created_ns FROM saved_walks").fetchall()]
-        for created in walks:
-            query = "SELECT content FROM saved_walks WHERE created_ns = ?"
-            stored = self._connection.execute(query, (created,)).fetchone()[0]
-            blob = new.data(self._codec.read_data(stored, WALK_CONTEXT), WALK_CONTEXT)
-            self._connection.execute("UPDATE saved_walks SET content = ? WHERE created_ns = ?", (blob, created))
-        return len(numbers)
 
     def back_up(self, path: Path | None = None) -> Path:
         """Copy the whole gallery into an SQLite file (mode 0600), encrypted as the gallery is, while it is in use.
@@ -231,7 +197,12 @@ class GalleryLife(GalleryReading):
         row = self._connection.execute(
             "INSERT INTO identities (name, enrolled_ns) VALUES (?, ?) RETURNING id", (self._codec.text(name), now)
         ).fetchone()
+        self._give_name(int(row[0]), name)
         return int(row[0])
+
+    def _give_name(self, identity: int, name: str) -> None:
+        values = (self._codec.text(name), name_seal(self._codec, identity, name), identity)
+        self._connection.execute("UPDATE identities SET name = ?, seal = ? WHERE id = ?", values)
 
     def _remember(self, change: int, started: int = 0, **content: Any) -> None:
         """Note how a change can be taken back; ``started``: number of the first change of which this is a part."""
@@ -245,7 +216,8 @@ class GalleryLife(GalleryReading):
             (UNDO_KEPT,),
         )
 
-    def _remember_merge(self, old: str, new: str, source: int, target: int) -> None:
+    def _remember_merge(self, old: str, new: str, source: int, target: int) -> list[int]:
+        """Returns the templates that are to move."""
         rows = self._connection.execute(
             "SELECT id, enrolled_ns, disabled FROM identities WHERE id IN (?, ?)", (source, target)
         ).fetchall()
@@ -265,3 +237,4 @@ class GalleryLife(GalleryReading):
             target_enrolled_ns=before[target][0],
             templates=moved,
         )
+        return moved

@@ -70,4 +70,10 @@ _SECOND = (
     f"UPDATE {SCHEMA}.undo SET started = change",  # noqa: S608
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
+_THIRD = (
+    f"ALTER TABLE {SCHEMA}.identities ADD COLUMN seal TEXT NOT NULL DEFAULT ''",
+    f"ALTER TABLE {SCHEMA}.identities ADD COLUMN expired_ns BIGINT NOT NULL DEFAULT 0",
+    f"ALTER TABLE {SCHEMA}.identities ADD COLUMN kept_ns BIGINT NOT NULL DEFAULT 0",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)

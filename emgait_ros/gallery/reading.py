@@ -3,18 +3,45 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
+from emgait_ros.gallery.binding import is_sealed, template_context, walk_context
 from emgait_ros.gallery.calibration import Calibration
 from emgait_ros.gallery.encryption import WrongKeyError
 from emgait_ros.gallery.file import GalleryFile
 from emgait_ros.gallery.names import look_alikes, normalised_name
-from emgait_ros.gallery.records import WALK_CONTEXT, AuditEntry, EnrolledIdentity, TemplateInfo, TemplateSet
+from emgait_ros.gallery.records import AuditEntry, EnrolledIdentity, TemplateInfo, TemplateSet
 from emgait_ros.gallery.schema import GalleryError
 
+_TEMPLATE_ROWS = (
+    "SELECT t.identity_id, i.name, i.seal, t.parts, t.dimensions, t.embedding, t.checksum, t.modalities, t.fingerprint,"
+    " t.created_ns FROM templates t JOIN identities i ON i.id = t.identity_id"
+)
 _BATCH = 500  # below SQLite's limit of variables in one statement
+
+
+class _TemplateRow(NamedTuple):
+    """A row of ``_TEMPLATE_ROWS``, as it is stored."""
+
+    identity: int
+    name: str
+    seal: str
+    parts: int
+    dimensions: int
+    embedding: bytes
+    checksum: int
+    modalities: int
+    fingerprint: str
+    created_ns: int
+
+    @property
+    def context(self) -> str:
+        """What the template is bound to."""
+        return template_context(self.fingerprint, self.identity, self.created_ns)
 
 
 class GalleryReading(GalleryFile):
@@ -23,7 +50,7 @@ class GalleryReading(GalleryFile):
     def identities(self) -> list[EnrolledIdentity]:
         """Everybody enrolled, sorted by name."""
         with self._reading() as connection:
-            people = connection.execute("SELECT id, name, enrolled_ns, disabled FROM identities").fetchall()
+            people = connection.execute("SELECT id, name, enrolled_ns, disabled, expired_ns FROM identities").fetchall()
             people = [(key, self._codec.read_text(name), *rest) for key, name, *rest in people]
             counts = connection.execute(
                 "SELECT identity_id, fingerprint, count(*), max(samples) FROM templates GROUP BY identity_id, fingerprint"
@@ -42,22 +69,25 @@ class GalleryReading(GalleryFile):
                 by_model.get(key, {}),
                 samples.get(key, 0),
                 bool(disabled),
+                expired,
             )
-            for key, name, enrolled, disabled in sorted(people, key=lambda person: person[1])
+            for key, name, enrolled, disabled, expired in sorted(people, key=lambda person: person[1])
         ]
 
     def templates_for(self, fingerprint: str, identity_ids: Iterable[int] | None = None) -> TemplateSet:
-        """Templates made by one model, of people who are not disabled; those of other models are never compared.
+        """Templates made by one model, of people who are neither disabled nor expired; those of other models are never compared.
+
+        Templates whose bytes are not those that were stored are left out, as are, in an encrypted gallery, those that
+        somebody without the key moved to another person: the others can be used.
 
         Args:
             fingerprint: of the model in use.
             identity_ids: only of these identities; None: of all.
 
         Raises:
-            GalleryError: a template's bytes are not those that were stored; or as the class says.
+            GalleryError: as the class says.
         """
-        columns = "SELECT t.identity_id, i.name, t.parts, t.dimensions, t.embedding, t.checksum, t.modalities"
-        query = f"{columns} FROM templates t JOIN identities i ON i.id = t.identity_id WHERE t.fingerprint = ? AND i.disabled = 0"
+        query = f"{_TEMPLATE_ROWS} WHERE t.fingerprint = ? AND i.disabled = 0 AND i.expired_ns = 0"
         with self._reading() as connection:
             if identity_ids is None:
                 rows = connection.execute(f"{query} ORDER BY t.id", (fingerprint,)).fetchall()
@@ -70,7 +100,7 @@ class GalleryReading(GalleryFile):
                     rows += connection.execute(
                         f"{query} AND t.identity_id IN ({marks}) ORDER BY t.id", (fingerprint, *chosen)
                     ).fetchall()
-            return self._template_set(rows, fingerprint)
+            return self._template_set([_TemplateRow(*row) for row in rows])
 
     def templates_of(self, name: str) -> list[TemplateInfo]:
         """What is stored of one person, oldest first.
@@ -139,14 +169,19 @@ class GalleryReading(GalleryFile):
         """
         with self._reading() as connection:
             row = connection.execute(
-                "SELECT i.name, w.content, t.id, t.fingerprint, t.samples, t.modalities, t.median_range_m, t.created_ns, t.quality"
-                " FROM saved_walks w JOIN templates t ON t.created_ns = w.created_ns JOIN identities i ON i.id = t.identity_id"
+                "SELECT t.id, t.fingerprint, t.samples, t.modalities, t.median_range_m, t.created_ns, t.quality, w.content"
+                " FROM saved_walks w JOIN templates t ON t.created_ns = w.created_ns"
                 " WHERE w.created_ns = ? ORDER BY t.samples DESC, t.id LIMIT 1",
                 (number,),
             ).fetchone()
             if row is None:
                 raise ValueError(f"there is no saved walk {number}: the person was removed meanwhile")
-            return self._codec.read_text(row[0]), TemplateInfo(*row[2:]), self._codec.read_data(row[1], WALK_CONTEXT)
+            owner = _TemplateRow(*connection.execute(f"{_TEMPLATE_ROWS} WHERE t.id = ?", (row[0],)).fetchone())
+            _, problem = self._opened(owner)
+            if problem:
+                raise GalleryError(problem)
+            walk = self._codec.read_data(row[-1], walk_context(number))
+            return self._codec.read_text(owner.name), TemplateInfo(*row[:-1]), walk
 
     def calibrated_models(self) -> list[str]:
         """Fingerprints of the models this gallery has a threshold for."""
@@ -188,13 +223,9 @@ class GalleryReading(GalleryFile):
         """What is wrong with the gallery, a sentence each; empty when it is sound. Reads all of it."""
         with self._reading() as connection:
             problems = connection.problems()
-            query = (
-                "SELECT i.name, t.embedding, t.checksum, t.fingerprint FROM templates t"
-                " JOIN identities i ON i.id = t.identity_id ORDER BY t.id"
-            )
-            for name, blob, checksum, fingerprint in connection.execute(query):
-                if zlib.crc32(blob) != checksum or not self._readable(blob, fingerprint):
-                    problems.append(self._damaged_template(self._shown(name)))
+            rows = connection.execute(f"{_TEMPLATE_ROWS} ORDER BY t.id")
+            found = (self._opened(_TemplateRow(*row))[1] for row in rows)
+            problems += [problem for problem in found if problem]
             query = "SELECT name FROM identities WHERE id NOT IN (SELECT identity_id FROM templates)"
             problems += [
                 f"{self.place}: '{self._shown(row[0])}' has no templates: enrol them again or remove them"
@@ -205,13 +236,6 @@ class GalleryReading(GalleryFile):
             if broken:
                 problems.append(f"{self.place}: {broken} names cannot be decrypted: put a backup in its place")
         return problems
-
-    def _readable(self, blob: bytes, fingerprint: str) -> bool:
-        try:
-            self._codec.read_data(blob, fingerprint)
-        except WrongKeyError:
-            return False
-        return True
 
     def _shown(self, stored: str) -> str:
         try:
@@ -243,25 +267,49 @@ class GalleryReading(GalleryFile):
             self._connection.execute("SELECT count(*) FROM templates WHERE identity_id = ?", (identity,)).fetchone()[0]
         )
 
-    def _template_set(self, rows: list[tuple], fingerprint: str) -> TemplateSet:
-        if not rows:
-            return TemplateSet(np.zeros(0, np.int64), np.zeros((0, 0, 0), np.float32), np.zeros(0, np.int64), {})
-        parts, dimensions = rows[0][2], rows[0][3]
-        names: dict[int, str] = {}
-        embedding = np.empty((len(rows), parts, dimensions), np.float32)
-        for index, (identity, name, row_parts, row_dimensions, blob, checksum, _) in enumerate(rows):
-            if identity not in names:
-                names[identity] = self._codec.read_text(name)
-            if zlib.crc32(blob) != checksum or (row_parts, row_dimensions) != (parts, dimensions):
-                raise GalleryError(self._damaged_template(names[identity]))
-            try:
-                plain = self._codec.read_data(blob, fingerprint)
-            except WrongKeyError as error:
-                raise GalleryError(self._damaged_template(names[identity])) from error
-            embedding[index] = np.frombuffer(plain, "<f4").reshape(parts, dimensions)
-        identity_id = np.array([row[0] for row in rows], np.int64)
-        modalities = np.array([row[6] for row in rows], np.int64)
-        return TemplateSet(identity_id, embedding, modalities, names)
+    def _template_set(self, rows: list[_TemplateRow]) -> TemplateSet:
+        """Those that can be used; whoever has others is named in ``left_out``."""
+        shapes = Counter((row.parts, row.dimensions) for row in rows)
+        shape = shapes.most_common(1)[0][0] if shapes else (0, 0)
+        left_out: dict[int, str] = {}
+        kept, content = [], []
+        for row in rows:
+            plain, problem = self._opened(row)
+            if not problem and (row.parts, row.dimensions) != shape:
+                problem = self._damaged_template(self._shown(row.name))
+            if problem:
+                left_out[row.identity] = problem
+            else:
+                kept.append(row)
+                content.append(plain)
+        names = {identity: self._codec.read_text(name) for identity, name in {(row.identity, row.name) for row in kept}}
+        embedding = np.frombuffer(bytearray().join(content), "<f4").reshape(len(kept), *(shape if kept else (0, 0)))
+        identity_id = np.array([row.identity for row in kept], np.int64)
+        modalities = np.array([row.modalities for row in kept], np.int64)
+        return TemplateSet(identity_id, embedding.astype(np.float32, copy=False), modalities, names, left_out)
+
+    def _opened(self, row: _TemplateRow) -> tuple[bytes, str]:
+        """A template's bytes, or why it cannot be used, as a sentence."""
+        if zlib.crc32(row.embedding) != row.checksum:
+            return b"", self._damaged_template(self._shown(row.name))
+        if not is_sealed(self._codec, row.identity, self._shown(row.name), row.seal):
+            return b"", self._not_theirs(f"the name '{self._shown(row.name)}'")
+        try:
+            return self._codec.read_data(row.embedding, row.context), ""
+        except WrongKeyError:
+            return b"", self._not_theirs(f"a template of '{self._shown(row.name)}'")
+
+    def _not_theirs(self, what: str) -> str:
+        return (
+            f"gallery {self.place}: {what} was put there, or changed, by somebody without the key, and is not used: put a backup "
+            "in place, or `emgait gallery remove` and enrol again"
+        )
+
+    def _check_name(self, identity: int, name: str) -> None:
+        """Raises GalleryError when somebody without the key put a name on a person."""
+        row = self._connection.execute("SELECT seal FROM identities WHERE id = ?", (identity,)).fetchone()
+        if not is_sealed(self._codec, identity, name, row[0]):
+            raise GalleryError(self._not_theirs(f"the name '{name}'"))
 
     def _damaged_template(self, name: str) -> str:
         return f"gallery {self.place}: a template of '{name}' is damaged: put a backup in place, or `emgait gallery remove` and enrol again"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,8 +11,6 @@ from emgait_ros.samples import Float32, Int64
 
 COLUMNS_OF_A_TEMPLATE = "identity_id, fingerprint, parts, dimensions, embedding, checksum, samples, modalities, median_range_m, created_ns, quality"
 """Columns of the table of templates that are given when one is added."""
-WALK_CONTEXT = "saved walk"
-"""What an encrypted saved walk is bound to."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,7 @@ class EnrolledIdentity:
         templates_by_model: number of templates of each model fingerprint.
         samples: samples the templates rest on, most of any one template.
         disabled: kept, but never named.
+        expired_ns: since when kept, but never named, because nobody enrolled them for ``gallery.keep_days``; 0: not.
     """
 
     identity_id: int
@@ -36,6 +35,7 @@ class EnrolledIdentity:
     templates_by_model: dict[str, int]
     samples: int
     disabled: bool = False
+    expired_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,14 @@ class TemplateSet:
         embedding: (N, parts, d) float32; (0, 0, 0) when there are none.
         modalities: (N,) int64, bits of :class:`emgait_ros.samples.Modality`.
         names: name of each identity in ``identity_id``.
+        left_out: for each identity some of whose templates are not in here, why: damaged, or not that person's.
     """
 
     identity_id: Int64
     embedding: Float32
     modalities: Int64
     names: dict[int, str]
+    left_out: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ A file is ours when its application id says so; its ``user_version`` counts the 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import sqlite3
 from pathlib import Path
 
+from emgait_ros.gallery.disk import alone, how_to_close, made_private, remote_file_system, sync_folder
 from emgait_ros.gallery.layout import STEPS
 from emgait_ros.gallery.unfinished import unfinished_beside
 
@@ -31,6 +33,10 @@ def say(path: Path, error: BaseException) -> GalleryError:
     if "locked" in lowered or "busy" in lowered:
         return GalleryError(
             f"gallery {path} is being changed by another process ({text}): nothing was changed, try again"
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+        return GalleryError(
+            f"gallery {path} is on a disk without file locks ({text}), which SQLite needs: set gallery.path to another disk"
         )
     if "readonly" in lowered or "read-only" in lowered or isinstance(error, PermissionError):
         return GalleryError(
@@ -92,33 +98,27 @@ def _uri_path(path: Path) -> str:
 
 
 def _create(path: Path) -> None:
-    """Build a gallery beside its place and link it there complete: a kill leaves a whole file or none."""
+    """Build a gallery beside its place and move it there complete: a kill leaves a whole file or none."""
     for suffix in ("-wal", "-journal"):
         if Path(f"{path}{suffix}").exists():
             raise GalleryError(
                 f"gallery {path} is missing but {path}{suffix} is there: put the gallery back, or move that file away"
             )
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = unfinished_beside(path)
-    try:
-        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        with contextlib.closing(_open(fresh)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            _upgrade(connection, 0)
-        with contextlib.suppress(FileExistsError):  # another process was faster: its gallery is the one
-            os.link(fresh, path)
-        _sync_folder(path.parent)
-    finally:
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{fresh}{suffix}").unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with alone(path):
+        if path.exists():  # another process was faster: its gallery is the one
+            return
+        fresh = unfinished_beside(path)
+        try:
+            os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            with contextlib.closing(_open(fresh)) as connection:
+                _set_journal(fresh, connection)
+                _upgrade(connection, 0)
+            os.rename(fresh, path)
+            sync_folder(path.parent)
+        finally:
+            for suffix in ("", "-journal", "-wal", "-shm"):
+                Path(f"{fresh}{suffix}").unlink(missing_ok=True)
 
 
 def _recognise(path: Path) -> None:
@@ -137,14 +137,17 @@ def _recognise(path: Path) -> None:
         raise GalleryError(
             f"gallery {path} is not an SQLite file: it was left as it is; set gallery.path to another file"
         )
-    if path.stat().st_mode & 0o077:
-        try:
-            path.chmod(0o600)
-            _log.warning("gallery %s could be read by others: its mode is 0600 now", path)
-        except OSError as error:
-            raise GalleryError(
-                f"gallery {path} can be read by others and its mode cannot be changed ({error}): chmod 600 it"
-            ) from error
+    mode = path.stat().st_mode & 0o777
+    try:
+        private = made_private(path)
+    except OSError as error:
+        raise GalleryError(
+            f"gallery {path} can be read by others and its mode cannot be changed ({error}): chmod 600 it"
+        ) from error
+    if not private:
+        _log.warning("gallery %s can be read by others (mode %04o): %s", path, mode, how_to_close(path))
+    elif mode & 0o077:
+        _log.warning("gallery %s could be read by others: its mode is 0600 now", path)
 
 
 def _adopt(path: Path, connection: sqlite3.Connection) -> None:
@@ -163,9 +166,22 @@ def _adopt(path: Path, connection: sqlite3.Connection) -> None:
         raise GalleryError(
             f"gallery {path} is damaged ({problem}): it was left as it is; move it away or put a backup in its place"
         )
-    connection.execute("PRAGMA journal_mode = WAL")
+    remote = remote_file_system(path)
+    if remote:
+        _log.warning(
+            "gallery %s is on a disk of another machine (%s): it is kept without a write-ahead log, which is slower; "
+            "robots that share a gallery need PostgreSQL",
+            path,
+            remote,
+        )
+    _set_journal(path, connection)
     if version < len(STEPS):
         _upgrade(connection, version)
+
+
+def _set_journal(path: Path, connection: sqlite3.Connection) -> None:
+    """A write-ahead log, but on disks of other machines, where its shared memory is not shared."""
+    connection.execute(f"PRAGMA journal_mode = {'DELETE' if remote_file_system(path) else 'WAL'}")
 
 
 def _upgrade(connection: sqlite3.Connection, version: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from emgait_ros.gallery.disk import how_to_close
 from emgait_ros.gallery.layout import AUDIT_IS_APPEND_ONLY
 from emgait_ros.gallery.schema import GalleryError, connect, say
 
@@ -101,7 +102,9 @@ class SqliteDatabase:
         for suffix in ("", "-wal", "-shm", ".backup"):
             side = Path(f"{self.path}{suffix}")
             if side.exists() and side.stat().st_mode & 0o077:
-                found.append(f"{side} can be read by others (mode {side.stat().st_mode & 0o777:04o}): chmod 600 it")
+                found.append(
+                    f"{side} can be read by others (mode {side.stat().st_mode & 0o777:04o}): {how_to_close(side)}"
+                )
         return found
 
     def close(self) -> None:

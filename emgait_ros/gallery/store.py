@@ -8,16 +8,17 @@ and processes learn of it.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 
 from emgait_ros.config import GalleryConfig
+from emgait_ros.gallery.binding import move_templates, walk_context
 from emgait_ros.gallery.calibration import Calibration
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.export_file import ExportedTemplate
 from emgait_ros.gallery.names import normalised_name
 from emgait_ros.gallery.records import (
-    WALK_CONTEXT,
     AuditEntry,
     EnrolledIdentity,
     RenameOutcome,
@@ -28,6 +29,7 @@ from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.gallery.undo import GalleryUndo
 from emgait_ros.samples import Float32, Modality
 
+_log = logging.getLogger(__name__)
 __all__ = ["AuditEntry", "EnrolledIdentity", "Gallery", "GalleryError", "RenameOutcome", "TemplateSet", "open_gallery"]
 
 
@@ -83,9 +85,12 @@ class Gallery(GalleryUndo):
             created = identity is None
             if identity is None:
                 identity = self._new_identity(clean, now)
+            else:
+                self._check_name(identity, clean)
+                connection.execute("UPDATE identities SET expired_ns = 0 WHERE id = ?", (identity,))
             created_ns = created_ns or now
             if walk is not None:
-                values = (created_ns, self._codec.data(walk, WALK_CONTEXT))
+                values = (created_ns, self._codec.data(walk, walk_context(created_ns)))
                 connection.execute("INSERT INTO saved_walks (created_ns, content) VALUES (?, ?)", values)
             facts = int(modalities), float(median_range_m), created_ns, quality
             added = [
@@ -130,13 +135,15 @@ class Gallery(GalleryUndo):
             if not confirm:
                 self._refuse_look_alikes(new, old)
             source, target = self._known_identity(old), self._identity_id(new)
+            self._check_name(source, old)
             if target is None or target == source:
-                connection.execute("UPDATE identities SET name = ? WHERE id = ?", (self._codec.text(new), source))
+                self._give_name(source, new)
                 change = self._log("rename", source, old, f"to '{new}'", time.time_ns())
                 self._remember(change, action="rename", identity=source, name=old)
                 return RenameOutcome(False, self._template_count(source))
-            self._remember_merge(old, new, source, target)
-            connection.execute("UPDATE templates SET identity_id = ? WHERE identity_id = ?", (target, source))
+            self._check_name(target, new)
+            moved = self._remember_merge(old, new, source, target)
+            move_templates(connection, self._codec, moved, target)
             connection.execute(
                 "UPDATE identities SET enrolled_ns = (SELECT min(enrolled_ns) FROM identities WHERE id IN (?, ?)) WHERE id = ?",
                 (source, target, target),
@@ -164,7 +171,9 @@ def open_gallery(config: GalleryConfig, *, create: bool = True) -> Gallery:
     """
     gallery = Gallery(config.path, create=create, key=find_key(config.key_file))
     try:
-        gallery.expire(config.keep_days)
+        doubt = gallery.expire(config.keep_days).doubt
+        if doubt:
+            _log.warning("nobody is removed from gallery %s after gallery.keep_days: %s", gallery.place, doubt)
     except BaseException:
         gallery.close()
         raise

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from emgait_ros.gallery.binding import template_context
 from emgait_ros.gallery.encryption import codec_for
+from emgait_ros.gallery.expiry import GalleryExpiry
 from emgait_ros.gallery.export_file import (
     SIGNING_KEY,
     ExportedPerson,
@@ -23,7 +25,6 @@ from emgait_ros.gallery.export_file import (
     signing_key,
     write_export,
 )
-from emgait_ros.gallery.life import GalleryLife
 from emgait_ros.gallery.names import MAX_CHARACTERS, look_alike_key, normalised_name
 from emgait_ros.gallery.records import COLUMNS_OF_A_TEMPLATE
 from emgait_ros.samples import Float32
@@ -62,7 +63,7 @@ def _named(line: ImportLine) -> str:
     return f"'{line.name}'" + (f" (here '{line.target}')" if line.target != line.name else "")
 
 
-class GalleryTransfer(GalleryLife):
+class GalleryTransfer(GalleryExpiry):
     """Adds export and import to changes."""
 
     def export(
@@ -105,15 +106,15 @@ class GalleryTransfer(GalleryLife):
 
     def _exported_templates(self, identity: int) -> list[ExportedTemplate]:
         rows = self._connection.execute(
-            "SELECT embedding, parts, dimensions, fingerprint, samples, modalities, median_range_m, created_ns, quality"
+            "SELECT embedding, parts, dimensions, fingerprint, created_ns, samples, modalities, median_range_m, quality"
             " FROM templates WHERE identity_id = ? ORDER BY id",
             (identity,),
         ).fetchall()
         found = []
-        for blob, parts, dimensions, fingerprint, *facts in rows:
-            plain = self._codec.read_data(blob, fingerprint)
+        for blob, parts, dimensions, fingerprint, created_ns, samples, modalities, range_m, quality in rows:
+            plain = self._codec.read_data(blob, template_context(fingerprint, identity, created_ns))
             embedding = np.frombuffer(plain, "<f4").reshape(parts, dimensions)
-            found.append(ExportedTemplate(fingerprint, embedding, *facts))
+            found.append(ExportedTemplate(fingerprint, embedding, samples, modalities, range_m, created_ns, quality))
         return found
 
     def trusted_signers(self, signing: str | Path = SIGNING_KEY) -> set[str]:
@@ -255,7 +256,8 @@ class GalleryTransfer(GalleryLife):
 
     def _add_template(self, identity: int, template: ExportedTemplate) -> int:
         self._check_shape(template.embedding[None], template.fingerprint)
-        blob = self._codec.data(np.ascontiguousarray(template.embedding, "<f4").tobytes(), template.fingerprint)
+        context = template_context(template.fingerprint, identity, template.created_ns)
+        blob = self._codec.data(np.ascontiguousarray(template.embedding, "<f4").tobytes(), context)
         facts = (template.samples, template.modalities, template.median_range_m, template.created_ns, template.quality)
         row = self._connection.execute(
             f"INSERT INTO templates ({COLUMNS_OF_A_TEMPLATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",  # noqa: S608

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from emgait_ros.gallery.binding import move_templates
 from emgait_ros.gallery.export_file import ExportedTemplate
 from emgait_ros.gallery.transfer import GalleryTransfer
 
@@ -17,7 +18,7 @@ class GalleryUndo(GalleryTransfer):
     """Adds undoing."""
 
     def undo(self) -> str:
-        """Take back the newest change that can be (enrol, rename, merge, split, disable, import); removals are final.
+        """Take back the newest change that can be (enrol, rename, merge, split, disable, import, expire); removals are final.
 
         Returns:
             What was done, as a sentence.
@@ -60,27 +61,32 @@ class GalleryUndo(GalleryTransfer):
                 connection.execute("DELETE FROM identities WHERE id = ?", (identity,))
             self._forget_walks()
         elif content["action"] == "rename":
-            values = (self._codec.text(content["name"]), identity)
-            connection.execute("UPDATE identities SET name = ? WHERE id = ?", values)
+            self._give_name(identity, content["name"])
         elif content["action"] == "merge":
             connection.execute(
                 "INSERT INTO identities (id, name, enrolled_ns, disabled) VALUES (?, ?, ?, ?)",
                 (identity, self._codec.text(content["name"]), content["enrolled_ns"], content["disabled"]),
             )
+            self._give_name(identity, content["name"])
             connection.execute(
                 "UPDATE identities SET enrolled_ns = ? WHERE id = ?", (content["target_enrolled_ns"], content["target"])
             )
-            moved = [(identity, number) for number in content["templates"]]
-            connection.executemany("UPDATE templates SET identity_id = ? WHERE id = ?", moved)
+            move_templates(connection, self._codec, content["templates"], identity)
         elif content["action"] == "split":
-            connection.execute(
-                "UPDATE templates SET identity_id = ? WHERE identity_id = ?", (identity, content["made"])
-            )
+            query = "SELECT id FROM templates WHERE identity_id = ?"
+            made = [row[0] for row in connection.execute(query, (content["made"],)).fetchall()]
+            move_templates(connection, self._codec, made, identity)
             connection.execute("DELETE FROM identities WHERE id = ?", (content["made"],))
         elif content["action"] == "import":
             self._take_back_import(content)
         elif content["action"] == "disabled":
-            connection.execute("UPDATE identities SET disabled = ? WHERE id = ?", (int(content["disabled"]), identity))
+            disabled, expired, kept = content.get("before", (int(content.get("disabled", 0)), 0, 0))
+            connection.execute(
+                "UPDATE identities SET disabled = ?, expired_ns = ?, kept_ns = ? WHERE id = ?",
+                (disabled, expired, kept, identity),
+            )
+        elif content["action"] == "expire":
+            self._keep(identity)
 
     def _take_back_import(self, content: dict[str, Any]) -> None:
         identity = content["identity"]

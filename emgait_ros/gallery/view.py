@@ -34,6 +34,7 @@ class GalleryView:
         self._fingerprint = fingerprint
         self._change = -1
         self._others: dict[str, int] = {}
+        self._left_out: dict[int, str] = {}
         self._calibrated: list[str] = []
         self.calibration: Calibration | None = None
         self.follow()
@@ -51,6 +52,8 @@ class GalleryView:
         found = self.gallery.templates_for(self._fingerprint, touched)
         for identity in touched or ():
             self.matcher.remove(identity)
+            self._left_out.pop(identity, None)
+        self._left_out |= found.left_out
         order = np.argsort(found.identity_id, kind="stable")
         people, starts = np.unique(found.identity_id[order], return_index=True)
         groups = np.split(order, starts[1:])
@@ -82,6 +85,8 @@ class GalleryView:
         if not len(self.matcher) and self._others:
             total = sum(self._others.values())
             return f"the gallery's {total} templates are of another model than {self._fingerprint[:12]}: enrol those people again"
+        if self._left_out:
+            return next(iter(self._left_out.values()))
         return "the gallery is empty: call the enroll service"
 
     @property
@@ -89,6 +94,10 @@ class GalleryView:
         """Why nobody, or not everybody, of the gallery can be recognised; empty when all can."""
         if self.problem:
             return self.problem
+        if self._left_out:
+            first = next(iter(self._left_out.values()))
+            more = len(self._left_out) - 1
+            return first + (f"; the same with {more} more: see `emgait gallery check`" if more else "")
         if not self._others:
             return (self._outgrown() or self._not_calibrated()) if len(self.matcher) else self.empty_reason
         models = ", ".join(f"{count} of model {model[:12]}" for model, count in sorted(self._others.items()))

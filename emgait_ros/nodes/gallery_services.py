@@ -16,6 +16,7 @@ from std_srvs.srv import Trigger
 
 from emgait_msgs.msg import Enrollment
 from emgait_msgs.srv import DisableIdentity, EnrollIdentity, ListIdentities, RemoveIdentity, RenameIdentity
+from emgait_ros.gallery.expiry import GRACE_DAYS
 from emgait_ros.nodes.messages import enrollment_to_message
 from emgait_ros.nodes.qos import output_qos
 from emgait_ros.recognition import GaitRecognizer
@@ -109,7 +110,7 @@ class GalleryServices:
             Time(sec=person.enrolled_ns // 1_000_000_000, nanosec=person.enrolled_ns % 1_000_000_000)
             for person in people
         ]
-        response.disabled = [person.disabled for person in people]
+        response.disabled = [person.disabled or person.expired_ns > 0 for person in people]
         note = recognizer.gallery_note
         response.success = True
         response.message = f"{len(people)} identities in {recognizer.gallery.place}" + (f"; {note}" if note else "")
@@ -140,16 +141,23 @@ class GalleryServices:
                 self._enrollments.publish(enrollment_to_message(item))
 
     def _expire(self) -> None:
-        """Remove people whose time is over."""
+        """Hide, then delete, people whose time is over."""
         recognizer = self._recognizer()
         if recognizer is None:
             return
+        log = self._node.get_logger()
         try:
-            names = recognizer.gallery.expire(self._keep_days())
+            found = recognizer.gallery.expire(self._keep_days())
         except (ValueError, OSError) as error:
-            self._node.get_logger().error(f"nobody's time in the gallery could be checked: {error}")
+            log.error(f"nobody's time in the gallery could be checked: {error}")
             return
-        if names:
-            self._node.get_logger().info(
-                f"{len(names)} people were removed after gallery.keep_days: their time is over"
+        if found.doubt:
+            log.warning(f"nobody is removed after gallery.keep_days: {found.doubt}")
+        if found.expired:
+            log.info(
+                f"{len(found.expired)} people are not named any more after gallery.keep_days, and deleted in {GRACE_DAYS} days"
             )
+        if found.deleted:
+            log.info(f"{len(found.deleted)} people were deleted, {GRACE_DAYS} days after gallery.keep_days")
+        if found.restored:
+            log.info(f"{len(found.restored)} people who had expired are named again: the clock was set back")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +14,17 @@ from rich.progress import track
 from emgait_ros.config import DecisionConfig, WindowConfig
 from emgait_ros.datasets.sequences import SequenceSet
 from emgait_ros.emgaitnet.model import EMGaitNet
+from emgait_ros.evaluation.gallery_calibration import growing_windows, window_samples
 from emgait_ros.gallery.calibration import share_interval
 from emgait_ros.gallery.matcher import Matcher
-from emgait_ros.samples import Float32, Float64, Int64, Modality
+from emgait_ros.gallery.replay import Replay, WalkWindows
+from emgait_ros.samples import Float32, Int64, Modality
 from emgait_ros.training.config import CalibrationConfig
 from emgait_ros.training.loop import autocast, collate
 
 FRAMES_AT_ONCE = 64
+WINDOWS_AT_ONCE = 32
+RULE = "pooled quantile over drawn galleries of the thresholds at which the live decision names strangers"
 MARGIN_LOSS = 0.02  # share of rightly recognised walks the margin may cost
 
 
@@ -43,13 +47,17 @@ def embed(network: EMGaitNet, data: SequenceSet, windows: list[Int64], precision
     frames = np.unique(np.concatenate(windows))
     batches = track(encode(network, data, frames, precision), "encoding", math.ceil(len(frames) / FRAMES_AT_ONCE))
     image, point = (torch.cat(found) for found in zip(*batches, strict=True))
-    found = []
-    for window in windows:
-        rows = np.searchsorted(frames, window)
-        mask = torch.ones(1, len(rows), dtype=torch.bool)
-        with autocast(precision):
-            found.append(network.sequence(image[rows][None].float(), point[rows][None].float(), mask).float())
-    return np.asarray(torch.cat(found).numpy(), np.float32)
+    lengths = np.array([len(window) for window in windows])
+    order, found = np.argsort(lengths, kind="stable"), np.empty(len(windows), object)
+    for same in np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1):  # windows of one length share batches
+        for chosen in np.split(same, range(WINDOWS_AT_ONCE, len(same), WINDOWS_AT_ONCE)):
+            rows = np.searchsorted(frames, np.stack([windows[number] for number in chosen]))
+            with autocast(precision):
+                batch = network.sequence(
+                    image[rows].float(), point[rows].float(), torch.ones(rows.shape, dtype=torch.bool)
+                )
+            found[chosen] = list(batch.float().numpy())
+    return np.stack(list(found)).astype(np.float32)
 
 
 @torch.no_grad()
@@ -89,11 +97,11 @@ def whole_sequences(data: SequenceSet, frames: int | None = None) -> list[Int64]
 def calibrate(
     network: EMGaitNet, data: SequenceSet, config: CalibrationConfig, precision: str = "fp32"
 ) -> DecisionLimits:
-    """Threshold and margin for windows and templates as the live recognizer makes them.
+    """Threshold and margin for walks as the live recognizer decides on them: a window at every sample, agreement, margin.
 
     Galleries of ``config.gallery_size`` people are drawn again and again; each enrols one walk 0 (the whole window and
-    its pieces). Their other walks are genuine tracks, all other people's walks are strangers'. A track's distance is the
-    smallest over its windows of 10, 20 and 30 samples: that is what a name would be given for.
+    its pieces). Their other walks are genuine tracks, all other people's walks are strangers'. A stranger's walk counts
+    once for each gallery, as accepted when it is ever given a name.
 
     Args:
         data: people never trained on; walk 0 is enrolled, the others are probes.
@@ -107,43 +115,63 @@ def calibrate(
             f"calibration data holds {len(names)} people: galleries of {config.gallery_size} need at least {2 * config.gallery_size}"
         )
     enrolments = [int(np.flatnonzero((data.identity == name) & (data.walk == 0))[0]) for name in names]
+    pieces = [_pieces(data, number) for number in enrolments]
+    ends = np.cumsum([len(group) for group in pieces])
+    templates = np.split(embed(network, data, [window for group in pieces for window in group], precision), ends[:-1])
     probes = np.flatnonzero(data.walk != 0)
-    templates = [_pieces(data, number) for number in enrolments]
-    windows = [_windows(data, int(number)) for number in probes]
-    embedding = embed(network, data, [w for group in (*templates, *windows) for w in group], precision)
-    template_groups, probe_groups = (
-        _grouped(embedding, templates),
-        _grouped(embedding[sum(map(len, templates)) :], windows),
+    walks = [_walk(network, data, number, precision) for number in probes.tolist()]
+    return limits_of(templates, walks, np.searchsorted(names, data.identity[probes]), config)
+
+
+def _walk(network: EMGaitNet, data: SequenceSet, number: int, precision: str) -> WalkWindows:
+    """The windows of one walk; a sample's features are its frame number, since a whole walk is encoded at once."""
+    frames, live = np.arange(data.start[number], data.start[number + 1]), WindowConfig()
+    return growing_windows(
+        window_samples(data[number], frames.tolist(), live),
+        live,
+        lambda windows: embed(network, data, [np.array(window) for window in windows], precision),
     )
-    distance = _track_distances(template_groups, probe_groups)  # (probes, people)
-    return _limits(distance, np.searchsorted(names, data.identity[probes]), config)
 
 
-def _limits(distance: Float64, owner: Int64, config: CalibrationConfig) -> DecisionLimits:
-    """Limits from distances (probes, people) and whose each probe is."""
+def limits_of(
+    templates: Sequence[Float32], walks: Sequence[WalkWindows], owner: Int64, config: CalibrationConfig
+) -> DecisionLimits:
+    """Limits from people's templates (parts, d), other walks, and the person (row of ``templates``) each walk is of.
+
+    The margin is what few of the rightly recognised walks lack at the threshold that distances alone give; the threshold
+    is then found with that margin. Walks too short for a window have no part in it.
+    """
+    kept = [row for row, walk in enumerate(walks) if walk.samples]
+    walks, owner = [walks[row] for row in kept], owner[kept]
     rng = np.random.default_rng(0)
-    people = distance.shape[1]
-    strangers, right_distance, right_margin, wrong = [], [], [], 0
-    for _ in range(config.galleries):
-        gallery = np.sort(rng.choice(people, config.gallery_size, replace=False))
-        enrolled = np.isin(owner, gallery)
-        near = np.sort(distance[:, gallery], axis=1)
-        nearest = gallery[distance[:, gallery].argmin(axis=1)]
-        right = enrolled & (nearest == owner)
-        strangers.append(near[~enrolled, 0])
-        right_distance.append(near[right, 0])
-        right_margin.append((near[:, 1] - near[:, 0])[right])
-        wrong += int((enrolled & ~right).sum())
-    impostor, genuine = np.sort(np.concatenate(strangers)), np.concatenate(right_distance)
-    threshold = float(impostor[int(np.floor(config.false_accept_rate * len(impostor)))])
-    accepted = genuine < threshold
-    margins = np.concatenate(right_margin)[accepted]
-    tried = len(genuine) + wrong
-    share = int(accepted.sum()) / max(tried, 1)
-    tracks = len(owner)
+    galleries = [
+        np.sort(rng.choice(len(templates), config.gallery_size, replace=False)) for _ in range(config.galleries)
+    ]
+    margin, near_enough = _margin(templates, walks, owner, galleries, config.false_accept_rate)
+    decision = DecisionConfig()
+    played = [(Replay(_matcher(templates, gallery), decision, margin), gallery) for gallery in galleries]
+    strangers = np.sort(
+        [
+            against.naming_threshold(walk)
+            for against, gallery in played
+            for walk, person in zip(walks, owner, strict=True)
+            if person not in gallery
+        ]
+    )
+    rank = int(np.floor(config.false_accept_rate * len(strangers)))
+    threshold = float(strangers[rank]) if np.isfinite(strangers[rank]) else near_enough
+    genuine = [
+        against.is_named(walk, threshold, int(person) + 1)
+        for against, gallery in played
+        for walk, person in zip(walks, owner, strict=True)
+        if person in gallery
+    ]
+    share, tracks, people = float(np.mean(genuine)) if genuine else 0.0, len(owner), len(np.unique(owner))
+    interval = share_interval(round(config.false_accept_rate * people), people)  # walks of one person are alike
     facts = {
         "false_accept_rate": config.false_accept_rate,
-        "rule": "pooled quantile of strangers' nearest distances over drawn galleries",
+        "false_accept_interval95": [round(v, 4) for v in interval],
+        "rule": RULE,
         "people": people,
         "stranger_tracks": tracks,
         "gallery_size": config.gallery_size,
@@ -151,21 +179,46 @@ def _limits(distance: Float64, owner: Int64, config: CalibrationConfig) -> Decis
         "genuine_tracks": tracks,
         "true_accept_rate": round(share, 4),
         "true_accept_interval95": [round(v, 4) for v in share_interval(round(share * tracks), tracks)],
-        "wrong_nearest_rate": round(wrong / max(tried, 1), 4),
-        "windows": list(window_lengths()),
+        "samples": [WindowConfig().min_samples, max(walk.samples[-1] for walk in walks)],
     }
-    return DecisionLimits(threshold, float(np.quantile(margins, MARGIN_LOSS)) if len(margins) else 0.0, facts)
+    return DecisionLimits(threshold, margin, facts)
 
 
-def window_lengths() -> tuple[int, ...]:
-    """Samples of a live window when it first speaks, half-way, and full."""
-    live = WindowConfig()
-    return (live.min_samples, (live.min_samples + live.max_samples) // 2, live.max_samples)
+def _margin(
+    templates: Sequence[Float32],
+    walks: Sequence[WalkWindows],
+    owner: Int64,
+    galleries: Sequence[Int64],
+    false_accept_rate: float,
+) -> tuple[float, float]:
+    """Lead over the second that all but a few of the walks have that are nearest to the right person, and near.
+
+    Near is below the second number: so few strangers' walks come that near, whatever the decision says.
+    """
+    matcher = _matcher(templates, np.arange(len(templates)))
+    columns = [matcher.columns[person + 1] for person in range(len(templates))]
+    found = [matcher.search(walk.embedding, walk.modalities).distance.min(axis=0) for walk in walks]
+    distance = np.stack(found)[:, columns]  # (walks, people)
+    strangers, right = [], []
+    for gallery in galleries:
+        near, enrolled = np.sort(distance[:, gallery], axis=1), np.isin(owner, gallery)
+        rightly = enrolled & (gallery[distance[:, gallery].argmin(axis=1)] == owner)
+        strangers.append(near[~enrolled, 0])
+        right.append(near[rightly, :2])
+    impostor, two = np.sort(np.concatenate(strangers)), np.concatenate(right)
+    near_enough = float(impostor[int(np.floor(false_accept_rate * len(impostor)))])
+    leads = [second - first for first, second in two.tolist() if first < near_enough]
+    return float(np.quantile(leads, MARGIN_LOSS)) if leads else 0.0, near_enough
 
 
-def _windows(data: SequenceSet, sequence: int) -> list[Int64]:
-    start, end = int(data.start[sequence]), int(data.start[sequence + 1])
-    return [np.arange(start, min(start + length, end)) for length in window_lengths()]
+def _matcher(templates: Sequence[Float32], people: Int64) -> Matcher:
+    """Some people enrolled; identity numbers are rows + 1, since 0 is nobody."""
+    matcher = Matcher(DecisionConfig().templates_per_identity)
+    both = int(Modality.BOTH)
+    matcher.replace_all(
+        [(row + 1, str(row), templates[row], np.full(len(templates[row]), both)) for row in people.tolist()]
+    )
+    return matcher
 
 
 def _pieces(data: SequenceSet, sequence: int) -> list[Int64]:
@@ -176,18 +229,3 @@ def _pieces(data: SequenceSet, sequence: int) -> list[Int64]:
     )
     pieces = len(frames) // live.min_samples
     return [frames, *(np.array_split(frames, pieces) if pieces > 1 else [])]
-
-
-def _grouped(embedding: Float32, groups: list[list[Int64]]) -> list[Float32]:
-    ends = np.cumsum([len(group) for group in groups])
-    return np.split(embedding[: ends[-1]], ends[:-1])
-
-
-def _track_distances(templates: list[Float32], probes: list[Float32]) -> Float64:
-    """(probes, people) smallest distance over each probe's windows, as the gallery's matcher measures it."""
-    matcher = Matcher(DecisionConfig().templates_per_identity)
-    for person, embedding in enumerate(templates):
-        matcher.replace(person, str(person), embedding, np.full(len(embedding), int(Modality.BOTH)))
-    found = [matcher.search(windows, [Modality.BOTH] * len(windows)) for windows in probes]
-    order = np.argsort(found[0].identity_id)
-    return np.stack([matches.distance.min(axis=0)[order] for matches in found]).astype(np.float64)

@@ -173,7 +173,12 @@ def test_disable_enable_undo(path, capsys):
 
 def test_expire_asks_first(path, capsys):
     assert call(path, "expire", "--keep-days", "0", "--yes") == (1, None)
-    assert call(path, "expire", "--keep-days", "1", "--yes")[1] == {"gallery": str(path), "removed": []}
+    assert call(path, "expire", "--keep-days", "1", "--yes")[1] == {
+        "gallery": str(path),
+        "expired": [],
+        "deleted": [],
+        "restored": [],
+    }
     assert call(path, "expire", "--keep-days", "1") == (1, None)
 
 

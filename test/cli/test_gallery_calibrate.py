@@ -26,7 +26,7 @@ def test_simulated_strangers(tmp_path, capsys):
         (4, 4, 2)
     ] * 2
     assert [check["strangers"] for check in figures["checked"]] == [4, 4]
-    assert list(figures["identified_by_samples"]["0.2"]) == ["10", "20", "30", "40", "50"]
+    assert list(figures["identified_by_samples"]["0.2"]) == ["12", "20", "30", "40", "50"]
     said = capsys.readouterr().out
     assert "checked on 4 other simulated strangers" in said
     assert "nobody is enrolled with this model: 2 simulated people stood in" in said

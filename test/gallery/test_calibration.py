@@ -29,6 +29,13 @@ def test_threshold_is_the_conformal_order_statistic(tracks, rate, rank):
     assert found.impostor_tracks == tracks
 
 
+def test_tracks_that_no_threshold_names_count_as_tracks():
+    found = calibrate_threshold(np.array([0.5, np.inf]), np.array([1.0, 2.0] + [np.inf] * 17), 0.1)
+    assert (found.threshold, found.false_accepts, found.true_accept_rate) == (2.0, 1, 0.5)
+    assert calibrate_threshold(np.zeros(0), np.array([1.0] + [np.inf] * 18), 0.5).threshold == 1.0
+    assert np.isfinite(fit_probability(np.array([0.5, np.inf]), np.array([2.0, np.inf]))).all()
+
+
 def test_promise_holds_on_new_strangers():
     """Over 400 repeats with new data: the mean rate is at most the one asked for, the interval covers as often as said."""
     random = np.random.default_rng(1)
@@ -48,8 +55,9 @@ def test_promise_holds_on_new_strangers():
         ([0.1], np.ones(98), 0.01, "98 impostor tracks cannot promise a false-accept rate of 0.01: 99 are needed"),
         ([0.1], [], 0.01, "0 impostor tracks"),
         ([0.1], np.ones(500), 0.001, "999 are needed; the smallest rate they can promise is 0.002"),
-        ([np.nan], np.ones(500), 0.01, "1 of 1 genuine distances are not finite"),
-        ([0.1], [np.inf, 1.0], 0.5, "1 of 2 impostor distances"),
+        ([np.nan], np.ones(500), 0.01, "1 of 1 genuine distances are NaN"),
+        ([0.1], [np.nan, 1.0], 0.5, "1 of 2 impostor distances"),
+        ([0.1], [np.inf] * 99, 0.01, "none of 99 impostor tracks is given a name at any threshold"),
         ([0.1], np.ones(500), 0.0, "must lie between 0 and 1"),
     ],
 )

@@ -114,16 +114,6 @@ def test_splits_refused(gallery, numbers, new, said):
     assert state(gallery) == before
 
 
-def test_retention_removes_who_was_not_enrolled_again(gallery):
-    with gallery._change() as connection:
-        connection.execute("UPDATE templates SET created_ns = created_ns - 3456000000000000 WHERE identity_id = 1")
-    assert gallery.expire(0) == []
-    assert gallery.expire(41) == []
-    assert gallery.expire(30) == ["Anna"]
-    assert [p.name for p in gallery.identities()] == ["Ben"]
-    assert gallery.audit()[-1].action == "expire"
-
-
 def test_calibration_belongs_to_a_model_and_the_newest_counts(gallery):
     assert gallery.calibration(MODEL) is None
     first = calibrate_threshold(np.array([0.1, 0.2]), np.linspace(0.5, 2, 200), 0.01)

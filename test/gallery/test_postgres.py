@@ -140,7 +140,7 @@ def test_keys(url):
 def test_a_newer_layout_is_refused(url):
     with Gallery(url) as gallery:
         gallery._connection.execute("UPDATE emgait.layout SET version = 99")
-    with pytest.raises(GalleryError, match="has layout 99, this version knows up to 2: update emgait_ros"):
+    with pytest.raises(GalleryError, match="has layout 99, this version knows up to 3: update emgait_ros"):
         Gallery(url)
 
 

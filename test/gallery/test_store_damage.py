@@ -62,7 +62,7 @@ def newer(file):
         (cut, "is damaged .*: it was left as it is; move it away or put a backup in its place"),
         (overwrite_page, "is damaged"),
         (foreign_sqlite, "is an SQLite file of another program"),
-        (newer, "has layout 99, this version knows up to 4: update emgait_ros"),
+        (newer, "has layout 99, this version knows up to 5: update emgait_ros"),
     ],
 )
 def test_refused_and_left_as_it_is(path, harm, said):
@@ -81,8 +81,9 @@ def test_a_flipped_bit_in_a_template_is_found(path):
     content[place + 5] ^= 0x10
     path.write_bytes(content)
     with Gallery(path) as gallery:  # SQLite sees nothing wrong
-        with pytest.raises(GalleryError, match=r"a template of 'n7' is damaged: .*`emgait gallery remove`"):
-            gallery.templates_for(MODEL)
+        found = gallery.templates_for(MODEL)
+        assert re.search(r"a template of 'n7' is damaged: .*`emgait gallery remove`", found.left_out[8])
+        assert len(found.embedding) == 79  # the others can be used
         assert [problem for problem in gallery.check() if "'n7'" in problem]
         gallery.remove("n7")
         assert len(gallery.templates_for(MODEL).embedding) == 78

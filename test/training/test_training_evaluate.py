@@ -11,11 +11,15 @@ torch = pytest.importorskip("torch")
 
 from made_up_sets import made_up_set, tiny_network_config  # noqa: E402
 
+from emgait_ros.config import DecisionConfig  # noqa: E402
 from emgait_ros.emgaitnet.fast import FastEMGaitNet  # noqa: E402
 from emgait_ros.emgaitnet.model import EMGaitNet  # noqa: E402
+from emgait_ros.gallery.matcher import Matcher  # noqa: E402
+from emgait_ros.gallery.replay import Replay, WalkWindows  # noqa: E402
+from emgait_ros.samples import Modality  # noqa: E402
 from emgait_ros.training.attention import PlainAttention, plain_attention  # noqa: E402
 from emgait_ros.training.config import CalibrationConfig  # noqa: E402
-from emgait_ros.training.evaluate import _limits, calibrate, embed, reference_samples, whole_sequences  # noqa: E402
+from emgait_ros.training.evaluate import calibrate, embed, limits_of, reference_samples, whole_sequences  # noqa: E402
 from emgait_ros.training.loop import collate  # noqa: E402
 
 
@@ -49,27 +53,43 @@ def test_plain_attention_is_attention() -> None:
     assert torch.allclose(inside, expected, atol=1e-6)
 
 
+def walk_of(embedding: np.ndarray, windows: int = 5) -> WalkWindows:
+    count = (Modality.BOTH,) * windows, ("",) * windows, tuple(range(10, 10 + windows))
+    return WalkWindows(np.repeat(embedding[None].astype(np.float32), windows, axis=0), *count)
+
+
 def test_limits_by_hand() -> None:
-    # Ten people, one probe each: their own distance 0.1, everybody else's 1.0 + 0.01 per person.
-    distance = np.tile(1.0 + 0.01 * np.arange(10), (10, 1))
-    np.fill_diagonal(distance, 0.1)
-    limits = _limits(distance, np.arange(10), CalibrationConfig(gallery_size=4, galleries=20))
-    assert limits.threshold == pytest.approx(1.0)  # strangers are at best 1.0 from somebody
-    assert 0.9 <= limits.min_margin <= 0.95  # the second is 0.9 farther or more
-    assert limits.facts["true_accept_rate"] == 1.0
-    assert limits.facts["wrong_nearest_rate"] == 0.0
+    # Ten people on the corners of a simplex, sqrt(2) from each other; each walk is 0.1 to 0.19 from its own person.
+    people = np.eye(10, 16, dtype=np.float32)[:, None, None]
+    walks = [walk_of(rows[0] + (0.1 + 0.01 * i) * np.eye(1, 16, 12)) for i, rows in enumerate(people)]
+    limits = limits_of(list(people), walks, np.arange(10), CalibrationConfig(gallery_size=4, galleries=20))
+    assert limits.min_margin == pytest.approx(np.sqrt(2.036) - 0.19, abs=0.01)  # all but the last walk have more
+    assert limits.facts["true_accept_rate"] >= 0.9
+    assert limits.threshold == pytest.approx(
+        np.sqrt(2.01), abs=0.01
+    )  # no stranger has such a lead: distance alone decides
     assert limits.facts["stranger_tracks"] == 10
 
 
-def test_limits_keep_the_false_accept_rate() -> None:
+def test_limits_keep_the_false_accept_rate_of_the_live_decision() -> None:
+    """Walks whose windows differ: a quantile of the smallest distances would hold another rate than the one asked for."""
     rng = np.random.default_rng(0)
+    people = rng.normal(size=(60, 1, 4, 8)).astype(np.float32)
+
+    def walks_of(person: np.ndarray) -> WalkWindows:
+        rows = person + rng.normal(size=(4, 8)) + 0.5 * rng.normal(size=(20, 4, 8))
+        return WalkWindows(rows.astype(np.float32), (Modality.BOTH,) * 20, ("",) * 20, tuple(range(10, 30)))
+
     owner = np.repeat(np.arange(60), 3)
-    distance = rng.normal(1.0, 0.1, (180, 60))
-    distance[np.arange(180), owner] -= 0.5
-    config = CalibrationConfig(false_accept_rate=0.02, gallery_size=5, galleries=50)
-    limits = _limits(distance, owner, config)
-    fresh = rng.normal(1.0, 0.1, (5000, 5)).min(axis=1)
-    assert (fresh < limits.threshold).mean() == pytest.approx(0.02, abs=0.015)
+    walks = [walks_of(people[person, 0]) for person in owner]
+    config = CalibrationConfig(false_accept_rate=0.05, gallery_size=5, galleries=20)
+    limits = limits_of(list(people), walks, owner, config)
+    matcher = Matcher(3)
+    matcher.replace_all([(row + 1, str(row), people[row], np.array([3])) for row in range(5)])
+    against = Replay(matcher, DecisionConfig(), limits.min_margin)
+    named = [against.is_named(walks_of(rng.normal(size=(4, 8))), limits.threshold) for _ in range(600)]
+    assert np.mean(named) == pytest.approx(0.05, abs=0.035)
+    assert limits.facts["true_accept_rate"] > 0.9
 
 
 def test_calibration_of_a_network_runs_on_held_back_people(network: EMGaitNet) -> None:

@@ -1,0 +1,105 @@
+"""People whose time is over: hidden first, deleted some days later, and never by a clock that cannot be believed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from emgait_ros.gallery.clock import Moment, state_from
+from emgait_ros.gallery.life import GalleryLife
+
+GRACE_DAYS = 7
+"""So long people whose time is over are kept, never named, before they are deleted."""
+_DAY_NS = 86_400 * 10**9
+_CLOCK = "clock"  # property with what is known of the clock
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """What a check did, names sorted.
+
+    Attributes:
+        expired: not named any more from now on; deleted after ``GRACE_DAYS``.
+        deleted: gone for good.
+        restored: had expired by a clock that was set back since, and are named again.
+        doubt: why the clock is not believed, and nothing was done; empty when it is.
+    """
+
+    expired: list[str]
+    deleted: list[str]
+    restored: list[str]
+    doubt: str = ""
+
+
+class GalleryExpiry(GalleryLife):
+    """Adds retention."""
+
+    def expire(self, keep_days: float, trust_clock: bool = False) -> Expiry:
+        """Hide everybody whose newest template is older, and delete who has been hidden for ``GRACE_DAYS``.
+
+        Somebody who is enrolled again, enabled, or brought back by undoing counts from then on.
+
+        Args:
+            keep_days: days a person is kept; 0: everybody is kept for ever.
+            trust_clock: believe the clock, and nothing of what was written under another time than now.
+        """
+        if keep_days <= 0:
+            return Expiry([], [], [])
+        moment = Moment.read()
+        with self._change():
+            doubt = self._clock_doubt(moment, trust_clock)
+            if doubt:
+                return Expiry([], [], [], doubt)
+            found = self._sorted_out(moment.now_ns, keep_days)
+        if found.deleted:
+            self._forget_bytes()
+        return found
+
+    def _clock_doubt(self, moment: Moment, trust: bool) -> str:
+        connection = self._connection
+        row = connection.execute("SELECT value FROM properties WHERE name = ?", (_CLOCK,)).fetchone()
+        before = state_from(None if row is None else str(row[0]))
+        newest, last = connection.execute(
+            "SELECT coalesce(max(CASE WHEN id > ? THEN at_ns ELSE 0 END), 0), coalesce(max(id), 0) FROM audit",
+            (before.ignored,),
+        ).fetchone()
+        after, doubt = before.trusting(moment, last) if trust else before.checked(moment, newest)
+        if after != before:
+            connection.execute("DELETE FROM properties WHERE name = ?", (_CLOCK,))
+            connection.execute("INSERT INTO properties (name, value) VALUES (?, ?)", (_CLOCK, after.to_json()))
+        return doubt
+
+    def _sorted_out(self, now: int, keep_days: float) -> Expiry:
+        rows = self._connection.execute(
+            "SELECT i.id, i.name, i.enrolled_ns, i.expired_ns, i.kept_ns, coalesce(max(t.created_ns), 0) FROM identities i"
+            " LEFT JOIN templates t ON t.identity_id = i.id GROUP BY i.id, i.name, i.enrolled_ns, i.expired_ns, i.kept_ns"
+        ).fetchall()
+        expired, deleted, restored, group = [], [], [], 0
+        for identity, stored, enrolled, since, kept, newest in rows:
+            name = self._codec.read_text(stored)
+            old = max(newest or enrolled, kept) < now - int(keep_days * _DAY_NS)
+            if since and not old:
+                self._set_expired(identity, 0)
+                self._log("enable", identity, name, "the clock was set back", now)
+                restored.append(name)
+            elif since and now - since >= GRACE_DAYS * _DAY_NS:
+                count = self._delete(identity)
+                self._log("remove", identity, name, f"{count} templates, expired for {GRACE_DAYS} days", now)
+                deleted.append(name)
+            elif old and not since:
+                self._set_expired(identity, now)
+                detail = f"older than {keep_days:g} days, deleted after {GRACE_DAYS} more"
+                change = self._log("expire", identity, name, detail, now)
+                group = group or change
+                self._remember(change, group, action="expire", identity=identity)
+                expired.append(name)
+        return Expiry(sorted(expired), sorted(deleted), sorted(restored))
+
+    def _set_expired(self, identity: int, since_ns: int) -> None:
+        self._connection.execute("UPDATE identities SET expired_ns = ? WHERE id = ?", (since_ns, identity))
+
+    def _keep(self, identity: int) -> None:
+        """Name somebody again who had expired; their time begins again."""
+        values: tuple[Any, ...] = (time.time_ns(), identity)
+        self._connection.execute("UPDATE identities SET expired_ns = 0, kept_ns = ? WHERE id = ?", values)

@@ -1,0 +1,47 @@
+"""What the services say of people whose time is over, and of templates that somebody without the key moved."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from emgait_msgs.srv import DisableIdentity, ListIdentities
+from emgait_ros.gallery.encryption import write_new_key
+from emgait_ros.gallery.store import Gallery
+from emgait_ros.inference.bundle import load_bundle
+from emgait_ros.samples import Modality
+
+pytestmark = pytest.mark.ros
+
+DAY = 86_400 * 10**9
+
+
+def test_expired_people_and_moved_templates_are_said_and_the_others_are_known(graph, start, bundle_folder, tmp_path):
+    place, key_file, bundle = tmp_path / "gallery.db", tmp_path / "key", load_bundle(bundle_folder)
+    with Gallery(place, key=write_new_key(key_file)) as gallery:
+        for seed, (name, age) in enumerate((("Anna", 40), ("Ben", 1), ("Cleo", 1), ("Dan", 1))):
+            rows = np.random.default_rng(seed).normal(size=(1, *bundle.embedding_shape)).astype(np.float32)
+            facts = {"samples": [30], "modalities": Modality.BOTH, "median_range_m": 9.0}
+            gallery.enroll(name, rows, bundle.fingerprint, created_ns=time.time_ns() - age * DAY, **facts)
+        gallery._connection.execute("UPDATE templates SET identity_id = 5 - identity_id WHERE identity_id IN (2, 3)")
+    options = {"engine__bundle": str(bundle_folder), "gallery__path": str(place), "gallery__key_file": str(key_file)}
+    node = start("gait_recognizer", **options, gallery__keep_days=30.0)
+
+    def listed():
+        return graph.call(ListIdentities, "/gait_recognizer/list", ListIdentities.Request())
+
+    assert graph.wait(lambda: "identities in" in node.output, 60.0), node.output
+    answer = listed()
+    assert dict(zip(answer.names, answer.disabled, strict=True)) == {
+        "Anna": True,
+        "Ben": False,
+        "Cleo": False,
+        "Dan": False,
+    }
+    assert "without the key" in answer.message
+    assert "the same with 1 more" in answer.message
+    enable = DisableIdentity.Request(name="Anna", disabled=False)
+    assert graph.call(DisableIdentity, "/gait_recognizer/disable", enable).success
+    assert not any(listed().disabled)
