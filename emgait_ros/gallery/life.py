@@ -109,7 +109,7 @@ class GalleryLife(GalleryReading):
         return count
 
     def _refuse_look_alikes(self, name: str, apart_from: str = "") -> None:
-        otherwise = "choose a name that looks different, or confirm it at `emgait gallery`"
+        otherwise = "choose a name that looks different, or confirm it (confirm: true; on a terminal --yes)"
         refuse_look_alikes(name, self.look_alikes(name, apart_from), otherwise)
 
     def _rewrite_texts(self, new: PlainText) -> None:

@@ -17,6 +17,7 @@ from std_srvs.srv import Trigger
 from emgait_msgs.msg import Enrollment
 from emgait_msgs.srv import DisableIdentity, EnrollIdentity, ListIdentities, RemoveIdentity, RenameIdentity
 from emgait_ros.gallery.expiry import GRACE_DAYS
+from emgait_ros.gallery.names import LookAlikeNameError
 from emgait_ros.nodes.messages import enrollment_to_message
 from emgait_ros.nodes.qos import output_qos
 from emgait_ros.recognition import GaitRecognizer
@@ -120,7 +121,11 @@ class GalleryServices:
         response.success, response.message = True, f"removed '{request.name}' and {response.templates} templates"
 
     def _rename(self, recognizer: GaitRecognizer, request: Any, response: Any) -> None:
-        outcome = recognizer.gallery.rename(request.old_name, request.new_name)
+        try:
+            outcome = recognizer.gallery.rename(request.old_name, request.new_name, bool(request.confirm))
+        except LookAlikeNameError:
+            response.needs_confirmation = True
+            raise
         response.success, response.merged, response.templates = True, outcome.merged, outcome.templates
         what = "merged" if outcome.merged else "renamed"
         response.message = f"{what} '{request.old_name}' into '{request.new_name}', {outcome.templates} templates now"
