@@ -13,10 +13,9 @@ from typing import Any
 
 from emgait_ros.config import PairingConfig
 from emgait_ros.pairing_health import PairingHealth, TopicCounts, problems_of
-from emgait_ros.stamps import LAG_PERCENTILE, ArrivalLag, OffsetEstimate, StampOrder, has_jumped, lost_share
+from emgait_ros.stamps import LAG_PERCENTILE, ArrivalLag, OffsetEstimate, StampOrder, has_jumped
 
 RATE_WINDOW_S = 5.0
-LOSS_WINDOW = 200  # messages in whose stamps holes are looked for
 OFFLINE_SPAN_S = 5.0  # how far recorded clouds and images may lie apart in the file
 CLOCK_BACK_S = 0.5
 
@@ -50,12 +49,7 @@ class _Stream:
         self.offset_ns = 0
         self.counts = TopicCounts()
         self.arrivals: deque[int] = deque(maxlen=1000)
-        self.start_over()
-
-    def start_over(self) -> None:
-        """Forget stamps: those to come belong to another time."""
         self.order = StampOrder()
-        self.stamps: deque[int] = deque(maxlen=LOSS_WINDOW)
 
 
 class StampPairer:
@@ -105,8 +99,7 @@ class StampPairer:
         self._dropped_until_ns = 0
         self._last_image_arrival_ns: int | None = None
         self._last_pair_arrival_ns: int | None = None
-        self._clouds.start_over()
-        self._images_seen.start_over()
+        self._clouds.order, self._images_seen.order = StampOrder(), StampOrder()
 
     def add_cloud(self, stamp_ns: int, cloud: Any, now_ns: int) -> str:
         """Take a cloud in; its Pair comes out of a later :meth:`poll`.
@@ -133,7 +126,6 @@ class StampPairer:
         self._note_arrival(stream.arrivals, now_ns)
         stream.counts.received += 1
         if stamp_ns > 0:
-            stream.stamps.append(stamp_ns)
             self._lag.add(stream.sensor, stamp_ns + stream.offset_ns, now_ns)
             return ""
         stream.counts.zero_stamp += 1
@@ -230,8 +222,13 @@ class StampPairer:
         then_ns = self._first_arrival_ns if then_ns is None else then_ns
         return 0.0 if then_ns is None else (now_ns - then_ns) * 1e-9
 
-    def health(self, now_ns: int) -> PairingHealth:
-        """Counts, |dt|, rates, lags, losses, and what is wrong in full sentences."""
+    def health(self, now_ns: int, cloud_lost: float = 0.0, image_lost: float = 0.0) -> PairingHealth:
+        """Counts, |dt|, rates, lags, and what is wrong in full sentences.
+
+        Args:
+            now_ns: as everywhere.
+            cloud_lost, image_lost: part of the messages lost on the way, 0..1: then stamps are not judged.
+        """
         last_dt_s, p50_dt_s, p95_dt_s = self._offset.absolute_s
         health = PairingHealth(
             cloud=replace(self._clouds.counts),
@@ -249,14 +246,14 @@ class StampPairer:
             arrival_p95_s=self._lag.lag_s(LAG_PERCENTILE),
             wait_s=self.wait_s,
             late_share=self._offset.late_share,
-            cloud_lost=lost_share(self._clouds.stamps),
-            image_lost=lost_share(self._images_seen.stamps),
+            cloud_lost=cloud_lost,
+            image_lost=image_lost,
             no_pair_s=self._seconds_since(self._last_pair_arrival_ns, now_ns) if self._unpaired else 0.0,
             constant_offset_s=self._offset.constant_s,
             cloud_quiet_s=self._seconds_since(self._clouds.arrivals[-1] if self._clouds.arrivals else None, now_ns),
             image_quiet_s=self._seconds_since(self._last_image_arrival_ns, now_ns),
         )
-        hint = "" if health.cloud_lost or health.image_lost else self._offset.hint(self._config.image_offset_s)
+        hint = "" if cloud_lost or image_lost else self._offset.hint(self._config.image_offset_s)
         health = replace(health, hint=hint)
         return replace(health, problems=problems_of(health, self._config, self._clouds.topic, self._images_seen.topic))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from emgait_ros.samples import Float64
+from emgait_ros.samples import Float64, Int64
 
 HISTORY = 300
 ENOUGH = 30  # pairs before a constant offset is estimated
@@ -19,13 +19,9 @@ LAG_PERCENTILE = 95
 JUMP_RUN = 3  # so many messages in a row, in order but older than before, are a jump; fewer came out of order
 JUMP_S = 1.0  # one is enough when no newer one comes for this long
 LOST = 0.1  # smaller losses are not spoken of
-LEAST_GAPS = 12
-PAUSE_S = 2.0  # a longer gap is a pause, no loss
-MANY_GAPS = 30
-CLOSE_FIT = {
-    False: 0.15,
-    True: 0.2,
-}  # rms distance of the gaps from multiples of the period, in periods: few, many gaps
+LEAST_GAPS, MANY_GAPS = 6, 30
+# rms distance of the gaps from multiples of the period, in periods: from so many gaps on
+CLOSE_FIT = ((MANY_GAPS, 0.2), (12, 0.15), (LEAST_GAPS, 0.07))
 CLOSER_FIT = 0.07
 
 
@@ -173,31 +169,45 @@ def constant_offset_s(dt_s: Float64) -> float:
     return float(middle) if high - low <= CONSTANT_S else float("nan")
 
 
-def lost_share(stamps_ns: Sequence[int]) -> float:
+def lost_share(stamps_ns: Sequence[int], beside_ns: Sequence[int] = ()) -> float:
     """Part of a sensor's messages that were lost on the way, 0..1, judged by the holes in its stamps.
 
-    A sensor with a steady period whose gaps are irregular multiples of it has lost messages. 0 where that cannot be
-    said: no steady period, too few messages, a loss under 10 %, or a regular pattern (a rate that somebody has reduced).
+    A sensor with a steady period whose gaps are irregular multiples of it has lost messages; so has a camera whose
+    CameraInfo comes with stamps that no image has. 0 where neither can be said: no steady period, too few messages, a
+    loss under 10 %, or a regular pattern (a rate that somebody has reduced).
+
+    Args:
+        stamps_ns: of the messages that came, in any order.
+        beside_ns: of small messages that the sensor sends with each of them, under the same stamp; empty: none.
     """
-    stamps = np.array(stamps_ns, dtype=np.int64)
-    gaps_s = np.asarray(np.diff(np.unique(stamps[stamps > 0])), np.float64) * 1e-9
-    gaps_s = gaps_s[gaps_s < PAUSE_S]
-    if len(gaps_s) < LEAST_GAPS:
-        return 0.0
-    steps = _periods_between(gaps_s)
-    if steps is None or np.count_nonzero(steps > 1) < 3 or np.count_nonzero(np.diff(steps)) < 4:
-        return 0.0
-    wander = np.cumsum(steps - steps.mean())
-    if np.ptp(wander) <= 2:
-        return 0.0
-    share = 1.0 - len(steps) / float(steps.sum())
+    stamps = np.unique(np.array(stamps_ns, dtype=np.int64))
+    stamps = stamps[stamps > 0]
+    steps = _periods_between(np.asarray(np.diff(stamps), np.float64) * 1e-9)
+    share = 0.0
+    if steps is not None and np.count_nonzero(steps > 1) >= 3 and np.count_nonzero(np.diff(steps)) >= 4:
+        regular = np.ptp(np.cumsum(steps - steps.mean())) <= 2
+        share = 0.0 if regular else 1.0 - len(steps) / float(steps.sum())
+    share = max(share, _missing_share(stamps, np.unique(np.array(beside_ns, dtype=np.int64))))
     return share if share >= LOST else 0.0
 
 
+def _missing_share(stamps: Int64, beside: Int64) -> float:
+    """Part of the stamps beside (M,) that are missing in (N,); 0 where the two do not belong together."""
+    if len(stamps) < 2 or len(beside) < MANY_GAPS:
+        return 0.0
+    first, last = max(stamps[0], beside[0]), min(stamps[-1], beside[-1])
+    stamps, beside = stamps[(stamps >= first) & (stamps <= last)], beside[(beside >= first) & (beside <= last)]
+    if np.isin(stamps, beside).sum() < 0.8 * len(stamps) or len(beside) < LEAST_GAPS:
+        return 0.0
+    return max(0.0, 1.0 - len(stamps) / len(beside))
+
+
 def _periods_between(gaps_s: Float64) -> Float64 | None:
-    """(N,) whole numbers: how many periods each gap holds; None where the gaps are no multiples of a period."""
+    """(N,) whole numbers: how many periods each gap holds; None where the gaps are too few or no multiples of a period."""
+    if len(gaps_s) < LEAST_GAPS:
+        return None
     middle, smallest = float(np.median(gaps_s)), float(np.median(np.sort(gaps_s)[: max(3, len(gaps_s) // 20)]))
-    close = CLOSE_FIT[len(gaps_s) >= MANY_GAPS]
+    close = next(limit for count, limit in CLOSE_FIT if len(gaps_s) >= count)
     # After heavy losses even the smallest gap may be two or three periods: then the fit must be closer.
     for period_s, limit, kinds in (
         (middle, close, 1),
@@ -205,7 +215,7 @@ def _periods_between(gaps_s: Float64) -> Float64 | None:
         (smallest / 2, CLOSER_FIT, 3),
         (smallest / 3, CLOSER_FIT, 3),
     ):
-        for most in (2.5, 5.0, np.inf):  # short gaps first: a period a bit off miscounts the long ones
+        for most in (2.5, 5.0, 15.0, 50.0, np.inf):  # short gaps first: a period a bit off miscounts the long ones
             near = gaps_s[gaps_s <= most * period_s]
             period_s = float(near.sum() / max(np.round(near / period_s).sum(), 1)) or period_s
         steps = np.round(gaps_s / period_s)

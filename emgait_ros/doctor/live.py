@@ -90,6 +90,8 @@ def judge_topic(seen: TopicSeen, system: LiveSystem) -> Iterator[Finding]:
             "see whether its driver or bag still runs",
             **figures,
         )
+    elif seen.why_lost:
+        yield warn(seen.topic, text, seen.why_lost, **figures, lost_share=round(seen.lost_share, 3))
     elif seen.role == CLOUD and seen.rate_hz < LOWEST_CLOUD_RATE_HZ:
         fix = f"a stride takes a second: let the LiDAR turn at 10 Hz. Reliable QoS helps when clouds are lost on the way ({seen.parameter})"
         yield warn(seen.topic, text, fix, **figures)

@@ -29,7 +29,6 @@ from emgait_ros.nodes.diagnostics import (
     WARN,
     DiagnosticsPublisher,
     ProblemLog,
-    TopicWatch,
     status,
     time_status,
     worker_status,
@@ -38,6 +37,7 @@ from emgait_ros.nodes.messages import byte_array, frame_to_message
 from emgait_ros.nodes.parameters import NodeParameters
 from emgait_ros.nodes.qos import output_qos, sensor_qos
 from emgait_ros.nodes.spinning import end_process, run_node
+from emgait_ros.nodes.topic_watch import TopicWatch
 from emgait_ros.nodes.tracker_status import FrameTimes, frame_status, pairing_status
 from emgait_ros.nodes.transforms import Transforms
 from emgait_ros.nodes.worker import Worker
@@ -88,7 +88,6 @@ class PedestrianTracker(Node):
         self._worker.submit(None)
         self._publish_to(config.topics.output_depth)
         self._subscribe_to(config)
-        self._last_cloud_ns = 0
         self._poll_timer = self.create_timer(POLL_S, self._poll_waiting, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._poll_timer.cancel()
         self._diagnostics = DiagnosticsPublisher(self, self._statuses, self._problems)
@@ -130,28 +129,30 @@ class PedestrianTracker(Node):
         self._info_watch = TopicWatch(
             self, topics.camera_info, "sensor_msgs/msg/CameraInfo", info_qos, "topics.camera_info"
         )
+        self._image_watch.beside = self._info_watch
         self._info_input = message_filters.Subscriber(self, CameraInfo, topics.camera_info, qos_profile=info_qos)
         self._info_input.registerCallback(self._on_camera_info)
 
     # Callbacks: they only note and hand on.
 
     def _on_cloud(self, message: PointCloud2) -> None:
-        self._cloud_watch.tick()
-        self._last_cloud_ns = self._now_ns()
-        self._report(self._pairer.add_cloud(stamp_ns(message.header), message, self._last_cloud_ns))
+        stamp = stamp_ns(message.header)
+        self._cloud_watch.tick(stamp, len(message.data))
+        self._report(self._pairer.add_cloud(stamp, message, self._now_ns()))
         self._poll()
         # A cloud that waits for an image that never comes must be let go without another message.
         self._poll_timer.reset()
 
     def _on_image(self, message: Any) -> None:
+        stamp = stamp_ns(message.header)
         if self._image_watch is not None:
-            self._image_watch.tick()
-        self._report(self._pairer.add_image(stamp_ns(message.header), message, self._now_ns()))
+            self._image_watch.tick(stamp, len(message.data))
+        self._report(self._pairer.add_image(stamp, message, self._now_ns()))
         self._poll()
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         if self._info_watch is not None:
-            self._info_watch.tick()
+            self._info_watch.tick(stamp_ns(message.header))
         self._calibration.info = message
 
     def _on_identities(self, message: IdentityArray) -> None:
@@ -163,7 +164,7 @@ class PedestrianTracker(Node):
 
     def _poll_waiting(self) -> None:
         self._poll()
-        if self._now_ns() - self._last_cloud_ns > self._options.config.pairing.image_wait_s * 1e9:
+        if not self._pairer.pending:
             self._poll_timer.cancel()
 
     def _now_ns(self) -> int:
@@ -310,7 +311,7 @@ class PedestrianTracker(Node):
     def _change(self, config: TrackerNodeConfig, names: set[str]) -> None:
         self._calibration.configure(config.camera.T_camera_lidar)
         if any(name.startswith("pairing.") for name in names):
-            self._pairer = StampPairer(config.pairing, config.topics.cloud, config.topics.image)
+            self._pairer.configure(config.pairing)
         if any(name.startswith(SENSING_OPTIONS) for name in names):
             with self._sensing_lock:
                 self._sensing = None  # the worker makes a new one
@@ -324,7 +325,9 @@ class PedestrianTracker(Node):
             yield self._image_watch.status("image", WARN)
             yield self._info_watch.status("camera_info", WARN)
             yield self._camera_status()
-        yield pairing_status(self._pairer.health(self._now_ns()), bool(self._cloud_watch.count))
+        image_lost = self._image_watch.lost_share if self._image_watch is not None else 0.0
+        health = self._pairer.health(self._now_ns(), self._cloud_watch.lost_share, image_lost)
+        yield pairing_status(health, bool(self._cloud_watch.count))
         report = self._worker.report()
         if self._sensing is None:
             level = WARN if report.busy_s > SLOW_WARM_UP_S else OK

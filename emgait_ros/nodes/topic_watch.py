@@ -1,0 +1,196 @@
+"""What arrives on a topic: how often, and why nothing does or messages are lost on the way."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+from emgait_ros.nodes.diagnostics import ERROR, OK, WARN, status
+from emgait_ros.nodes.qos import mismatch
+from emgait_ros.stamps import lost_share
+from emgait_ros.transport import PROFILE_VARIABLES, SMALL_SEGMENT_BYTES, shipped_profile
+
+SILENT_S = 2.0
+RATE_WINDOW_S = 5.0
+LEAST_RATE_S = 0.5  # the first burst after a pause is no rate
+STAMPS = 150  # messages among whose stamps holes are looked for
+JUMP_NS = 2_000_000_000
+PLAYERS = ("bag_player", "rosbag2_player")
+
+
+class TopicWatch:
+    """Counts what arrives on a subscription, and explains it when nothing does or messages are lost on the way.
+
+    Args:
+        node: the subscribing node.
+        topic: as given by the user.
+        type_name: "sensor_msgs/msg/PointCloud2".
+        qos: what the subscription requests.
+        parameter: the parameter that names the topic, for the advice.
+        advice: more to say when nothing is published there or with another type.
+
+    Attributes:
+        beside: watch of small messages that come with each of these under the same stamp (an image's CameraInfo).
+    """
+
+    def __init__(
+        self, node: Node, topic: str, type_name: str, qos: QoSProfile, parameter: str, advice: str = ""
+    ) -> None:
+        self.topic, self._node = topic, node
+        self._type_name, self._qos, self._parameter, self._advice = type_name, qos, parameter, advice
+        self._arrivals: deque[float] = deque(maxlen=1000)
+        self._since_s = time.monotonic()
+        self._offered_since_s: float | None = None
+        self._stamps_ns: deque[int] = deque(maxlen=1000)
+        self.beside: TopicWatch | None = None
+        self.count = self._bytes = 0
+
+    def tick(self, stamp_ns: int = 0, size: int = 0) -> None:
+        """A message has arrived, with this stamp (0: none) and about so many bytes."""
+        self._arrivals.append(time.monotonic())
+        self.count += 1
+        self._bytes = size
+        if stamp_ns:
+            if self._stamps_ns and stamp_ns < self._stamps_ns[-1] - JUMP_NS:
+                self._stamps_ns.clear()  # a bag starts over
+            self._stamps_ns.append(stamp_ns)
+
+    @property
+    def rate_hz(self) -> float:
+        """Messages a second over the last 5 s."""
+        now_s = time.monotonic()
+        recent = [t for t in list(self._arrivals) if now_s - t <= RATE_WINDOW_S]
+        if len(recent) < 2 or now_s - recent[0] < LEAST_RATE_S:
+            return 0.0
+        return (len(recent) - 1) / (now_s - recent[0])
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last message, or since the subscription began."""
+        return time.monotonic() - (self._arrivals[-1] if self._arrivals else self._since_s)
+
+    @property
+    def lost_share(self) -> float:
+        """Part of the newest messages that were lost on the way, 0..1, as far as their stamps tell."""
+        own = list(self._stamps_ns)[-STAMPS:]
+        return lost_share(own, self.beside._stamps_ns if self.beside is not None else ())
+
+    def why_lost(self) -> str:
+        """Empty while messages are complete, as far as their stamps tell, else what is lost, why, and what to do."""
+        share = self.lost_share
+        if not share:
+            return ""
+        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        names = named(publishers)
+        lost = f"{share:.0%} of the messages on {self.topic} from {names} are lost on the way"
+        if any(player in names for player in PLAYERS):
+            lost += " (or missing in the recording)"
+        if self._qos.reliability == ReliabilityPolicy.RELIABLE or self._bytes < SMALL_SEGMENT_BYTES:
+            return (
+                f"{lost}: this machine or the network is overloaded, or the sender's or topics.depth queue is too short"
+            )
+        other = ""
+        if publishers and all(p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers):
+            other = ", or set topics.reliability to reliable, which the publisher offers"
+        return (
+            f"{lost}: best-effort messages over {SMALL_SEGMENT_BYTES / 1e6:.1f} MB (these have {self._bytes / 1e6:.1f}) are lost where "
+            f"the sender's Fast DDS shared-memory segment has its usual size: start the sender with {_profile_advice()}{other}. "
+            "If it has that already, this machine is overloaded"
+        )
+
+    def why_silent(self) -> str:
+        """Empty when messages come (or it is too early to say), else the reason in a sentence."""
+        if self.silent_s < SILENT_S:
+            self._offered_since_s = None
+            return ""
+        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        if not publishers:
+            self._offered_since_s = None
+            return self._nobody()
+        right = [p for p in publishers if p.topic_type == self._type_name]
+        if not right:
+            types = ", ".join(sorted({p.topic_type for p in publishers}))
+            return f"{self.topic} carries {types}, but {self._type_name} is expected: {self._advice or f'set {self._parameter}'}"
+        refused = [mismatch(p.qos_profile, self._qos) for p in right]
+        names = named(right)
+        if all(refused):
+            return (
+                f"QoS mismatch on {self.topic} (publisher {names}): {refused[0]}; "
+                "set topics.reliability to what is offered, or change the publisher"
+            )
+        now_s = time.monotonic()
+        self._offered_since_s = now_s if self._offered_since_s is None else self._offered_since_s
+        silent_s = min(self.silent_s, now_s - self._offered_since_s)
+        if not self.count and silent_s < SILENT_S:
+            return ""  # its publisher has only just appeared
+        if self.count:
+            return (
+                f"nothing on {self.topic} for {self.silent_s:.0f} s, after {self.count} messages: {names} still offers it but "
+                "has stopped sending, or its machine or network is overloaded"
+            )
+        if self._qos.reliability == ReliabilityPolicy.RELIABLE:
+            return (
+                f"nothing arrives on {self.topic} for {silent_s:.0f} s although {names} publishes it and the QoS fits: it has sent "
+                f"nothing yet; its own statuses on /diagnostics may say why"
+            )
+        return (
+            f"nothing arrives on {self.topic} for {silent_s:.0f} s although {names} publishes it and the QoS fits: either it "
+            f"sends nothing, or its messages are lost: best-effort messages over {SMALL_SEGMENT_BYTES / 1e6:.1f} MB need a larger Fast "
+            f"DDS segment in the publisher's process: start it with {_profile_advice()}"
+        )
+
+    def status(self, name: str, level_when_silent: bytes = ERROR) -> DiagnosticStatus:
+        """Rate and age of the topic, or why it is silent, as a diagnostic status."""
+        reason = self.why_silent()
+        values = {
+            "topic": self.topic,
+            "type": self._type_name,
+            "received": self.count,
+            "rate_hz": f"{self.rate_hz:.2f}",
+            "since_last_s": f"{self.silent_s:.2f}",
+        }
+        if reason:
+            return status(name, level_when_silent, reason, values)
+        if lost := self.why_lost():
+            return status(name, WARN, lost, values | {"lost": f"{self.lost_share:.2f}"})
+        if not self._arrivals:
+            text = f"waiting for {self.topic}" if self._offered_since_s is None else f"{self.topic} has a publisher now"
+            return status(name, OK, text, values)
+        rate_hz = self.rate_hz
+        return status(name, OK, f"{rate_hz:.1f} Hz on {self.topic}" if rate_hz else f"messages on {self.topic}", values)
+
+    def _nobody(self) -> str:
+        others = [topic for topic, types in self._node.get_topic_names_and_types() if self._type_name in types]
+        own = self._node.get_fully_qualified_name() + "/"
+        others = [t for t in others if self._node.count_publishers(t) and not t.startswith(own)]
+        found = (
+            f"published with this type: {', '.join(sorted(others)[:5])}"
+            if others
+            else "no other topic has this type either"
+        )
+        return (
+            f"nobody publishes {self.topic} ({self._type_name}): start its driver or set {self._parameter} "
+            f"({found}; ROS_DOMAIN_ID and discovery range must be the same everywhere)"
+        )
+
+
+def named(endpoints: Iterable[Any]) -> str:
+    """Full names of the nodes that publish or subscribe, sorted."""
+    return ", ".join(sorted({f"{e.node_namespace.rstrip('/')}/{e.node_name}" for e in endpoints})) or "nobody any more"
+
+
+def _profile_advice() -> str:
+    return f"{' and '.join(PROFILE_VARIABLES)} set to {_profile()}"
+
+
+def _profile() -> str:
+    try:
+        return str(shipped_profile())
+    except FileNotFoundError:
+        return "a profile with a larger shared-memory segment"
