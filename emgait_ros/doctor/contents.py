@@ -101,7 +101,7 @@ def judge_pairing(cloud: TopicSeen, image: TopicSeen, config: PairingConfig) -> 
     text = f"{paired * 100:.0f} % of clouds have an image within {config.max_dt_s * 1e3:.0f} ms"
     text += f" (|dt| median {np.median(np.abs(dt)) * 1e3:.0f} ms)" if len(dt) else ""
     figures = {"paired": paired, "arrival_offset_s": lag_s}
-    if cloud.why_lost or image.why_lost:
+    if cloud.lost_share or image.lost_share:
         fix = "stamps cannot be judged while messages are lost: see what is said of the topics"
         yield warn("pairing", text, fix, **figures)
     elif not len(dt):  # the stamps do not overlap at all

@@ -134,7 +134,7 @@ class GraphProbe(Node):
             watch_ = self._watches[role]
             seen.silent_s = watch_.silent_s
             seen.why_silent = watch_.why_silent()
-            seen.lost_share, seen.why_lost = watch_.lost_share, watch_.why_lost()
+            seen.lost_share, seen.loss_advice = watch_.lost_share, watch_.loss_advice()
             if role in self._raw:
                 seen.last = deserialize_message(self._raw[role], self._types[role])
             publishers = self.get_publishers_info_by_topic(seen.topic)

@@ -84,24 +84,22 @@ class TopicWatch:
     def why_lost(self) -> str:
         """Empty while messages are complete, as far as their stamps tell, else what is lost, why, and what to do."""
         share = self.lost_share
-        if not share:
-            return ""
+        return f"{share:.0%} of the messages on {self.topic} are lost on the way: {self.loss_advice()}" if share else ""
+
+    def loss_advice(self) -> str:
+        """Why messages of this topic are lost, if they are, and what to do."""
         publishers = self._node.get_publishers_info_by_topic(self.topic)
         names = named(publishers)
-        lost = f"{share:.0%} of the messages on {self.topic} from {names} are lost on the way"
-        if any(player in names for player in PLAYERS):
-            lost += " (or missing in the recording)"
+        recorded = " (or missing in the recording)" if any(player in names for player in PLAYERS) else ""
         if self._qos.reliability == ReliabilityPolicy.RELIABLE or self._bytes < SMALL_SEGMENT_BYTES:
-            return (
-                f"{lost}: this machine or the network is overloaded, or the sender's or topics.depth queue is too short"
-            )
+            return f"the machine of {names}{recorded}, this one or the network between them is overloaded"
         other = ""
         if publishers and all(p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers):
-            other = ", or set topics.reliability to reliable, which the publisher offers"
+            other = ", or set topics.reliability to reliable, which it offers"
         return (
-            f"{lost}: best-effort messages over {SMALL_SEGMENT_BYTES / 1e6:.1f} MB (these have {self._bytes / 1e6:.1f}) are lost where "
-            f"the sender's Fast DDS shared-memory segment has its usual size: start the sender with {_profile_advice()}{other}. "
-            "If it has that already, this machine is overloaded"
+            f"best-effort messages over {SMALL_SEGMENT_BYTES / 1e6:.1f} MB (these have {self._bytes / 1e6:.1f} MB) are lost where the "
+            f"sender's Fast DDS shared-memory segment has its usual size: start {names}{recorded} with {_profile_advice()}{other}. If it "
+            "runs with that already, this machine is overloaded"
         )
 
     def why_silent(self) -> str:
