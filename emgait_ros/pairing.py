@@ -13,7 +13,7 @@ from typing import Any
 
 from emgait_ros.config import PairingConfig
 from emgait_ros.pairing_health import PairingHealth, TopicCounts, problems_of
-from emgait_ros.stamps import LAG_PERCENTILE, ArrivalLag, OffsetEstimate, StampOrder, has_jumped
+from emgait_ros.stamps import LAG_PERCENTILE, ArrivalLag, OffsetEstimate, StampOrder
 
 RATE_WINDOW_S = 5.0
 OFFLINE_SPAN_S = 5.0  # how far recorded clouds and images may lie apart in the file
@@ -170,7 +170,7 @@ class StampPairer:
     @property
     def pending(self) -> bool:
         """Whether :meth:`poll` may have something to hand out without another message."""
-        return bool(self._waiting or self._ready or self._clouds.order.back)
+        return bool(self._waiting or self._ready)
 
     def poll(self, now_ns: int) -> list[Pair]:
         """Hand out every cloud that need not wait any longer, oldest first."""
@@ -284,11 +284,10 @@ class StampPairer:
 
     def _look_for_jump(self, now_ns: int) -> bool:
         """Start an epoch if time runs backwards (a bag starts over): what is buffered belongs to another time."""
-        one, other = self._clouds.order, self._images_seen.order
-        now_ns = 0 if self._offline else now_ns  # when a message was logged says nothing
-        if not any(has_jumped(a, b, self._clock_went_back, now_ns) for a, b in ((one, other), (other, one))):
+        orders = self._clouds.order, self._images_seen.order
+        if not any(order.has_jumped(self._clock_went_back) for order in orders):
             return False
-        clouds, images = list(one.back), list(other.back)
+        clouds, images = (list(order.back) for order in orders)
         self._ready += [self._pair(stamp_ns, cloud, now_ns) for stamp_ns, _, cloud in self._waiting]
         self._images_seen.counts.dropped += self._image_is_used.count(False)
         self._epoch += 1

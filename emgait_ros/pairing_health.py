@@ -113,11 +113,6 @@ def pair_problem(health: PairingHealth, config: PairingConfig, cloud_topic: str,
     lag_s = health.arrival_offset_s
     start = "nothing pairs" if silent else f"{health.late_share:.0%} of clouds went on before their nearest image came"
     rates = f"clouds come at {health.cloud_rate_hz:.1f} Hz, images at {health.image_rate_hz:.1f} Hz"
-    if health.cloud_lost or health.image_lost:
-        return (
-            f"{start}: messages are lost on their way ({health.cloud_lost:.0%} of {cloud_topic}, {health.image_lost:.0%} of "
-            f"{image_topic}): see their own statuses; stamps cannot be judged before that is put right"
-        )
     if abs(lag_s) > OTHER_CLOCK_S:
         where = "behind" if lag_s > 0 else "ahead of"
         return (
@@ -132,6 +127,11 @@ def pair_problem(health: PairingHealth, config: PairingConfig, cloud_topic: str,
             f"which are kept for {config.buffer_s:g} s: raise pairing.buffer_s above {-lag_s:.1f} if the LiDAR's driver is that "
             "slow; if the two clocks differ, synchronise them (PTP, NTP), or, where the difference is constant, set "
             f"pairing.image_offset_s to about {config.image_offset_s + lag_s:.2f}"
+        )
+    if health.cloud_lost or health.image_lost:
+        return (
+            f"{start}: messages are lost on their way ({health.cloud_lost:.0%} of {cloud_topic}, {health.image_lost:.0%} of "
+            f"{image_topic}): see their own statuses; stamps cannot be judged before that is put right"
         )
     if not silent:
         return ""

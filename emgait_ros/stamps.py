@@ -17,7 +17,6 @@ WORTH_SAYING_S = 0.005  # smaller ones do no harm
 LAG_WINDOW_S = 3.0  # the lag of the last seconds: it may fall again
 LAG_PERCENTILE = 95
 JUMP_RUN = 3  # so many messages in a row, in order but older than before, are a jump; fewer came out of order
-JUMP_S = 1.0  # one is enough when no newer one comes for this long
 LOST = 0.1  # smaller losses are not spoken of
 LEAST_GAPS, MANY_GAPS = 6, 30
 # rms distance of the gaps from multiples of the period, in periods: from so many gaps on
@@ -135,13 +134,12 @@ class StampOrder:
 
     def __init__(self) -> None:
         self.newest_ns: int | None = None
-        self.newest_arrival_ns: int | None = None
         self.back: list[tuple[int, int, Any]] = []
 
     def is_new(self, stamp_ns: int, now_ns: int, message: Any) -> bool:
         """Whether a message is newer than all before; else it is kept in ``back``."""
         if self.newest_ns is None or stamp_ns > self.newest_ns:
-            self.newest_ns, self.newest_arrival_ns = stamp_ns, now_ns
+            self.newest_ns = stamp_ns
             self.back.clear()
             return True
         if self.back and stamp_ns <= self.back[-1][0]:
@@ -150,15 +148,9 @@ class StampOrder:
             self.back.append((stamp_ns, now_ns, message))
         return False
 
-
-def has_jumped(stream: StampOrder, other: StampOrder, clock_went_back: bool, now_ns: int) -> bool:
-    """Whether the older messages of a stream mean that its time has jumped back, rather than that they came late."""
-    if not stream.back:
-        return False
-    since_ns = stream.back[0][1]
-    other_goes_on = other.newest_arrival_ns is not None and other.newest_arrival_ns > since_ns
-    alone = now_ns - since_ns >= JUMP_S * 1e9 and not other_goes_on
-    return clock_went_back or len(stream.back) >= JUMP_RUN or alone
+    def has_jumped(self, clock_went_back: bool) -> bool:
+        """Whether the older messages mean that time has jumped back, rather than that they came out of order."""
+        return len(self.back) >= (1 if clock_went_back else JUMP_RUN)
 
 
 def constant_offset_s(dt_s: Float64) -> float:
