@@ -176,7 +176,7 @@ class StampPairer:
         """Hand out every cloud that need not wait any longer, oldest first."""
         self._look_for_jump(now_ns)
         pairs, self._ready = self._ready, []
-        wait_ns = round(self.wait_s * 1e9)
+        wait_ns = round(self.wait_s * 1e9) if self._waiting else 0
         newest_ns = self._images_seen.order.newest_ns
         while self._waiting:
             stamp_ns, arrival_ns, cloud = self._waiting[0]

@@ -105,7 +105,7 @@ def problems_of(health: PairingHealth, config: PairingConfig, cloud_topic: str, 
 def pair_problem(health: PairingHealth, config: PairingConfig, cloud_topic: str, image_topic: str) -> str:
     """Why clouds find no image, or not the nearest; empty when they do.
 
-    A stamp offset is never the advice here: a lag may as well be a delay on the way, which no offset corrects.
+    Where images arrive later, a stamp offset is never the advice: a delay on the way is not corrected by one.
     """
     silent = health.no_pair_s > NO_PAIR_ALARM_S
     if not silent and health.late_share < MANY_LATE:
@@ -121,17 +121,17 @@ def pair_problem(health: PairingHealth, config: PairingConfig, cloud_topic: str,
         )
     if health.arrival_p95_s + config.image_wait_s > health.wait_s:
         return f"{start}: {_late_images(health, config, cloud_topic, image_topic, rates)}"
+    if health.cloud_lost or health.image_lost:
+        return (
+            f"{start}: messages are lost on their way ({health.cloud_lost:.0%} of {cloud_topic}, {health.image_lost:.0%} of "
+            f"{image_topic}): see their own statuses; stamps cannot be judged before that is put right"
+        )
     if -lag_s > config.buffer_s:
         return (
             f"{start}: clouds on {cloud_topic} arrive {-lag_s:.2f} s later than images on {image_topic} with the same stamp ({rates}), "
             f"which are kept for {config.buffer_s:g} s: raise pairing.buffer_s above {-lag_s:.1f} if the LiDAR's driver is that "
             "slow; if the two clocks differ, synchronise them (PTP, NTP), or, where the difference is constant, set "
             f"pairing.image_offset_s to about {config.image_offset_s + lag_s:.2f}"
-        )
-    if health.cloud_lost or health.image_lost:
-        return (
-            f"{start}: messages are lost on their way ({health.cloud_lost:.0%} of {cloud_topic}, {health.image_lost:.0%} of "
-            f"{image_topic}): see their own statuses; stamps cannot be judged before that is put right"
         )
     if not silent:
         return ""
