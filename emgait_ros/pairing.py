@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, replace
+from math import isnan
 from typing import Any
 
 from emgait_ros.config import PairingConfig
@@ -74,6 +75,8 @@ class StampPairer:
         self._paired = self._unpaired = self._epoch = 0
         self._offset, self._lag = OffsetEstimate(), ArrivalLag()
         self._first_arrival_ns: int | None = None
+        self._last_image_arrival_ns: int | None = None
+        self._last_pair_arrival_ns: int | None = None
         self._clock_went_back = False
         self._ready: list[Pair] = []
         self.configure(config)
@@ -97,8 +100,6 @@ class StampPairer:
         self._images: list[Any] = []
         self._image_is_used: list[bool] = []
         self._dropped_until_ns = 0
-        self._last_image_arrival_ns: int | None = None
-        self._last_pair_arrival_ns: int | None = None
         self._clouds.order, self._images_seen.order = StampOrder(), StampOrder()
 
     def add_cloud(self, stamp_ns: int, cloud: Any, now_ns: int) -> str:
@@ -209,7 +210,7 @@ class StampPairer:
         if self._lag.lag_s(50) - self._config.max_dt_s > longest_s:
             return self._config.image_wait_s  # no image that is near enough comes in time
         needed_s = max(lag_s, 0.0) + self._config.image_wait_s
-        return min(needed_s, longest_s) if needed_s == needed_s else longest_s
+        return longest_s if isnan(needed_s) else min(needed_s, longest_s)
 
     def camera_is_silent(self, now_ns: int) -> bool:
         """True without a camera, or when no image has come for ``image_silent_s``."""
@@ -283,26 +284,41 @@ class StampPairer:
         return min(around, key=lambda i: abs(self._image_stamps[i] - stamp_ns), default=None)
 
     def _look_for_jump(self, now_ns: int) -> bool:
-        """Start an epoch if time runs backwards (a bag starts over): what is buffered belongs to another time."""
-        orders = self._clouds.order, self._images_seen.order
-        if not any(order.has_jumped(self._clock_went_back) for order in orders):
+        """Start an epoch if time runs backwards: a bag starts over."""
+        streams = self._clouds, self._images_seen
+        for stream in streams:
+            if stream.order.newest_was_wrong() and not self._clock_went_back:  # one stamp far ahead is no jump either
+                back = stream.order.forget_newest()
+                self._take_again(*((back, []) if stream is self._clouds else ([], back)))
+                return True
+        if not any(stream.order.has_jumped(self._clock_went_back) for stream in streams):
             return False
-        clouds, images = (list(order.back) for order in orders)
+        clouds, images = (list(stream.order.back) for stream in streams)
+        self._start_epoch(now_ns)
+        self._take_again(clouds, images)
+        return True
+
+    def _take_again(self, clouds: list[tuple[int, int, Any]], images: list[tuple[int, int, Any]]) -> None:
+        """Messages (stamp, arrival, message) that were taken for late ones."""
+        if images:
+            place = bisect_left(self._image_stamps, images[0][0])
+            del self._image_stamps[place:], self._images[place:], self._image_is_used[place:]
+            self._dropped_until_ns = 0
+        self._clouds.counts.out_of_order -= len(clouds)
+        for stamp_ns, arrival_ns, image in images:
+            self._take_image(stamp_ns, image, arrival_ns)
+        for stamp_ns, arrival_ns, cloud in clouds:
+            self._take_cloud(stamp_ns, cloud, arrival_ns)
+
+    def _start_epoch(self, now_ns: int) -> None:
+        """What is buffered belongs to another time."""
         self._ready += [self._pair(stamp_ns, cloud, now_ns) for stamp_ns, _, cloud in self._waiting]
         self._images_seen.counts.dropped += self._image_is_used.count(False)
         self._epoch += 1
         self._clock_went_back = False
         self._offset.clear()
         self._lag.start_over()
-        last_image_arrival_ns = self._last_image_arrival_ns
         self._forget_messages()
-        self._last_image_arrival_ns = last_image_arrival_ns
-        self._clouds.counts.out_of_order -= len(clouds)
-        for stamp_ns, arrival_ns, image in images:
-            self._take_image(stamp_ns, image, arrival_ns)
-        for stamp_ns, arrival_ns, cloud in clouds:
-            self._take_cloud(stamp_ns, cloud, arrival_ns)
-        return True
 
     def _drop_images_before(self, stamp_ns: int) -> None:
         keep = bisect_left(self._image_stamps, stamp_ns)

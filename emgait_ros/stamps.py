@@ -35,7 +35,10 @@ class OffsetEstimate:
 
     def clear(self) -> None:
         """Forget everything: time has jumped."""
-        self.__init__()  # type: ignore[misc]
+        self._dt_s.clear()
+        self._nearest_s.clear()
+        self._came_late.clear()
+        self._open.clear()
 
     def add_pair(self, dt_s: float) -> None:
         """Image minus cloud of a pair, s."""
@@ -134,12 +137,13 @@ class StampOrder:
 
     def __init__(self) -> None:
         self.newest_ns: int | None = None
+        self._before_newest_ns: int | None = None
         self.back: list[tuple[int, int, Any]] = []
 
     def is_new(self, stamp_ns: int, now_ns: int, message: Any) -> bool:
         """Whether a message is newer than all before; else it is kept in ``back``."""
         if self.newest_ns is None or stamp_ns > self.newest_ns:
-            self.newest_ns = stamp_ns
+            self._before_newest_ns, self.newest_ns = self.newest_ns, stamp_ns
             self.back.clear()
             return True
         if self.back and stamp_ns <= self.back[-1][0]:
@@ -151,6 +155,16 @@ class StampOrder:
     def has_jumped(self, clock_went_back: bool) -> bool:
         """Whether the older messages mean that time has jumped back, rather than that they came out of order."""
         return len(self.back) >= (1 if clock_went_back else JUMP_RUN)
+
+    def newest_was_wrong(self) -> bool:
+        """Whether the older messages go on where the stream was before its newest one: that alone was far ahead."""
+        before_ns = self._before_newest_ns
+        return len(self.back) >= JUMP_RUN and before_ns is not None and self.back[0][0] > before_ns
+
+    def forget_newest(self) -> list[tuple[int, int, Any]]:
+        """Take back the newest one and the older ones, which are returned."""
+        back, self.back, self.newest_ns = self.back, [], self._before_newest_ns
+        return back
 
 
 def constant_offset_s(dt_s: Float64) -> float:

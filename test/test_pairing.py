@@ -264,6 +264,18 @@ def test_messages_out_of_order_start_no_epoch(kind: str, back_ms: int) -> None:
     assert sum(p.image is None for p in pairs) == 0
 
 
+@pytest.mark.parametrize("kind", ["i", "c"])
+@pytest.mark.parametrize("ahead_ms", [400, 5000, 60_000])
+def test_one_stamp_far_ahead_starts_no_epoch(kind: str, ahead_ms: int) -> None:
+    pairer = StampPairer(PairingConfig())
+    pairs = play(pairer, sorted([*sensors(6.0), (3050, kind, 3050 + ahead_ms)], key=lambda e: e[0]))
+    assert {p.epoch for p in pairs} == {0}
+    good = [p for p in pairs if p.cloud != 3050 + ahead_ms]
+    assert len(good) == 60
+    assert sum(p.image is None for p in good) <= 4
+    assert sorted(abs(p.image_dt_s) for p in good)[-3] <= 0.018, "but for those around it"
+
+
 @pytest.mark.parametrize("with_camera", [True, False])
 @pytest.mark.parametrize("back_s", [1.5, 3.0, 60.0])
 def test_a_jump_loses_nothing_and_happens_once(back_s: float, with_camera: bool) -> None:
