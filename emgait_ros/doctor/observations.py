@@ -21,7 +21,7 @@ class TopicSeen:
         publishers: node names with the QoS they offer, in words.
         refused: why publishers cannot serve the subscription (QoS), a sentence each.
         why_silent: the reason that nothing came, empty when something did.
-        lost_share: part of the messages lost on the way, 0..1, as far as their stamps tell.
+        lost_share: part of the messages lost on the way, 0..1, as the middleware says or their stamps tell.
         loss_advice: why messages are lost, if they are, and what to do.
         arrivals_s: monotonic times of arrival, s.
         stamps_ns: header.stamp of each message.

@@ -109,7 +109,10 @@ class GraphProbe(Node):
         self._watches[role] = TopicWatch(self, topic, type_name, qos, parameter, advice)
         self._types[role], self._qos[role] = message_type, qos
         self._seen[role] = TopicSeen(role, topic, parameter)
-        self.create_subscription(message_type, topic, partial(self._on_message, role), qos, raw=True)
+        events = self._watches[role].events()
+        self.create_subscription(
+            message_type, topic, partial(self._on_message, role), qos, raw=True, event_callbacks=events
+        )
 
     def _on_message(self, role: str, raw: bytes) -> None:
         seen, stamp_ns = self._seen[role], stamp_of(raw)

@@ -112,7 +112,9 @@ class PedestrianTracker(Node):
         cloud_qos = sensor_qos(topics.reliability, topics.depth)
         image_qos = sensor_qos(topics.reliability, max(topics.depth, IMAGE_DEPTH))
         self._cloud_watch = TopicWatch(self, topics.cloud, "sensor_msgs/msg/PointCloud2", cloud_qos, "topics.cloud")
-        self._cloud_input = message_filters.Subscriber(self, PointCloud2, topics.cloud, qos_profile=cloud_qos)
+        self._cloud_input = message_filters.Subscriber(
+            self, PointCloud2, topics.cloud, qos_profile=cloud_qos, event_callbacks=self._cloud_watch.events()
+        )
         self._cloud_input.registerCallback(self._on_cloud)
         self._image_watch = self._info_watch = None
         if not topics.image:
@@ -123,7 +125,9 @@ class PedestrianTracker(Node):
         other = "false" if topics.image_compressed else "true"
         advice = f"set topics.image_compressed to {other} or topics.image to another topic"
         self._image_watch = TopicWatch(self, topics.image, type_name, image_qos, "topics.image", advice)
-        self._image_input = message_filters.Subscriber(self, image_type, topics.image, qos_profile=image_qos)
+        self._image_input = message_filters.Subscriber(
+            self, image_type, topics.image, qos_profile=image_qos, event_callbacks=self._image_watch.events()
+        )
         self._image_input.registerCallback(self._on_image)
         info_qos = sensor_qos(topics.reliability, 1)
         self._info_watch = TopicWatch(

@@ -7,13 +7,15 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
+import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from emgait_ros.nodes.diagnostics import ERROR, OK, WARN, status
 from emgait_ros.nodes.qos import mismatch
-from emgait_ros.stamps import lost_share
+from emgait_ros.stamps import LOST, lost_share
 from emgait_ros.transport import PROFILE_VARIABLES, SMALL_SEGMENT_BYTES, shipped_profile
 
 SILENT_S = 2.0
@@ -21,6 +23,8 @@ RATE_WINDOW_S = 5.0
 LEAST_RATE_S = 0.5  # the first burst after a pause is no rate
 STAMPS = 150  # messages among whose stamps holes are looked for
 JUMP_NS = 2_000_000_000
+LOSS_WINDOW_S = 10.0
+FEW_LOST = 3
 PLAYERS = ("bag_player", "rosbag2_player")
 
 
@@ -48,8 +52,18 @@ class TopicWatch:
         self._since_s = time.monotonic()
         self._offered_since_s: float | None = None
         self._stamps_ns: deque[int] = deque(maxlen=1000)
+        self._losses: deque[tuple[float, int]] = deque(maxlen=1000)  # when, how many
         self.beside: TopicWatch | None = None
         self.count = self._bytes = 0
+
+    def events(self) -> SubscriptionEventCallbacks | None:
+        """What the subscription is to be made with, so that it tells of messages that the middleware knows were lost."""
+        if "fastrtps" not in rclpy.get_rmw_implementation_identifier():
+            return None
+        return SubscriptionEventCallbacks(message_lost=self._note_lost)
+
+    def _note_lost(self, event: Any) -> None:
+        self._losses.append((time.monotonic(), event.total_count_change))
 
     def tick(self, stamp_ns: int = 0, size: int = 0) -> None:
         """A message has arrived, with this stamp (0: none) and about so many bytes."""
@@ -77,12 +91,16 @@ class TopicWatch:
 
     @property
     def lost_share(self) -> float:
-        """Part of the newest messages that were lost on the way, 0..1, as far as their stamps tell."""
+        """Part of the newest messages that were lost on the way, 0..1, as the middleware says or their stamps tell."""
         own = list(self._stamps_ns)[-STAMPS:]
-        return lost_share(own, self.beside._stamps_ns if self.beside is not None else ())
+        by_stamps = lost_share(own, self.beside._stamps_ns if self.beside is not None else ())
+        since_s = time.monotonic() - LOSS_WINDOW_S
+        lost = sum(count for at_s, count in self._losses if at_s >= since_s)
+        share = lost / max(lost + sum(at_s >= since_s for at_s in self._arrivals), 1)
+        return max(by_stamps, share if share >= LOST and lost >= FEW_LOST else 0.0)
 
     def why_lost(self) -> str:
-        """Empty while messages are complete, as far as their stamps tell, else what is lost, why, and what to do."""
+        """Empty while messages are complete, else what is lost, why, and what to do."""
         share = self.lost_share
         return f"{share:.0%} of the messages on {self.topic} are lost on the way: {self.loss_advice()}" if share else ""
 
@@ -145,7 +163,7 @@ class TopicWatch:
 
     def status(self, name: str, level_when_silent: bytes = ERROR) -> DiagnosticStatus:
         """Rate and age of the topic, or why it is silent, as a diagnostic status."""
-        reason = self.why_silent()
+        lost, reason = self.why_lost(), self.why_silent()
         values = {
             "topic": self.topic,
             "type": self._type_name,
@@ -153,10 +171,12 @@ class TopicWatch:
             "rate_hz": f"{self.rate_hz:.2f}",
             "since_last_s": f"{self.silent_s:.2f}",
         }
+        if lost:
+            return status(
+                name, level_when_silent if reason else WARN, lost, values | {"lost": f"{self.lost_share:.2f}"}
+            )
         if reason:
             return status(name, level_when_silent, reason, values)
-        if lost := self.why_lost():
-            return status(name, WARN, lost, values | {"lost": f"{self.lost_share:.2f}"})
         if not self._arrivals:
             text = f"waiting for {self.topic}" if self._offered_since_s is None else f"{self.topic} has a publisher now"
             return status(name, OK, text, values)

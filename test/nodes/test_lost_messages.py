@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
-from live_graph import T_CAMERA_LIDAR
+from live_graph import T_CAMERA_LIDAR, cloud, qos
+from sensor_msgs.msg import PointCloud2
 
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
 from emgait_ros.doctor import live
 from emgait_ros.doctor.findings import Level
 from emgait_ros.nodes.graph_probe import watch
+from emgait_ros.nodes.topic_watch import TopicWatch
 from emgait_ros.transport import PROFILE_VARIABLES
 
 pytestmark = pytest.mark.ros
@@ -71,6 +75,8 @@ def test_the_node_names_the_cause_and_advises_no_offset(sender, graph, start):
         return len(found) == 2
 
     assert graph.wait(both, 60.0), (found, graph.diagnostics, node.output)
+    lossy = [graph.values(f"lossy/pedestrian_tracker: {topic}").get("lost", "0") for topic in TOPICS]
+    assert max(map(float, lossy)) > 0.3, lossy
     for topic, sentence in found.items():
         assert TOPICS[topic] in sentence
         assert "/plain_player" in sentence
@@ -90,3 +96,35 @@ def test_the_doctor_says_the_same(sender):
         assert any(PROFILE_VARIABLES[0] in f.fix for f in about), (about, findings)
     pairing = [f for f in findings if f.subject == "pairing"]
     assert all("image_offset_s" not in f.fix for f in pairing), pairing
+
+
+def test_a_sender_with_the_profile_loses_nothing_to_who_comes_late(graph):
+    """The middleware does not count what was sent before; nor does a steady rate look lossy."""
+    watched = TopicWatch(
+        graph.node, "/kept/points", "sensor_msgs/msg/PointCloud2", qos("best_effort", 10), "topics.cloud"
+    )
+    publisher = graph.node.create_publisher(PointCloud2, "/kept/points", qos("best_effort"))
+    message = cloud(np.zeros((130_000, 3), np.float32), 1)
+    taken = []
+
+    def send(count: int) -> None:
+        for _ in range(count):
+            message.header.stamp.nanosec += 100_000_000
+            publisher.publish(message)
+            time.sleep(0.1)
+
+    send(5)
+    graph.node.create_subscription(
+        PointCloud2,
+        "/kept/points",
+        lambda m: (taken.append(m), watched.tick(m.header.stamp.nanosec, len(m.data))),
+        qos("best_effort", 10),
+        event_callbacks=watched.events(),
+    )
+    assert graph.wait(publisher.get_subscription_count)
+    time.sleep(0.5)
+    message.header.stamp.nanosec = 100_000_000
+    send(9)
+    assert graph.wait(lambda: len(taken) >= 8)
+    assert watched.lost_share == 0.0
+    graph.node.destroy_publisher(publisher)
