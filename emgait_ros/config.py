@@ -49,7 +49,14 @@ class PairingConfig:
     )
     image_wait_s: float = option(
         0.04,
-        "How long a cloud waits for a nearer image: one period of a 30 Hz camera and a bit.",
+        "How long a cloud waits for a nearer image, on top of the lag images are measured to have: a period at 30 Hz and a bit.",
+        unit="s",
+        low=0,
+        high=1,
+    )
+    max_wait_s: float = option(
+        0.25,
+        "Longest wait for images that arrive later than their clouds: a camera may be slow, but pedestrians come this much later.",
         unit="s",
         low=0,
         high=1,
@@ -57,7 +64,9 @@ class PairingConfig:
     image_silent_s: float = option(
         1.0, "Without an image for this long, clouds go on alone (flagged as LiDAR only).", unit="s", low=0.1, high=60
     )
-    buffer_s: float = option(1.0, "Images older than this are dropped.", unit="s", low=0.1, high=10)
+    buffer_s: float = option(
+        1.0, "Images older than this are dropped: clouds may arrive this much later.", unit="s", low=0.1, high=10
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,11 @@
                                                      hold each cloud back until the one before it is answered: at
                                                      recorded pace where the machine keeps up, slower where it does not
 
-Playing waits until somebody subscribes (--wait, --no-wait). Messages go out as they were recorded, byte for byte.
+  emgait play walk.bag --wait-for pedestrian_tracker rviz2 /lidar/points:2
+                                                     who must have subscribed before it begins: nodes, topics, TOPIC:count
+
+Playing waits until the pedestrian_tracker has subscribed, where clouds are played, else until anybody has (--wait-for,
+--wait, --no-wait). Messages go out as they were recorded, byte for byte.
 Topics whose message type is not installed here are named and left out.
 """
 
@@ -38,7 +42,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="only these topics")
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="begin this many seconds into the bag")
     parser.add_argument(
-        "--wait", type=float, default=10.0, metavar="S", help="wait at most this long for a subscriber (default 10)"
+        "--wait", type=float, default=10.0, metavar="S", help="wait at most this long for subscribers (default 10)"
+    )
+    parser.add_argument(
+        "--wait-for",
+        nargs="+",
+        default=[],
+        metavar="WHO",
+        help="nodes, topics or TOPIC:count to wait for (default: pedestrian_tracker where clouds are played)",
     )
     parser.add_argument("--no-wait", action="store_true", help="begin at once")
     parser.add_argument(
@@ -66,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
         topics=tuple(args.topics),
         start_s=args.start,
         wait_s=0.0 if args.no_wait else args.wait,
+        wait_for=tuple(args.wait_for),
         follow=args.follow,
     )
     console = Console(stderr=True)
@@ -85,7 +97,10 @@ def run(args: argparse.Namespace) -> int:
                 done_s = (message.log_time_ns - bag.start_ns) * 1e-9
                 progress.update(task, completed=done_s, description=f"playing {done_s:5.1f} s")
 
-            report = play_bag(bag, options, on_start, on_message, args.ros_args)
+            def say(text: str) -> None:
+                console.print(text, highlight=False)
+
+            report = play_bag(bag, options, on_start, on_message, say, args.ros_args)
     if report.waited:
         console.print(report.waited, highlight=False)
     played = f"played {sum(report.published.values())} messages on {len(report.published)} topics"

@@ -114,7 +114,7 @@ class BagRecording(Rosbag):
             self.problems["the bag has no image: everything is judged by LiDAR alone"] += 1
         elif not topics.camera_info:
             self.problems[f"the bag has no CameraInfo for {topics.image}: no crops can be cut"] += 1
-        pairer = StampPairer(config.pairing, topics.cloud, topics.image)
+        pairer = StampPairer(config.pairing, topics.cloud, topics.image, offline=True)
         frames = self._frames = BagFrames(self, replace(config, topics=topics), self.problems, self.note)
         now_ns = self.start_ns
         has_truth = GROUND_TRUTH in self.topics and self.topics[GROUND_TRUTH].type == PEDESTRIANS

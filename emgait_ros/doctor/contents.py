@@ -15,7 +15,8 @@ from emgait_ros.doctor.findings import Finding, fail, ok, warn
 from emgait_ros.doctor.observations import CAMERA_INFO, IMAGE, LiveSystem, TopicSeen
 from emgait_ros.perception.agreement import IN_IMAGE, share_in_image
 from emgait_ros.perception.cloud_watch import CloudWatch
-from emgait_ros.samples import CameraModel, Float32, UInt8
+from emgait_ros.samples import CameraModel, Float32, Float64, UInt8
+from emgait_ros.stamps import WORTH_SAYING_S, constant_offset_s
 
 PAIRED_WELL, PAIRED_BADLY = 0.9, 0.5
 
@@ -108,7 +109,7 @@ def judge_image(seen: TopicSeen, compressed: bool) -> tuple[list[Finding], UInt8
 
 
 def judge_pairing(cloud: TopicSeen, image: TopicSeen, config: PairingConfig) -> Iterator[Finding]:
-    """How many clouds have an image near enough in time, and which offset would mend it."""
+    """How many clouds have an image near enough in time, whether it arrives in time, and what would help."""
     clouds = np.unique([s for s in cloud.stamps_ns if s > 0]) * 1e-9 + config.cloud_offset_s
     images = np.unique([s for s in image.stamps_ns if s > 0]) * 1e-9 + config.image_offset_s
     if len(clouds) == 0 or len(images) < 2:
@@ -118,23 +119,39 @@ def judge_pairing(cloud: TopicSeen, image: TopicSeen, config: PairingConfig) -> 
     dt = np.where(np.abs(before) <= np.abs(after), before, after)
     # Clouds before the first and after the last image seen have had no fair chance.
     fair = (clouds >= images[0] - config.max_dt_s) & (clouds <= images[-1] + config.max_dt_s)
-    paired = float((np.abs(dt[fair]) <= config.max_dt_s).mean()) if fair.any() else 0.0
+    dt = dt[fair]
+    paired = float((np.abs(dt) <= config.max_dt_s).mean()) if len(dt) else 0.0
+    lag_s = float(np.median(_ages(image)) - config.image_offset_s - np.median(_ages(cloud)) + config.cloud_offset_s)
     text = f"{paired * 100:.0f} % of clouds have an image within {config.max_dt_s * 1e3:.0f} ms"
-    if fair.any():
-        text += f" (|dt| median {np.median(np.abs(dt[fair])) * 1e3:.0f} ms)"
-        apart = float(np.median(dt[fair]))
-    else:  # the two clocks do not overlap at all: how far each stamp lies behind its arrival tells the difference
-        apart = float(np.median(_ages(cloud)) - np.median(_ages(image)))
-        text += f": their stamps lie {abs(apart):.2f} s apart"
-    fix = f"set pairing.image_offset_s to {config.image_offset_s - apart:.3f} if that is constant; better: synchronise the sensors' clocks"
-    if paired < PAIRED_BADLY:
-        yield fail(
-            "pairing", text, f"{fix}; a camera slower than the LiDAR needs a larger pairing.max_dt_s", paired=paired
+    text += f" (|dt| median {np.median(np.abs(dt)) * 1e3:.0f} ms)" if len(dt) else ""
+    figures = {"paired": paired, "arrival_offset_s": lag_s}
+    if cloud.lost_share or image.lost_share:
+        fix = "stamps cannot be judged while messages are lost: see what is said of the topics"
+        yield warn("pairing", text, fix, **figures)
+    elif not len(dt):  # the stamps do not overlap at all
+        fix = (
+            "synchronise the sensors' clocks (PTP, NTP); where they differ by a constant, "
+            f"set pairing.image_offset_s to {config.image_offset_s + lag_s:.3f}"
         )
+        yield fail("pairing", f"{text}: their stamps lie {abs(lag_s):.2f} s apart", fix, **figures)
     elif paired < PAIRED_WELL:
-        yield warn("pairing", text, f"{fix}; or raise pairing.max_dt_s (now {config.max_dt_s:g} s)", paired=paired)
+        yield (fail if paired < PAIRED_BADLY else warn)("pairing", text, _nearer(dt, config), **figures)
+    elif lag_s + config.image_wait_s > max(config.max_wait_s, config.image_wait_s):
+        fix = f"raise pairing.max_wait_s (now {config.max_wait_s:g} s) to {lag_s + config.image_wait_s + 0.01:.2f}, or shorten the delay"
+        late = f"{text}, but images arrive {lag_s * 1e3:.0f} ms later than clouds with the same stamp"
+        yield warn("pairing", late, fix, **figures)
     else:
-        yield ok("pairing", text, paired=paired)
+        if lag_s > config.image_wait_s:
+            text += f"; images arrive {lag_s * 1e3:.0f} ms later than clouds with the same stamp, and are waited for"
+        yield ok("pairing", text, **figures)
+
+
+def _nearer(dt_s: Float64, config: PairingConfig) -> str:
+    """What brings images nearer to their clouds, given the differences (N,) of the nearest ones, s."""
+    offset_s = constant_offset_s(dt_s)
+    if abs(offset_s) > WORTH_SAYING_S:
+        return f"if both show the same moment, set pairing.image_offset_s to {config.image_offset_s - offset_s:.3f}"
+    return f"the camera is too slow for this LiDAR: raise its rate, or pairing.max_dt_s (now {config.max_dt_s:g} s)"
 
 
 def judge_calibration(system: LiveSystem, points: Float32 | None, pixels: UInt8 | None) -> Iterator[Finding]:

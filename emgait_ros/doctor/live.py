@@ -90,14 +90,17 @@ def judge_topic(seen: TopicSeen, system: LiveSystem) -> Iterator[Finding]:
             "see whether its driver or bag still runs",
             **figures,
         )
+    elif seen.lost_share:
+        lost = f"{text}: {seen.lost_share:.0%} of its messages are lost on the way"
+        yield warn(seen.topic, lost, seen.loss_advice, **figures, lost_share=round(seen.lost_share, 3))
     elif seen.role == CLOUD and seen.rate_hz < LOWEST_CLOUD_RATE_HZ:
-        fix = f"a stride takes a second: let the LiDAR turn at 10 Hz. Reliable QoS helps when clouds are lost on the way ({seen.parameter})"
+        fix = f"a stride takes a second: let the LiDAR turn at 10 Hz. If it does, clouds are lost on the way: {seen.loss_advice}"
         yield warn(seen.topic, text, fix, **figures)
     elif count > 4 and gap_s > 4 * float(np.median(np.diff(seen.arrivals_s))) and gap_s > 0.3:
         yield warn(
             seen.topic,
             text,
-            "messages are lost or come in bursts: look at network, CPU load and the Fast DDS profile",
+            f"messages come in bursts or are lost on the way: {seen.loss_advice}",
             **figures,
         )
     else:

@@ -22,6 +22,8 @@ class TopicSeen:
         publishers: node names with the QoS they offer, in words.
         refused: why publishers cannot serve the subscription (QoS), a sentence each.
         why_silent: the reason that nothing came, empty when something did.
+        lost_share: part of the messages lost on the way, 0..1, as the middleware says or their stamps tell.
+        loss_advice: why messages are lost, if they are, and what to do.
         arrivals_s: monotonic times of arrival, s.
         stamps_ns: header.stamp of each message.
         clock_ns: ROS time (or simulated time) on arrival.
@@ -37,6 +39,8 @@ class TopicSeen:
     publishers: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     why_silent: str = ""
+    lost_share: float = 0.0
+    loss_advice: str = ""
     arrivals_s: list[float] = field(default_factory=list)
     stamps_ns: list[int] = field(default_factory=list)
     clock_ns: list[int] = field(default_factory=list)

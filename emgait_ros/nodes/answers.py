@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -12,9 +14,12 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
+from emgait_ros.datasets.rosbag import CLOUD, BagMessage
+
 FIRST_PATIENCE_S = 30.0  # the nodes may still be loading
 PATIENCE_S = 3.0
 MOST_UNANSWERED = 5
+LONGEST_LAG_NS = 800_000_000  # less than the nodes keep images for
 
 
 class Answers:
@@ -72,6 +77,39 @@ class Answers:
 
     def _take(self, raw: bytes) -> None:
         self._newest_ns = stamp_of(raw)
+
+
+def after_their_images(messages: Iterable[BagMessage], image_topics: Iterable[str]) -> Iterator[BagMessage]:
+    """The same messages; a cloud comes after the images that it can be paired with, with the log time it has there.
+
+    While a cloud is held back for the answer to the one before, no image passes it: that answer would never come if it
+    took an image that was recorded later. A camera that is farther behind than ``LONGEST_LAG_NS`` is not waited for.
+    """
+    newest_ns: dict[str, int | None] = dict.fromkeys(image_topics)
+    held: deque[tuple[int, BagMessage]] = deque()
+    first_ns, log_time_ns = 0, 0
+
+    def must_wait(image_ns: int | None, stamp_ns: int) -> bool:
+        if image_ns is None:  # has not begun yet
+            return stamp_ns - first_ns <= LONGEST_LAG_NS
+        return image_ns < stamp_ns <= image_ns + LONGEST_LAG_NS
+
+    for message in messages:
+        log_time_ns = message.log_time_ns
+        if message.type == CLOUD:
+            held.append((stamp_of(message.raw), message))
+            first_ns = first_ns or held[0][0]
+        else:
+            if message.topic in newest_ns:
+                newest_ns[message.topic] = stamp_of(message.raw)
+            yield message
+        while held and not (
+            held[-1][0] - held[0][0] <= LONGEST_LAG_NS
+            and any(must_wait(image_ns, held[0][0]) for image_ns in newest_ns.values())
+        ):
+            yield replace(held.popleft()[1], log_time_ns=log_time_ns)
+    for _, cloud in held:
+        yield replace(cloud, log_time_ns=log_time_ns)
 
 
 def stamp_of(raw: bytes) -> int:

@@ -17,12 +17,13 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 
-from emgait_ros.datasets.rosbag import CLOUD, BagMessage, Rosbag
-from emgait_ros.nodes.answers import Answers, message_class, stamp_of
+from emgait_ros.datasets.rosbag import CLOUD, COMPRESSED_IMAGE, IMAGE, BagMessage, Rosbag
+from emgait_ros.nodes.answers import Answers, after_their_images, message_class, stamp_of
 from emgait_ros.nodes.spinning import StopSignals
+from emgait_ros.nodes.subscriber_wait import SubscriberWait
 
 CLOCK_PERIOD_S = 0.01
-SETTLE_S = 0.5
+EXPECTED = "pedestrian_tracker"  # whom clouds are played for
 STALL_S = 0.25
 
 
@@ -37,7 +38,8 @@ class PlayOptions:
         topics: only these; empty: all.
         start_s: begin this far into the bag; latched topics (/tf_static) are sent all the same.
         wait_s: wait at most this long for subscribers before playing; 0: do not wait.
-        wait_for: topics that must all have a subscriber; empty: any topic will do.
+        wait_for: nodes, topics or "TOPIC:count" that are waited for; empty: the pedestrian_tracker where clouds are
+            played, else any subscriber.
         follow: topic of answers (such as /gait_recognizer/identities): a cloud is held back until the one before it is
             answered, so that a machine slower than the recording loses nothing; empty: as recorded.
     """
@@ -104,7 +106,7 @@ class BagPlayer(Node):
         self._bag, self._options = bag, options
         self._stop = stop or threading.Event()
         self._senders: dict[str, Publisher] = {}
-        for name in (*options.topics, *options.wait_for):
+        for name in options.topics:
             if name not in bag.topics:
                 raise ValueError(f"{bag.path} has no topic {name}: it has {', '.join(sorted(bag.topics))}")
         for topic in bag.topics.values():
@@ -113,6 +115,8 @@ class BagPlayer(Node):
         if not self._senders:
             reasons = "; ".join(f"{name}: {why}" for name, why in self.report.skipped.items())
             raise ValueError(f"nothing of {bag.path} can be played: {reasons}")
+        expected = [EXPECTED] if any(bag.topics[name].type == CLOUD for name in self._senders) else []
+        self._wait = SubscriberWait(self, self._senders, options.wait_for, expected, bag.topics)
         self._clock_publisher = self.create_publisher(Clock, "/clock", 10) if options.clock else None
         self._clock_due_s = 0.0
         self._answers: Answers | None = None
@@ -131,34 +135,19 @@ class BagPlayer(Node):
         )
         self._senders[name] = self.create_publisher(kind, name, profile)
 
-    def wait_for_subscribers(self) -> None:
-        """Wait until the topics asked for (or any) have a subscriber and no more come."""
-        wanted = [n for n in self._options.wait_for if n in self._senders]
-        deadline = time.monotonic() + self._options.wait_s
-        settled, before = time.monotonic() + SETTLE_S, -1
-        while time.monotonic() < deadline and self._runs():
-            counts = {name: p.get_subscription_count() for name, p in self._senders.items()}
-            ready = all(counts[name] for name in wanted) if wanted else any(counts.values())
-            if not ready or sum(counts.values()) != before:
-                settled, before = time.monotonic() + SETTLE_S, sum(counts.values())
-            elif time.monotonic() >= settled:
-                return
-            time.sleep(0.02)
-        if not self._runs():
-            return
-        missing = wanted or ["any of its topics"]
-        self.report.waited = (
-            f"nobody subscribed to {', '.join(missing)} within {self._options.wait_s:g} s: played all the same"
-        )
-
-    def play(self, on_message: Callable[[BagMessage], None] | None = None) -> PlayReport:
+    def play(
+        self,
+        on_message: Callable[[BagMessage], None] | None = None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> PlayReport:
         """Play to the end (or for ever with ``loop``) and wait until reliable subscribers have everything.
 
         Args:
             on_message: called for each message sent, e.g. to show progress.
+            say: told what is waited for, when that takes a while.
         """
         if self._options.wait_s > 0:
-            self.wait_for_subscribers()
+            self.report.waited = self._wait.wait(self._options.wait_s, self._runs, say)
         if self._options.follow:
             self._answers = Answers(self, self._options.follow, self._options.wait_s, self._runs)
         began_s = time.monotonic()
@@ -177,7 +166,11 @@ class BagPlayer(Node):
             self._send_latched()
         origin_ns = self._bag.start_ns + round(self._options.start_s * 1e9)
         origin_s = time.monotonic()
-        for message in self._bag.messages(list(self._senders), self._options.start_s):
+        messages = self._bag.messages(list(self._senders), self._options.start_s)
+        if self._options.follow:
+            images = [name for name in self._senders if self._bag.topics[name].type in (IMAGE, COMPRESSED_IMAGE)]
+            messages = after_their_images(messages, images)
+        for message in messages:
             due_s = origin_s + (message.log_time_ns - origin_ns) * 1e-9 / self._options.rate
             self._sleep_until(due_s, message.log_time_ns)
             held_s = self._hold(message)
@@ -240,6 +233,7 @@ def play_bag(
     options: PlayOptions,
     on_start: Callable[[BagPlayer], None] | None = None,
     on_message: Callable[[BagMessage], None] | None = None,
+    say: Callable[[str], None] = lambda text: None,
     ros_args: Sequence[str] = (),
 ) -> PlayReport:
     """Play a bag in this process: starts rclpy and ends it again; SIGINT and SIGTERM end it early, without an error.
@@ -247,6 +241,7 @@ def play_bag(
     Args:
         on_start: called with the player before it waits for subscribers.
         on_message: called for each message sent.
+        say: told what is waited for, when that takes a while.
         ros_args: ROS arguments such as ``--ros-args -r /lidar/points:=/points``.
 
     Raises:
@@ -258,7 +253,7 @@ def play_bag(
         player = BagPlayer(bag, options, stop.asked)
         if on_start is not None:
             on_start(player)
-        report = player.play(on_message)
+        report = player.play(on_message, say)
         player.destroy_node()
         return report
     finally:

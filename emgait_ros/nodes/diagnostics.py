@@ -1,11 +1,10 @@
-"""What the nodes say about themselves on /diagnostics, and why a topic is silent."""
+"""What the nodes say about themselves on /diagnostics."""
 
 from __future__ import annotations
 
 import re
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,20 +12,14 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 
-from emgait_ros.nodes.qos import mismatch
 from emgait_ros.nodes.worker import WorkerReport
-from emgait_ros.transport import PROFILE_VARIABLES, SMALL_SEGMENT_BYTES, shipped_profile
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 PERIOD_S = 1.0
-SILENT_S = 2.0
 LOG_AGAIN_S = 60.0
 SHOWN_S = 10.0
 MAX_KINDS = 50
-RATE_WINDOW_S = 5.0
-LEAST_RATE_S = 0.5  # the first burst after a pause is no rate
 STUCK_S = 10.0
 MANY_DROPPED = 0.2
 
@@ -109,121 +102,6 @@ class ProblemLog:
             max(p.level for p in recent),
             "; ".join(p.sentence for p in recent[:5]),
             {f"{i + 1} ({p.count} times)": p.sentence for i, p in enumerate(recent)},
-        )
-
-
-class TopicWatch:
-    """Counts what arrives on a subscription and explains it when nothing does.
-
-    Args:
-        node: the subscribing node.
-        topic: as given by the user.
-        type_name: "sensor_msgs/msg/PointCloud2".
-        qos: what the subscription requests.
-        parameter: the parameter that names the topic, for the advice.
-        advice: more to say when nothing is published there or with another type.
-    """
-
-    def __init__(
-        self, node: Node, topic: str, type_name: str, qos: QoSProfile, parameter: str, advice: str = ""
-    ) -> None:
-        self.topic, self._node = topic, node
-        self._type_name, self._qos, self._parameter, self._advice = type_name, qos, parameter, advice
-        self._arrivals: deque[float] = deque(maxlen=1000)
-        self._since_s = time.monotonic()
-        self._offered_since_s: float | None = None
-        self.count = 0
-
-    def tick(self) -> None:
-        """A message has arrived."""
-        self._arrivals.append(time.monotonic())
-        self.count += 1
-
-    @property
-    def rate_hz(self) -> float:
-        """Messages a second over the last 5 s."""
-        now_s = time.monotonic()
-        recent = [t for t in list(self._arrivals) if now_s - t <= RATE_WINDOW_S]
-        if len(recent) < 2 or now_s - recent[0] < LEAST_RATE_S:
-            return 0.0
-        return (len(recent) - 1) / (now_s - recent[0])
-
-    @property
-    def silent_s(self) -> float:
-        """Seconds since the last message, or since the subscription began."""
-        return time.monotonic() - (self._arrivals[-1] if self._arrivals else self._since_s)
-
-    def why_silent(self) -> str:
-        """Empty when messages come (or it is too early to say), else the reason in a sentence."""
-        if self.silent_s < SILENT_S:
-            self._offered_since_s = None
-            return ""
-        publishers = self._node.get_publishers_info_by_topic(self.topic)
-        if not publishers:
-            self._offered_since_s = None
-            return self._nobody()
-        right = [p for p in publishers if p.topic_type == self._type_name]
-        if not right:
-            types = ", ".join(sorted({p.topic_type for p in publishers}))
-            return f"{self.topic} carries {types}, but {self._type_name} is expected: {self._advice or f'set {self._parameter}'}"
-        refused = [mismatch(p.qos_profile, self._qos) for p in right]
-        names = ", ".join(sorted({f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in right}))
-        if all(refused):
-            return (
-                f"QoS mismatch on {self.topic} (publisher {names}): {refused[0]}; "
-                "set topics.reliability to what is offered, or change the publisher"
-            )
-        now_s = time.monotonic()
-        self._offered_since_s = now_s if self._offered_since_s is None else self._offered_since_s
-        silent_s = min(self.silent_s, now_s - self._offered_since_s)
-        if not self.count and silent_s < SILENT_S:
-            return ""  # its publisher has only just appeared
-        if self.count:
-            return (
-                f"nothing on {self.topic} for {self.silent_s:.0f} s, after {self.count} messages: {names} still offers it but "
-                "has stopped sending, or its machine or network is overloaded"
-            )
-        if self._qos.reliability == ReliabilityPolicy.RELIABLE:
-            return (
-                f"nothing arrives on {self.topic} for {silent_s:.0f} s although {names} publishes it and the QoS fits: it has sent "
-                f"nothing yet; its own statuses on /diagnostics may say why"
-            )
-        return (
-            f"nothing arrives on {self.topic} for {silent_s:.0f} s although {names} publishes it and the QoS fits: either it "
-            f"sends nothing, or its messages are lost: best-effort messages over {SMALL_SEGMENT_BYTES / 1e6:.1f} MB need a larger Fast "
-            f"DDS segment in the publisher's process: start it with {' and '.join(PROFILE_VARIABLES)} set to {_profile()}"
-        )
-
-    def status(self, name: str, level_when_silent: bytes = ERROR) -> DiagnosticStatus:
-        """Rate and age of the topic, or why it is silent, as a diagnostic status."""
-        reason = self.why_silent()
-        values = {
-            "topic": self.topic,
-            "type": self._type_name,
-            "received": self.count,
-            "rate_hz": f"{self.rate_hz:.2f}",
-            "since_last_s": f"{self.silent_s:.2f}",
-        }
-        if reason:
-            return status(name, level_when_silent, reason, values)
-        if not self._arrivals:
-            text = f"waiting for {self.topic}" if self._offered_since_s is None else f"{self.topic} has a publisher now"
-            return status(name, OK, text, values)
-        rate_hz = self.rate_hz
-        return status(name, OK, f"{rate_hz:.1f} Hz on {self.topic}" if rate_hz else f"messages on {self.topic}", values)
-
-    def _nobody(self) -> str:
-        others = [topic for topic, types in self._node.get_topic_names_and_types() if self._type_name in types]
-        own = self._node.get_fully_qualified_name() + "/"
-        others = [t for t in others if self._node.count_publishers(t) and not t.startswith(own)]
-        found = (
-            f"published with this type: {', '.join(sorted(others)[:5])}"
-            if others
-            else "no other topic has this type either"
-        )
-        return (
-            f"nobody publishes {self.topic} ({self._type_name}): start its driver or set {self._parameter} "
-            f"({found}; ROS_DOMAIN_ID and discovery range must be the same everywhere)"
         )
 
 
@@ -332,10 +210,3 @@ def _log(logger: Any, level: bytes, text: str) -> None:
         logger.error(text)
     else:
         logger.warning(text)
-
-
-def _profile() -> str:
-    try:
-        return str(shipped_profile())
-    except FileNotFoundError:
-        return "a profile with a larger shared-memory segment"

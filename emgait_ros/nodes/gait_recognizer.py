@@ -27,7 +27,6 @@ from emgait_ros.nodes.diagnostics import (
     WARN,
     DiagnosticsPublisher,
     ProblemLog,
-    TopicWatch,
     status,
     time_status,
     worker_status,
@@ -38,6 +37,7 @@ from emgait_ros.nodes.messages import identities_to_message, message_to_frame
 from emgait_ros.nodes.parameters import NodeParameters
 from emgait_ros.nodes.qos import output_qos, sensor_qos
 from emgait_ros.nodes.spinning import end_process, run_node
+from emgait_ros.nodes.topic_watch import TopicWatch
 from emgait_ros.nodes.worker import Worker
 from emgait_ros.recognition import GaitRecognizer
 from emgait_ros.samples import IdentityResult, PedestrianFrame

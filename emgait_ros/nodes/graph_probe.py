@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import time
 from collections import deque
 from collections.abc import Callable
@@ -23,8 +22,10 @@ from emgait_msgs.msg import IdentityArray, PedestrianArray
 from emgait_ros.calibration import checked_extrinsics
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig
 from emgait_ros.doctor.observations import CAMERA_INFO, CLOUD, IDENTITIES, IMAGE, PEDESTRIANS, LiveSystem, TopicSeen
-from emgait_ros.nodes.diagnostics import OK, WARN, TopicWatch
+from emgait_ros.nodes.answers import stamp_of
+from emgait_ros.nodes.diagnostics import OK, WARN
 from emgait_ros.nodes.qos import described, mismatch, sensor_qos
+from emgait_ros.nodes.topic_watch import TopicWatch
 from emgait_ros.nodes.transforms import Transforms
 from emgait_ros.perception.cloud_watch import CLOUDS
 from emgait_ros.transport import use_shipped_profile
@@ -95,6 +96,7 @@ class GraphProbe(Node):
         if topics.image:
             self._watch(IMAGE, CompressedImage if topics.image_compressed else Image, topics.image, topics.reliability)
             self._watch(CAMERA_INFO, CameraInfo, topics.camera_info, topics.reliability)
+            self._watches[IMAGE].beside = self._watches[CAMERA_INFO]
         self._watch(PEDESTRIANS, PedestrianArray, recognizer.topics.pedestrians, "reliable")
         self._watch(IDENTITIES, IdentityArray, "/gait_recognizer/identities", "reliable")
         self.create_subscription(Clock, "/clock", self._on_clock, sensor_qos("best_effort", 1))
@@ -110,13 +112,16 @@ class GraphProbe(Node):
         self._watches[role] = TopicWatch(self, topic, type_name, qos, parameter, advice)
         self._types[role], self._qos[role] = message_type, qos
         self._seen[role] = TopicSeen(role, topic, parameter)
-        self.create_subscription(message_type, topic, partial(self._on_message, role), qos, raw=True)
+        events = self._watches[role].events()
+        self.create_subscription(
+            message_type, topic, partial(self._on_message, role), qos, raw=True, event_callbacks=events
+        )
 
     def _on_message(self, role: str, raw: bytes) -> None:
-        self._watches[role].tick()
-        seen = self._seen[role]
+        seen, stamp_ns = self._seen[role], stamp_of(raw)
+        self._watches[role].tick(stamp_ns, len(raw))
         seen.arrivals_s.append(time.monotonic())
-        seen.stamps_ns.append(_stamp_ns(raw))
+        seen.stamps_ns.append(stamp_ns)
         seen.clock_ns.append(self.get_clock().now().nanoseconds if self._simulated_ns is None else self._simulated_ns)
         seen.sizes.append(len(raw))
         self._raw[role] = raw
@@ -137,6 +142,7 @@ class GraphProbe(Node):
             watch_ = self._watches[role]
             seen.silent_s = watch_.silent_s
             seen.why_silent = watch_.why_silent()
+            seen.lost_share, seen.loss_advice = watch_.lost_share, watch_.loss_advice()
             if role in self._raw:
                 seen.last = deserialize_message(self._raw[role], self._types[role])
             if role == CLOUD:
@@ -190,10 +196,3 @@ class GraphProbe(Node):
 
 def _name(publisher: Any) -> str:
     return f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
-
-
-def _stamp_ns(raw: bytes) -> int:
-    """header.stamp of a serialized message that begins with a std_msgs/Header, without decoding the rest."""
-    order = "<" if raw[1] & 1 else ">"  # second byte of the CDR encapsulation
-    seconds, nanoseconds = struct.unpack_from(f"{order}iI", raw, 4)
-    return int(seconds) * 1_000_000_000 + int(nanoseconds)

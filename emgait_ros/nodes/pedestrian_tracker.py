@@ -30,7 +30,6 @@ from emgait_ros.nodes.diagnostics import (
     WARN,
     DiagnosticsPublisher,
     ProblemLog,
-    TopicWatch,
     status,
     time_status,
     worker_status,
@@ -39,6 +38,7 @@ from emgait_ros.nodes.messages import byte_array, frame_to_message
 from emgait_ros.nodes.parameters import NodeParameters
 from emgait_ros.nodes.qos import output_qos, sensor_qos
 from emgait_ros.nodes.spinning import end_process, run_node
+from emgait_ros.nodes.topic_watch import TopicWatch
 from emgait_ros.nodes.tracker_status import FrameTimes, frame_status, pairing_status
 from emgait_ros.nodes.transforms import Transforms
 from emgait_ros.nodes.worker import Worker
@@ -91,7 +91,6 @@ class PedestrianTracker(Node):
         self._worker.submit(None)
         self._publish_to(config.topics.output_depth)
         self._subscribe_to(config)
-        self._last_cloud_ns = 0
         self._poll_timer = self.create_timer(POLL_S, self._poll_waiting, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._poll_timer.cancel()
         self._diagnostics = DiagnosticsPublisher(self, self._statuses, self._problems)
@@ -116,7 +115,9 @@ class PedestrianTracker(Node):
         cloud_qos = sensor_qos(topics.reliability, topics.depth)
         image_qos = sensor_qos(topics.reliability, max(topics.depth, IMAGE_DEPTH))
         self._cloud_watch = TopicWatch(self, topics.cloud, "sensor_msgs/msg/PointCloud2", cloud_qos, "topics.cloud")
-        self._cloud_input = message_filters.Subscriber(self, PointCloud2, topics.cloud, qos_profile=cloud_qos)
+        self._cloud_input = message_filters.Subscriber(
+            self, PointCloud2, topics.cloud, qos_profile=cloud_qos, event_callbacks=self._cloud_watch.events()
+        )
         self._cloud_input.registerCallback(self._on_cloud)
         self._image_watch = self._info_watch = None
         if not topics.image:
@@ -127,34 +128,38 @@ class PedestrianTracker(Node):
         other = "false" if topics.image_compressed else "true"
         advice = f"set topics.image_compressed to {other} or topics.image to another topic"
         self._image_watch = TopicWatch(self, topics.image, type_name, image_qos, "topics.image", advice)
-        self._image_input = message_filters.Subscriber(self, image_type, topics.image, qos_profile=image_qos)
+        self._image_input = message_filters.Subscriber(
+            self, image_type, topics.image, qos_profile=image_qos, event_callbacks=self._image_watch.events()
+        )
         self._image_input.registerCallback(self._on_image)
         info_qos = sensor_qos(topics.reliability, 1)
         self._info_watch = TopicWatch(
             self, topics.camera_info, "sensor_msgs/msg/CameraInfo", info_qos, "topics.camera_info"
         )
+        self._image_watch.beside = self._info_watch
         self._info_input = message_filters.Subscriber(self, CameraInfo, topics.camera_info, qos_profile=info_qos)
         self._info_input.registerCallback(self._on_camera_info)
 
     # Callbacks: they only note and hand on.
 
     def _on_cloud(self, message: PointCloud2) -> None:
-        self._cloud_watch.tick()
-        self._last_cloud_ns = self._now_ns()
-        self._report(self._pairer.add_cloud(stamp_ns(message.header), message, self._last_cloud_ns))
+        stamp = stamp_ns(message.header)
+        self._cloud_watch.tick(stamp, len(message.data))
+        self._report(self._pairer.add_cloud(stamp, message, self._now_ns()))
         self._poll()
         # A cloud that waits for an image that never comes must be let go without another message.
         self._poll_timer.reset()
 
     def _on_image(self, message: Any) -> None:
+        stamp = stamp_ns(message.header)
         if self._image_watch is not None:
-            self._image_watch.tick()
-        self._report(self._pairer.add_image(stamp_ns(message.header), message, self._now_ns()))
+            self._image_watch.tick(stamp, len(message.data))
+        self._report(self._pairer.add_image(stamp, message, self._now_ns()))
         self._poll()
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         if self._info_watch is not None:
-            self._info_watch.tick()
+            self._info_watch.tick(stamp_ns(message.header))
         self._calibration.info = message
 
     def _on_identities(self, message: IdentityArray) -> None:
@@ -166,7 +171,7 @@ class PedestrianTracker(Node):
 
     def _poll_waiting(self) -> None:
         self._poll()
-        if self._now_ns() - self._last_cloud_ns > self._options.config.pairing.image_wait_s * 1e9:
+        if not self._pairer.pending:
             self._poll_timer.cancel()
 
     def _now_ns(self) -> int:
@@ -266,7 +271,7 @@ class PedestrianTracker(Node):
     def _change(self, config: TrackerNodeConfig, names: set[str]) -> None:
         self._assembler.configure(config)
         if any(name.startswith("pairing.") for name in names):
-            self._pairer = StampPairer(config.pairing, config.topics.cloud, config.topics.image)
+            self._pairer.configure(config.pairing)
         if any(name.startswith(SENSING_OPTIONS) for name in names):
             self._is_stale.set()
             self.get_logger().info(f"{', '.join(sorted(names))} changed: tracks start over")
@@ -279,7 +284,9 @@ class PedestrianTracker(Node):
             yield self._image_watch.status("image", WARN)
             yield self._info_watch.status("camera_info", WARN)
             yield self._camera_status()
-        yield pairing_status(self._pairer.health(self._now_ns()), bool(self._cloud_watch.count))
+        image_lost = self._image_watch.lost_share if self._image_watch is not None else 0.0
+        health = self._pairer.health(self._now_ns(), self._cloud_watch.lost_share, image_lost)
+        yield pairing_status(health, bool(self._cloud_watch.count))
         report = self._worker.report()
         if self._sensing is None:
             level = WARN if report.busy_s > SLOW_WARM_UP_S else OK

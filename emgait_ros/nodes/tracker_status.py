@@ -10,6 +10,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from emgait_ros.nodes.diagnostics import OK, WARN, status
 from emgait_ros.pairing import PairingHealth
 
+SLOW_S = 0.03
+
 
 @dataclass(frozen=True)
 class FrameTimes:
@@ -48,6 +50,9 @@ def pairing_status(health: PairingHealth, any_cloud: bool) -> DiagnosticStatus:
         "image_rate_hz": f"{health.image_rate_hz:.2f}",
         "constant_offset_ms": f"{health.constant_offset_s * 1e3:.1f}",
         "arrival_offset_ms": f"{health.arrival_offset_s * 1e3:.1f}",
+        "arrival_offset_p95_ms": f"{health.arrival_p95_s * 1e3:.1f}",
+        "wait_ms": f"{health.wait_s * 1e3:.1f}",
+        "nearest_came_late": f"{health.late_share:.2f}",
         "lidar_only": health.camera_silent,
         "time_jumps": health.time_jumps,
     }
@@ -62,4 +67,8 @@ def pairing_status(health: PairingHealth, any_cloud: bool) -> DiagnosticStatus:
     if not health.paired:
         return status("pairing", OK, "no pairs yet", values)
     text = f"|dt| {health.p50_dt_s * 1e3:.0f} ms (median)"
+    if abs(health.arrival_offset_s) > SLOW_S:
+        late, other = ("images", "clouds") if health.arrival_offset_s > 0 else ("clouds", "images")
+        text += f", {late} arrive {abs(health.arrival_offset_s) * 1e3:.0f} ms later than {other} with the same stamp"
+    text += f", clouds wait at most {health.wait_s * 1e3:.0f} ms"
     return status("pairing", OK, f"{text}; {health.hint}" if health.hint else text, values)

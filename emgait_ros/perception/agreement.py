@@ -18,7 +18,10 @@ MEMORY = 2000  # people counted; then halved, so that a corrected calibration sh
 
 
 class ProjectionWatch:
-    """Counts how many people fall upright into the image, with the extrinsics as they are and with their inverse."""
+    """Counts how many people fall upright into the image, with the extrinsics as they are and with their inverse.
+
+    One thread may observe while another asks for the problem: the counts are replaced as a whole.
+    """
 
     def __init__(self) -> None:
         self._camera: CameraModel | None = None
@@ -27,7 +30,7 @@ class ProjectionWatch:
 
     def reset(self) -> None:
         """Forget the counts."""
-        self._people = self._right = self._inverted = 0.0
+        self._counts = (0.0, 0.0, 0.0)  # people, of them upright in the image, and with the inverse
         self._cloud_share = 1.0
 
     def observe(self, center: Float64, size: Float64, camera: CameraModel, cloud: Float32) -> None:
@@ -44,26 +47,28 @@ class ProjectionWatch:
             self._camera, self._inverse = camera, replace(camera, T_camera_lidar=T)
         if len(center) == 0 or self._inverse is None:
             return
-        before = int(self._people)
-        self._people += len(center)
-        self._right += int(upright_inside(center, size, camera).sum())
-        self._inverted += int(upright_inside(center, size, self._inverse).sum())
-        if before // 100 != int(self._people) // 100 or before == 0:
+        before, right, inverted = self._counts
+        people = before + len(center)
+        right += int(upright_inside(center, size, camera).sum())
+        inverted += int(upright_inside(center, size, self._inverse).sum())
+        if before // 100 != people // 100 or before == 0:
             self._cloud_share = share_in_image(cloud[::20], camera)
-        if self._people > MEMORY:
-            self._people, self._right, self._inverted = self._people / 2, self._right / 2, self._inverted / 2
+        fewer = 2.0 if people > MEMORY else 1.0
+        self._counts = (people / fewer, right / fewer, inverted / fewer)
 
     @property
     def share(self) -> float:
         """Part of the people who fall upright into the image, 0..1; NaN before the first."""
-        return self._right / self._people if self._people else float("nan")
+        people, right, _ = self._counts
+        return right / people if people else float("nan")
 
     def problem(self) -> str:
         """What is wrong with the extrinsics, in a sentence; empty while nothing is, or while too few were seen."""
-        if self._people < ENOUGH or self.share >= FEW:
+        people, right, inverted = self._counts
+        if people < ENOUGH or right / people >= FEW:
             return ""
-        inverse = self._inverted / self._people
-        missed = f"projected people miss the image: {self.share * 100:.0f} % of {self._people:.0f} fall into it upright"
+        inverse = inverted / people
+        missed = f"projected people miss the image: {right / people * 100:.0f} % of {people:.0f} fall into it upright"
         if inverse >= SOME:
             return (
                 f"{missed}, with the inverse of T_camera_lidar {inverse * 100:.0f} %: it seems to map camera to LiDAR; "
@@ -71,7 +76,7 @@ class ProjectionWatch:
             )
         if self._cloud_share < IN_IMAGE:
             return f"{missed}, and {self._cloud_share * 100:.1f} % of the cloud: check the axes of T_camera_lidar (optical: z forward, x right, y down)"
-        if self._people >= PLENTY:
+        if people >= PLENTY:
             return f"{missed}: does the camera look where people walk? If so, check T_camera_lidar"
         return ""
 

@@ -390,6 +390,12 @@ NAN_CLOUD = np.full((10, 3), np.nan, np.float32)
             "/image",
             "lost",
         ),
+        (
+            {"image": seen(IMAGE, image_message(), 150, 0.0333, lost_share=0.6, loss_advice="the segment is small")},
+            Level.WARN,
+            "/image",
+            "60% of its messages are lost on the way",
+        ),
         # stamps
         ({"cloud": seen(CLOUD, cloud_message(), stamps_ns=[0] * 50)}, Level.FAIL, "/cloud stamps", "50 of 50 are zero"),
         (
@@ -477,6 +483,8 @@ def test_our_own_topics_may_be_silent_while_our_nodes_do_not_run():
     ("image_age_s", "period_s", "level", "words"),
     [
         (0.03, 0.0333, Level.OK, "100 %"),
+        (0.15, 0.0333, Level.OK, "arrive 120 ms later than clouds with the same stamp, and are waited for"),
+        (0.43, 0.0333, Level.WARN, "raise pairing.max_wait_s (now 0.25 s) to 0.45"),
         (0.03, 0.2, Level.WARN, "51 %"),  # the camera is slower than the LiDAR: every other cloud
         (0.03, 1.0, Level.FAIL, "12 %"),  # much slower
         (60.03, 0.0333, Level.FAIL, "pairing.image_offset_s to 60.000"),  # its clock is a minute behind
@@ -489,6 +497,17 @@ def test_pairing(image_age_s, period_s, level, words):
     (finding,) = contents.judge_pairing(cloud, image, PairingConfig())
     assert finding.level is level, finding
     assert words in f"{finding.what} {finding.fix}"
+    assert ("image_offset_s" in finding.fix) == (abs(image_age_s) > 1), "a lag is no offset"
+
+
+@pytest.mark.parametrize(
+    ("lost_share", "words"), [(0.0, "set pairing.image_offset_s to 0.020"), (0.3, "while messages are lost")]
+)
+def test_an_offset_is_advised_where_it_is_constant_and_nothing_is_lost(lost_share, words):
+    cloud, image = seen(CLOUD, None, 50), seen(IMAGE, None, 50, age_s=0.05, lost_share=lost_share)
+    (finding,) = contents.judge_pairing(cloud, image, PairingConfig(max_dt_s=0.01))
+    assert words in finding.fix
+    assert ("image_offset_s" in finding.fix) == (lost_share == 0)
 
 
 @pytest.mark.parametrize(

@@ -68,12 +68,12 @@ def write_bag(path: Path, storage: str) -> Path:
 class Listener:
     """Subscribes to raw bytes, reliable or best effort, in a thread."""
 
-    def __init__(self, reliability: ReliabilityPolicy) -> None:
+    def __init__(self, reliability: ReliabilityPolicy, name: str = "listener") -> None:
         self.received: dict[str, list[bytes]] = defaultdict(list)
         self.arrived_s: dict[str, list[float]] = defaultdict(list)
         self.context = Context()
         rclpy.init(context=self.context)
-        self.node = rclpy.create_node("listener", context=self.context)
+        self.node = rclpy.create_node(name, context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         profile = QoSProfile(depth=30, reliability=reliability, durability=DurabilityPolicy.VOLATILE)
@@ -132,8 +132,9 @@ def mcap_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bag(tmp_path_factory.mktemp("play") / "walk.bag", "mcap")
 
 
-def play(*words: str | Path) -> subprocess.Popen[str]:
+def play(*words: str | Path, wait_for: str = "listener") -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "emgait_ros", "play", *map(str, words)]
+    command += ["--wait-for", *wait_for.split()] if wait_for else []
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -205,10 +206,50 @@ def test_a_loop_stops_when_asked(mcap_path: Path, reliable_listener: Listener, n
 
 
 def test_nobody_listening_is_said(mcap_path: Path) -> None:
-    process = play(mcap_path, "--wait", "0.3", "--rate", "20")
+    process = play(mcap_path, "--wait", "0.3", "--rate", "20", wait_for="")
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "nobody subscribed to any of its topics within 0.3 s" in errors
+
+
+@pytest.mark.parametrize("wait_for", ["", "pedestrian_tracker", "/pedestrian_tracker", "/lidar/points:2"])
+def test_somebody_else_who_listens_is_no_reason_to_start(
+    mcap_path: Path, reliable_listener: Listener, wait_for: str
+) -> None:
+    """As rviz or `ros2 topic echo`: the node that the bag is for comes later and must get every cloud."""
+    process = play(mcap_path, "--wait", "30", wait_for=wait_for)
+    time.sleep(3.0)
+    assert not reliable_listener.received["/lidar/points"]
+    node = Listener(ReliabilityPolicy.BEST_EFFORT, "pedestrian_tracker")
+    try:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        assert node.wait_for("/lidar/points", CLOUDS), len(node.received["/lidar/points"])
+        assert "did not subscribe" not in errors
+    finally:
+        node.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "wait_for", "seconds", "phrase"),
+    [
+        ([], "", 5.0, "(subscribed: /listener): played all the same"),
+        (["--topics", "/camera/image"], "", 0.0, ""),  # nothing in it is for the tracker
+        (["--wait", "3"], "/lidar/points:2", 3.0, "2 subscriptions of /lidar/points (there are"),
+        (["--wait", "1.5"], "rviz2 listener", 1.5, "rviz2 did not subscribe within 1.5 s"),
+        (["--no-wait"], "rviz2", 0.0, ""),
+    ],
+)
+def test_waiting_has_an_end_and_says_for_whom(
+    mcap_path: Path, reliable_listener: Listener, words: list[str], wait_for: str, seconds: float, phrase: str
+) -> None:
+    began = time.monotonic()
+    process = play(mcap_path, "--rate", "20", *words, wait_for=wait_for)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert seconds <= time.monotonic() - began
+    said = " ".join(errors.split())
+    assert phrase in said if phrase else "did not subscribe" not in said
 
 
 @pytest.mark.parametrize(
@@ -217,6 +258,9 @@ def test_nobody_listening_is_said(mcap_path: Path) -> None:
         (["--rate", "0"], "the rate is 0.0"),
         (["--topics", "/nothing"], "has no topic /nothing"),
         (["--start", "5"], "--start is 5 s, but"),
+        (["--wait-for", "/nothing:2"], "/nothing is not played"),
+        (["--wait-for", "/lidar/points:0"], "'0' is no number of subscriptions"),
+        (["--topics", "/camera/image", "--wait-for", "/lidar/points"], "/lidar/points is not played"),
     ],
 )
 def test_wrong_use_is_named(mcap_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], phrase: str) -> None:

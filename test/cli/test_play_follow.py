@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,17 @@ import pytest
 
 rclpy = pytest.importorskip("rclpy")
 
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from rclpy.context import Context  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from sensor_msgs.msg import PointCloud2  # noqa: E402
 
 from emgait_msgs.msg import IdentityArray  # noqa: E402
+from emgait_ros.datasets.bag import BagRecording  # noqa: E402
+from emgait_ros.datasets.rosbag import CLOUD, IMAGE, BagMessage  # noqa: E402
 from emgait_ros.nodes import answers  # noqa: E402
-from emgait_ros.nodes.answers import stamp_of  # noqa: E402
+from emgait_ros.nodes.answers import after_their_images, stamp_of  # noqa: E402
+from emgait_ros.samples import CameraModel  # noqa: E402
 from emgait_ros.simulation.recording import BagWriter  # noqa: E402
 from emgait_ros.transport import use_shipped_profile  # noqa: E402
 
@@ -89,6 +94,7 @@ def answerer(request: pytest.FixtureRequest) -> Iterator[Answerer]:
 def follow(bag: Path, report: Path, *words: str) -> tuple[int, str, dict[str, Any]]:
     """Play and follow; exit status, what it said, and its report."""
     command = [sys.executable, "-m", "emgait_ros", "play", str(bag), "--follow", TOPIC, "--json", str(report), *words]
+    command += ["--wait-for", "answerer"]
     process = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     return process.returncode, process.stderr, json.loads(report.read_text()) if report.is_file() else {}
 
@@ -117,7 +123,7 @@ def test_without_answers_it_plays_on(answerer: Answerer, bag: Path, tmp_path: Pa
         "import sys\nfrom emgait_ros.nodes import answers\nfrom emgait_ros.cli.main import main\n"
         "answers.FIRST_PATIENCE_S = answers.PATIENCE_S = 0.1\nsys.exit(main(sys.argv[1:]))"
     )
-    words = ["play", str(bag), "--follow", TOPIC, "--json", str(tmp_path / "r.json")]
+    words = ["play", str(bag), "--follow", TOPIC, "--json", str(tmp_path / "r.json"), "--wait-for", "answerer"]
     process = subprocess.run(
         [sys.executable, "-c", impatient, *words], capture_output=True, text=True, timeout=60, check=False
     )
@@ -132,6 +138,85 @@ def test_nobody_to_follow_is_an_error(bag: Path, tmp_path: Path) -> None:
     status, said, report = follow(bag, tmp_path / "report.json", "--wait", "0.3")
     assert (status, report) == (1, {})
     assert f"nobody publishes {TOPIC}" in " ".join(said.split())
+
+
+def message(kind: str, topic: str, stamp_ms: int, log_ms: int) -> BagMessage:
+    raw = b"\0\1\0\0" + (stamp_ms // 1000).to_bytes(4, "little") + (stamp_ms % 1000 * 1_000_000).to_bytes(4, "little")
+    return BagMessage(topic, kind, log_ms * 1_000_000, raw)
+
+
+@pytest.mark.parametrize("cameras", [(), (0,), (120,), (-200,), (5, 400), (0, None), (None,)])
+def test_a_cloud_comes_after_the_images_it_can_be_paired_with(cameras: tuple[int | None, ...]) -> None:
+    """Lags of the cameras in the recording, ms; None: it stops after 3 s."""
+    clouds = [message(CLOUD, "/points", 1000 + 100 * k, 1010 + 100 * k) for k in range(100)]
+    images = [
+        message(IMAGE, f"/image{n}", stamp, stamp + 10 + (lag or 0))
+        for n, lag in enumerate(cameras)
+        for stamp in range(1000, 4000 if lag is None else 12_000, 33)
+    ]
+    recorded = sorted(clouds + images, key=lambda m: m.log_time_ns)
+    played = list(after_their_images(recorded, [f"/image{n}" for n in range(len(cameras))]))
+    assert sorted(m.raw for m in played) == sorted(m.raw for m in recorded)
+    assert [m.raw for m in played if m.type == CLOUD] == [m.raw for m in clouds]
+    newest = dict.fromkeys(range(len(cameras)), 0)
+    assert all(now.log_time_ns >= before.log_time_ns for before, now in pairwise(played))
+    for item in played:
+        if item.type == IMAGE:
+            newest[int(item.topic[-1])] = stamp_of(item.raw)
+            continue
+        for n, lag in enumerate(cameras):
+            if lag is not None:
+                assert newest[n] >= stamp_of(item.raw)
+        assert item.log_time_ns - stamp_of(item.raw) <= (920 if None in cameras else 450) * 1_000_000
+
+
+@pytest.mark.parametrize("late_ms", [0, 150, 400])
+def test_late_images_are_paired_by_the_real_tracker_as_offline(tmp_path: Path, late_ms: int) -> None:
+    camera = CameraModel(64, 48, np.diag([50.0, 50, 1]), np.zeros(5), "plumb_bob", np.eye(4))
+    events = [(100 * k + 10, "cloud", 100 * k) for k in range(30)]
+    events += [(round(100 / 3 * k) + 4 + 10 + late_ms, "image", round(100 / 3 * k) + 4) for k in range(110)]
+    with BagWriter(tmp_path / "bag") as writer:
+        for log_ms, kind, stamp_ms in sorted(events):
+            stamp, log = START_NS + stamp_ms * 1_000_000, START_NS + log_ms * 1_000_000
+            if kind == "cloud":
+                writer.cloud(stamp, log, {name: np.linspace(1, 20, 1000).astype(np.float32) for name in "xyz"})
+            else:
+                writer.camera_info(stamp, log, camera)
+                writer.image(stamp, log, np.zeros((48, 64, 3), np.uint8))
+    words = ["use_sim_time:=true", "camera.T_camera_lidar:=[1.,0.,0.,0.,0.,1.,0.,0.,0.,0.,1.,0.,0.,0.,0.,1.]"]
+    command = [sys.executable, "-m", "emgait_ros.nodes.pedestrian_tracker", "--ros-args"]
+    command += [word for pair in words for word in ("-p", pair)]
+    context, values = Context(), {}
+    rclpy.init(context=context)
+    observer = rclpy.create_node("observer", context=context)
+
+    def note(array: DiagnosticArray) -> None:
+        values.update({pair.key: pair.value for s in array.status if s.name.endswith(": pairing") for pair in s.values})
+
+    observer.create_subscription(DiagnosticArray, "/diagnostics", note, 50)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(observer)
+    tracker = subprocess.Popen(command)
+    try:
+        answers_topic = "/pedestrian_tracker/pedestrians"
+        play = [sys.executable, "-m", "emgait_ros", "play", str(tmp_path / "bag"), "--clock", "--wait", "40"]
+        play += ["--follow", answers_topic, "--json", str(tmp_path / "report.json")]
+        subprocess.run(play, check=True, timeout=150)
+        report = json.loads((tmp_path / "report.json").read_text())
+        deadline = time.monotonic() + 2.5
+        while time.monotonic() < deadline:
+            executor.spin_once(timeout_sec=0.1)
+    finally:
+        tracker.terminate()
+        tracker.wait(20)
+        executor.shutdown()
+        observer.destroy_node()
+        rclpy.shutdown(context=context)
+    assert report["unanswered"] == 0, report
+    assert (values["paired"], values["unpaired"]) == ("30", "0"), values
+    assert float(values["dt_p95_ms"]) < 5.0
+    with BagRecording(tmp_path / "bag") as bag:
+        assert [frame.image_dt_s for frame in bag.sensor_frames()] == pytest.approx([0.004] * 30, abs=1e-3)
 
 
 @pytest.mark.parametrize(("order", "flag"), [("little", 1), ("big", 0)])

@@ -46,9 +46,12 @@ def write_bag(
     info: bool = True,
     transform: bool = True,
     camera: CameraModel = CAMERA,
+    image_late_ms: int = 0,
     more: Callable[[BagWriter], None] | None = None,
 ) -> Path:
-    """A second of a 10 Hz LiDAR and a 30 Hz camera that is 4 ms off; clouds and images hold their number."""
+    """A second of a 10 Hz LiDAR and a 30 Hz camera that is 4 ms off; clouds and images hold their number.
+
+    Images are logged ``image_late_ms`` later than clouds (earlier when negative)."""
     with BagWriter(path, storage, compress) as writer:
         if transform:
             # two steps: lidar -> mast -> camera_optical
@@ -57,7 +60,7 @@ def write_bag(
             poses = {("mast", "lidar"): mast, ("mast", "camera_optical"): mast @ np.linalg.inv(T_CAMERA_LIDAR)}
             writer.static_transform(START_NS, poses)
         events = [(100 * n + 20, "cloud", n) for n in range(clouds)] + [
-            (100 * n // 3 + 4 + 10, "image", n) for n in range(images)
+            (100 * n // 3 + 4 + 10 + image_late_ms, "image", n) for n in range(images)
         ]
         for log_ms, kind, number in sorted(events):
             log_ns = START_NS + log_ms * MS
@@ -107,6 +110,15 @@ def test_a_bag_is_read_as_it_was_written(tmp_path: Path, storage: str, compress:
         assert frame.camera is not None
         np.testing.assert_allclose(frame.camera.T_camera_lidar, T_CAMERA_LIDAR, atol=1e-9)
         np.testing.assert_allclose(frame.camera.K, K)
+
+
+@pytest.mark.parametrize("image_late_ms", [-900, -60, 130, 900])
+def test_log_times_do_not_decide_who_gets_which_image(tmp_path: Path, image_late_ms: int) -> None:
+    """The recorder wrote one topic later than the other: the same pairs as without."""
+    with BagRecording(write_bag(tmp_path / "bag", image_late_ms=image_late_ms)) as bag:
+        frames = list(bag.sensor_frames())
+    assert [f.image is not None and int(f.image[0, 0, 0]) for f in frames] == [3 * n for n in range(10)]
+    assert [f.image_dt_s for f in frames] == pytest.approx([0.004] * 10)
 
 
 def test_twice_the_same(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from live_graph import qos
 from sensor_msgs.msg import PointCloud2
 
 from emgait_ros.nodes import diagnostics
-from emgait_ros.nodes.diagnostics import SILENT_S, TopicWatch
 from emgait_ros.nodes.qos import sensor_qos
+from emgait_ros.nodes.topic_watch import SILENT_S, TopicWatch
 
 pytestmark = pytest.mark.ros
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import sys
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,3 +83,22 @@ def test_another_camera_starts_over():
 )
 def test_upright_inside(center, inside):
     assert upright_inside(np.array([center]), np.array([[0.6, 0.6, 1.8]]), camera()).tolist() == [inside]
+
+
+@pytest.mark.parametrize("line", range(8))
+def test_it_may_start_over_in_another_thread_while_it_is_asked(line: int) -> None:
+    """As with a new calibration while the node's diagnostics are made: a thread may be interrupted before any line."""
+    watch = watched(camera(np.linalg.inv(AXES)), ENOUGH)
+    lines = itertools.count()
+
+    def interrupt(frame: FrameType, event: str, argument: object) -> Any:
+        if frame.f_code.co_name == "problem" and event == "line" and next(lines) == line:
+            watch.reset()
+        return interrupt
+
+    tracing = sys.gettrace()
+    sys.settrace(interrupt)
+    try:
+        watch.problem()
+    finally:
+        sys.settrace(tracing)

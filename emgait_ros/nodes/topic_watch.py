@@ -1,0 +1,214 @@
+"""What arrives on a topic: how often, and why nothing does or messages are lost on the way."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+from emgait_ros.nodes.diagnostics import ERROR, OK, WARN, status
+from emgait_ros.nodes.qos import mismatch
+from emgait_ros.stamps import LOST, lost_share
+from emgait_ros.transport import PROFILE_VARIABLES, SMALL_SEGMENT_BYTES, shipped_profile
+
+SILENT_S = 2.0
+RATE_WINDOW_S = 5.0
+LEAST_RATE_S = 0.5  # the first burst after a pause is no rate
+STAMPS = 150  # messages among whose stamps holes are looked for
+JUMP_NS = 2_000_000_000
+LOSS_WINDOW_S = 10.0
+FEW_LOST = 3
+PLAYERS = ("bag_player", "rosbag2_player")
+
+
+class TopicWatch:
+    """Counts what arrives on a subscription, and explains it when nothing does or messages are lost on the way.
+
+    Args:
+        node: the subscribing node.
+        topic: as given by the user.
+        type_name: "sensor_msgs/msg/PointCloud2".
+        qos: what the subscription requests.
+        parameter: the parameter that names the topic, for the advice.
+        advice: more to say when nothing is published there or with another type.
+
+    Attributes:
+        beside: watch of small messages that come with each of these under the same stamp (an image's CameraInfo).
+    """
+
+    def __init__(
+        self, node: Node, topic: str, type_name: str, qos: QoSProfile, parameter: str, advice: str = ""
+    ) -> None:
+        self.topic, self._node = topic, node
+        self._type_name, self._qos, self._parameter, self._advice = type_name, qos, parameter, advice
+        self._arrivals: deque[float] = deque(maxlen=1000)
+        self._since_s = time.monotonic()
+        self._offered_since_s: float | None = None
+        self._stamps_ns: deque[int] = deque(maxlen=1000)
+        self._losses: deque[tuple[float, int]] = deque(maxlen=1000)  # when, how many
+        self.beside: TopicWatch | None = None
+        self.count = self._bytes = 0
+
+    def events(self) -> SubscriptionEventCallbacks | None:
+        """What the subscription is to be made with, so that it tells of messages that the middleware knows were lost."""
+        if "fastrtps" not in rclpy.get_rmw_implementation_identifier():
+            return None
+        return SubscriptionEventCallbacks(message_lost=self._note_lost)
+
+    def _note_lost(self, event: Any) -> None:
+        self._losses.append((time.monotonic(), event.total_count_change))
+
+    def tick(self, stamp_ns: int = 0, size: int = 0) -> None:
+        """A message has arrived, with this stamp (0: none) and about so many bytes."""
+        self._arrivals.append(time.monotonic())
+        self.count += 1
+        self._bytes = size
+        if stamp_ns:
+            if self._stamps_ns and stamp_ns < self._stamps_ns[-1] - JUMP_NS:
+                self._stamps_ns.clear()  # a bag starts over
+            self._stamps_ns.append(stamp_ns)
+
+    @property
+    def rate_hz(self) -> float:
+        """Messages a second over the last 5 s."""
+        now_s = time.monotonic()
+        recent = [t for t in list(self._arrivals) if now_s - t <= RATE_WINDOW_S]
+        if len(recent) < 2 or now_s - recent[0] < LEAST_RATE_S:
+            return 0.0
+        return (len(recent) - 1) / (now_s - recent[0])
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last message, or since the subscription began."""
+        return time.monotonic() - (self._arrivals[-1] if self._arrivals else self._since_s)
+
+    @property
+    def lost_share(self) -> float:
+        """Part of the newest messages that were lost on the way, 0..1, as the middleware says or their stamps tell."""
+        own = list(self._stamps_ns)[-STAMPS:]
+        by_stamps = lost_share(own, self.beside._stamps_ns if self.beside is not None else ())
+        since_s = time.monotonic() - LOSS_WINDOW_S
+        lost = sum(count for at_s, count in self._losses if at_s >= since_s)
+        share = lost / max(lost + sum(at_s >= since_s for at_s in self._arrivals), 1)
+        return max(by_stamps, share if share >= LOST and lost >= FEW_LOST else 0.0)
+
+    def why_lost(self) -> str:
+        """Empty while messages are complete, else what is lost, why, and what to do."""
+        share = self.lost_share
+        return f"{share:.0%} of the messages on {self.topic} are lost on the way: {self.loss_advice()}" if share else ""
+
+    def loss_advice(self) -> str:
+        """Why messages of this topic are lost, if they are, and what to do."""
+        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        names = named(publishers)
+        recorded = " (or missing in the recording)" if any(player in names for player in PLAYERS) else ""
+        if self._qos.reliability == ReliabilityPolicy.RELIABLE or self._bytes < SMALL_SEGMENT_BYTES:
+            return f"the machine of {names}{recorded}, this one or the network between them is overloaded"
+        other = ""
+        if publishers and all(p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers):
+            other = ", or set topics.reliability to reliable, which it offers"
+        return (
+            f"best-effort messages over {SMALL_SEGMENT_BYTES / 1e6:.1f} MB (these have {self._bytes / 1e6:.1f} MB) are lost where the "
+            f"sender's Fast DDS shared-memory segment has its usual size: start {names}{recorded} with {_profile_advice()}{other}. If it "
+            "runs with that already, this machine is overloaded"
+        )
+
+    def why_silent(self) -> str:
+        """Empty when messages come (or it is too early to say), else the reason in a sentence."""
+        if self.silent_s < SILENT_S:
+            self._offered_since_s = None
+            return ""
+        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        if not publishers:
+            self._offered_since_s = None
+            return self._nobody()
+        right = [p for p in publishers if p.topic_type == self._type_name]
+        if not right:
+            types = ", ".join(sorted({p.topic_type for p in publishers}))
+            return f"{self.topic} carries {types}, but {self._type_name} is expected: {self._advice or f'set {self._parameter}'}"
+        refused = [mismatch(p.qos_profile, self._qos) for p in right]
+        names = named(right)
+        if all(refused):
+            return (
+                f"QoS mismatch on {self.topic} (publisher {names}): {refused[0]}; "
+                "set topics.reliability to what is offered, or change the publisher"
+            )
+        now_s = time.monotonic()
+        self._offered_since_s = now_s if self._offered_since_s is None else self._offered_since_s
+        silent_s = min(self.silent_s, now_s - self._offered_since_s)
+        if not self.count and silent_s < SILENT_S:
+            return ""  # its publisher has only just appeared
+        if self.count:
+            return (
+                f"nothing on {self.topic} for {self.silent_s:.0f} s, after {self.count} messages: {names} still offers it but "
+                "has stopped sending, or its machine or network is overloaded"
+            )
+        if self._qos.reliability == ReliabilityPolicy.RELIABLE:
+            return (
+                f"nothing arrives on {self.topic} for {silent_s:.0f} s although {names} publishes it and the QoS fits: it has sent "
+                f"nothing yet; its own statuses on /diagnostics may say why"
+            )
+        return (
+            f"nothing arrives on {self.topic} for {silent_s:.0f} s although {names} publishes it and the QoS fits: either it "
+            f"sends nothing, or its messages are lost: best-effort messages over {SMALL_SEGMENT_BYTES / 1e6:.1f} MB need a larger Fast "
+            f"DDS segment in the publisher's process: start it with {_profile_advice()}"
+        )
+
+    def status(self, name: str, level_when_silent: bytes = ERROR) -> DiagnosticStatus:
+        """Rate and age of the topic, or why it is silent, as a diagnostic status."""
+        lost, reason = self.why_lost(), self.why_silent()
+        values = {
+            "topic": self.topic,
+            "type": self._type_name,
+            "received": self.count,
+            "rate_hz": f"{self.rate_hz:.2f}",
+            "since_last_s": f"{self.silent_s:.2f}",
+        }
+        if lost:
+            return status(
+                name, level_when_silent if reason else WARN, lost, values | {"lost": f"{self.lost_share:.2f}"}
+            )
+        if reason:
+            return status(name, level_when_silent, reason, values)
+        if not self._arrivals:
+            text = f"waiting for {self.topic}" if self._offered_since_s is None else f"{self.topic} has a publisher now"
+            return status(name, OK, text, values)
+        rate_hz = self.rate_hz
+        return status(name, OK, f"{rate_hz:.1f} Hz on {self.topic}" if rate_hz else f"messages on {self.topic}", values)
+
+    def _nobody(self) -> str:
+        others = [topic for topic, types in self._node.get_topic_names_and_types() if self._type_name in types]
+        own = self._node.get_fully_qualified_name() + "/"
+        others = [t for t in others if self._node.count_publishers(t) and not t.startswith(own)]
+        found = (
+            f"published with this type: {', '.join(sorted(others)[:5])}"
+            if others
+            else "no other topic has this type either"
+        )
+        return (
+            f"nobody publishes {self.topic} ({self._type_name}): start its driver or set {self._parameter} "
+            f"({found}; ROS_DOMAIN_ID and discovery range must be the same everywhere)"
+        )
+
+
+def named(endpoints: Iterable[Any]) -> str:
+    """Full names of the nodes that publish or subscribe, sorted."""
+    return ", ".join(sorted({f"{e.node_namespace.rstrip('/')}/{e.node_name}" for e in endpoints})) or "nobody any more"
+
+
+def _profile_advice() -> str:
+    return f"{' and '.join(PROFILE_VARIABLES)} set to {_profile()}"
+
+
+def _profile() -> str:
+    try:
+        return str(shipped_profile())
+    except FileNotFoundError:
+        return "a profile with a larger shared-memory segment"
