@@ -23,6 +23,7 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from sensor_msgs.msg import PointCloud2  # noqa: E402
 
 from emgait_msgs.msg import IdentityArray  # noqa: E402
+from emgait_ros.config import CameraConfig, TrackerNodeConfig  # noqa: E402
 from emgait_ros.datasets.bag import BagRecording  # noqa: E402
 from emgait_ros.datasets.rosbag import CLOUD, IMAGE, BagMessage  # noqa: E402
 from emgait_ros.nodes import answers  # noqa: E402
@@ -215,8 +216,9 @@ def test_late_images_are_paired_by_the_real_tracker_as_offline(tmp_path: Path, l
     assert report["unanswered"] == 0, report
     assert (values["paired"], values["unpaired"]) == ("30", "0"), values
     assert float(values["dt_p95_ms"]) < 5.0
+    config = TrackerNodeConfig(camera=CameraConfig(T_camera_lidar=tuple(np.eye(4).ravel())))
     with BagRecording(tmp_path / "bag") as bag:
-        assert [frame.image_dt_s for frame in bag.sensor_frames()] == pytest.approx([0.004] * 30, abs=1e-3)
+        assert [frame.image_dt_s for frame in bag.sensor_frames(config)] == pytest.approx([0.004] * 30, abs=1e-3)
 
 
 @pytest.mark.parametrize(("order", "flag"), [("little", 1), ("big", 0)])
