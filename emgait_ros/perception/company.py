@@ -17,10 +17,11 @@ from emgait_ros.samples import Float32, Float64
 
 COLUMN_SPACING = 0.0045  # horizontal distance of neighbouring returns over range: 0.26 degrees
 HEADS_BAND_M = 0.22  # heads alone, above the shoulders
+JOINED_M = 0.5  # people who touch and stand no farther apart are one detection
 TOUCHING_M = 0.9  # people who touch stand no farther apart
 MOST_TOUCHING = 3  # what has more parts without a gap is a hedge or a fence
 LIKE_PEOPLE = 0.69  # of each one who touches another: a shape at the edge of the view scores 0.7
-UNPARTED_SCORE = 0.55  # of people whom nothing parts: no detection by itself
+UNPARTED_SCORE = 0.59  # at most, of people whom nothing parts: too little for a detection, enough for a track
 
 
 def ramp(value: np.ndarray, zero: float | np.ndarray, one: float | np.ndarray) -> np.ndarray:
@@ -61,7 +62,9 @@ def with_company(
     together *= np.where(parted >= 0.5, 1.0, UNPARTED_SCORE)
     several = UNPARTED_SCORE * wide * ramp(company, 0.4, 0.1)
     score = np.maximum(np.maximum(single, together), several)
-    return score, score > single
+    group = score > single
+    _join(candidates, found, touching, score, group)
+    return score, group
 
 
 def _beside(
@@ -95,3 +98,25 @@ def _touching(alone: Float64, candidates: Candidates, apart: Float64, found: Flo
     label = connected_components(links, directed=False)[1]
     few = np.bincount(label)[label] <= MOST_TOUCHING
     return np.where(good & few[a], 1.0, 0.0)
+
+
+def _join(candidates: Candidates, found: Float32, touching: Float64, score: Float64, group: NDArray[np.bool_]) -> None:
+    """Make one shape, in place, of people who touch and stand so close that the next cloud may show a single peak."""
+    shape, row = candidates.shape, np.full(len(found), -1)
+    row[candidates.peak] = np.arange(len(score))
+    for pair in np.flatnonzero(touching):
+        a, b = int(candidates.beside[pair]), int(row[candidates.other[pair]])
+        peaks = found[candidates.peak[[a, b]]]
+        if a > b or not (group[a] and group[b] and score[b]) or np.hypot(*(peaks[0] - peaks[1])) > JOINED_M:
+            continue
+        weight = shape["count"][[a, b]] / shape["count"][[a, b]].sum()
+        for axis, half in (("x", "half_x"), ("y", "half_y")):
+            middle = float(weight @ shape[axis][[a, b]])
+            shape[half][a] = (np.abs(shape[axis][[a, b]] - middle) + shape[half][[a, b]]).max()
+            shape[axis][a] = middle
+        shape["range"][a] = np.hypot(shape["x"][a], shape["y"][a])
+        shape["top"][a], shape["bottom"][a] = shape["top"][[a, b]].max(), shape["bottom"][[a, b]].min()
+        shape["count"][a] = shape["count"][[a, b]].sum()
+        score[a], score[b] = score[[a, b]].max(), 0.0
+        found[candidates.peak[a]] = weight @ peaks
+        candidates.owner[candidates.owner == candidates.peak[b]] = candidates.peak[a]
