@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 MAX_CANDIDATES = 400  # shapes looked at in one cloud: bounds the time; the nearest go first
 BODY_DEPTH_M = 0.1  # the trunk's middle lies this far behind the surface that returns the beams
 RING_SPACING = 0.0075  # vertical distance of beams over range: 0.43 degrees, a 64-beam sensor
+DOUBTFUL_SCORE = 0.59  # of what is as low as a child, or a bollard: no detection, but a track once it walks
 MIN_DISTANCE_M = 0.4  # two people never stand closer
 
 
@@ -133,7 +134,9 @@ def shape_score(
     top, bottom, distance = shape["top"].astype(np.float64), shape["bottom"], shape["range"]
     beam = RING_SPACING * distance
     reaches = top + 0.5 * beam  # the head lies between the highest beam that hit it and the next
-    tall = ramp(reaches, config.min_height_m + 0.1, config.min_height_m + 0.5) * ramp(top, config.max_height_m, 1.95)
+    low, high = config.min_height_m, config.max_height_m
+    tall = np.maximum(ramp(reaches, low + 0.1, low + 0.5), DOUBTFUL_SCORE * ramp(reaches, low - 0.1, low + 0.05))
+    tall *= ramp(top, high, 1.95)
     seen = ramp(top - bottom, 0.2, 0.5)
     stands = ramp(bottom - np.maximum(hidden, 0.1) - beam, 0.7, 0.3)
     head = ramp(shape["head_width"], 0.72, 0.54)

@@ -143,13 +143,13 @@ class PedestrianTracker:
         hidden = hidden[alive]
         tracks, detections = self._associate(center[:, :2], noise, score, hidden)
         self._correct(tracks, detections, center, np.asarray(size, np.float64), score, noise)
-        self._note_groups(tracks, group[detections], score[detections])
+        self._note_groups(tracks, group[detections])
         missed = np.ones(len(self._id), bool)
         missed[tracks] = False
         self._evidence[missed & ~hidden] -= MISS_EVIDENCE
         fresh = np.ones(len(center), bool)
         fresh[detections] = False
-        fresh &= (score >= BIRTH_SCORE) | group
+        fresh &= (score >= BIRTH_SCORE) | (score >= self.config.weak_score)
         begun = self._begin(np.flatnonzero(fresh), center, np.asarray(size, np.float64), score, noise, group)
         detection = np.full(len(self._id), -1, np.int64)
         detection[tracks] = detections
@@ -227,24 +227,22 @@ class PedestrianTracker:
     ) -> None:
         self._filter.update(tracks, center[detections, :2], noise[detections])
         self._lost_s[tracks] = self._unexplained_s[tracks] = 0.0
-        self._evidence[tracks] = np.minimum(
-            self._evidence[tracks] + score[detections] - DOUBT, self._needed_evidence + EVIDENCE_CAP
-        )
+        evidence = np.minimum(self._evidence[tracks] + score[detections] - DOUBT, self._needed_evidence + EVIDENCE_CAP)
+        doubtful = ~self._believed[tracks] & (score[detections] < BIRTH_SCORE)
+        self._evidence[tracks] = np.where(doubtful, BIRTH_SCORE - DOUBT, evidence)
         self._score[tracks] += 0.3 * (score[detections] - self._score[tracks])
         self._size[tracks] += 0.2 * (size[detections] - self._size[tracks])
         bottom = center[detections, 2] - size[detections, 2] / 2
         self._bottom[tracks] += 0.3 * (bottom - self._bottom[tracks])
 
-    def _note_groups(self, tracks: Int64, group: NDArray[np.bool_], score: Float64) -> None:
+    def _note_groups(self, tracks: Int64, group: NDArray[np.bool_]) -> None:
         """What these tracks' detections say of being a group; what may be a hedge is no evidence before it walks."""
         self._group_share[tracks] += GROUP_MEMORY * (group - self._group_share[tracks])
         self._group = np.where(self._group, self._group_share > GROUP_OFF, self._group_share > GROUP_ON)
-        unsure = tracks[group & (score < BIRTH_SCORE) & ~self._believed[tracks]]
-        self._evidence[unsure] = BIRTH_SCORE - DOUBT
 
     def _believe(self, velocity: Float64, moving: NDArray[np.bool_]) -> None:
         """Enough evidence makes a track believed; so does walking, of a group."""
-        walks = self._group & moving & (np.hypot(velocity[:, 0], velocity[:, 1]) < FASTEST_M_S) & ~self._believed
+        walks = moving & (np.hypot(velocity[:, 0], velocity[:, 1]) < FASTEST_M_S) & ~self._believed
         self._evidence[walks] = self._needed_evidence
         self._believed |= self._evidence >= self._needed_evidence
 
