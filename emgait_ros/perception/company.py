@@ -21,7 +21,7 @@ JOINED_M = 0.5  # people who touch and stand no farther apart are one detection
 TOUCHING_M = 0.9  # people who touch stand no farther apart
 MOST_TOUCHING = 3  # what has more parts without a gap is a hedge or a fence
 LIKE_PEOPLE = 0.69  # of each one who touches another: a shape at the edge of the view scores 0.7
-UNPARTED_SCORE = 0.59  # at most, of people whom nothing parts: too little for a detection, enough for a track
+DOUBTFUL_SCORE = 0.59  # at most, of what only walking can tell from a thing: no detection, but it may begin a track
 
 
 def ramp(value: np.ndarray, zero: float | np.ndarray, one: float | np.ndarray) -> np.ndarray:
@@ -45,7 +45,8 @@ def with_company(
     of_peak = np.zeros(len(found))
     of_peak[candidates.peak] = alone
     first = candidates.peak[candidates.beside]
-    maybe = np.flatnonzero((of_peak[first] > 0.1) & (of_peak[candidates.other] > 0.1))
+    people = (of_peak[first] > 0.1) & (of_peak[candidates.other] > 0.1)
+    maybe = np.flatnonzero(people | (of_peak[first] >= LIKE_PEOPLE))
     apart, heads_apart = np.zeros(len(first)), np.zeros(len(first))
     narrow = COLUMN_SPACING * candidates.shape["range"][candidates.beside[maybe]]
     for result, band in ((apart, HEAD_BAND_M), (heads_apart, HEADS_BAND_M)):
@@ -59,26 +60,28 @@ def with_company(
     together, _ = _beside(alone, candidates, np.maximum(apart, touching), len(found))
     parted = np.zeros(len(alone))
     np.maximum.at(parted, candidates.beside, touching * np.maximum(apart, heads_apart))
-    together *= np.where(parted >= 0.5, 1.0, UNPARTED_SCORE)
-    several = UNPARTED_SCORE * wide * ramp(company, 0.4, 0.1)
-    score = np.maximum(np.maximum(single, together), several)
-    group = score > single
+    together *= np.where(parted >= 0.5, 1.0, DOUBTFUL_SCORE)
+    several = DOUBTFUL_SCORE * wide * ramp(company, 0.4, 0.1)
+    aside, _ = _beside(alone, candidates, apart, len(found), things=1.0)
+    score = np.maximum.reduce([single, together, several, DOUBTFUL_SCORE * aside])
+    group = np.maximum(together, several) > single
     _join(candidates, found, touching, score, group)
     return score, group
 
 
 def _beside(
-    alone: Float64, candidates: Candidates, friendly: Float64, peaks: int
+    alone: Float64, candidates: Candidates, friendly: Float64, peaks: int, things: float = 0.0
 ) -> tuple[Float64, Float64]:
     """Score with company, and the company: strange returns over the shape's own.
 
-    ``friendly``: (P,) 0..1 how far a neighbour that looks like a person counts as one.
+    ``friendly``: (P,) 0..1 how far a neighbour that looks like a person counts as one; ``things``: how much of a person
+    every neighbour is.
     """
     shape, score = candidates.shape, alone
     of_peak = np.zeros(peaks)
     for _ in range(3):
         of_peak[candidates.peak] = score
-        strange = candidates.crowd * (1.0 - ramp(of_peak[candidates.other], 0.1, 0.4) * friendly)
+        strange = candidates.crowd * (1.0 - np.maximum(ramp(of_peak[candidates.other], 0.1, 0.4), things) * friendly)
         foreign = np.bincount(candidates.beside, strange, minlength=len(score))
         company = (shape["clutter"] + foreign + 0.5 * shape["attached"] + 0.05 * shape["structure"]) / np.maximum(
             shape["count"], 1

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emgait_ros.config import DetectorConfig
 from emgait_ros.perception.clusters import BirdView, peaks
-from emgait_ros.perception.company import ramp, with_company
+from emgait_ros.perception.company import DOUBTFUL_SCORE, ramp, with_company
 from emgait_ros.perception.ground import GroundEstimator, GroundSurface
 from emgait_ros.perception.shapes import HORIZON_STEP_M, hidden_below, horizon, measure, members
 from emgait_ros.samples import Detections, Float32, Float64
@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 MAX_CANDIDATES = 400  # shapes looked at in one cloud: bounds the time; the nearest go first
 BODY_DEPTH_M = 0.1  # the trunk's middle lies this far behind the surface that returns the beams
 RING_SPACING = 0.0075  # vertical distance of beams over range: 0.43 degrees, a 64-beam sensor
-DOUBTFUL_SCORE = 0.59  # of what is as low as a child, or a bollard: no detection, but a track once it walks
 MIN_DISTANCE_M = 0.4  # two people never stand closer
 
 
