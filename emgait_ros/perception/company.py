@@ -83,9 +83,9 @@ def _beside(
         of_peak[candidates.peak] = score
         strange = candidates.crowd * (1.0 - np.maximum(ramp(of_peak[candidates.other], 0.1, 0.4), things) * friendly)
         foreign = np.bincount(candidates.beside, strange, minlength=len(score))
-        company = ((1.0 - things) * shape["clutter"] + foreign + 0.5 * shape["attached"] + 0.05 * shape["structure"]) / np.maximum(
-            shape["count"], 1
-        )
+        company = (
+            (1.0 - things) * shape["clutter"] + foreign + 0.5 * shape["attached"] + 0.05 * shape["structure"]
+        ) / np.maximum(shape["count"], 1)
         score = alone * ramp(company, 0.7, 0.1)
     return score, company
 

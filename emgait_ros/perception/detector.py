@@ -108,7 +108,8 @@ def without(detections: Detections, gone: NDArray[np.bool_]) -> Detections:
     members = [detections.members(i) for i in kept.tolist()]
     splits = np.concatenate([[0], np.cumsum([len(m) for m in members])]).astype(np.int64)
     index = np.concatenate([np.zeros(0, np.int64), *members])
-    occlusion, group = (known[kept] if len(known) else known for known in (detections.occlusion, detections.group))
+    occlusion = detections.occlusion[kept] if len(detections.occlusion) else detections.occlusion
+    group = detections.group[kept] if len(detections.group) else detections.group
     return Detections(
         detections.center[kept], detections.size[kept], detections.score[kept], index, splits, occlusion, group
     )
@@ -157,7 +158,9 @@ def shape_score(
 
 def too_wide(shape: np.ndarray) -> NDArray[np.bool_]:
     """Which shapes (K,) are wider than one person is: head and shoulders, or the trunk with its arms."""
-    return np.asarray((shape["head_width"] > 0.53 + ramp(shape["range"], 20, 40)*0.15) | (shape["trunk_width"] > 0.78))
+    return np.asarray(
+        (shape["head_width"] > 0.53 + ramp(shape["range"], 20, 40) * 0.15) | (shape["trunk_width"] > 0.78)
+    )
 
 
 def _apart(shape: np.ndarray, score: Float64, min_score: float) -> np.ndarray:
@@ -175,7 +178,13 @@ def _apart(shape: np.ndarray, score: Float64, min_score: float) -> np.ndarray:
 
 
 def _boxes(
-    shape: np.ndarray, floor: Float64, score: Float64, index: np.ndarray, splits: np.ndarray, covered: Float64, group: NDArray[np.bool_]
+    shape: np.ndarray,
+    floor: Float64,
+    score: Float64,
+    index: np.ndarray,
+    splits: np.ndarray,
+    covered: Float64,
+    group: NDArray[np.bool_],
 ) -> Detections:
     """Upright boxes from the ground to the top of the head around the chosen shapes."""
     outwards = (shape["range"] + BODY_DEPTH_M) / np.maximum(shape["range"], 0.1)

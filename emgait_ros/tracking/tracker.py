@@ -19,11 +19,12 @@ from emgait_ros.tracking.motion import MotionHistory
 GATE_SIGMA = 4.0
 NOISE_RANGE_M = 30.0  # range at which the measurement noise has doubled
 HIGH_SCORE = 0.4  # detections below are associated second, with the tracks that are left
-BIRTH_SCORE = 0.6  # detections below never begin a track
+BIRTH_SCORE = 0.6  # a track that detections below began, or go on with, is believed once it walks
 DOUBT = 0.4  # a detection's evidence is its score less this: what scores lower speaks against the track
 MISS_EVIDENCE = 0.1  # what a track loses in a frame without a detection
 EVIDENCE_CAP = 3.0  # above the confirmation: what a long-seen track has to lose
 CHEST = 0.7  # of the height: when this is out of sight, too little is left to see
+SENSOR_MOVES = 5  # tracks from which on a motion that most of them share is the sensor's own
 GROUP_MEMORY = 0.3  # weight of the newest detection in whether a track is a group
 GROUP_ON, GROUP_OFF = 0.5, 0.15  # two frames in a row make a track a group, six without end it
 TENTATIVE_FRAMES = 2.5  # a track that is not believed yet may miss one frame, not two
@@ -119,8 +120,7 @@ class PedestrianTracker:
             distance: (D,) range from the sensor, m: far detections are noisier.
             sensor: (2,) where the sensor is in that frame, m: who stands behind somebody cannot be seen.
             hides: tells which of the places (K, 3), m, in that frame, something nearer keeps out of sight, (K,) bool.
-            group: (D,) which detections are people whom nothing parts; None: none. Those that score too little to begin a
-                track begin one that is believed once it walks.
+            group: (D,) which detections are people whom nothing parts; None: none.
         """
         dt_s = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) * 1e-9
         if dt_s < 0:
@@ -149,7 +149,7 @@ class PedestrianTracker:
         self._evidence[missed & ~hidden] -= MISS_EVIDENCE
         fresh = np.ones(len(center), bool)
         fresh[detections] = False
-        fresh &= (score >= BIRTH_SCORE) | (score >= self.config.weak_score)
+        fresh &= score >= self.config.weak_score
         begun = self._begin(np.flatnonzero(fresh), center, np.asarray(size, np.float64), score, noise, group)
         detection = np.full(len(self._id), -1, np.int64)
         detection[tracks] = detections
@@ -227,22 +227,25 @@ class PedestrianTracker:
     ) -> None:
         self._filter.update(tracks, center[detections, :2], noise[detections])
         self._lost_s[tracks] = self._unexplained_s[tracks] = 0.0
-        evidence = np.minimum(self._evidence[tracks] + score[detections] - DOUBT, self._needed_evidence + EVIDENCE_CAP)
-        doubtful = ~self._believed[tracks] & (score[detections] < BIRTH_SCORE)
-        self._evidence[tracks] = np.where(doubtful, BIRTH_SCORE - DOUBT, evidence)
+        before, first = self._evidence[tracks], BIRTH_SCORE - DOUBT
+        doubtful = ~self._believed[tracks] & (score[detections] < BIRTH_SCORE) & (before <= first + 1e-9)
+        gain = np.where(doubtful, 0.0, score[detections] - DOUBT)  # before anything sure, only walking counts
+        self._evidence[tracks] = np.minimum(before + gain, self._needed_evidence + EVIDENCE_CAP)
         self._score[tracks] += 0.3 * (score[detections] - self._score[tracks])
         self._size[tracks] += 0.2 * (size[detections] - self._size[tracks])
         bottom = center[detections, 2] - size[detections, 2] / 2
         self._bottom[tracks] += 0.3 * (bottom - self._bottom[tracks])
 
     def _note_groups(self, tracks: Int64, group: NDArray[np.bool_]) -> None:
-        """What these tracks' detections say of being a group; what may be a hedge is no evidence before it walks."""
+        """What these tracks' detections say of being a group."""
         self._group_share[tracks] += GROUP_MEMORY * (group - self._group_share[tracks])
         self._group = np.where(self._group, self._group_share > GROUP_OFF, self._group_share > GROUP_ON)
 
     def _believe(self, velocity: Float64, moving: NDArray[np.bool_]) -> None:
-        """Enough evidence makes a track believed; so does walking, of a group."""
+        """Enough evidence makes a track believed; so does walking, unless most tracks move alike: then the sensor does."""
+        common = np.median(velocity, axis=0) if len(velocity) >= SENSOR_MOVES else np.zeros(2)
         walks = moving & (np.hypot(velocity[:, 0], velocity[:, 1]) < FASTEST_M_S) & ~self._believed
+        walks &= np.hypot(*common) < self.config.walking_speed_m_s
         self._evidence[walks] = self._needed_evidence
         self._believed |= self._evidence >= self._needed_evidence
 
