@@ -42,19 +42,7 @@ def with_company(
     Returns:
         (K,) score 0..1 and (K,) group.
     """
-    of_peak = np.zeros(len(found))
-    of_peak[candidates.peak] = alone
-    first = candidates.peak[candidates.beside]
-    people = (of_peak[first] > 0.1) & (of_peak[candidates.other] > 0.1)
-    maybe = np.flatnonzero(people | (of_peak[first] >= LIKE_PEOPLE))
-    apart, heads_apart = np.zeros(len(first)), np.zeros(len(first))
-    narrow = COLUMN_SPACING * candidates.shape["range"][candidates.beside[maybe]]
-    for result, band in ((apart, HEAD_BAND_M), (heads_apart, HEADS_BAND_M)):
-        free = gaps(
-            body.position, body.start, body.tall, body.top, body.slot, body.origin,
-            found, candidates.owner, first[maybe], candidates.other[maybe], band,
-        )  # fmt: skip
-        result[maybe] = ramp(free, np.maximum(0.03, narrow), np.maximum(0.07, 1.6 * narrow))
+    apart, heads_apart = _parted(alone, candidates, body, found)
     single, company = _beside(alone, candidates, apart, len(found))
     touching = _touching(alone, candidates, apart, found)
     together, _ = _beside(alone, candidates, np.maximum(apart, touching), len(found))
@@ -67,6 +55,26 @@ def with_company(
     group = np.maximum(together, several) > single
     _join(candidates, found, touching, score, group)
     return score, group
+
+
+def _parted(alone: Float64, candidates: Candidates, body: BodyMap, found: Float32) -> tuple[Float64, Float64]:
+    """(P,) 0..1 how surely a gap parts each pair of neighbours at head and shoulders, and at the heads alone."""
+    of_peak = np.zeros(len(found))
+    of_peak[candidates.peak] = alone
+    first = candidates.peak[candidates.beside]
+    people = (of_peak[first] > 0.1) & (of_peak[candidates.other] > 0.1)
+    maybe = np.flatnonzero(people | (of_peak[first] >= LIKE_PEOPLE))
+    narrow = COLUMN_SPACING * candidates.shape["range"][candidates.beside[maybe]]
+    parted = []
+    for band in (HEAD_BAND_M, HEADS_BAND_M):
+        free = gaps(
+            body.position, body.start, body.tall, body.top, body.slot, body.origin,
+            found, candidates.owner, first[maybe], candidates.other[maybe], band,
+        )  # fmt: skip
+        result = np.zeros(len(first))
+        result[maybe] = ramp(free, np.maximum(0.03, narrow), np.maximum(0.07, 1.6 * narrow))
+        parted.append(result)
+    return parted[0], parted[1]
 
 
 def _beside(
