@@ -152,7 +152,7 @@ class TrackerConfig:
     max_coast_s: float = option(1.2, "How long a hidden pedestrian is followed blindly.", unit="s", low=0.1, high=10)
     weak_score: float = option(
         0.35,
-        "Detections down to this score carry on a track, associated second; to begin one takes 0.6.",
+        "Detections down to this score carry on a track, associated second; one that they begin is believed once it walks.",
         low=0,
         high=1,
     )

@@ -71,6 +71,7 @@ class Detections:
         point_index: (M,) int64, indices into the cloud, grouped by detection.
         splits: (D + 1,) int64: detection i owns point_index[splits[i]:splits[i + 1]].
         occlusion: (D,) float32 part of the body that something nearer hides, 0..1; empty: not known.
+        group: (D,) bool people so close together that nothing parts them, or one of them; empty: none is.
     """
 
     center: Float32
@@ -79,6 +80,7 @@ class Detections:
     point_index: Int64
     splits: Int64
     occlusion: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
+    group: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     def __len__(self) -> int:
         return len(self.center)

@@ -233,8 +233,9 @@ class PedestrianSensing:
             center = center @ frame.T_fixed_lidar[:3, :3].T + frame.T_fixed_lidar[:3, 3]
             sensor = frame.T_fixed_lidar[:2, 3]
         return self.tracker.update(
-            frame.stamp_ns, center, detections.size, detections.score, distance, sensor, self._hides(frame)
-        )
+            frame.stamp_ns, center, detections.size, detections.score, distance, sensor, self._hides(frame),
+            detections.group,
+        )  # fmt: skip
 
     def _cut(self, frame: SensorFrame, detections: Detections, tracks: TrackedPedestrians) -> tuple[Pedestrian, ...]:
         """One sample for each track, in LiDAR coordinates."""
@@ -275,6 +276,7 @@ class PedestrianSensing:
                     sharpness=self._sharpness(crops[i], float(heights[i])),
                     occlusion=float(hidden[i]),
                     previous_track_id=int(tracks.previous_id[i]) if tracks.previous_id[i] else None,
+                    group=bool(tracks.group[i]),
                 )
             )
         return tuple(pedestrians)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgait_ros.config import DetectorConfig
-from emgait_ros.perception.clusters import BirdView, BodyMap, peaks
+from emgait_ros.perception.clusters import BirdView, peaks
+from emgait_ros.perception.company import DOUBTFUL_SCORE, ramp, with_company
 from emgait_ros.perception.ground import GroundEstimator, GroundSurface
-from emgait_ros.perception.shapes import HORIZON_STEP_M, Candidates, gaps, hidden_below, horizon, measure, members
+from emgait_ros.perception.shapes import HORIZON_STEP_M, hidden_below, horizon, measure, members
 from emgait_ros.samples import Detections, Float32, Float64
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,6 @@ log = logging.getLogger(__name__)
 MAX_CANDIDATES = 400  # shapes looked at in one cloud: bounds the time; the nearest go first
 BODY_DEPTH_M = 0.1  # the trunk's middle lies this far behind the surface that returns the beams
 RING_SPACING = 0.0075  # vertical distance of beams over range: 0.43 degrees, a 64-beam sensor
-COLUMN_SPACING = 0.0045  # horizontal distance of neighbouring returns over range: 0.26 degrees
 MIN_DISTANCE_M = 0.4  # two people never stand closer
 
 
@@ -99,12 +99,13 @@ class GeometricDetector(Detector):
         expected = self.ground.expected_returns(
             np.clip(shape["slice_width"], 0.2, 0.7), shape["range"], floor + shape["bottom"], floor + shape["top"]
         )
-        alone = shape_score(shape, np.maximum(hidden, below_view) - floor, ceiling - floor, expected, self.config)
-        score = _with_company(alone, candidates, body, found)
+        alone, wide = shape_score(shape, np.maximum(hidden, below_view) - floor, ceiling - floor, expected, self.config)
+        score, group = with_company(alone, wide, candidates, body, found)
+        group |= too_wide(shape)
         chosen = _apart(shape, score, self._min_score)
         index, splits = members(body, found, candidates.owner, candidates.peak[chosen])
         covered = np.clip((hidden - floor)[chosen] / np.maximum(shape["top"][chosen], 0.1), 0.0, 1.0)
-        return _boxes(shape[chosen], floor[chosen], score[chosen], index, splits, covered)
+        return _boxes(shape[chosen], floor[chosen], score[chosen], index, splits, covered, group[chosen])
 
     def ground_z(self, points: Float32) -> Float64 | None:
         """See ``Detector``."""
@@ -134,12 +135,10 @@ def without(detections: Detections, gone: NDArray[np.bool_]) -> Detections:
     splits = np.concatenate([[0], np.cumsum([len(m) for m in members])]).astype(np.int64)
     index = np.concatenate([np.zeros(0, np.int64), *members])
     occlusion = detections.occlusion[kept] if len(detections.occlusion) else detections.occlusion
-    return Detections(detections.center[kept], detections.size[kept], detections.score[kept], index, splits, occlusion)
-
-
-def ramp(value: np.ndarray, zero: float | np.ndarray, one: float | np.ndarray) -> np.ndarray:
-    """0 at and beyond ``zero``, 1 at and beyond ``one``, linear between; either may be the larger."""
-    return np.clip((value - zero) / (one - zero), 0.0, 1.0)
+    group = detections.group[kept] if len(detections.group) else detections.group
+    return Detections(
+        detections.center[kept], detections.size[kept], detections.score[kept], index, splits, occlusion, group
+    )
 
 
 def shape_score(
@@ -148,8 +147,8 @@ def shape_score(
     ceiling: np.ndarray,
     expected: np.ndarray,
     config: DetectorConfig,
-) -> Float64:
-    """How much each shape looks like a person who stands alone, 0..1.
+) -> tuple[Float64, Float64]:
+    """How much each shape looks like a person who stands alone, 0..1, and how much like several abreast.
 
     Args:
         shape: (K,) measures of dtype ``shapes.SHAPE``.
@@ -161,7 +160,9 @@ def shape_score(
     top, bottom, distance = shape["top"].astype(np.float64), shape["bottom"], shape["range"]
     beam = RING_SPACING * distance
     reaches = top + 0.5 * beam  # the head lies between the highest beam that hit it and the next
-    tall = ramp(reaches, config.min_height_m + 0.1, config.min_height_m + 0.5) * ramp(top, config.max_height_m, 1.95)
+    low, high = config.min_height_m, config.max_height_m
+    tall = np.maximum(ramp(reaches, low + 0.1, low + 0.5), DOUBTFUL_SCORE * ramp(reaches, low - 0.1, low + 0.05))
+    tall *= ramp(top, high, 1.95)
     seen = ramp(top - bottom, 0.2, 0.5)
     stands = ramp(bottom - np.maximum(hidden, 0.1) - beam, 0.7, 0.3)
     head = ramp(shape["head_width"], 0.72, 0.54)
@@ -176,35 +177,16 @@ def shape_score(
     cut = np.where(
         np.abs(ceiling - top) < 0.1 + beam, np.where(top > 1.85, 0.4, 0.7), 1.0
     )  # may go on above the highest beam
-    return tall * seen * stands * head * thick * narrow * no_bicycle * surface * filled * solid * through * cut
+    upright = tall * seen * stands * thick * no_bicycle * surface * filled * solid * through * cut
+    abreast = ramp(shape["head_width"], 1.05, 0.9) * ramp(shape["trunk_width"], 1.4, 1.2)
+    return upright * head * narrow, upright * abreast
 
 
-def _with_company(alone: Float64, candidates: Candidates, body: BodyMap, found: Float32) -> Float64:
-    """Score with what stands close by: another person does not count against a person, anything else does.
-
-    Two shapes without a gap between their heads are one thing, not two people.
-    """
-    shape, score = candidates.shape, alone.copy()
-    of_peak = np.zeros(len(found))
-    of_peak[candidates.peak] = alone
-    first = candidates.peak[candidates.beside]
-    maybe = np.flatnonzero((of_peak[first] > 0.1) & (of_peak[candidates.other] > 0.1))
-    apart = np.zeros(len(first))
-    free = gaps(
-        body.position, body.start, body.tall, body.top, body.slot, body.origin,
-        found, candidates.owner, first[maybe], candidates.other[maybe],
-    )  # fmt: skip
-    narrow = COLUMN_SPACING * shape["range"][candidates.beside[maybe]]
-    apart[maybe] = ramp(free, np.maximum(0.03, narrow), np.maximum(0.07, 1.6 * narrow))
-    for _ in range(3):
-        of_peak[candidates.peak] = score
-        strange = candidates.crowd * (1.0 - ramp(of_peak[candidates.other], 0.1, 0.4) * apart)
-        foreign = np.bincount(candidates.beside, strange, minlength=len(score))
-        company = (shape["clutter"] + foreign + 0.5 * shape["attached"] + 0.05 * shape["structure"]) / np.maximum(
-            shape["count"], 1
-        )
-        score = alone * ramp(company, 0.7, 0.1)
-    return score
+def too_wide(shape: np.ndarray) -> NDArray[np.bool_]:
+    """Which shapes (K,) are wider than one person is: head and shoulders, or the trunk with its arms."""
+    return np.asarray(
+        (shape["head_width"] > 0.53 + ramp(shape["range"], 20, 40) * 0.15) | (shape["trunk_width"] > 0.78)
+    )
 
 
 def _apart(shape: np.ndarray, score: Float64, min_score: float) -> np.ndarray:
@@ -222,13 +204,19 @@ def _apart(shape: np.ndarray, score: Float64, min_score: float) -> np.ndarray:
 
 
 def _boxes(
-    shape: np.ndarray, floor: Float64, score: Float64, index: np.ndarray, splits: np.ndarray, covered: Float64
+    shape: np.ndarray,
+    floor: Float64,
+    score: Float64,
+    index: np.ndarray,
+    splits: np.ndarray,
+    covered: Float64,
+    group: NDArray[np.bool_],
 ) -> Detections:
     """Upright boxes from the ground to the top of the head around the chosen shapes."""
     outwards = (shape["range"] + BODY_DEPTH_M) / np.maximum(shape["range"], 0.1)
     height = shape["top"].astype(np.float64) + 0.03
     center = np.stack([shape["x"] * outwards, shape["y"] * outwards, floor + height / 2], axis=1)
-    width = [2 * np.clip(shape[half] + 0.02, 0.25, 0.65) for half in ("half_x", "half_y")]
+    width = [2 * np.clip(shape[half] + 0.02, 0.25, np.where(group, 1.3, 0.65)) for half in ("half_x", "half_y")]
     size = np.stack([*width, height], axis=1)
     return Detections(
         center.astype(np.float32),
@@ -237,4 +225,5 @@ def _boxes(
         index,
         splits,
         covered.astype(np.float32),
+        group,
     )

@@ -172,6 +172,7 @@ def _from_boxes(
 
 def _joined(detections: Detections, score: Float32, added: list[tuple[Float64, Float64, float, Int64]]) -> Detections:
     occlusion = detections.occlusion if len(detections.occlusion) else np.zeros(len(detections), np.float32)
+    group = detections.group if len(detections.group) else np.zeros(len(detections), bool)
     counts = [len(own) for _, _, _, own in added]
     return Detections(
         np.concatenate([detections.center, np.array([c for c, _, _, _ in added], np.float32).reshape(-1, 3)]),
@@ -180,6 +181,7 @@ def _joined(detections: Detections, score: Float32, added: list[tuple[Float64, F
         np.concatenate([detections.point_index, *[own for _, _, _, own in added]]),
         np.concatenate([detections.splits, detections.splits[-1] + np.cumsum(counts, dtype=np.int64)]),
         np.concatenate([occlusion, np.zeros(len(added), np.float32)]),
+        np.concatenate([group, np.zeros(len(added), bool)]),
     )
 
 

@@ -293,8 +293,8 @@ def _core_shape(position, cell_start, core, rest, px, py):  # type: ignore[no-un
 
 
 @njit(cache=True, error_model="numpy")
-def gaps(position, cell_start, tall, cell_top, slot, origin, peaks, owner, first, second):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Widest free stretch (m) between the heads and shoulders of the peaks ``first[p]`` and ``second[p]``, (P,)."""
+def gaps(position, cell_start, tall, cell_top, slot, origin, peaks, owner, first, second, band):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Widest free stretch (m) between the peaks ``first[p]`` and ``second[p]`` in the ``band`` (m) below the lower one's top, (P,)."""
     out = np.zeros(len(first), np.float32)
     occupied = np.zeros(64, np.bool_)
     for p in range(len(first)):
@@ -315,7 +315,7 @@ def gaps(position, cell_start, tall, cell_top, slot, origin, peaks, owner, first
                         top_a = max(top_a, cell_top[s])
                     elif owner[s] == b:
                         top_b = max(top_b, cell_top[s])
-        floor = min(top_a, top_b) - np.float32(HEAD_BAND_M)
+        floor = min(top_a, top_b) - np.float32(band)
         occupied[:] = False
         step = length / 64
         for c in range(max(column - reach, 0), min(column + reach + 1, slot.shape[0])):

@@ -13,17 +13,20 @@ from emgait_ros.config import TrackerConfig
 from emgait_ros.samples import Float32, Float64, Int64
 from emgait_ros.tracking.association import HIDDEN_PENALTY, assign, gated_cost, hidden_by
 from emgait_ros.tracking.kalman import KalmanBank
-from emgait_ros.tracking.memory import TrackMemory
+from emgait_ros.tracking.memory import FASTEST_M_S, TrackMemory
 from emgait_ros.tracking.motion import MotionHistory
 
 GATE_SIGMA = 4.0
 NOISE_RANGE_M = 30.0  # range at which the measurement noise has doubled
 HIGH_SCORE = 0.4  # detections below are associated second, with the tracks that are left
-BIRTH_SCORE = 0.6  # detections below never begin a track
+BIRTH_SCORE = 0.6  # a track that detections below began, or go on with, is believed once it walks
 DOUBT = 0.4  # a detection's evidence is its score less this: what scores lower speaks against the track
 MISS_EVIDENCE = 0.1  # what a track loses in a frame without a detection
 EVIDENCE_CAP = 3.0  # above the confirmation: what a long-seen track has to lose
 CHEST = 0.7  # of the height: when this is out of sight, too little is left to see
+SENSOR_MOVES = 5  # tracks from which on a motion that most of them share is the sensor's own
+GROUP_MEMORY = 0.3  # weight of the newest detection in whether a track is a group
+GROUP_ON, GROUP_OFF = 0.5, 0.15  # two frames in a row make a track a group, six without end it
 TENTATIVE_FRAMES = 2.5  # a track that is not believed yet may miss one frame, not two
 
 
@@ -42,6 +45,7 @@ class TrackedPedestrians:
         size: (T, 3) float64 smoothed extents, m.
         bottom: (T,) float64 z of the ground under the feet, m.
         previous_id: (T,) int64 number the track bore until now, when it got an earlier one back; else 0.
+        group: (T,) bool: several people that cannot be told apart, or one of them.
     """
 
     track_id: Int64
@@ -54,6 +58,7 @@ class TrackedPedestrians:
     size: Float64
     bottom: Float64
     previous_id: Int64
+    group: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.track_id)
@@ -91,6 +96,8 @@ class PedestrianTracker:
         self._score = np.zeros(0)
         self._size = np.zeros((0, 3))
         self._bottom = np.zeros(0)
+        self._group_share = np.zeros(0)
+        self._group = np.zeros(0, bool)
 
     def update(
         self,
@@ -101,6 +108,7 @@ class PedestrianTracker:
         distance: Float32 | Float64,
         sensor: Float64 | tuple[float, float] = (0.0, 0.0),
         hides: Callable[[Float64], NDArray[np.bool_]] | None = None,
+        group: NDArray[np.bool_] | None = None,
     ) -> TrackedPedestrians:
         """One frame of detections.
 
@@ -112,6 +120,7 @@ class PedestrianTracker:
             distance: (D,) range from the sensor, m: far detections are noisier.
             sensor: (2,) where the sensor is in that frame, m: who stands behind somebody cannot be seen.
             hides: tells which of the places (K, 3), m, in that frame, something nearer keeps out of sight, (K,) bool.
+            group: (D,) which detections are people whom nothing parts; None: none.
         """
         dt_s = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) * 1e-9
         if dt_s < 0:
@@ -119,6 +128,7 @@ class PedestrianTracker:
             dt_s = 0.0
         self._stamp_ns = stamp_ns
         center, score = np.asarray(center, np.float64), np.asarray(score, np.float64)
+        group = np.zeros(len(score), bool) if group is None or len(group) == 0 else group
         noise = (self.config.position_noise_m * (1.0 + np.asarray(distance, np.float64) / NOISE_RANGE_M)) ** 2
         self._filter.predict(dt_s)
         self._lost_s += dt_s
@@ -133,22 +143,24 @@ class PedestrianTracker:
         hidden = hidden[alive]
         tracks, detections = self._associate(center[:, :2], noise, score, hidden)
         self._correct(tracks, detections, center, np.asarray(size, np.float64), score, noise)
+        self._note_groups(tracks, group[detections])
         missed = np.ones(len(self._id), bool)
         missed[tracks] = False
         self._evidence[missed & ~hidden] -= MISS_EVIDENCE
         fresh = np.ones(len(center), bool)
         fresh[detections] = False
-        fresh &= score >= BIRTH_SCORE
-        begun = self._begin(np.flatnonzero(fresh), center, np.asarray(size, np.float64), score, noise)
+        fresh &= score >= self.config.weak_score
+        begun = self._begin(np.flatnonzero(fresh), center, np.asarray(size, np.float64), score, noise, group)
         detection = np.full(len(self._id), -1, np.int64)
         detection[tracks] = detections
         detection[len(detection) - len(begun) :] = begun
         self._history.append(stamp_ns, self._filter.position, detection >= 0)
-        self._believed |= self._evidence >= self._needed_evidence
+        velocity, moving = self._history.motion(self._filter.velocity)
+        self._believe(velocity, moving)
         self._linked.note(
             stamp_ns, self._id[self._believed], self._filter.position[self._believed], detection[self._believed]
         )
-        report = self._report(detection)
+        report = self._report(detection, velocity, moving)
         self._renamed = {}
         return report
 
@@ -215,15 +227,37 @@ class PedestrianTracker:
     ) -> None:
         self._filter.update(tracks, center[detections, :2], noise[detections])
         self._lost_s[tracks] = self._unexplained_s[tracks] = 0.0
-        self._evidence[tracks] = np.minimum(
-            self._evidence[tracks] + score[detections] - DOUBT, self._needed_evidence + EVIDENCE_CAP
-        )
+        before, first = self._evidence[tracks], BIRTH_SCORE - DOUBT
+        doubtful = ~self._believed[tracks] & (score[detections] < BIRTH_SCORE) & (before <= first + 1e-9)
+        gain = np.where(doubtful, 0.0, score[detections] - DOUBT)  # before anything sure, only walking counts
+        self._evidence[tracks] = np.minimum(before + gain, self._needed_evidence + EVIDENCE_CAP)
         self._score[tracks] += 0.3 * (score[detections] - self._score[tracks])
         self._size[tracks] += 0.2 * (size[detections] - self._size[tracks])
         bottom = center[detections, 2] - size[detections, 2] / 2
         self._bottom[tracks] += 0.3 * (bottom - self._bottom[tracks])
 
-    def _begin(self, fresh: Int64, center: Float64, size: Float64, score: Float64, noise: Float64) -> Int64:
+    def _note_groups(self, tracks: Int64, group: NDArray[np.bool_]) -> None:
+        """What these tracks' detections say of being a group."""
+        self._group_share[tracks] += GROUP_MEMORY * (group - self._group_share[tracks])
+        self._group = np.where(self._group, self._group_share > GROUP_OFF, self._group_share > GROUP_ON)
+
+    def _believe(self, velocity: Float64, moving: NDArray[np.bool_]) -> None:
+        """Enough evidence makes a track believed; so does walking, unless most tracks move alike: then the sensor does."""
+        common = np.median(velocity, axis=0) if len(velocity) >= SENSOR_MOVES else np.zeros(2)
+        walks = moving & (np.hypot(velocity[:, 0], velocity[:, 1]) < FASTEST_M_S) & ~self._believed
+        walks &= np.hypot(*common) < self.config.walking_speed_m_s
+        self._evidence[walks] = self._needed_evidence
+        self._believed |= self._evidence >= self._needed_evidence
+
+    def _begin(
+        self,
+        fresh: Int64,
+        center: Float64,
+        size: Float64,
+        score: Float64,
+        noise: Float64,
+        group: NDArray[np.bool_],
+    ) -> Int64:
         count = len(fresh)
         if count == 0:
             return fresh
@@ -231,13 +265,15 @@ class PedestrianTracker:
         self._history.add(count)
         self._id = np.concatenate([self._id, np.arange(self._next_id, self._next_id + count)])
         self._next_id += count
-        self._evidence = np.concatenate([self._evidence, score[fresh] - DOUBT])
+        self._evidence = np.concatenate([self._evidence, np.maximum(score[fresh], BIRTH_SCORE) - DOUBT])
         self._believed = np.concatenate([self._believed, np.zeros(count, bool)])
         self._lost_s = np.concatenate([self._lost_s, np.zeros(count)])
         self._unexplained_s = np.concatenate([self._unexplained_s, np.zeros(count)])
         self._score = np.concatenate([self._score, score[fresh]])
         self._size = np.concatenate([self._size, size[fresh]])
         self._bottom = np.concatenate([self._bottom, center[fresh, 2] - size[fresh, 2] / 2])
+        self._group_share = np.concatenate([self._group_share, group[fresh].astype(np.float64)])
+        self._group = np.concatenate([self._group, group[fresh]])
         return fresh
 
     def _alive(self, dt_s: float) -> NDArray[np.bool_]:
@@ -262,10 +298,10 @@ class PedestrianTracker:
         self._lost_s, self._unexplained_s = self._lost_s[mask], self._unexplained_s[mask]
         self._score = self._score[mask]
         self._size, self._bottom = self._size[mask], self._bottom[mask]
+        self._group_share, self._group = self._group_share[mask], self._group[mask]
 
-    def _report(self, detection: Int64) -> TrackedPedestrians:
+    def _report(self, detection: Int64, velocity: Float64, moving: NDArray[np.bool_]) -> TrackedPedestrians:
         shown = np.flatnonzero(self._believed & (self._evidence > 0) & ~self._given_up)
-        velocity, moving = self._history.motion(self._filter.velocity)
         return TrackedPedestrians(
             self._id[shown],
             self._filter.position[shown],
@@ -277,4 +313,5 @@ class PedestrianTracker:
             self._size[shown],
             self._bottom[shown],
             np.array([self._renamed.get(number, 0) for number in self._id[shown].tolist()], np.int64),
+            self._group[shown],
         )

@@ -224,3 +224,39 @@ def test_twelve_people_crossing():
     values = [crossing_idf1(seed) for seed in range(10)]
     assert np.mean(values) >= 0.97
     assert min(values) >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("score", "speed_m_s", "believed"),
+    [(0.5, 1.2, True), (0.5, 0.0, False), (0.5, 4.0, False), (0.3, 1.2, False), (1.0, 0.0, True)],
+    ids=["doubtful and walks", "doubtful and stands", "too fast", "too weak", "sure and stands"],
+)
+def test_what_is_doubtful_is_believed_once_it_walks(score, speed_m_s, believed):
+    tracker = PedestrianTracker()
+    reports = [step(tracker, k, [(10 + 0.1 * speed_m_s * k, 2)], [score]) for k in range(30)]
+    assert [len(report) for report in reports][-1] == believed
+
+
+@pytest.mark.parametrize("others", [0, 6])
+def test_what_is_doubtful_is_not_believed_when_the_sensor_moves(others):
+    """Without the sensor's pose all that stands seems to walk; then walking is no evidence."""
+    tracker = PedestrianTracker()
+    for k in range(30):
+        places = [(10 + 0.12 * k, 2.0), *[(12 + 0.12 * k, 5.0 + 3 * i) for i in range(others)]]
+        report = step(tracker, k, places, [0.5] * len(places))
+    assert len(report) == (1 if others == 0 else 0)
+
+
+def test_a_group_is_flagged_after_two_frames_and_no_longer_after_six_without():
+    tracker = PedestrianTracker()
+    flags = [False] * 8 + [True] + [False] * 3 + [True] * 3 + [False, True] * 3 + [False] * 9
+    seen = []
+    for k, flag in enumerate(flags):
+        center = np.array([[10 + 0.12 * k, 2.0, -0.8]])
+        report = tracker.update(
+            10**18 + k * PERIOD_NS, center, np.array([BODY]), np.ones(1), np.array([10.0]), group=np.array([flag])
+        )
+        seen.append(bool(report.group.any()))
+    assert not any(seen[:13])  # one frame is not enough
+    assert all(seen[14:24])  # nor does one without end it
+    assert not seen[-1]
