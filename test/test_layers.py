@@ -19,9 +19,10 @@ TORCH_LAZILY = {"inference/torch_engine.py"}  # inside its functions only
 CORE = {  # folder or module -> what of this package it may import beside itself
     "config": set(),
     "samples": set(),
-    "perception": {"config", "samples"},
+    "jit": set(),
+    "perception": {"config", "samples", "jit"},
     "tracking": {"config", "samples"},
-    "gallery": {"config", "samples"},
+    "gallery": {"config", "samples", "jit"},
     "shipped": set(),
     "conversions": {"config", "samples"},
     "inference": {"config", "samples", "shipped"},

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 from threadpoolctl import threadpool_limits
 
 from emgait_ros.config import DecisionConfig
@@ -26,6 +25,7 @@ from emgait_ros.gallery.index import TemplateIndex
 from emgait_ros.gallery.matcher import Matcher
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.gallery.view import GalleryView
+from emgait_ros.jit import njit
 from emgait_ros.samples import Float32, Int64, Modality
 
 WALKS = 4  # templates of one person

@@ -14,9 +14,11 @@ import llvmlite.binding
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from emgait_ros.jit import njit
 
 LANES = 16
 """Templates in one block."""
@@ -139,7 +141,7 @@ def _tile_of(dot: Callable[..., list[Any]], square_root: Callable[[Any, Any], An
 _bytes_tile, _float_tile = _tile_of(_bytes_dot, _quick_root), _tile_of(_float_dot, _root)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def estimate_bytes(high, scale, norm, probes, terms, first, out):  # type: ignore[no-untyped-def]
     """Mean over parts of L2 between rounded templates and rounded probes.
 
@@ -174,7 +176,7 @@ def estimate_bytes(high, scale, norm, probes, terms, first, out):  # type: ignor
                 out[probe, start + lane] = totals[probe, lane] * share
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def estimate_floats(high, scale, norm, probes, terms, first, out):  # type: ignore[no-untyped-def]
     """As :func:`estimate_bytes`, with the rounded probes as float32."""
     blocks, parts, groups = high.shape[0], high.shape[1], high.shape[2]
@@ -201,7 +203,7 @@ def estimate_floats(high, scale, norm, probes, terms, first, out):  # type: igno
                 out[probe, start + lane] = totals[probe, lane] * share
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+@njit(nogil=True, fastmath={"reassoc", "contract"})
 def exact(high, low, scale, probes, which, rows, out):  # type: ignore[no-untyped-def]
     """Mean over parts of L2 of pairs, from both bytes of the templates.
 
@@ -237,7 +239,7 @@ def exact(high, low, scale, probes, which, rows, out):  # type: ignore[no-untype
         out[pair] = total / parts
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def least(estimate, count):  # type: ignore[no-untyped-def]
     """Rows of the ``count`` smallest of (N,) estimates: (count,) int64, smallest first; count is at most N."""
     best = np.full(count, np.inf, np.float32)
@@ -259,7 +261,7 @@ def least(estimate, count):  # type: ignore[no-untyped-def]
     return rows
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def within(estimate, slack, limit):  # type: ignore[no-untyped-def]
     """Templates whose estimate - slack is at most ``limit``: (n,) int64, ascending."""
     found = np.empty(64, np.int64)
@@ -281,7 +283,7 @@ def within(estimate, slack, limit):  # type: ignore[no-untyped-def]
     return found[:count].copy()
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def scores_of_groups(distance, starts, modalities, wanted, nearest):  # type: ignore[no-untyped-def]
     """Distances to people: the mean of the ``nearest`` smallest distances of each group (fewer: of those).
 
