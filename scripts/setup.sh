@@ -75,7 +75,7 @@ check_machine() { # everything that would fail half a minute later with a less c
 }
 
 pip() {
-    "$prefix/bin/python" -m pip install --quiet --disable-pip-version-check "$@" 2> >(grep -v "^WARNING: Location" >&2) ||
+    "$prefix/bin/python" -m pip install --quiet --disable-pip-version-check "$@" 2> >(grep -vE "^(WARNING: Location|  DEPRECATION)" >&2) ||
         fail "pip could not install the packages: the message above says which; run again to go on (PIP_INDEX_URL sets another index)"
 }
 
