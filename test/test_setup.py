@@ -37,7 +37,10 @@ def set_up(tmp_path, repository):
 def pythons() -> dict[str, str]:
     """Version -> command of those on this machine that can make an environment to build in."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    check = "import ensurepip, os, sys, sysconfig; print('%d.%d' % sys.version_info[:2], os.path.exists(sysconfig.get_path('include') + '/Python.h'))"
+    check = (
+        "import ensurepip, os, sys, sysconfig as s; "
+        "print('%d.%d' % sys.version_info[:2], os.path.exists(s.get_path('include') + '/Python.h'))"
+    )
     found: dict[str, str] = {}
     own = f"python3.{sys.version_info.minor}"
     for command in (own, *(f"python{v}" for v in VERSIONS), *map(str, sorted(pyenv.glob("3.1*/bin/python3")))):

@@ -15,6 +15,7 @@ import numpy as np
 
 from emgait_ros.config import RecognitionConfig
 from emgait_ros.doctor.findings import Finding, fail, ok, warn
+from emgait_ros.doctor.installation import SETUP
 from emgait_ros.gallery.database import is_url
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.store import Gallery
@@ -36,7 +37,7 @@ def check_backends() -> Iterator[Finding]:
         providers = [name for name in onnxruntime.get_available_providers() if name != "AzureExecutionProvider"]
         yield ok("onnxruntime", f"{onnxruntime.__version__}, providers {', '.join(providers)}", providers=providers)
     except ImportError as error:
-        yield fail("onnxruntime", f"cannot be imported: {error}", "pip install onnxruntime")
+        yield fail("onnxruntime", f"cannot be imported: {error}", SETUP)
     if not devices:
         yield ok("CUDA", f"{driver}: the network runs on the CPU")
     elif "CUDAExecutionProvider" not in providers:
