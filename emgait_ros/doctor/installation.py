@@ -47,7 +47,7 @@ PACKAGES = (
     Package("onnxruntime", minimum="1.23", purpose="the default inference backend"),
     Package("yaml", "PyYAML", "6.0"),
     Package("rich", minimum="13.7", purpose="the command line"),
-    Package("rosbags", minimum="0.11", purpose="reading and playing bags", needed=False),
+    Package("rosbags", minimum="0.11.6", purpose="reading and playing bags", needed=False),
     Package("cryptography", minimum="41.0", purpose="encrypted galleries and signed exports", needed=False),
     Package("psycopg", minimum="3.1", purpose="galleries in PostgreSQL", needed=False),
     Package("matplotlib", minimum="3.6", purpose="pictures in reports", needed=False),
