@@ -1,7 +1,8 @@
 # Everything starts here: each target sets up what it needs (scripts/setup.sh) and does nothing twice.
+# `make demo PYTHON=python3.12` chooses a Python (3.10 to 3.13); without it an environment that exists is kept as it is.
 ROS_DISTRO ?= jazzy
 VENV := $(if $(filter kilted,$(ROS_DISTRO)),.venv-kilted,.venv)
-PYTHON := $(VENV)/bin/python
+VENV_PYTHON := $(VENV)/bin/python
 PYTEST_ARGS ?=
 
 .PHONY: help setup demo demo-real test lint format clean
@@ -13,15 +14,15 @@ setup:  ## make the environment (run time only, no torch)
 	@ROS_DISTRO=$(ROS_DISTRO) scripts/setup.sh runtime
 
 demo: setup  ## people walk past a LiDAR and a camera, are enrolled, and recognised on live ROS 2 nodes
-	@$(PYTHON) -m emgait_ros demo --out out/demo
+	@$(VENV_PYTHON) -m emgait_ros demo --out out/demo
 
 DATA ?= ../shared/data/kitti
 demo-real: setup  ## real KITTI frames (DATA=folder) through the live tracker node, compared with their labels
-	@$(PYTHON) -m emgait_ros demo-real $(DATA) --out out/demo-real
+	@$(VENV_PYTHON) -m emgait_ros demo-real $(DATA) --out out/demo-real
 
 test:  ## the whole test suite (ROS_DISTRO=kilted: the tests that touch ROS, on Kilted)
 	@ROS_DISTRO=$(ROS_DISTRO) scripts/setup.sh dev
-	@$(PYTHON) -m pytest $(if $(filter kilted,$(ROS_DISTRO)),-m ros,) $(PYTEST_ARGS)
+	@$(VENV_PYTHON) -m pytest $(if $(filter kilted,$(ROS_DISTRO)),-m ros,) $(PYTEST_ARGS)
 
 lint:  ## ruff, mypy and codespell
 	@scripts/setup.sh dev

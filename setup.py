@@ -31,6 +31,7 @@ setup(
         *shared("config"),
         *shared("models"),
     ],
+    python_requires=">=3.10",
     install_requires=["setuptools"],
     zip_safe=False,
     entry_points={

@@ -4,9 +4,10 @@
 #   scripts/setup.sh runtime     what the demo and a robot need (no torch)
 #   scripts/setup.sh dev         adds training, export and test tools
 #   ROS_DISTRO=kilted scripts/setup.sh runtime
+#   PYTHON=python3.12 scripts/setup.sh runtime     with that Python (3.10 to 3.13); else the first that is found
 #
 # The environment is .venv for Jazzy and .venv-kilted for Kilted. A second run with nothing changed does nothing; a run
-# that was interrupted goes on where it stopped.
+# that was interrupted goes on where it stopped; asking for another Python makes the environment again.
 set -euo pipefail
 # Settings of a sourced ROS, an outer make, pip or colcon must not leak into the environment made here.
 unset AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH COLCON_DEFAULTS_FILE PYTHONPATH PYTHONHOME LD_LIBRARY_PATH \
@@ -40,30 +41,41 @@ messages_hash=$(hash_of "$ros" emgait_msgs ros_compat/tf2_msgs)
 package_hash=$(hash_of emgait_ros package.xml setup.py setup.cfg resource launch config models)
 dev_hash=$(hash_of requirements/dev.txt requirements/stubs.txt)
 
-find_python() { # sets $python to the interpreter behind any shim or virtual environment
-    local candidate
-    for candidate in python3.11 python3 python; do
-        python=$("$candidate" -c 'import sys; assert sys.version_info[:2] == (3, 11); print(sys._base_executable)' 2>/dev/null) && return
+# Prints the interpreter behind a command, whatever shim or virtual environment it is; fails if ROS has no wheels for it.
+interpreter_of() {
+    "$1" -ISc 'import os, sys
+if not (3, 10) <= sys.version_info[:2] <= (3, 13): sys.exit(1)
+print(os.path.realpath(sys._base_executable))' 2>/dev/null
+}
+
+find_python() { # sets $python: the one asked for, else the machine's own, else the newest
+    local candidate candidates=(python3 python3.13 python3.12 python3.11 python3.10 python)
+    [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
+    for candidate in "${candidates[@]}"; do
+        python=$(interpreter_of "$candidate") && return
     done
-    fail "Python 3.11 is needed, the ROS 2 wheels are pinned for it; found is $(python3 --version 2>/dev/null || echo "no python3"):" \
-        "install it (Debian 12: apt-get install python3.11-venv python3.11-dev; elsewhere: pyenv or uv) and put it on the PATH"
+    fail "Python 3.10 to 3.13 is needed, ROS 2 has wheels for those; ${PYTHON:-python3} is" \
+        "$("${PYTHON:-python3}" -ISc 'import platform; print(platform.python_version())' 2>/dev/null || echo "no Python that starts"):" \
+        "install one (Debian, Ubuntu: apt-get install python3-venv python3-dev; elsewhere: pyenv or uv)," \
+        "and put it on the PATH or name it: PYTHON=/path/to/python3.12"
 }
 
 check_machine() { # everything that would fail half a minute later with a less clear message
-    local tool compiler
+    local tool compiler name
+    name=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
     [ "$(uname -sm)" = "Linux x86_64" ] || fail "this machine is $(uname -sm): PyPI has ROS 2 wheels for Linux x86_64 only"
-    "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python cannot make virtual environments: apt-get install python3.11-venv"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python cannot make virtual environments: apt-get install $name-venv"
     [ -f "$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] ||
-        fail "$python has no header files (Python.h): building the messages needs them (Debian: apt-get install python3.11-dev)"
+        fail "$python has no header files (Python.h): building the messages needs them (Debian, Ubuntu: apt-get install $name-dev)"
     for tool in "${CC:-cc}" "${CXX:-c++}" make; do
         read -r compiler _ <<<"$tool" # CXX may hold options
         command -v "$compiler" >/dev/null ||
-            fail "'$compiler' not found: building the messages needs a C and a C++ compiler and make (Debian: apt-get install build-essential)"
+            fail "'$compiler' not found: building the messages needs a C and a C++ compiler and make (Debian, Ubuntu: apt-get install build-essential)"
     done
 }
 
 pip() {
-    "$prefix/bin/python" -m pip install --quiet --disable-pip-version-check "$@" 2> >(grep -v "^WARNING: Location" >&2) ||
+    "$prefix/bin/python" -m pip install --quiet --disable-pip-version-check "$@" 2> >(grep -vE "^(WARNING: Location|  DEPRECATION)" >&2) ||
         fail "pip could not install the packages: the message above says which; run again to go on (PIP_INDEX_URL sets another index)"
 }
 
@@ -78,15 +90,18 @@ build() { # PACKAGE FOLDER: colcon puts it into the environment itself, so nothi
     fi
 }
 
-if ! stamp_is place "$prefix"; then
-    find_python
+made_with=$(interpreter_of "$venv/bin/python" || true)
+if [ -n "${PYTHON:-}" ]; then find_python; else python=$made_with; fi
+if ! stamp_is place "$prefix" || [ -z "$python" ] || [ "$python" != "$made_with" ]; then
+    [ -n "$python" ] || find_python
     check_machine
-    # An environment that was moved, or left without pip by an interrupted run, cannot be mended.
-    if [ -f "$venv/.emgait-place" ] || { [ -e "$venv" ] && ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; }; then
-        echo "setup: $venv was moved here or is incomplete: making it anew"
+    # An environment that was moved, that lost its Python, or left without pip by an interrupted run, cannot be repaired.
+    if [ -e "$venv" ] && { [ -f "$venv/.emgait-place" ] || [ "$python" != "$made_with" ] ||
+        ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; }; then
+        echo "setup: $venv was moved here, is incomplete or has another Python: making it again"
         rm -rf "$venv"
     fi
-    [ -e "$venv" ] || { echo "setup: creating $venv"; "$python" -m venv "$venv"; }
+    [ -e "$venv" ] || { echo "setup: creating $venv with $python"; "$python" -m venv "$venv"; }
     stamp place "$prefix"
 fi
 if command -v flock >/dev/null; then
@@ -124,7 +139,7 @@ fi
 if ! stamp_is package "$package_hash"; then
     echo "setup: installing emgait_ros"
     # Files that are gone from the repository must be gone from the environment too.
-    rm -rf "$venv/colcon/build/emgait_ros" "$venv"/lib/python3.11/site-packages/emgait_ros "$venv/share/emgait_ros"
+    rm -rf "$venv/colcon/build/emgait_ros" "$venv"/lib/python3.*/site-packages/emgait_ros "$venv/share/emgait_ros"
     build emgait_ros .
     # setuptools quotes an interpreter whose path has spaces, which no kernel understands.
     sed -i "1s|^#!\(\".*\"\)\$|#!/bin/sh\n'''exec' \1 \"\$0\" \"\$@\"\n' '''|" "$venv"/lib/emgait_ros/*

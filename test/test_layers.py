@@ -19,7 +19,8 @@ TORCH_LAZILY = {"inference/torch_engine.py"}  # inside its functions only
 CORE = {  # folder or module -> what of this package it may import beside itself
     "config": set(),
     "samples": set(),
-    "perception": {"config", "samples"},
+    "jit": set(),
+    "perception": {"config", "samples", "jit"},
     "tracking": {"config", "samples"},
     "gallery": {"config", "samples"},
     "shipped": set(),

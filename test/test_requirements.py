@@ -1,37 +1,122 @@
-"""The lists of packages agree with each other."""
+"""The lists of packages agree with each other, with the doctor's, and with what is imported."""
 
 from __future__ import annotations
 
-import re
+import json
+import subprocess
+import sys
+from importlib import metadata
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from test_layers import MODULES, ROS, outside
+
+from emgait_ros.doctor.installation import PACKAGES, PYTHON_FROM, PYTHON_TO
+from emgait_ros.inference.bundle import default_bundle_path
 
 # package -> who brings it on a ROS machine
 FROM_THE_DISTRIBUTION = {
     "numpy": "python3-numpy",
     "scipy": "python3-scipy",
     "opencv-python-headless": "python3-opencv",
-    "PyYAML": "python3-yaml",
+    "pyyaml": "python3-yaml",
     "matplotlib": "python3-matplotlib",
+    "cryptography": "python3-cryptography",
+}
+PIP_SETUP = ("3.10", "3.11", "3.12", "3.13")  # ROS 2 has wheels for these
+BY_OTHERS = {  # imported under a name that belongs to none of the listed
+    "cuda": "cuda-python",
+    "llvmlite": "numba",  # that very version, with numba
+    "mediapipe": "ai-edge-litert",  # only its models, optional.txt says how
+    "tensorrt": "tensorrt-rtx-cu12-bindings",  # the same API, where there is a GPU
 }
 
 
-def pins(text: str) -> dict[str, str]:
-    """Name -> version of the lines that pin one."""
-    return dict(re.findall(r"^([A-Za-z0-9_.-]+(?:\[\w+\])?)==(\S+)", text, re.MULTILINE))
+def listed(path) -> list[Requirement]:
+    lines = [line.partition("#")[0].strip() for line in path.read_text().splitlines()]
+    return [Requirement(line) for line in lines if line]
+
+
+def pins(path, python: str) -> dict[str, str]:
+    """Name -> version of what pip installs from a list on that Python."""
+    found: dict[str, str] = {}
+    for requirement in listed(path):
+        if requirement.marker is None or requirement.marker.evaluate({"python_version": python}):
+            (specifier,) = requirement.specifier
+            assert specifier.operator == "=="
+            assert found.setdefault(canonicalize_name(requirement.name), specifier.version) == specifier.version
+    return found
 
 
 @pytest.fixture(scope="module")
-def runtime(repository):
-    return pins((repository / "requirements" / "runtime.txt").read_text())
+def folder(repository):
+    return repository / "requirements"
 
 
-def test_a_ros_machine_gets_all_of_the_run_time(repository, runtime):
-    text = (repository / "requirements" / "ros-machine.txt").read_text()
-    assert pins(text) == {name: version for name, version in runtime.items() if name not in FROM_THE_DISTRIBUTION}
+@pytest.mark.parametrize("name", ["runtime.txt", "dev.txt", "optional.txt", "ros-jazzy.txt", "ros-kilted.txt"])
+def test_every_python_gets_the_same_packages_pinned(folder, name):
+    names = {canonicalize_name(requirement.name) for requirement in listed(folder / name)}
+    assert all(set(pins(folder / name, python)) == names for python in PIP_SETUP)
+
+
+def test_a_ros_machine_gets_all_of_the_run_time(repository, folder):
+    newest = pins(folder / "runtime.txt", PIP_SETUP[-1])
+    by_pip = {canonicalize_name(r.name): r.specifier for r in listed(folder / "ros-machine.txt")}
+    assert set(by_pip) == set(newest) - set(FROM_THE_DISTRIBUTION)
     package = (repository / "package.xml").read_text()
     assert all(f"<exec_depend>{key}</exec_depend>" in package for key in FROM_THE_DISTRIBUTION.values())
+    oldest = {canonicalize_name(p.distribution or p.module): p.minimum for p in PACKAGES}
+    for name, specifier in by_pip.items():
+        # A range, so that a package the distribution brought can stay: pip cannot replace it.
+        bounds = {s.operator: s.version for s in specifier}
+        assert set(bounds) == {">=", "<="}, name
+        assert bounds[">="] == oldest[name], name
+        assert bounds["<="] == newest[name] or name == "onnxruntime", name
 
 
-def test_a_ros_machine_keeps_its_numpy(repository):
-    assert re.search(r"^numpy<2\b", (repository / "requirements" / "ros-machine.txt").read_text(), re.MULTILINE)
+# The doctor's table
+
+
+def test_the_doctor_looks_for_the_run_time(folder):
+    names = {canonicalize_name(package.distribution or package.module) for package in PACKAGES}
+    assert names == set(pins(folder / "runtime.txt", PIP_SETUP[-1]))
+    # One Python more: ROS Lyrical has it, as packages of its distribution.
+    assert [f"{PYTHON_FROM[0]}.{minor}" for minor in range(PYTHON_FROM[1], PYTHON_TO[1])] == list(PIP_SETUP)
+
+
+LOADED = """
+import json, sys
+import emgait_ros.nodes.gait_recognizer, emgait_ros.nodes.pedestrian_tracker, emgait_ros.cli.gallery
+from emgait_ros.config import EngineConfig
+from emgait_ros.inference.bundle import load_bundle
+from emgait_ros.inference.encoder import GaitEncoder
+GaitEncoder(load_bundle(""), EngineConfig())
+print(json.dumps(list(sys.modules)))
+"""
+
+
+@pytest.mark.ros
+@pytest.mark.skipif(
+    not (default_bundle_path() / "manifest.json").is_file(), reason="the shipped model bundle is absent"
+)
+def test_the_doctor_calls_needed_what_the_nodes_and_the_command_line_load(repository):
+    pytest.importorskip("rclpy")
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED], cwd=repository, capture_output=True, text=True, timeout=120, check=True
+    )
+    loaded = set(json.loads(done.stdout))
+    assert {p.module for p in PACKAGES if p.needed} == {p.module for p in PACKAGES if p.module in loaded}
+
+
+def test_whatever_is_imported_is_listed(folder):
+    distributions = metadata.packages_distributions()
+    names = {canonicalize_name(r.name) for path in folder.glob("*.txt") for r in listed(path)}
+    imported = set().union(*(outside(path) for path in MODULES)) - ROS - set(sys.stdlib_module_names)
+    assert set(BY_OTHERS.values()) <= names
+    known = {package.module for package in PACKAGES} | set(BY_OTHERS) | {"emgait_ros"}
+    for module in sorted(imported - known):
+        by = {canonicalize_name(name) for name in distributions.get(module, [])}
+        assert by & names or not by, (
+            f"{module} is in no list of requirements/"
+        )  # nothing is known of what is not installed

@@ -13,39 +13,12 @@ recognizers take it over at their next frame. Making simulated walks takes about
 from __future__ import annotations
 
 import argparse
-from collections import Counter
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from rich.console import Console
-from rich.progress import Progress, TaskID
-
-from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
-from emgait_ros.datasets.bag import BagRecording
-from emgait_ros.datasets.simulated import SimulatedSet
-from emgait_ros.evaluation.bag_run import evaluate_bag
-from emgait_ros.evaluation.bag_strangers import StrangersPipeline
-from emgait_ros.evaluation.calibration_walks import CalibrationWalks, plan_calibration
-from emgait_ros.evaluation.gallery_calibration import (
-    calibrate_with_tracks,
-    checked_on_strangers,
-    embed_tracks,
-    gallery_in_memory,
-    gallery_of,
-    naming_thresholds,
-    strangers_calibration,
-)
-from emgait_ros.gallery.calibration import Calibration
-from emgait_ros.gallery.replay import Replay
+from emgait_ros.evaluation.calibration_walks import CalibrationWalks
 from emgait_ros.gallery.store import Gallery
-from emgait_ros.inference.bundle import load_bundle
-from emgait_ros.inference.encoder import GaitEncoder
-from emgait_ros.simulation.walk_sets import generate
-from emgait_ros.windows import window_for
 
-SEED = 7  # population of the simulated people
 WALKS = "~/.cache/emgait/calibration-walks"
 Answer = tuple[int, dict[str, Any]]
 
@@ -81,7 +54,10 @@ def configure(add: Any) -> None:
 
 
 def _calibrate(gallery: Gallery, args: argparse.Namespace) -> Answer:
-    found, report = _from_bags(gallery, args) if args.bags else _from_simulation(gallery, args)
+    # Not before: the other actions on a gallery need no kernels, and work where numba does not.
+    from emgait_ros.cli.calibration_sources import from_bags, from_simulation
+
+    found, report = from_bags(gallery, args) if args.bags else from_simulation(gallery, args)
     for calibration in found:
         print(calibration)
     for line in report.pop("said"):
@@ -91,109 +67,3 @@ def _calibrate(gallery: Gallery, args: argparse.Namespace) -> Answer:
         print(f"stored with {gallery.place} for model {report['model'][:12]}")
     listed = [{k: v for k, v in vars(c).items() if k != "distances"} for c in found]
     return 0, {"stored": not args.preview, "calibrations": listed, **report}
-
-
-def _from_simulation(gallery: Gallery, args: argparse.Namespace) -> tuple[list[Calibration], dict[str, Any]]:
-    walks = CalibrationWalks(members=args.members, strangers=args.strangers)
-    folder = args.walks.expanduser() / f"{args.members}-members-{args.strangers}-strangers"
-    generate(plan_calibration(walks), folder, SEED)
-    encoder = GaitEncoder(load_bundle(args.bundle), RecognizerNodeConfig().engine)
-    config = RecognizerNodeConfig()
-    data, margin = SimulatedSet(folder, encoder.bundle.preprocessing), encoder.bundle.min_margin or 0.0
-    bundle = encoder.bundle
-    window = window_for(config.window, bundle.min_frames, bundle.max_frames, f"the bundle in {bundle.folder}")
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("walks through the network", total=1.0)
-        tracks = embed_tracks(encoder, data, window, lambda share: progress.update(task, completed=share))
-    enrolled = gallery.templates_for(encoder.fingerprint)
-    members = np.arange(walks.first_identity, walks.first_stranger)
-    kept_back = tracks.identity >= walks.first_stranger + walks.strangers // 2
-    source = f"simulated walks of {walks.track_s:g} s, population {SEED}"
-    found: list[Calibration] = []
-    checks: list[dict[str, Any]] = []
-    said: list[str] = []
-    report: dict[str, Any] = {}
-    identified: dict[str, Any] = {}
-    for rate in args.far:
-        calibration, report = calibrate_with_tracks(
-            tracks.select(~kept_back), rate, members, enrolled, source, config.decision, margin
-        )
-        against = (
-            gallery_in_memory(enrolled, config.decision)
-            if len(enrolled.embedding)
-            else gallery_of(tracks, members, config.decision)
-        )
-        others = [tracks.windows[row] for row in np.flatnonzero(kept_back)]
-        check = checked_on_strangers(calibration, naming_thresholds(Replay(against, config.decision, margin), others))
-        found.append(calibration)
-        checks.append(check)
-        low, high = check["interval"]
-        said.append(
-            f"checked on {check['strangers']} other simulated strangers: {check['accepted']} would get a name at {rate:.2%} "
-            f"asked for ({check['rate']:.2%}, {low:.2%} to {high:.2%})"
-        )
-        steps = report["identified_by_samples"]
-        first, last = next(iter(steps)), list(steps)[-1]
-        said.append(
-            f"DIR at {rate:.2%}: {steps[first]['dir']:.1%} when named at once ({int(first) / walks.rate_hz:g} s), "
-            f"{steps[last]['dir']:.1%} after {int(last) / walks.rate_hz:g} s ({len(members)} simulated people enrolled)"
-        )
-        identified[f"{rate:g}"] = report.pop("identified_by_samples")
-    if not len(enrolled.embedding):
-        said.append(
-            f"nobody is enrolled with this model: {args.members} simulated people stood in; calibrate again once people are"
-        )
-    said.append("all of these walks are simulated; recordings of your own sensors (--bags) promise more")
-    return found, {
-        "model": encoder.fingerprint,
-        "checked": checks,
-        "identified_by_samples": identified,
-        "said": said,
-        **report,
-    }
-
-
-def _from_bags(gallery: Gallery, args: argparse.Namespace) -> tuple[list[Calibration], dict[str, Any]]:
-    from emgait_ros.parameter_file import load_parameters
-
-    tracker, recognizer = TrackerNodeConfig(), RecognizerNodeConfig()
-    if args.params:
-        tracker, recognizer, _ = load_parameters(args.params)
-    options = {"gallery.path": args.gallery, "gallery.key_file": args.key_file, "engine.bundle": args.bundle}
-    options = {name: value for name, value in options.items() if value}
-    thresholds: list[float] = []
-    ranges: list[tuple[float, float]] = []
-    problems: Counter[str] = Counter()
-    people, model = 0, ""
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        for path in args.bags:
-            pipeline = StrangersPipeline(tracker, with_options(recognizer, options))
-            people, model = pipeline.recognizer.identities, pipeline.recognizer.fingerprint
-            try:
-                with BagRecording(path) as bag:
-                    task = progress.add_task(path.name, total=bag.duration_s)
-                    result = evaluate_bag(bag, pipeline, tracker, (), partial(_advance, progress, task))
-            finally:
-                pipeline.recognizer.close()
-            problems.update(result.problems)
-            enrolled = gallery_in_memory(gallery.templates_for(model), recognizer.decision)
-            against = Replay(enrolled, recognizer.decision, load_bundle(args.bundle).min_margin or 0.0)
-            thresholds += [track.naming_threshold(against) for track in pipeline.tracks()] if people else []
-            ranges += [track.ranges_m for track in pipeline.tracks()]
-    if not thresholds:
-        raise ValueError(
-            "no walk in these bags could be compared: "
-            + ("nobody is enrolled with this model" if not people else "nobody walks in them for a second")
-        )
-    reach = (min(near for near, _ in ranges), max(far for _, far in ranges))
-    source = f"{len(args.bags)} recordings"
-    found = [strangers_calibration(thresholds, rate, people, reach, source) for rate in args.far]
-    said = [f"{count} x {problem}" for problem, count in problems.items()]
-    said.append(
-        "each track counts as one stranger: people who walk past again and again make the promise weaker than it says"
-    )
-    return found, {"model": model, "said": said}
-
-
-def _advance(progress: Progress, task: TaskID, seconds: float) -> None:
-    progress.update(task, completed=seconds)

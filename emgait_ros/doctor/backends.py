@@ -9,13 +9,13 @@ import stat
 import time
 from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
 
 import numpy as np
 
 from emgait_ros.config import RecognitionConfig
 from emgait_ros.doctor.findings import Finding, fail, ok, warn
-from emgait_ros.gallery.database import is_url
+from emgait_ros.doctor.installation import SETUP
+from emgait_ros.gallery.database import file_of, is_url
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import Bundle, load_bundle
@@ -36,7 +36,7 @@ def check_backends() -> Iterator[Finding]:
         providers = [name for name in onnxruntime.get_available_providers() if name != "AzureExecutionProvider"]
         yield ok("onnxruntime", f"{onnxruntime.__version__}, providers {', '.join(providers)}", providers=providers)
     except ImportError as error:
-        yield fail("onnxruntime", f"cannot be imported: {error}", "pip install onnxruntime")
+        yield fail("onnxruntime", f"cannot be imported: {error}", SETUP)
     if not devices:
         yield ok("CUDA", f"{driver}: the network runs on the CPU")
     elif "CUDAExecutionProvider" not in providers:
@@ -151,7 +151,7 @@ def check_gallery(config: RecognitionConfig) -> Iterator[Finding]:
     """The gallery file: readable, whole, private, and made by the model in use."""
     place = config.gallery.path
     if not is_url(place):
-        path = Path(place).expanduser().absolute()
+        path = file_of(place)
         place = str(path)
         if not path.exists():
             folder = next(parent for parent in path.parents if parent.exists())

@@ -14,8 +14,8 @@ from typing import Any
 
 from emgait_ros.doctor.findings import Finding, fail, ok, warn
 
-PYTHON_FROM, PYTHON_TO = (3, 10), (3, 13)
-SETUP = "run `make setup` (pip), or `rosdep install` and `pip install -r requirements/runtime.txt` in a ROS workspace"
+PYTHON_FROM, PYTHON_TO = (3, 10), (3, 14)
+SETUP = "run `make setup` (pip), or `rosdep install` and `pip install -r requirements/ros-machine.txt` on a ROS machine"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Package:
         distribution: name pip knows it by, where that differs.
         minimum: oldest version the code was written for; empty: any.
         purpose: what does not work without it.
-        needed: whether the live nodes need it.
+        needed: whether the live nodes or the command line as a whole need it.
     """
 
     module: str
@@ -37,17 +37,20 @@ class Package:
     needed: bool = True
 
 
+# What requirements/runtime.txt holds, from the versions of Ubuntu 24.04 on; a test compares this with that file and with what
+# the nodes import.
 PACKAGES = (
     Package("numpy", minimum="1.26"),
     Package("scipy", minimum="1.11"),
+    Package("numba", minimum="0.64", purpose="the kernels of detector and gallery search"),
     Package("cv2", "opencv-python-headless", "4.6", "decoding and cutting images"),
-    Package("onnxruntime", minimum="1.17", purpose="the default inference backend"),
-    Package("pypatchworkpp", minimum="1.0", purpose="removing the ground"),
-    Package("yaml", "PyYAML"),
-    Package("rich", minimum="12"),
-    Package("rosbags", minimum="0.10", purpose="reading and playing bags", needed=False),
-    Package("numba", minimum="0.57", purpose="the simulator", needed=False),
-    Package("matplotlib", purpose="pictures in reports", needed=False),
+    Package("onnxruntime", minimum="1.23", purpose="the default inference backend"),
+    Package("yaml", "PyYAML", "6.0"),
+    Package("rich", minimum="13.7", purpose="the command line"),
+    Package("rosbags", minimum="0.11.6", purpose="reading and playing bags", needed=False),
+    Package("cryptography", minimum="41.0", purpose="encrypted galleries and signed exports", needed=False),
+    Package("psycopg", minimum="3.1", purpose="galleries in PostgreSQL", needed=False),
+    Package("matplotlib", minimum="3.6", purpose="pictures in reports", needed=False),
 )
 ROS_PACKAGES = (
     Package("rclpy"),

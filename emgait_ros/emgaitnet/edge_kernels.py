@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from emgait_ros.jit import njit
 from emgait_ros.samples import Float32, Int64
 
 
@@ -52,7 +52,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="edges")
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _nearest(similarity: Float32, found: Int64) -> None:
     batch, points, count = found.shape
     best = np.empty(count, np.float32)
@@ -72,7 +72,7 @@ def _nearest(similarity: Float32, found: Int64) -> None:
                 found[cloud, point, place] = other
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _largest(values: Float32, rows: Int64, found: Float32, source: Int64) -> None:
     count, channels = found.shape
     for i in range(count):

@@ -6,10 +6,12 @@ Every stranger walks past once, so that tracks are independent of each other, as
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emgait_ros.simulation.walk_sets import PlannedWalk
+if TYPE_CHECKING:
+    from emgait_ros.simulation.walk_sets import PlannedWalk
 
 FIRST_IDENTITY = 900_000
 """Numbers from here on are trained on by no recipe of this package."""
@@ -49,6 +51,8 @@ class CalibrationWalks:
 
 def plan_calibration(walks: CalibrationWalks, seed: int = 0) -> list[PlannedWalk]:
     """What ``simulation.walk_sets.generate`` is to make; the same person has the same walks whatever the numbers asked for."""
+    from emgait_ros.simulation.walk_sets import PlannedWalk  # the simulator's kernels are needed here alone
+
     frames = round(walks.track_s * walks.rate_hz)
     plan: list[PlannedWalk] = []
     for identity in range(walks.first_identity, walks.first_stranger + walks.strangers):

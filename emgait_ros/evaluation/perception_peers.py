@@ -57,19 +57,14 @@ def people_among(points: Float32, label: Int64) -> Float64:
 
 def _patchwork_components() -> Peer:
     """Patchwork++, then connected components of the 10-nearest-neighbour graph within 0.5 m."""
-    import pypatchworkpp
-
-    parameters = pypatchworkpp.Parameters()
-    parameters.verbose = False
-    ground = pypatchworkpp.patchworkpp(parameters)
+    above_ground = _patchwork()
 
     def work(cloud: Float32) -> Float64:
-        ground.estimateGround(np.column_stack([cloud, np.zeros(len(cloud), np.float32)]))
-        rest = np.asarray(ground.getNongroundIndices())
-        near, index = map(np.asarray, cKDTree(cloud[rest]).query(cloud[rest], k=10, distance_upper_bound=CLUSTER_M))
+        rest = above_ground(cloud)
+        near, index = map(np.asarray, cKDTree(rest).query(rest, k=10, distance_upper_bound=CLUSTER_M))
         row, column = np.nonzero(np.isfinite(near))
         graph = coo_matrix((np.ones(len(row), bool), (row, index[row, column])), shape=(len(rest), len(rest)))
-        return people_among(cloud[rest], connected_components(graph, directed=False)[1].astype(np.int64))
+        return people_among(rest, connected_components(graph, directed=False)[1].astype(np.int64))
 
     return work
 
@@ -91,19 +86,28 @@ def _open3d_dbscan() -> Peer:
 def _sklearn_dbscan() -> Peer:
     """Patchwork++ for the ground, then scikit-learn's DBSCAN with 0.5 m."""
     cluster = _imported("sklearn.cluster")
-    import pypatchworkpp
-
-    parameters = pypatchworkpp.Parameters()
-    parameters.verbose = False
-    ground = pypatchworkpp.patchworkpp(parameters)
+    above_ground = _patchwork()
 
     def work(cloud: Float32) -> Float64:
-        ground.estimateGround(np.column_stack([cloud, np.zeros(len(cloud), np.float32)]))
-        rest = cloud[np.asarray(ground.getNongroundIndices())]
+        rest = above_ground(cloud)
         label = cluster.DBSCAN(eps=CLUSTER_M, min_samples=PERSON_POINTS, n_jobs=1).fit_predict(rest)
         return people_among(rest, np.asarray(label, np.int64))
 
     return work
+
+
+def _patchwork() -> Callable[[Float32], Float32]:
+    """Patchwork++: the points (M, 3) of a cloud that are not ground."""
+    patchwork = _imported("pypatchworkpp")
+    parameters = patchwork.Parameters()
+    parameters.verbose = False
+    ground = patchwork.patchworkpp(parameters)
+
+    def above_ground(cloud: Float32) -> Float32:
+        ground.estimateGround(np.column_stack([cloud, np.zeros(len(cloud), np.float32)]))
+        return cloud[np.asarray(ground.getNongroundIndices())]
+
+    return above_ground
 
 
 def _imported(name: str) -> Any:

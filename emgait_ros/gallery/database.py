@@ -70,6 +70,20 @@ def is_url(place: str | Path) -> bool:
     return str(place).startswith(URL_STARTS)
 
 
+def file_of(place: str | Path) -> Path:
+    """The absolute path of a gallery's file; ``~`` is expanded.
+
+    Raises:
+        GalleryError: this user has no home.
+    """
+    try:
+        return Path(place).expanduser().absolute()
+    except RuntimeError as error:
+        raise GalleryError(
+            f"the gallery's place {place} cannot be found: {error} Set HOME, or gallery.path (--gallery) without ~"
+        ) from error
+
+
 def open_database(place: str | Path, create: bool) -> Database:
     """Connect to a gallery's database.
 
@@ -84,7 +98,7 @@ def open_database(place: str | Path, create: bool) -> Database:
         from emgait_ros.gallery.postgres import PostgresDatabase  # psycopg is needed for this alone
 
         return PostgresDatabase(str(place), create=create)
-    path = Path(place).expanduser().absolute()
+    path = file_of(place)
     if not create and not path.exists():
         raise GalleryError(f"there is no gallery at {path}: enrol somebody first, or give its path with --gallery")
     return SqliteDatabase(path)

@@ -72,7 +72,7 @@ class Cipher(PlainText):
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
         except ImportError as error:
             raise ValueError(
-                "encrypted galleries need the package cryptography: pip install -r requirements/runtime.txt"
+                "encrypted galleries need the package cryptography: apt-get install python3-cryptography, or pip install it"
             ) from error
         self._cipher = AESGCM(hmac.digest(key, b"emgait gallery encryption", hashlib.sha256))
         self._name_key = hmac.digest(key, b"emgait gallery names", hashlib.sha256)

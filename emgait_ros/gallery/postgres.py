@@ -43,9 +43,7 @@ class PostgresDatabase:
 
     def __init__(self, url: str, create: bool = True) -> None:
         if psycopg is None:
-            raise GalleryError(
-                "a gallery in PostgreSQL needs the package psycopg: pip install -r requirements/runtime.txt"
-            )
+            raise GalleryError('a gallery in PostgreSQL needs the package psycopg: pip install "psycopg[binary]"')
         self.errors: tuple[type[Exception], ...] = (psycopg.Error,)
         self._url = url
         self.place = _without_password(url)

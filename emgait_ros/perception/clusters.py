@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from emgait_ros.jit import njit
 from emgait_ros.samples import Float32, Int64
 
 CELL_M = 0.1
@@ -97,7 +97,7 @@ def _gaussian(sigma_m: float, reach: int) -> Float32:
     return np.exp(-(offset[:, None] ** 2 + offset[None, :] ** 2) / (2 * sigma_m**2)).astype(np.float32)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _occupy(points, heights, slot, origin):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Number the cells with returns; per cell: part of something tall, highest return over ground and in z."""
     low, high = np.float32(BODY_LOW_M), np.float32(TALL_HIGH_M)
@@ -136,7 +136,7 @@ def _occupy(points, heights, slot, origin):  # type: ignore[no-untyped-def]  # p
     return index[:kept], slot_of[:kept], cell[:used].copy(), tall[:used].copy(), top[:used].copy(), top_z[:used].copy()
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _grow_tall(cell, tall, top, slot):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Cells beside a tall one that reach nearly as high belong to it: a ring may just miss the 2.2 m."""
     seeds = tall.copy()
@@ -152,7 +152,7 @@ def _grow_tall(cell, tall, top, slot):  # type: ignore[no-untyped-def]  # pragma
                         tall[c] = True
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _sort_by_cell(points, heights, index, slot_of, cells):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Counting sort: (cells + 1,) starts, sorted indices into the cloud and their x, y, height."""
     start = np.zeros(cells + 1, np.int64)
@@ -172,7 +172,7 @@ def _sort_by_cell(points, heights, index, slot_of, cells):  # type: ignore[no-un
     return start, order, position
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _smooth(position, start, cell, tall, slot, kernels, origin):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """(C,) float32 upper-body weight of the cells after smoothing; 0 for cells of tall things."""
     count = len(cell)
@@ -200,7 +200,7 @@ def _smooth(position, start, cell, tall, slot, kernels, origin):  # type: ignore
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _local_maxima(weight, cell, slot, origin, radius):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Cells whose weight is the largest within a radius in cells."""
     reach, radius_squared = int(radius), radius * radius

@@ -11,9 +11,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from emgait_ros.jit import njit
 from emgait_ros.samples import Float32, Float64
 
 SECTORS = 180  # 2 degrees: a sector at 50 m is as wide as a car
@@ -131,7 +131,7 @@ def _shared_limits(slopes: Float32) -> tuple[float, float]:
     return float(np.sort(slopes[0])[SHARED_SECTORS - 1]), float(np.sort(slopes[1])[-SHARED_SECTORS])
 
 
-@njit(cache=True, fastmath=True)
+@njit(fastmath=True)
 def fast_atan2(y: float, x: float) -> float:  # pragma: no cover - compiled
     """Angle of (x, y) in radians, -pi..pi, error below 1e-4 (polynomial; libm's is several times slower)."""
     ax, ay = abs(x), abs(y)
@@ -148,7 +148,7 @@ def fast_atan2(y: float, x: float) -> float:  # pragma: no cover - compiled
     return -angle if y < 0.0 else angle
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _polar_minima(points, ring_of_step, min_range, max_range, sectors, rings):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Polar cell (-1: unused) and range of every point, the lowest z per cell, the lowest and highest z over range per sector, and the beams."""
     count = len(points)
@@ -195,7 +195,7 @@ def _polar_minima(points, ring_of_step, min_range, max_range, sectors, rings):  
     return cell, distance, lowest, slopes, below
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _plane_ransac(x, y, z, height_guess, triples, max_tilt):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Plane with most candidates on it and few below it; then least squares over those on it."""
     count = len(x)
@@ -245,7 +245,7 @@ def _plane_ransac(x, y, z, height_guess, triples, max_tilt):  # type: ignore[no-
     return best
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _walk_outwards(residual, centers, edges, max_slope, max_step):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """(sectors, rings) float32 ground over the plane: believed candidates, holes filled, smoothed over sectors."""
     sectors, rings = residual.shape
@@ -281,7 +281,7 @@ def _walk_outwards(residual, centers, edges, max_slope, max_step):  # type: igno
     return _smoothed(filled, missing)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _median(values, count):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Middle of the first ``count`` values, which are sorted in place: far quicker than np.median on a handful."""
     for i in range(1, count):
@@ -296,7 +296,7 @@ def _median(values, count):  # type: ignore[no-untyped-def]  # pragma: no cover 
     return (values[count // 2 - 1] + values[count // 2]) * np.float32(0.5)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _drop_bumps(ground, missing):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Forget candidates that stand out of their neighbours to both sides: sills, car bodies, bushes."""
     sectors, rings = ground.shape
@@ -316,7 +316,7 @@ def _drop_bumps(ground, missing):  # type: ignore[no-untyped-def]  # pragma: no 
                 ground[s, k] = missing
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _smoothed(filled, missing):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Median over neighbouring sectors; where none of them reaches, the last height inwards goes on."""
     sectors, rings = filled.shape
@@ -341,7 +341,7 @@ def _smoothed(filled, missing):  # type: ignore[no-untyped-def]  # pragma: no co
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _heights(points, cell, distance, plane, offset, centers):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """(N,) float32 height over the ground, linear between ring centres."""
     rings = offset.shape[1]

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from emgait_ros.jit import njit
 from emgait_ros.perception.clusters import CELL_M, BodyMap
 from emgait_ros.perception.ground import fast_atan2
 from emgait_ros.samples import Float32, Int64
@@ -123,7 +123,7 @@ def hidden_below(steepest: Float32, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.asarray(np.median(slope, axis=1) * distance)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _owners(cell, slot, origin, peaks):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Nearest peak within WINDOW_M of every cell, or -1, and the squared distance to it, m^2."""
     reach = math.ceil(WINDOW_M / CELL_M)
@@ -145,7 +145,7 @@ def _owners(cell, slot, origin, peaks):  # type: ignore[no-untyped-def]  # pragm
     return owner, nearest
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _measure(position, cell_start, cell, tall, cell_top, slot, origin, peaks, owner, nearest, min_points):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     reach = math.ceil(WINDOW_M / CELL_M)
     core = np.empty((2 * reach + 1) ** 2, np.int64)
@@ -208,7 +208,7 @@ def _measure(position, cell_start, cell, tall, cell_top, slot, origin, peaks, ow
     return kept[:used].copy(), values[:used].copy(), beside[:pairs].copy(), other[:pairs].copy(), crowd[:pairs].copy()
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _touches(k, column, row, slot, tall, owner, nearest):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Whether a core cell of peak k lies within two cells."""
     for c in range(max(column - 2, 0), min(column + 3, slot.shape[0])):
@@ -219,7 +219,7 @@ def _touches(k, column, row, slot, tall, owner, nearest):  # type: ignore[no-unt
     return False
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _core_shape(position, cell_start, core, rest, px, py):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Measures over the returns in the core cells (and the other cells nearest to the peak), in the order of MEASURES."""
     out = np.zeros(MEASURE_COUNT, np.float32)
@@ -292,7 +292,7 @@ def _core_shape(position, cell_start, core, rest, px, py):  # type: ignore[no-un
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def gaps(position, cell_start, tall, cell_top, slot, origin, peaks, owner, first, second, band):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Widest free stretch (m) between the peaks ``first[p]`` and ``second[p]`` in the ``band`` (m) below the lower one's top, (P,)."""
     out = np.zeros(len(first), np.float32)
@@ -338,7 +338,7 @@ def gaps(position, cell_start, tall, cell_top, slot, origin, peaks, owner, first
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _members(index, cell_start, tall, slot, origin, peaks, owner, chosen):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     reach = math.ceil(CORE_M / CELL_M)
     splits = np.zeros(len(chosen) + 1, np.int64)
@@ -361,7 +361,7 @@ def _members(index, cell_start, tall, slot, origin, peaks, owner, chosen):  # ty
     return out[:used].copy(), splits
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _horizon(cell, top_z, origin):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """(sectors, steps) float32: steepest line of sight (z over range) that ends on a cell nearer than the step."""
     steps = int(-origin * 1.5 / HORIZON_STEP_M) + 2

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from emgait_ros.jit import njit
 from emgait_ros.samples import Float32, Float64, Int64, UInt8
 
 PLAIN, ASPHALT, PAVING, PLASTER, BRICK, LEAVES, CAR = range(7)
@@ -118,7 +118,7 @@ class Background:
         return picture
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _hit(
     o: Float64, d: Float64, boxes: Float64, cylinders: Float64, ellipsoids: Float64, normal: Float64, any_hit: bool
 ) -> tuple[float, int]:
@@ -181,7 +181,7 @@ def _hit(
     return best, surface
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _lattice(i: int, j: int, k: int) -> float:
     """A fixed random number 0..1 for each lattice point."""
     h = (i * 374761393 + j * 668265263 + k * 1274126177) & 0xFFFFFFFF
@@ -189,7 +189,7 @@ def _lattice(i: int, j: int, k: int) -> float:
     return ((h ^ (h >> 16)) & 0xFFFF) / 65535.0
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _noise(x: float, y: float, z: float) -> float:
     """Smooth noise 0..1 with a period of about one unit."""
     i, j, k = int(np.floor(x)), int(np.floor(y)), int(np.floor(z))
@@ -204,7 +204,7 @@ def _noise(x: float, y: float, z: float) -> float:
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _texture(kind: int, p: Float64, normal: Float64, distance: float) -> float:
     """Relative brightness of a surface at a point; fine detail fades out with distance, as it does in a picture."""
     fine = min(1.0, 12.0 / max(distance, 1.0))
@@ -232,7 +232,7 @@ def _texture(kind: int, p: Float64, normal: Float64, distance: float) -> float:
     return 1.0
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _cast_lidar(
     origin: Float64,
     directions: Float64,
@@ -256,7 +256,7 @@ def _cast_lidar(
     return ranges, intensity
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _cast_camera(
     K_inverse: Float64,
     top: int,

@@ -12,8 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 
+from emgait_ros.jit import njit
 from emgait_ros.samples import Float32, Float64
 from emgait_ros.simulation.proportions import draw_segments, stretch, stretch_factors
 
@@ -205,7 +205,7 @@ def vertex_normals(vertices: Float32, faces: np.ndarray) -> Float32:
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def rotation_matrix(rotation_vector: Float64) -> Float64:
     """(3, 3) rotation by |v| rad about v."""
     x, y, z = rotation_vector
@@ -224,7 +224,7 @@ def rotation_matrix(rotation_vector: Float64) -> Float64:
     return matrix
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def forward_kinematics(
     rotation_vectors: Float64, parent: np.ndarray, heads: Float64, neutral: Float64, root: Float64
 ) -> tuple[Float64, Float64]:
@@ -268,7 +268,7 @@ def forward_kinematics(
     return rotations, positions
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(nogil=True, fastmath=True)
 def skin(
     vertices: Float32,
     skin_index: np.ndarray,

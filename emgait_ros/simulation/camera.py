@@ -12,8 +12,8 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numba import njit
 
+from emgait_ros.jit import njit
 from emgait_ros.samples import CameraModel, Float32, Float64, UInt8
 
 NEAR_M = 0.1
@@ -182,7 +182,7 @@ def _noise_bank() -> Float32:
     return np.random.default_rng(7).standard_normal(1 << 20, np.float32)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _develop(image: UInt8, grey: Float32, deviation: Float32, bank: Float32, offsets: np.ndarray) -> UInt8:
     height, width = image.shape[:2]
     out = np.empty_like(image)
@@ -215,7 +215,7 @@ def _clip_near(corners: Float32, colors: UInt8) -> tuple[Float32, UInt8]:
     return np.concatenate(kept_corners), np.concatenate(kept_colors)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _raster(
     vertices: Float32,
     faces: np.ndarray,
@@ -274,7 +274,7 @@ def _raster(
                     image[y, x, 0], image[y, x, 1], image[y, x, 2] = red, green, blue
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _speckle(ix: int, iy: int, seed: int) -> float:
     """A fixed random number in 0..1 for a cell of the ground."""
     h = (ix * 374761393 + iy * 668265263 + seed * 974634777) & 0xFFFFFFFF
@@ -282,7 +282,7 @@ def _speckle(ix: int, iy: int, seed: int) -> float:
     return ((h ^ (h >> 16)) & 0xFFFF) / 65535.0
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _backdrop(
     fx: float,
     fy: float,

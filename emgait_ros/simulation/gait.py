@@ -14,8 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 
+from emgait_ros.jit import njit
 from emgait_ros.samples import Float64
 from emgait_ros.simulation.body import DATA, Body
 
@@ -322,7 +322,7 @@ class StepVariation:
         return np.asarray(_vary(gait.coefficients, self.start_s, self.gain, self.posture, time))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _vary(coefficients: np.ndarray, start_s: Float64, gain: Float64, posture: Float64, time_s: Float64) -> Float64:
     """(T, B, 3) the series at the phase of each time, its amplitude and mean posture eased from cycle to cycle."""
     bones, _, harmonics = coefficients.shape

@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from emgait_ros.jit import njit
 from emgait_ros.samples import Float32, Float64
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def report_returns(
     distance: Float32,
     triangle: np.ndarray,
@@ -58,7 +58,7 @@ def report_returns(
     return at_beam[:used], at_column[:used], found[:used], reflected[:used], owner[:used]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _horizontal_distance(ax: float, ay: float, bx: float, by: float) -> float:
     """Distance of the origin from the segment a-b in the plane."""
     dx, dy = bx - ax, by - ay
@@ -68,7 +68,7 @@ def _horizontal_distance(ax: float, ay: float, bx: float, by: float) -> float:
     return np.sqrt(x * x + y * y)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def cast_triangles(
     vertices: Float32,
     faces: np.ndarray,

@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from numba import njit
 from scipy.ndimage import gaussian_filter1d
 
+from emgait_ros.jit import njit
 from emgait_ros.samples import Float32, Float64
 from emgait_ros.simulation.appearance import BAGS, OUTFITS, bag_mesh, carrying, draw_appearance, dressed, paint
 from emgait_ros.simulation.body import Body, BodyShape, forward_kinematics, skin
@@ -280,7 +280,7 @@ def day_of(seed: int, identity: int, walk: int) -> np.random.Generator:
     return np.random.default_rng([seed, identity, 2, walk])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def trace_soles(
     rotation_vectors: Float64,
     parent: np.ndarray,

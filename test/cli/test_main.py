@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -50,3 +52,29 @@ def test_an_unknown_command_is_wrong_use(capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["fly"])
     assert ended.value.code == 2
+
+
+LOADED = """
+import sys
+from emgait_ros.cli.main import main
+try:
+    main(sys.argv[2:])
+except SystemExit:
+    pass
+sys.exit(sys.argv[1] in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "module"),
+    [
+        (["--help"], "numba"),
+        (["gallery", "list", "--gallery", "none.db"], "numba"),
+        (["gallery", "calibrate", "--help"], "numba"),
+        (["up", "--help"], "numba"),
+        (["doctor", "--gallery", "none.db"], "emgait_ros.jit"),  # which tries whether numba itself can be imported
+    ],
+)
+def test_commands_that_need_no_kernels_load_none(words, module, tmp_path, repository):
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(repository)!r})" + LOADED, module, *words]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120).returncode == 0

@@ -45,6 +45,13 @@ def test_those_installed_find_a_person_and_the_others_say_why_not():
         assert any(np.hypot(*(p - (10, 0))) < 0.5 for p in places), name
 
 
+def test_without_patchwork_its_peers_are_left_out(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pypatchworkpp", None)
+    found, missing = peers()
+    assert not {"patchwork", "sklearn"} & set(found)
+    assert "pypatchworkpp" in missing["patchwork"]
+
+
 @pytest.mark.ros
 def test_decoding_is_compared_with_the_stand_in():
     cloud = scan(person(10, 0), beams=16)

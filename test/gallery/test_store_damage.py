@@ -275,3 +275,13 @@ def test_a_disk_that_turns_read_only(small_disk, path):
     with Gallery(file) as gallery:
         assert len(gallery.identities()) == 40
         assert gallery.check() == []
+
+
+def test_a_user_without_a_home(monkeypatch):
+    def unknown(_):
+        raise KeyError("uid not found")
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    with pytest.raises(GalleryError, match=r"gallery\.path"):
+        Gallery("~/gallery.db", create=False)

@@ -1,0 +1,96 @@
+"""Kernels where numba may write its cache nowhere, as in a read-only container: a private temporary folder serves."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from emgait_ros import jit
+
+TWICE = "from emgait_ros.jit import njit\n\n@njit(nogil=True)\ndef twice(x):\n    return 2 * x\n"
+CALL = "import emgait_ros.perception.detector, emgait_ros.gallery.kernels, emgait_ros.twice as t; print(t.twice(21))"
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
+
+
+def _obey_modes() -> None:
+    """Let file modes hold for root too, in the program that is started next."""
+    if os.getuid() == 0 and ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0):
+        raise OSError("root keeps its right to write everything")
+
+
+@pytest.fixture
+def read_only(tmp_path, repository):
+    """Runs Python on a read-only copy of the package, with a read-only home: (arguments) -> finished process."""
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    shutil.copytree(repository / "emgait_ros", home / "emgait_ros", ignore=shutil.ignore_patterns("__pycache__"))
+    (home / "emgait_ros" / "twice.py").write_text(TWICE)
+    temporary.mkdir()
+    folders = [home, *(path for path in home.rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    left_out = (jit.CACHE_VARIABLE, "XDG_CACHE_HOME")
+    environ = {name: value for name, value in os.environ.items() if name not in left_out}
+    environ |= {"HOME": str(home), "PYTHONPATH": str(home), "TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=home,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            preexec_fn=_obey_modes,
+        )
+
+    try:
+        if run("-c", "open('x', 'w')").returncode == 0:
+            pytest.skip("this user writes into read-only folders")
+    except subprocess.SubprocessError:
+        pytest.skip("this root cannot give up its right to write everything")
+    yield run
+    for folder in folders:
+        folder.chmod(0o755)
+
+
+def test_kernels_of_a_read_only_installation(tmp_path, read_only):
+    folder = tmp_path / "temporary" / f"emgait-numba-{os.getuid()}"
+    for _ in range(2):  # a later start finds what the first has compiled
+        done = read_only("-c", CALL)
+        assert (done.returncode, done.stdout.strip()) == (0, "42"), done.stderr
+        assert done.stderr.count("\n") == done.stderr.count(str(folder)) == 1  # one warning for all kernels
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert len(list(folder.rglob("*.nbc"))) == 1
+    assert os.listdir(folder.parent) == [folder.name]
+
+
+def test_the_command_line_of_a_read_only_installation(read_only):
+    assert read_only("-m", "emgait_ros", "--help").returncode == 0
+    done = read_only("-m", "emgait_ros", "gallery", "list")
+    assert done.returncode == 1
+    assert done.stderr.startswith("emgait gallery: there is no gallery at")  # and no warning
+
+
+@pytest.mark.parametrize("mode", [None, 0o700, 0o770, 0o707])
+def test_a_folder_that_others_could_fill_is_not_used(tmp_path, mode):
+    usual = tmp_path / f"emgait-numba-{os.getuid()}"
+    if mode is not None:
+        usual.mkdir()
+        usual.chmod(mode)
+    folder = jit.private_folder(tmp_path)
+    assert (folder == usual) == (mode in (None, 0o700))
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_without_any_folder_kernels_work_uncached(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    jit.use_temporary_cache.cache_clear()
+    assert not jit.use_temporary_cache()
+    assert len(caplog.records) == 1
+    jit.use_temporary_cache.cache_clear()
