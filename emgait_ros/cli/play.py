@@ -5,6 +5,7 @@
   emgait play walk.bag --clock                       also /clock, for nodes with use_sim_time
   emgait play walk.bag --topics /lidar/points        only some topics
   emgait play walk.bag --start 12                    from 12 s on (/tf_static is sent all the same)
+  emgait play walk.bag --namespace robot1            as /robot1/lidar/points, /robot1/tf_static ...
   emgait play walk.bag -- --ros-args -r /lidar/points:=/points
   emgait play walk.bag --clock --follow /gait_recognizer/identities
                                                      hold each cloud back until the one before it is answered: at
@@ -44,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--follow", default="", metavar="TOPIC", help="keep step with the answers on this topic; nothing is lost"
     )
+    parser.add_argument("--namespace", metavar="NAME", default="", help="put it before every topic of the bag")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was played to this file")
     parser.add_argument(
         "ros_args", nargs="*", metavar="-- --ros-args ...", help="arguments for ROS, such as remappings"
@@ -83,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
                 done_s = (message.log_time_ns - bag.start_ns) * 1e-9
                 progress.update(task, completed=done_s, description=f"playing {done_s:5.1f} s")
 
-            report = play_bag(bag, options, on_start, on_message, args.ros_args)
+            report = play_bag(bag, options, on_start, on_message, _ros_args(args))
     if report.waited:
         console.print(report.waited, highlight=False)
     played = f"played {sum(report.published.values())} messages on {len(report.published)} topics"
@@ -91,6 +93,11 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         args.json.write_text(json.dumps(vars(report), indent=2), encoding="utf-8")
     return 0
+
+
+def _ros_args(args: argparse.Namespace) -> list[str]:
+    namespace = args.namespace.strip("/")
+    return [*(["--ros-args", "-r", f"__ns:=/{namespace}", "--"] if namespace else []), *args.ros_args]
 
 
 def _slowed(report: Any, follow: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig
+from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig, full_name
 from emgait_ros.conversions import camera_from_info, cloud_to_points, compressed_to_rgb, image_to_rgb, rigid_transform
 from emgait_ros.datasets.rosbag import CAMERA_INFO, CLOUD, COMPRESSED_IMAGE, IMAGE, PEDESTRIANS, BagMessage, Rosbag
 from emgait_ros.pairing import Pair, PairingHealth, StampPairer
@@ -62,7 +62,7 @@ class BagRecording(Rosbag):
         Raises:
             ValueError: a topic that was asked for is missing or has another type, or there are several to choose from.
         """
-        default = TrackerTopicsConfig()
+        wanted, default = _absolute(wanted), _absolute(TrackerTopicsConfig())
         cloud = self._choose("topics.cloud", wanted.cloud, default.cloud, (CLOUD,))
         if not cloud:
             raise ValueError(f"{self.path} has no {CLOUD}: its topics are {self._listed()}")
@@ -197,6 +197,12 @@ class _CameraOfBag:
         else:
             transform = self._bag.transform(image_frame or info.header.frame_id, lidar_frame)
         return camera_from_info(info, transform, shape)
+
+
+def _absolute(topics: TrackerTopicsConfig) -> TrackerTopicsConfig:
+    """A bag holds full names; relative ones are looked for without a namespace."""
+    cloud, image, camera_info = (full_name(name) for name in (topics.cloud, topics.image, topics.camera_info))
+    return replace(topics, cloud=cloud, image=image, camera_info=camera_info)
 
 
 def _peek_stamp_ns(message: BagMessage) -> int:
