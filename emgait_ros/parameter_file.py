@@ -77,10 +77,10 @@ def _is_for(pattern: str, node: str, namespace: str | None) -> bool:
 
 
 def _not_for_this_namespace(blocks: Blocks, namespace: str, path: str | Path) -> list[str]:
-    """A sentence for each node that the file has settings for, but none that apply in this namespace."""
+    """A sentence for each node that the file names, but never with a name that fits this namespace."""
     found = []
     for node in DEFAULTS:
-        meant = [pattern for pattern, _ in blocks if _is_for(pattern, node, None)]
+        meant = [pattern for pattern, _ in blocks if pattern.endswith(f"/{node}")]
         if meant and not any(_is_for(pattern, node, namespace) for pattern in meant):
             name = full_name(node, namespace)
             found.append(

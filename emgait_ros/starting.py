@@ -28,6 +28,7 @@ PARAMETERS = {  # argument of the launch file: the parameter it sets, of each no
         "use_sim_time": "use_sim_time",
     },
 }
+NO_CAMERA = "none"  # for image_topic: `ros2 launch` refuses an empty value
 NAMESPACED_TF = {"/tf": "tf", "/tf_static": "tf_static"}  # remappings: each robot has a tree of its own
 SIMULATED_FRAME = "lidar"
 
@@ -39,7 +40,10 @@ def parameters_of(node: str, given: Mapping[str, Any]) -> dict[str, Any]:
         node: one of ``NODES``.
         given: value by argument; an argument that was not given is absent or None, and leaves the parameter as it is.
     """
-    return {parameter: given[name] for name, parameter in PARAMETERS[node].items() if given.get(name) is not None}
+    values = {parameter: given[name] for name, parameter in PARAMETERS[node].items() if given.get(name) is not None}
+    if values.get("topics.image") == NO_CAMERA:
+        values["topics.image"] = ""
+    return values
 
 
 def write_parameters(file: Path, node: str, values: Mapping[str, Any]) -> Path:

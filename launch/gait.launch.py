@@ -21,7 +21,9 @@ from emgait_ros.starting import NAMESPACED_TF, NODES, parameters_of, rviz_config
 from emgait_ros.transport import use_shipped_profile
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
-NOT_GIVEN = "<params_file>"  # default of what params_file can say as well: '' is a value (no camera)
+NOT_GIVEN = (
+    "<params_file>"  # default of what params_file can say as well; '' is a value that an including file can give
+)
 FLAG = (NOT_GIVEN, "true", "false")
 # name: (default, choices, description)
 ARGUMENTS: dict[str, tuple[str, tuple[str, ...], str]] = {
@@ -29,13 +31,13 @@ ARGUMENTS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "image_topic": (
         NOT_GIVEN,
         (),
-        "sensor_msgs/Image of the camera, or CompressedImage with image_compressed:=true; '' works with the LiDAR alone",
+        "sensor_msgs/Image of the camera, or CompressedImage with image_compressed:=true; none: the LiDAR alone",
     ),
     "camera_info_topic": (NOT_GIVEN, (), "sensor_msgs/CameraInfo of that image"),
     "image_compressed": (NOT_GIVEN, FLAG, "true: the image topic carries sensor_msgs/CompressedImage"),
     "overlay": (NOT_GIVEN, FLAG, "true: publish ~/overlay, the image with what was found"),
     "params_file": ("", (), "YAML with parameters of both nodes; config/*.yaml are templates for it"),
-    "bundle": (NOT_GIVEN, (), "folder of a model bundle; '': the shipped one"),
+    "bundle": (NOT_GIVEN, (), "folder of a model bundle, in place of the shipped one"),
     "gallery": (NOT_GIVEN, (), "gallery file (SQLite) or postgresql:// address, where identities are kept"),
     "autostart": (NOT_GIVEN, FLAG, "false: leave configuring and activating to a lifecycle manager"),
     "use_sim_time": (NOT_GIVEN, FLAG, "true: take time from /clock"),

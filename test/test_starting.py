@@ -21,7 +21,8 @@ def test_every_parameter_exists():
     [
         ({}, {}, {}),
         ({"cloud_topic": None, "overlay": None}, {}, {}),
-        # an empty string is a value: no camera
+        # no camera: `ros2 launch` takes no empty value on its command line, an including launch file does
+        ({"image_topic": "none"}, {"topics.image": ""}, {}),
         ({"image_topic": "", "overlay": False}, {"topics.image": "", "camera.overlay": False}, {}),
         ({"use_sim_time": True, "gallery": "/g.db"}, {"use_sim_time": True}, {"use_sim_time": True, "gallery.path": "/g.db"}),
         # a namespace changes no parameter

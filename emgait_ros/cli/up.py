@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `emgait up`."""
     parser.add_argument("--params", type=Path, metavar="FILE", help="YAML with parameters of one or both nodes")
     parser.add_argument("--cloud", metavar="TOPIC", help="sensor_msgs/PointCloud2 of the LiDAR")
-    parser.add_argument("--image", metavar="TOPIC", help="image of the camera; '' works with the LiDAR alone")
+    parser.add_argument("--image", metavar="TOPIC", help="image of the camera; none: the LiDAR alone")
     parser.add_argument("--camera-info", metavar="TOPIC", help="sensor_msgs/CameraInfo of that image")
     parser.add_argument("--compressed", action="store_true", help="the image topic carries sensor_msgs/CompressedImage")
     parser.add_argument("--overlay", action="store_true", help="publish pedestrian_tracker/overlay")
