@@ -6,7 +6,7 @@
   emgait play walk.bag --topics /lidar/points        only some topics
   emgait play walk.bag --start 12                    from 12 s on (/tf_static is sent all the same)
   emgait play walk.bag --namespace robot1            as /robot1/lidar/points, /robot1/tf_static ...
-  emgait play walk.bag -- --ros-args -r /lidar/points:=/points
+  emgait play walk.bag --remap /lidar/points:=/points
   emgait play walk.bag --clock --follow /gait_recognizer/identities
                                                      hold each cloud back until the one before it is answered: at
                                                      recorded pace where the machine keeps up, slower where it does not
@@ -47,9 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--namespace", metavar="NAME", default="", help="put it before every topic of the bag")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was played to this file")
-    parser.add_argument(
-        "ros_args", nargs="*", metavar="-- --ros-args ...", help="arguments for ROS, such as remappings"
-    )
+    parser.add_argument("--remap", nargs="+", default=[], metavar="FROM:=TO", help="play topics under other names")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -96,8 +94,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _ros_args(args: argparse.Namespace) -> list[str]:
+    for rule in args.remap:
+        if ":=" not in rule:
+            raise ValueError(f"--remap is '{rule}': expected FROM:=TO, such as /lidar/points:=/points")
     namespace = args.namespace.strip("/")
-    return [*(["--ros-args", "-r", f"__ns:=/{namespace}", "--"] if namespace else []), *args.ros_args]
+    rules = [*([f"__ns:=/{namespace}"] if namespace else []), *args.remap]
+    return ["--ros-args", *(word for rule in rules for word in ("-r", rule))] if rules else []
 
 
 def _slowed(report: Any, follow: str) -> str:

@@ -57,22 +57,22 @@ class LiveSystem:
         seconds: how long it was watched.
         topics: by role; without image there are no image and camera_info.
         nodes: full names of our nodes that run.
-        namespace: the one that was looked at ("robot1", "" for none).
         recognizer_states: life-cycle state of each gait_recognizer, by full name.
         simulated_time: something publishes /clock.
         T_camera_lidar: extrinsics as the tracker would use them, None when there are none.
         extrinsics_from: parameter or TF, in words.
         extrinsics_problem: why there are none.
         complaints: (level 1 or 2, name, sentence) of our nodes' /diagnostics.
+        namespace: the one that was looked at ("robot1", "" for none).
     """
 
     seconds: float
     topics: dict[str, TopicSeen]
     nodes: tuple[str, ...] = ()
-    namespace: str = ""
     recognizer_states: dict[str, str] = field(default_factory=dict)
     simulated_time: bool = False
     T_camera_lidar: Float64 | None = None
     extrinsics_from: str = ""
     extrinsics_problem: str = ""
     complaints: tuple[tuple[int, str, str], ...] = ()
+    namespace: str = ""
