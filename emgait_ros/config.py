@@ -1,7 +1,7 @@
 """Every default of the package, with unit, range and reason, in one place.
 
-The nodes declare their ROS parameters from these dataclasses (``nodes/parameters.py``), the YAML files in
-``config/`` only override them, and offline commands take them as they are. A field's metadata holds what a
+The nodes declare their ROS parameters from these dataclasses (``nodes/parameters.py``), a parameter file overrides them
+(``config/*.yaml`` are templates for one), and offline commands take them as they are. A field's metadata holds what a
 parameter descriptor needs: ``unit``, ``low``/``high`` (inclusive range, ``None`` = open), ``choices`` and ``why``.
 """
 

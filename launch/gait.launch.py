@@ -6,11 +6,14 @@ An argument that is given wins over params_file, and that over the defaults; one
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, RegisterEventHandler, SetEnvironmentVariable
+from launch.event_handlers import OnShutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -78,7 +81,9 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         "output": "screen",
         "remappings": list(NAMESPACED_TF.items()) if given["namespaced_tf"] else [],
     }
-    started: list[LaunchDescriptionEntity] = [LogInfo(msg=f"[WARN] {sentence}") for sentence in sentences]
+    tidy = OnShutdown(on_shutdown=lambda event, context: shutil.rmtree(folder, ignore_errors=True))
+    started: list[LaunchDescriptionEntity] = [RegisterEventHandler(tidy)]
+    started += [LogInfo(msg=f"[WARN] {sentence}") for sentence in sentences]
     for name in NODES:
         values = parameters_of(name, given)
         explicit = [write_parameters(folder / f"{name}.yaml", name, values)] if values else []
@@ -94,15 +99,25 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             )
         )
     if given["rviz"]:
-        cloud = {"topics.cloud": given["cloud_topic"]} if given["cloud_topic"] is not None else {}
-        template = shipped_path("config/gait.rviz").read_text(encoding="utf-8")
-        file = folder / "gait.rviz"
-        file.write_text(rviz_config(template, with_options(tracker, cloud), full_namespace, given["rviz_frame"]))
-        clock = [{"use_sim_time": given["use_sim_time"]}] if given["use_sim_time"] is not None else []
-        started.append(
-            Node(package="rviz2", executable="rviz2", arguments=["-d", str(file)], parameters=clock, **common)
-        )
+        started.append(rviz(given, tracker, full_namespace, folder, common))
     return started
+
+
+def rviz(
+    given: dict[str, str | bool | None],
+    tracker: TrackerNodeConfig,
+    namespace: str,
+    folder: Path,
+    common: dict[str, Any],
+) -> Node:
+    """RViz with the topics and the fixed frame of this robot."""
+    if given["cloud_topic"] is not None:
+        tracker = with_options(tracker, {"topics.cloud": given["cloud_topic"]})
+    template = shipped_path("config/gait.rviz").read_text(encoding="utf-8")
+    file = folder / "gait.rviz"
+    file.write_text(rviz_config(template, tracker, namespace, given["rviz_frame"]), encoding="utf-8")
+    clock = [{"use_sim_time": given["use_sim_time"]}] if given["use_sim_time"] is not None else []
+    return Node(package="rviz2", executable="rviz2", arguments=["-d", str(file)], parameters=clock, **common)
 
 
 def arguments_given(context: LaunchContext) -> dict[str, str | bool | None]:

@@ -45,10 +45,11 @@ sys.exit(service.run())
 
 
 @pytest.fixture(scope="module")
-def file(repository: Path) -> ModuleType:
+def file(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     spec = importlib.util.spec_from_file_location("gait_launch", repository / "launch" / "gait.launch.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    module.mkdtemp = lambda prefix: str(tmp_path_factory.mktemp(prefix))
     return module
 
 
