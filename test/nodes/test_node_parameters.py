@@ -9,8 +9,11 @@ import rclpy
 from rcl_interfaces.msg import ParameterType
 from rclpy.context import Context
 from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import PointCloud2
 
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, options_of
+from emgait_ros.nodes.diagnostics import TopicWatch
 from emgait_ros.nodes.parameters import NodeParameters
 
 pytestmark = pytest.mark.ros
@@ -85,6 +88,25 @@ def test_relative_topics_follow_the_namespace(context, namespace, given, cloud, 
     node = rclpy.create_node("named", namespace=namespace, context=context, parameter_overrides=overrides)
     topics = NodeParameters(node, TrackerNodeConfig()).config.topics
     assert (topics.cloud, topics.image, topics.identities) == (cloud, image, "")
+    node.destroy_node()
+
+
+@pytest.mark.parametrize(
+    ("namespace", "rule", "topic"),
+    [
+        ("", "lidar/points:=/ouster/points", "/ouster/points"),
+        ("/robot1", "lidar/points:=points", "/robot1/points"),
+        ("/robot1", "/robot1/lidar/points:=/points", "/points"),
+        # once, as everywhere in ROS: what is swapped is not swapped back
+        ("", "/lidar/points:=/other -r /other:=/lidar/points", "/other"),
+    ],
+)
+def test_topics_can_be_remapped(context, namespace, rule, topic):
+    words = ["--ros-args", "-r", *rule.split()]
+    node = rclpy.create_node("remapped", namespace=namespace, context=context, cli_args=words)
+    name = NodeParameters(node, TrackerNodeConfig()).config.topics.cloud
+    assert node.create_subscription(PointCloud2, name, print, 1).topic_name == topic
+    assert TopicWatch(node, name, "sensor_msgs/msg/PointCloud2", QoSProfile(depth=1), "topics.cloud").topic == topic
     node.destroy_node()
 
 
