@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from threadpoolctl import threadpool_limits
 
 from emgait_ros.config import DecisionConfig
 from emgait_ros.gallery.index import TemplateIndex
@@ -117,12 +116,13 @@ def run_benchmark(config: GalleryBenchmark, progress: Progress = lambda text, do
     """All figures; times in ms are the median over the rounds, in which the methods take turns.
 
     Raises:
-        ValueError: faiss is not installed, or sizes make no sense.
+        ValueError: faiss or threadpoolctl is not installed, or sizes make no sense.
     """
     try:
         import faiss
+        from threadpoolctl import threadpool_limits
     except ImportError as error:
-        raise ValueError("faiss is not installed: pip install -r requirements/dev.txt brings faiss-cpu") from error
+        raise ValueError(f"{error.name} is not installed: pip install -r requirements/dev.txt brings it") from error
     if min(config.templates, config.probes, config.nearest, config.rounds) < 1:
         raise ValueError("templates, probes, nearest and rounds must be at least 1")
     random = np.random.default_rng(config.seed)
