@@ -23,6 +23,8 @@ CORE = {  # folder or module -> what of this package it may import beside itself
     "tracking": {"config", "samples"},
     "gallery": {"config", "samples"},
     "shipped": set(),
+    "parameter_file": {"config"},
+    "starting": {"config"},
     "conversions": {"config", "samples"},
     "inference": {"config", "samples", "shipped"},
     "stamps": set(),
