@@ -33,6 +33,7 @@ setup(
     ],
     python_requires=">=3.10",
     install_requires=["setuptools"],
+    extras_require={"test": ["pytest"]},  # `colcon test` runs pytest when it reads that here, else it finds no tests
     zip_safe=False,
     entry_points={
         "console_scripts": [

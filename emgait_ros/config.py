@@ -1,7 +1,7 @@
 """Every default of the package, with unit, range and reason, in one place.
 
-The nodes declare their ROS parameters from these dataclasses (``nodes/parameters.py``), the YAML files in
-``config/`` only override them, and offline commands take them as they are. A field's metadata holds what a
+The nodes declare their ROS parameters from these dataclasses (``nodes/parameters.py``), a parameter file overrides them
+(``config/*.yaml`` are templates for one), and offline commands take them as they are. A field's metadata holds what a
 parameter descriptor needs: ``unit``, ``low``/``high`` (inclusive range, ``None`` = open), ``choices`` and ``why``.
 """
 
@@ -20,6 +20,7 @@ def option(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    topic: str = "",
 ) -> Any:
     """A dataclass field with a default and the reason for it.
 
@@ -29,8 +30,9 @@ def option(
         unit: "m", "s", "px", ...; empty for counts, flags and names.
         low, high: inclusive range of allowed values, ``None`` where open.
         choices: allowed strings, empty for any.
+        topic: "needed" or "optional" (may be empty) where the string names a topic; relative names follow the node's namespace.
     """
-    metadata = {"why": why, "unit": unit, "low": low, "high": high, "choices": choices}
+    metadata = {"why": why, "unit": unit, "low": low, "high": high, "choices": choices, "topic": topic}
     return field(default=default, metadata=metadata)
 
 
@@ -371,13 +373,15 @@ class RecognitionConfig:
 
 @dataclass(frozen=True)
 class TrackerTopicsConfig:
-    """Topics, frames and QoS of the pedestrian_tracker node."""
+    """Topics, frames and QoS of the pedestrian_tracker node. Relative names can be remapped and follow a namespace."""
 
-    cloud: str = option("/lidar/points", "sensor_msgs/PointCloud2, frame with z up (REP-103).")
+    cloud: str = option("lidar/points", "sensor_msgs/PointCloud2, frame with z up (REP-103).", topic="needed")
     image: str = option(
-        "/camera/image", "sensor_msgs/Image, or CompressedImage when image_compressed is set; empty: LiDAR only."
+        "camera/image",
+        "sensor_msgs/Image, or CompressedImage when image_compressed is set; empty: LiDAR only.",
+        topic="optional",
     )
-    camera_info: str = option("/camera/camera_info", "sensor_msgs/CameraInfo of that image.")
+    camera_info: str = option("camera/camera_info", "sensor_msgs/CameraInfo of that image.", topic="needed")
     image_compressed: bool = option(False, "The image topic carries sensor_msgs/CompressedImage (JPEG or PNG).")
     reliability: str = option(
         "best_effort", "QoS reliability of the sensor subscriptions.", choices=("best_effort", "reliable")
@@ -389,6 +393,7 @@ class TrackerTopicsConfig:
     identities: str = option(
         "",
         "emgait_msgs/IdentityArray of the recognizer: a lost track gets its number back when the same person reappears; empty: by place alone.",
+        topic="optional",
     )
 
 
@@ -426,7 +431,7 @@ class RecognizerTopicsConfig:
     """Topics and QoS of the gait_recognizer node."""
 
     pedestrians: str = option(
-        "/pedestrian_tracker/pedestrians", "emgait_msgs/PedestrianArray, from our tracker or yours."
+        "pedestrian_tracker/pedestrians", "emgait_msgs/PedestrianArray, from our tracker or yours.", topic="needed"
     )
     reliability: str = option(
         "reliable",
@@ -448,6 +453,13 @@ class RecognizerNodeConfig(RecognitionConfig):
 
     topics: RecognizerTopicsConfig = field(default_factory=RecognizerTopicsConfig)
     autostart: bool = option(True, "Configure and activate by itself; false where a lifecycle manager does that.")
+
+
+def full_name(name: str, namespace: str = "") -> str:
+    """The full name of a topic or node in this namespace ("robot1", "/robot1", "" for none); an empty name stays empty."""
+    if not name or name.startswith("/"):
+        return name
+    return "/".join(["", *filter(None, namespace.split("/")), name])
 
 
 def options_of(config: Any, prefix: str = "") -> dict[str, tuple[Any, dict[str, Any]]]:

@@ -1,49 +1,59 @@
-"""Starts pedestrian_tracker and gait_recognizer: `ros2 launch emgait_ros gait.launch.py --show-args` lists the arguments."""
+"""Starts pedestrian_tracker and gait_recognizer: `ros2 launch emgait_ros gait.launch.py --show-args` lists the arguments.
+
+An argument that is given wins over params_file, and that over the defaults; one that is not given changes nothing.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, RegisterEventHandler, SetEnvironmentVariable
+from launch.event_handlers import OnShutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from emgait_ros.config import TrackerNodeConfig, with_options
+from emgait_ros.parameter_file import load_parameters
 from emgait_ros.shipped import shipped_path
+from emgait_ros.starting import NAMESPACED_TF, NODES, parameters_of, rviz_config, write_parameters
 from emgait_ros.transport import use_shipped_profile
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
-# name: (default, choices, description); an empty default leaves the parameter to the YAML files and config.py
+NOT_GIVEN = (
+    "<params_file>"  # default of what params_file can say as well; '' is a value that an including file can give
+)
+FLAG = (NOT_GIVEN, "true", "false")
+# name: (default, choices, description)
 ARGUMENTS: dict[str, tuple[str, tuple[str, ...], str]] = {
-    "cloud_topic": ("", (), "sensor_msgs/PointCloud2 of the LiDAR"),
-    "image_topic": ("", (), "sensor_msgs/Image of the camera, or CompressedImage with image_compressed:=true"),
-    "camera_info_topic": ("", (), "sensor_msgs/CameraInfo of that image"),
-    "image_compressed": ("", ("", "true", "false"), "true: the image topic carries sensor_msgs/CompressedImage"),
-    "overlay": ("", ("", "true", "false"), "true: publish ~/overlay, the image with what was found"),
-    "params_file": ("", (), "YAML with parameters of both nodes, over the shipped config/*.yaml"),
-    "bundle": ("", (), "folder of a model bundle; empty: the shipped one"),
-    "gallery": ("", (), "gallery file (SQLite) or postgresql:// address, where identities are kept"),
-    "autostart": ("true", ("true", "false"), "false: leave configuring and activating to a lifecycle manager"),
-    "use_sim_time": ("", ("", "true", "false"), "true: take time from /clock"),
-    "namespace": ("", (), "namespace of both nodes"),
+    "cloud_topic": (NOT_GIVEN, (), "sensor_msgs/PointCloud2 of the LiDAR; relative names follow the namespace"),
+    "image_topic": (
+        NOT_GIVEN,
+        (),
+        "sensor_msgs/Image of the camera, or CompressedImage with image_compressed:=true; none: the LiDAR alone",
+    ),
+    "camera_info_topic": (NOT_GIVEN, (), "sensor_msgs/CameraInfo of that image"),
+    "image_compressed": (NOT_GIVEN, FLAG, "true: the image topic carries sensor_msgs/CompressedImage"),
+    "overlay": (NOT_GIVEN, FLAG, "true: publish ~/overlay, the image with what was found"),
+    "params_file": ("", (), "YAML with parameters of both nodes; config/*.yaml are templates for it"),
+    "bundle": (NOT_GIVEN, (), "folder of a model bundle, in place of the shipped one"),
+    "gallery": (NOT_GIVEN, (), "gallery file (SQLite) or postgresql:// address, where identities are kept"),
+    "autostart": (NOT_GIVEN, FLAG, "false: leave configuring and activating to a lifecycle manager"),
+    "use_sim_time": (NOT_GIVEN, FLAG, "true: take time from /clock"),
+    "namespace": ("", (), "namespace of both nodes and of all relative topics, below that of an including launch file"),
+    "namespaced_tf": (
+        "false",
+        ("true", "false"),
+        "true: read tf and tf_static of the namespace, not /tf and /tf_static",
+    ),
     "log_level": ("info", ("debug", "info", "warn", "error"), "of both nodes"),
     "rviz": ("false", ("true", "false"), "true: open RViz with the LiDAR, the boxes and the names"),
+    "rviz_frame": ("", (), "fixed frame of RViz, such as the LiDAR's; '': frames.fixed of params_file, else lidar"),
 }
-TRACKER_PARAMETERS = {
-    "cloud_topic": "topics.cloud",
-    "image_topic": "topics.image",
-    "camera_info_topic": "topics.camera_info",
-    "image_compressed": "topics.image_compressed",
-    "overlay": "camera.overlay",
-    "use_sim_time": "use_sim_time",
-}
-RECOGNIZER_PARAMETERS = {
-    "bundle": "engine.bundle",
-    "gallery": "gallery.path",
-    "autostart": "autostart",
-    "use_sim_time": "use_sim_time",
-}
-FLAGS = ("image_compressed", "overlay", "autostart", "use_sim_time")
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -59,43 +69,79 @@ def generate_launch_description() -> LaunchDescription:
 
 def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """The two nodes, and RViz when asked for."""
-    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    files = [existing(given["params_file"])] if given["params_file"] else []
-    if given["rviz"] == "true":
+    given = arguments_given(context)
+    if given["rviz"]:
         require_rviz()
     namespace = given["namespace"].strip("/")
-    tracker, recognizer = parameters(TRACKER_PARAMETERS, given), parameters(RECOGNIZER_PARAMETERS, given)
-    if namespace:  # the two listen to each other
-        tracker["topics.identities"] = f"/{namespace}/gait_recognizer/identities"
-        recognizer["topics.pedestrians"] = f"/{namespace}/pedestrian_tracker/pedestrians"
-    started: list[LaunchDescriptionEntity] = [
-        Node(
-            package="emgait_ros",
-            executable=name,
-            name=name,
-            namespace=namespace,
-            output="screen",
-            parameters=[str(shipped_path(f"config/{name}.yaml")), *files, values],
-            ros_arguments=["--log-level", given["log_level"]],
-        )
-        for name, values in (
-            ("pedestrian_tracker", tracker),
-            ("gait_recognizer", recognizer),
-        )
-    ]
-    if given["rviz"] == "true":
+    full_namespace = f"{context.launch_configurations.get('ros_namespace', '')}/{namespace}"
+    files, tracker, sentences = read_parameters(given["params_file"], full_namespace)
+    folder = Path(mkdtemp(prefix="emgait_launch_"))
+    common = {
+        "namespace": namespace,
+        "output": "screen",
+        "remappings": list(NAMESPACED_TF.items()) if given["namespaced_tf"] else [],
+    }
+    tidy = OnShutdown(on_shutdown=lambda event, context: shutil.rmtree(folder, ignore_errors=True))
+    started: list[LaunchDescriptionEntity] = [RegisterEventHandler(tidy)]
+    started += [LogInfo(msg=f"[WARN] {sentence}") for sentence in sentences]
+    for name in NODES:
+        values = parameters_of(name, given)
+        explicit = [write_parameters(folder / f"{name}.yaml", name, values)] if values else []
+        level = ["--log-level", given["log_level"]]
         started.append(
-            Node(package="rviz2", executable="rviz2", arguments=["-d", str(shipped_path("config/gait.rviz"))])
+            Node(
+                package="emgait_ros",
+                executable=name,
+                name=name,
+                parameters=[*files, *explicit],
+                ros_arguments=level,
+                **common,
+            )
         )
+    if given["rviz"]:
+        started.append(rviz(given, tracker, full_namespace, folder, common))
     return started
 
 
-def existing(path: str) -> str:
-    """The parameter file; launch itself would warn and go on without it."""
-    path = os.path.abspath(os.path.expanduser(path))
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"params_file:= names {path}: there is no such file")
-    return path
+def rviz(
+    given: dict[str, str | bool | None],
+    tracker: TrackerNodeConfig,
+    namespace: str,
+    folder: Path,
+    common: dict[str, Any],
+) -> Node:
+    """RViz with the topics and the fixed frame of this robot."""
+    if given["cloud_topic"] is not None:
+        tracker = with_options(tracker, {"topics.cloud": given["cloud_topic"]})
+    template = shipped_path("config/gait.rviz").read_text(encoding="utf-8")
+    file = folder / "gait.rviz"
+    file.write_text(rviz_config(template, tracker, namespace, given["rviz_frame"]), encoding="utf-8")
+    clock = [{"use_sim_time": given["use_sim_time"]}] if given["use_sim_time"] is not None else []
+    return Node(package="rviz2", executable="rviz2", arguments=["-d", str(file)], parameters=clock, **common)
+
+
+def arguments_given(context: LaunchContext) -> dict[str, str | bool | None]:
+    """Value of each argument, flags as booleans; None where it is left to params_file."""
+    given: dict[str, str | bool | None] = {}
+    for name, (_, choices, _) in ARGUMENTS.items():
+        value = LaunchConfiguration(name).perform(context)
+        given[name] = None if value == NOT_GIVEN else value == "true" if "true" in choices else value
+    return given
+
+
+def read_parameters(path: str, namespace: str) -> tuple[list[Path], TrackerNodeConfig, list[str]]:
+    """The parameter file (none or one), the tracker's settings in it, and what in it does nothing.
+
+    Raises:
+        FileNotFoundError: there is no such file; launch itself would warn and go on without it.
+    """
+    if not path:
+        return [], TrackerNodeConfig(), []
+    file = Path(os.path.abspath(os.path.expanduser(path)))
+    if not file.is_file():
+        raise FileNotFoundError(f"params_file:= names {file}: there is no such file")
+    tracker, _, sentences = load_parameters(file, namespace)
+    return [file], tracker, sentences
 
 
 def require_rviz() -> None:
@@ -106,12 +152,3 @@ def require_rviz() -> None:
         raise RuntimeError(
             "rviz:=true, but rviz2 is not installed here: install it (ros-<distro>-rviz2) or leave rviz:=true out"
         ) from error
-
-
-def parameters(names: dict[str, str], given: dict[str, str]) -> dict[str, str | bool]:
-    """The arguments that were given, as ROS parameters."""
-    return {
-        names[name]: value == "true" if name in FLAGS else value
-        for name, value in given.items()
-        if name in names and value
-    }

@@ -24,6 +24,8 @@ CORE = {  # folder or module -> what of this package it may import beside itself
     "tracking": {"config", "samples"},
     "gallery": {"config", "samples"},
     "shipped": set(),
+    "parameter_file": {"config"},
+    "starting": {"config"},
     "image_encodings": {"samples"},
     "conversions": {"config", "samples", "image_encodings"},
     "camera_info": {"samples", "conversions"},

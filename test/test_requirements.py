@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -120,3 +124,47 @@ def test_whatever_is_imported_is_listed(folder):
         assert by & names or not by, (
             f"{module} is in no list of requirements/"
         )  # nothing is known of what is not installed
+
+
+# module -> who brings it, where the two names differ
+BROUGHT_BY = {
+    "cryptography": "python3-cryptography",
+    "cv2": "python3-opencv",
+    "llvmlite": "numba",
+    "matplotlib": "python3-matplotlib",
+    "numpy": "python3-numpy",
+    "psycopg": "psycopg[binary]",
+    "scipy": "python3-scipy",
+    "tf2_ros": "tf2_ros_py",
+    "yaml": "python3-yaml",
+}
+# Training, export, other backends and benchmarks: not part of a robot's installation, each says so when it is asked for.
+NOT_ON_A_ROBOT = {
+    "ai_edge_litert", "cuda", "faiss", "mediapipe", "onnx", "open_clip", "safetensors", "tensorboardX", "tensorrt",
+    "threadpoolctl", "torch",
+}  # fmt: skip
+OURS = {"emgait_ros"}
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Top-level modules that a file imports, ``import_module("...")`` included."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0]
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "import_module":
+            yield from (a.value.split(".")[0] for a in node.args if isinstance(a, ast.Constant))
+
+
+def test_package_xml_brings_every_import(repository):
+    """rosdep installs what package.xml names, pip what ros-machine.txt pins: together all that is imported, and no more."""
+    files = [*(repository / "emgait_ros").rglob("*.py"), *(repository / "launch").rglob("*.py")]
+    modules = {name for file in files for name in imported(file)} - set(sys.stdlib_module_names) - OURS - NOT_ON_A_ROBOT
+    needed = {BROUGHT_BY.get(module, module) for module in modules}
+    named = set(re.findall(r"<exec_depend>(\S+)</exec_depend>", (repository / "package.xml").read_text()))
+    by_pip = {canonicalize_name(r.name) for r in listed(repository / "requirements" / "ros-machine.txt")}
+    brought = named | by_pip | {"psycopg[binary]"}
+    assert needed - brought == set()
+    played_or_measured = {"tf2_msgs", "sensor_msgs_py"}  # by name only: messages in bags, a peer of the benchmark
+    assert named - needed - played_or_measured == set()

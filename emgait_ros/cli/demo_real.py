@@ -31,7 +31,6 @@ from emgait_ros.cli.live import Playback, compile_kernels, isolate, running, top
 from emgait_ros.datasets.kitti import KittiFrame, KittiFrames
 from emgait_ros.datasets.kitti_bag import PEOPLE, write_bag
 from emgait_ros.samples import PedestrianFrame, UInt8
-from emgait_ros.shipped import shipped_path
 
 FOUND_M = 0.5
 WANTED_SHARE = 0.75
@@ -83,17 +82,8 @@ def _play_frame(frame: KittiFrame, out: Path) -> FrameFigures:
     path = out / f"{frame.name}.bag"
     shutil.rmtree(path, ignore_errors=True)
     bag = write_bag(frame, path, clouds=40)
-    command = [
-        sys.executable,
-        "-m",
-        "emgait_ros.nodes.entry",
-        "pedestrian_tracker",
-        "--ros-args",
-        "-p",
-        "camera.overlay:=true",
-    ]
-    for file in (shipped_path("config/pedestrian_tracker.yaml"), bag.params):
-        command += ["--params-file", str(file)]
+    command = [sys.executable, "-m", "emgait_ros.nodes.entry", "pedestrian_tracker", "--ros-args"]
+    command += ["-p", "camera.overlay:=true", "--params-file", str(bag.params)]
     playback = Playback(path, "--topics", *topics_to_play(path))
     with running(command, out / "tracker.log") as tracker:
         seen, overlay = listen(playback.start, playback.finished, lambda: tracker.poll() is None)

@@ -4,6 +4,7 @@
   emgait doctor --live 5                             also watches the running system for 5 s: who publishes, QoS, rates,
                                                      stamps, contents, and whether cloud, image and calibration fit together
   emgait doctor --live 5 --params my_robot.yaml      with the topics and extrinsics of that parameter file
+  emgait doctor --live 5 --namespace robot1          one robot of several
   emgait doctor --live 5 --cloud /ouster/points --image /cam/image_raw --camera-info /cam/camera_info
   emgait doctor BAG                                  a recording: what of it can be read, what its clouds and images contain
   emgait doctor calibration BAG                      only this: do the people in a recording stand where its images show them?
@@ -57,6 +58,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gallery", metavar="DB", help="gallery file (default: gallery.path)")
     for name in ("cloud", "image", "camera-info"):
         parser.add_argument(f"--{name}", metavar="TOPIC", help=f"topic (default: topics.{name.replace('-', '_')})")
+    parser.add_argument("--namespace", metavar="NAME", default="", help="of the nodes and all relative topics")
+    parser.add_argument("--namespaced-tf", action="store_true", help="they read tf and tf_static of that namespace")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all findings to this file")
 
 
@@ -82,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     if args.live is not None:
         startable = not any(f.subject == "middleware" and f.level is Level.FAIL for f in page)
         section = f"Live system, watched for {args.live:g} s"
-        page.add(section, _live(args.live, tracker, recognizer) if startable else [NOT_STARTABLE])
+        page.add(section, _live(args, tracker, recognizer) if startable else [NOT_STARTABLE])
     return _end(page, args.json)
 
 
@@ -119,9 +122,9 @@ def _parameters(args: argparse.Namespace) -> tuple[TrackerNodeConfig, Recognizer
         try:
             from emgait_ros.parameter_file import load_parameters
 
-            tracker, recognizer, unknown = load_parameters(args.params)
+            tracker, recognizer, unknown = load_parameters(args.params, args.namespace if args.live else None)
             findings = [
-                warn("parameters", sentence, "correct the name: `ros2 param list` shows the known ones")
+                warn("parameters", sentence, "correct the name: `ros2 param list` shows those of a running node")
                 for sentence in unknown
             ]
             if not findings:
@@ -190,7 +193,7 @@ def _calibration(path: Path, tracker: TrackerNodeConfig, with_messages: bool) ->
     return collect(look, "calibration")
 
 
-def _live(seconds: float, tracker: TrackerNodeConfig, recognizer: RecognizerNodeConfig) -> list[Finding]:
+def _live(args: argparse.Namespace, tracker: TrackerNodeConfig, recognizer: RecognizerNodeConfig) -> list[Finding]:
     def look() -> list[Finding]:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
@@ -200,9 +203,14 @@ def _live(seconds: float, tracker: TrackerNodeConfig, recognizer: RecognizerNode
 
         columns = (TextColumn("watching the live system"), BarColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("", total=seconds)
+            task = progress.add_task("", total=args.live)
             system: LiveSystem = watch(
-                tracker, recognizer, seconds, lambda elapsed: progress.update(task, completed=elapsed)
+                tracker,
+                recognizer,
+                args.live,
+                lambda elapsed: progress.update(task, completed=elapsed),
+                namespace=args.namespace,
+                namespaced_tf=args.namespaced_tf,
             )
         return list(judge(system, tracker))
 

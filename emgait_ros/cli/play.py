@@ -5,7 +5,8 @@
   emgait play walk.bag --clock                       also /clock, for nodes with use_sim_time
   emgait play walk.bag --topics /lidar/points        only some topics
   emgait play walk.bag --start 12                    from 12 s on (/tf_static is sent all the same)
-  emgait play walk.bag -- --ros-args -r /lidar/points:=/points
+  emgait play walk.bag --namespace robot1            as /robot1/lidar/points, /robot1/tf_static ...
+  emgait play walk.bag --remap /lidar/points:=/points
   emgait play walk.bag --clock --follow /gait_recognizer/identities
                                                      hold each cloud back until the one before it is answered: at
                                                      recorded pace where the machine keeps up, slower where it does not
@@ -55,10 +56,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--follow", default="", metavar="TOPIC", help="keep step with the answers on this topic; nothing is lost"
     )
+    parser.add_argument("--namespace", metavar="NAME", default="", help="put it before every topic of the bag")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was played to this file")
-    parser.add_argument(
-        "ros_args", nargs="*", metavar="-- --ros-args ...", help="arguments for ROS, such as remappings"
-    )
+    parser.add_argument("--remap", nargs="+", default=[], metavar="FROM:=TO", help="play topics under other names")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
             def say(text: str) -> None:
                 console.print(text, highlight=False)
 
-            report = play_bag(bag, options, on_start, on_message, say, args.ros_args)
+            report = play_bag(bag, options, on_start, on_message, say, _ros_args(args))
     if report.waited:
         console.print(report.waited, highlight=False)
     played = f"played {sum(report.published.values())} messages on {len(report.published)} topics"
@@ -108,6 +108,15 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         args.json.write_text(json.dumps(vars(report), indent=2), encoding="utf-8")
     return 0
+
+
+def _ros_args(args: argparse.Namespace) -> list[str]:
+    for rule in args.remap:
+        if ":=" not in rule:
+            raise ValueError(f"--remap is '{rule}': expected FROM:=TO, such as /lidar/points:=/points")
+    namespace = args.namespace.strip("/")
+    rules = [*([f"__ns:=/{namespace}"] if namespace else []), *args.remap]
+    return ["--ros-args", *(word for rule in rules for word in ("-r", rule))] if rules else []
 
 
 def _slowed(report: Any, follow: str) -> str:

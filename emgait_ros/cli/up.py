@@ -1,11 +1,12 @@
 """Starts the same two nodes as `ros2 launch emgait_ros gait.launch.py`, where there is no ROS launch (a pip set-up):
 
-    emgait up                                                the topics of the simulated recording
+    emgait up                                                the topics of a simulated recording
     emgait up --cloud /ouster/points --image /cam/image_raw --camera-info /cam/camera_info
     emgait up --params my_robot.yaml --gallery ~/people.db
+    emgait up --namespace robot1 --namespaced-tf             one robot of several: /robot1/lidar/points, /robot1/tf ...
 
-Both nodes read the shipped config/*.yaml, then your --params file, then the options given here. Their output appears with
-the node's name in front. Ctrl-C stops both; when one of them ends, the other is stopped too and its exit status is returned:
+The options given here win over your --params file, and that over the defaults. The nodes' output appears with their name
+in front. Ctrl-C stops both; when one of them ends, the other is stopped too and its exit status is returned:
 nothing is restarted, so that a fault is seen.
 
 Large best-effort messages need the shipped Fast DDS profile in the process that *sends* them: `emgait play` sets it, for a
@@ -15,7 +16,6 @@ driver set FASTRTPS_DEFAULT_PROFILES_FILE (Jazzy) or FASTDDS_DEFAULT_PROFILES_FI
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import subprocess
@@ -25,14 +25,15 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import IO
 
 from emgait_ros.gallery.database import is_url
-from emgait_ros.shipped import shipped_path
+from emgait_ros.parameter_file import load_parameters
+from emgait_ros.starting import NAMESPACED_TF, NODES, parameters_of, write_parameters
 from emgait_ros.transport import profile_in_use, use_shipped_profile
 
-NODES = ("pedestrian_tracker", "gait_recognizer")
 STOP_PATIENCE_S = 15.0
 LOOK_S = 0.1
 
@@ -41,50 +42,57 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `emgait up`."""
     parser.add_argument("--params", type=Path, metavar="FILE", help="YAML with parameters of one or both nodes")
     parser.add_argument("--cloud", metavar="TOPIC", help="sensor_msgs/PointCloud2 of the LiDAR")
-    parser.add_argument("--image", metavar="TOPIC", help="image of the camera; '' works with the LiDAR alone")
+    parser.add_argument("--image", metavar="TOPIC", help="image of the camera; none: the LiDAR alone")
     parser.add_argument("--camera-info", metavar="TOPIC", help="sensor_msgs/CameraInfo of that image")
     parser.add_argument("--compressed", action="store_true", help="the image topic carries sensor_msgs/CompressedImage")
-    parser.add_argument("--overlay", action="store_true", help="publish /pedestrian_tracker/overlay")
+    parser.add_argument("--overlay", action="store_true", help="publish pedestrian_tracker/overlay")
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="model bundle; default: the shipped one")
     parser.add_argument("--gallery", metavar="PLACE", help="gallery file, or postgresql://user@host/name")
+    parser.add_argument("--namespace", metavar="NAME", default="", help="of both nodes and all relative topics")
+    parser.add_argument("--namespaced-tf", action="store_true", help="read tf and tf_static of that namespace")
     parser.add_argument("--use-sim-time", action="store_true", help="take time from /clock (emgait play --clock)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Start both nodes and wait; returns 0 after Ctrl-C, else the exit status of the node that ended first."""
-    if args.params is not None and not args.params.is_file():
-        raise FileNotFoundError(f"there is no parameter file {args.params}")
-    commands = {name: command_of(name, args) for name in NODES}
+    if args.params is not None:
+        if not args.params.is_file():
+            raise FileNotFoundError(f"there is no parameter file {args.params}")
+        for sentence in load_parameters(args.params, args.namespace)[2]:
+            print(f"[up] {sentence}", file=sys.stderr, flush=True)
     environment = dict(os.environ, PYTHONUNBUFFERED="1")
     use_shipped_profile(environment)
     print(f"[up] Fast DDS profile: {profile_in_use(environment)}", flush=True)
-    return supervise(commands, environment)
+    with TemporaryDirectory(prefix="emgait-up-") as folder:
+        return supervise({name: command_of(name, args, Path(folder)) for name in NODES}, environment)
 
 
-def command_of(node: str, args: argparse.Namespace) -> list[str]:
-    """The command line of one node, with the parameters that were given."""
-    files = [shipped_path(f"config/{node}.yaml"), *([args.params.absolute()] if args.params else [])]
-    values: dict[str, str | bool | None] = {"use_sim_time": True if args.use_sim_time else None}
-    if node == "pedestrian_tracker":
-        values |= {
-            "topics.cloud": args.cloud,
-            "topics.image": args.image,
-            "topics.camera_info": args.camera_info,
-            "topics.image_compressed": True if args.compressed else None,
-            "camera.overlay": True if args.overlay else None,
-        }
-    else:
-        values |= {
-            "engine.bundle": str(args.bundle.absolute()) if args.bundle else None,
-            "gallery.path": _gallery_place(args.gallery),
-        }
+def command_of(node: str, args: argparse.Namespace, folder: Path) -> list[str]:
+    """The command line of one node; the options that were given go into a parameter file in ``folder``."""
     words = [sys.executable, "-m", "emgait_ros.nodes.entry", node, "--ros-args"]
-    for file in files:
-        words += ["--params-file", str(file)]
-    for name, value in values.items():
-        if value is not None:
-            words += ["-p", f"{name}:={json.dumps(value)}"]  # a JSON string is a YAML string, whatever is in it
+    if args.params:
+        words += ["--params-file", str(args.params.absolute())]
+    if values := parameters_of(node, _given(args)):
+        words += ["--params-file", str(write_parameters(folder / f"{node}.yaml", node, values))]
+    if namespace := args.namespace.strip("/"):
+        words += ["-r", f"__ns:=/{namespace}"]
+    for name, relative in NAMESPACED_TF.items() if args.namespaced_tf else ():
+        words += ["-r", f"{name}:={relative}"]
     return words
+
+
+def _given(args: argparse.Namespace) -> dict[str, str | bool | None]:
+    """The options by the names of the launch file's arguments; None where one was not given."""
+    return {
+        "cloud_topic": args.cloud,
+        "image_topic": args.image,
+        "camera_info_topic": args.camera_info,
+        "image_compressed": args.compressed or None,
+        "overlay": args.overlay or None,
+        "bundle": str(args.bundle.absolute()) if args.bundle else None,
+        "gallery": _gallery_place(args.gallery),
+        "use_sim_time": args.use_sim_time or None,
+    }
 
 
 def supervise(commands: Mapping[str, list[str]], environment: Mapping[str, str]) -> int:

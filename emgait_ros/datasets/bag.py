@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig
+from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig, full_name
 from emgait_ros.datasets.bag_frames import BagFrames
 from emgait_ros.datasets.rosbag import CAMERA_INFO, CLOUD, COMPRESSED_IMAGE, IMAGE, PEDESTRIANS, BagMessage, Rosbag
 from emgait_ros.pairing import PairingHealth, StampPairer
@@ -68,7 +68,7 @@ class BagRecording(Rosbag):
         Raises:
             ValueError: a topic that was asked for is missing or has another type, or there are several to choose from.
         """
-        default = TrackerTopicsConfig()
+        wanted, default = _absolute(wanted), _absolute(TrackerTopicsConfig())
         cloud = self._choose("topics.cloud", wanted.cloud, default.cloud, (CLOUD,))
         if not cloud:
             raise ValueError(f"{self.path} has no {CLOUD}: its topics are {self._listed()}")
@@ -157,6 +157,12 @@ class BagRecording(Rosbag):
         walkers = np.array([p.track_id for p in array.pedestrians], dtype=np.int64)
         point_count = np.array([p.point_count for p in array.pedestrians], dtype=np.int64)
         return GroundTruth(_peek_stamp_ns(message), walkers, centers, point_count)
+
+
+def _absolute(topics: TrackerTopicsConfig) -> TrackerTopicsConfig:
+    """A bag holds full names; relative ones are looked for without a namespace."""
+    cloud, image, camera_info = (full_name(name) for name in (topics.cloud, topics.image, topics.camera_info))
+    return replace(topics, cloud=cloud, image=image, camera_info=camera_info)
 
 
 def _peek_stamp_ns(message: BagMessage) -> int:

@@ -65,7 +65,7 @@ def write_bag(
                 writer.ground_truth(stamp, log_time, people)
     params = Path(f"{path}.params.yaml")
     extrinsics = [float(value) for value in frame.camera.T_camera_lidar.ravel()]
-    content = {"pedestrian_tracker": {"ros__parameters": {"camera.T_camera_lidar": extrinsics}}}
+    content = {"/**/pedestrian_tracker": {"ros__parameters": {"camera.T_camera_lidar": extrinsics}}}
     params.write_text(
         f"# LiDAR to camera of KITTI frame {frame.name}, for the live node.\n{yaml.safe_dump(content)}",
         encoding="utf-8",

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 import numpy as np
 
-from emgait_ros.config import TrackerNodeConfig
+from emgait_ros.config import TrackerNodeConfig, full_name
 from emgait_ros.doctor.contents import judge_calibration, judge_cloud, judge_image, judge_pairing
 from emgait_ros.doctor.findings import Finding, fail, ok, warn
 from emgait_ros.doctor.observations import CAMERA_INFO, CLOUD, IDENTITIES, IMAGE, LiveSystem, TopicSeen
@@ -47,6 +47,13 @@ def judge_nodes(system: LiveSystem) -> Iterator[Finding]:
         running = [node for node in system.nodes if node.rsplit("/", 1)[-1] == name]
         if not running:
             yield warn(name, "does not run (or is not seen: other domain, other machine)", start)
+        elif full_name(name, system.namespace) not in running:
+            namespace = running[0].rsplit("/", 1)[0].strip("/")
+            yield warn(
+                name,
+                f"runs as {', '.join(running)}, not as {full_name(name, system.namespace)}",
+                f"look at it with --namespace '{namespace}'",
+            )
         elif len(set(running)) < len(running):
             yield fail(
                 name,

@@ -70,6 +70,7 @@ class LiveSystem:
         extrinsics_from: parameter or TF, in words.
         extrinsics_problem: why there are none.
         complaints: (level 1 or 2, name, sentence) of our nodes' /diagnostics.
+        namespace: the one that was looked at ("robot1", "" for none).
     """
 
     seconds: float
@@ -81,3 +82,4 @@ class LiveSystem:
     extrinsics_from: str = ""
     extrinsics_problem: str = ""
     complaints: tuple[tuple[int, str, str], ...] = ()
+    namespace: str = ""

@@ -90,6 +90,8 @@ class PlayReport:
 class BagPlayer(Node):
     """Publishers for the topics of a bag: reliable (so that any subscription matches), latched ones transient local.
 
+    In a namespace, all topics of the bag are published in it; /clock stays what it is.
+
     Args:
         bag: opened bag; stays open as long as the player plays.
         options: what to play and how.
@@ -133,7 +135,8 @@ class BagPlayer(Node):
         profile = QoSProfile(
             depth=100 if latched else 10, reliability=ReliabilityPolicy.RELIABLE, durability=durability
         )
-        self._senders[name] = self.create_publisher(kind, name, profile)
+        # Relative: the player's namespace, if it has one, goes in front.
+        self._senders[name] = self.create_publisher(kind, name.lstrip("/"), profile)
 
     def play(
         self,

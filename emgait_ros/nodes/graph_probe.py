@@ -28,6 +28,7 @@ from emgait_ros.nodes.qos import described, mismatch, sensor_qos
 from emgait_ros.nodes.topic_watch import TopicWatch
 from emgait_ros.nodes.transforms import Transforms
 from emgait_ros.perception.cloud_watch import CLOUDS
+from emgait_ros.starting import NAMESPACED_TF
 from emgait_ros.transport import use_shipped_profile
 
 DEPTH = 10  # to judge the sender, not how fast this process reads
@@ -41,6 +42,8 @@ def watch(
     recognizer: RecognizerNodeConfig,
     seconds: float,
     on_second: Callable[[float], None] = lambda elapsed: None,
+    namespace: str = "",
+    namespaced_tf: bool = False,
 ) -> LiveSystem:
     """Subscribe to everything the system uses, for some seconds, and return what was seen.
 
@@ -48,6 +51,8 @@ def watch(
         tracker, recognizer: topics, QoS and extrinsics as the nodes have them.
         seconds: how long; discovery takes a second, and a topic counts as silent after two.
         on_second: called now and then with the seconds gone by.
+        namespace: of the nodes: relative topics lie in it.
+        namespaced_tf: read tf and tf_static of the namespace.
 
     Raises:
         ValueError: the configured extrinsics are no rigid transform.
@@ -56,7 +61,10 @@ def watch(
     use_shipped_profile()
     context = rclpy.Context()
     rclpy.init(context=context)
-    probe = GraphProbe(tracker, recognizer, context=context)
+    remap = [word for name, to in NAMESPACED_TF.items() for word in ("-r", f"{name}:={to}")] if namespaced_tf else []
+    probe = GraphProbe(
+        tracker, recognizer, namespace=namespace or None, context=context, cli_args=["--ros-args", *remap]
+    )
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(probe)
     try:
@@ -98,7 +106,7 @@ class GraphProbe(Node):
             self._watch(CAMERA_INFO, CameraInfo, topics.camera_info, topics.reliability)
             self._watches[IMAGE].beside = self._watches[CAMERA_INFO]
         self._watch(PEDESTRIANS, PedestrianArray, recognizer.topics.pedestrians, "reliable")
-        self._watch(IDENTITIES, IdentityArray, "/gait_recognizer/identities", "reliable")
+        self._watch(IDENTITIES, IdentityArray, "gait_recognizer/identities", "reliable")
         self.create_subscription(Clock, "/clock", self._on_clock, sensor_qos("best_effort", 1))
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
@@ -111,7 +119,7 @@ class GraphProbe(Node):
         type_name = f"{module}/msg/{message_type.__name__}"
         self._watches[role] = TopicWatch(self, topic, type_name, qos, parameter, advice)
         self._types[role], self._qos[role] = message_type, qos
-        self._seen[role] = TopicSeen(role, topic, parameter)
+        self._seen[role] = TopicSeen(role, self._watches[role].topic, parameter)
         events = self._watches[role].events()
         self.create_subscription(
             message_type, topic, partial(self._on_message, role), qos, raw=True, event_callbacks=events
@@ -156,6 +164,7 @@ class GraphProbe(Node):
             seconds=seconds,
             topics=self._seen,
             nodes=tuple(sorted(name for name in names if name.rsplit("/", 1)[-1] in OUR_NODES)),
+            namespace=self.get_namespace(),
             simulated_time=self._simulated_ns is not None,
             complaints=tuple(
                 (1 if level == WARN else 2, name, sentence)

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException, NameValidationException
+from rclpy.expand_topic_name import expand_topic_name
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.validate_full_topic_name import validate_full_topic_name
 
 from emgait_ros.config import check_option, options_of, with_options
 
@@ -18,6 +20,8 @@ Config = TypeVar("Config")
 
 class NodeParameters(Generic[Config]):
     """The parameters of a node, mirrored in a frozen config object.
+
+    Topics have their full names there: ``points`` of a node in ``/robot1`` is ``/robot1/points``, before remapping.
 
     Declares one parameter for each option ("group.option"). Integers given for a float (``40`` for ``40.0``) are
     taken as floats at start. A parameter file's unknown names are warned about: ROS itself ignores them silently.
@@ -46,12 +50,13 @@ class NodeParameters(Generic[Config]):
         self._accept, self._changed = accept, changed
         # rclpy has no public way to see what parameter files and the command line say before it is declared.
         overrides: dict[str, Parameter] = getattr(node, "_parameter_overrides", {})
+        self._node_name, self._namespace = node.get_name(), node.get_namespace()
         prefixes = tuple(read_only)
         values: dict[str, Any] = {}
         for name, (default, metadata) in self._options.items():
             descriptor = descriptor_of(name, default, metadata, read_only=bool(prefixes) and name.startswith(prefixes))
             value = _declared(node, name, (default, metadata), descriptor, overrides.get(name))
-            values[name] = default if value is None else value
+            values[name] = self._plain(name, value)
         self.config: Config = with_options(defaults, values)
         for name in sorted(set(overrides) - set(self._options)):
             if not node.has_parameter(name):
@@ -78,11 +83,25 @@ class NodeParameters(Generic[Config]):
 
     def _with(self, parameters: list[Parameter]) -> tuple[Config, set[str]]:
         """The config with these parameters, and which of its options they are (``use_sim_time`` is none)."""
-        values = {p.name: _plain(p.value) for p in parameters if p.name in self._options}
-        for name, value in values.items():
+        given = {p.name: p.value for p in parameters if p.name in self._options}
+        for name, value in given.items():
             if value is None:
                 raise ValueError(f"parameter '{name}' cannot be deleted: set it to a value")
+        values = {name: self._plain(name, value) for name, value in given.items()}
         return with_options(self.config, values), set(values)
+
+    def _plain(self, name: str, value: Any) -> Any:
+        """A parameter's value as the config holds it: arrays as tuples, topics with their full names (before remapping)."""
+        kind = self._options[name][1]["topic"]
+        if not kind or not isinstance(value, str) or (kind == "optional" and not value):
+            return _plain(value)
+        try:
+            full_name = expand_topic_name(value, self._node_name, self._namespace)
+            validate_full_topic_name(full_name)
+        except (ValueError, NameValidationException) as error:  # more lines show the place
+            reason = str(error).splitlines()[0].rstrip(":")
+            raise ValueError(f"parameter '{name}' is '{value}', which is no topic name: {reason}") from error
+        return full_name
 
 
 def descriptor_of(name: str, default: Any, metadata: dict[str, Any], *, read_only: bool) -> ParameterDescriptor:
@@ -118,7 +137,7 @@ def _declared(
     descriptor: ParameterDescriptor,
     override: Parameter | None,
 ) -> Any:
-    """Declare one parameter; its value, or None when it is an array that nobody set."""
+    """Declare one parameter; returns its value."""
     default, metadata = option
     given = None if override is None else _plain(override.value)
     if isinstance(default, float) and isinstance(given, int) and not isinstance(given, bool):
@@ -127,13 +146,23 @@ def _declared(
         given = tuple(float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in given)
     value = default if given is None else given
     check_option(name, value, default, metadata)
-    # An empty Python list has no element type: declare the type alone and leave the parameter unset.
-    second = Parameter.Type.DOUBLE_ARRAY if isinstance(value, tuple) and not value else value
     try:
-        declared = node.declare_parameter(name, second, descriptor, ignore_override=True)
+        if value == ():
+            return _declared_empty(node, name, descriptor)
+        declared = node.declare_parameter(name, value, descriptor, ignore_override=True)
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         raise ValueError(f"parameter '{name}' cannot be {value!r}: {error}") from error
     return _plain(declared.value)
+
+
+def _declared_empty(node: Node, name: str, descriptor: ParameterDescriptor) -> tuple[()]:
+    """Declare an array without elements. rclpy takes the type from the elements, so the value is set afterwards.
+
+    A parameter without a value would make every request for all parameters come back empty (rqt, ``ros2 param dump``).
+    """
+    node.declare_parameter(name, Parameter.Type.DOUBLE_ARRAY, descriptor, ignore_override=True)
+    node.set_parameters([Parameter(name, Parameter.Type.DOUBLE_ARRAY, [])])
+    return ()
 
 
 def _plain(value: Any) -> Any:

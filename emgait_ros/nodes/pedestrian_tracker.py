@@ -95,7 +95,8 @@ class PedestrianTracker(Node):
         self._poll_timer.cancel()
         self._diagnostics = DiagnosticsPublisher(self, self._statuses, self._problems)
         self.get_logger().info(
-            f"clouds from {config.topics.cloud}, images from {config.topics.image or 'nowhere (LiDAR only)'}, "
+            f"clouds from {self._cloud_watch.topic}, "
+            f"images from {self._image_watch.topic if self._image_watch else 'nowhere (LiDAR only)'}, "
             f"extrinsics from {self._calibration.source or 'nowhere'}"
         )
 

@@ -107,7 +107,8 @@ class SubscriberWait:
 
     def _listeners(self) -> set[str]:
         """Full names of the nodes that subscribe to anything played."""
-        return {_full_name(end) for topic in self._senders for end in self._node.get_subscriptions_info_by_topic(topic)}
+        topics = [sender.topic_name for sender in self._senders.values()]
+        return {_full_name(end) for topic in topics for end in self._node.get_subscriptions_info_by_topic(topic)}
 
     def _in_graph(self, names: Iterable[str]) -> bool:
         running = [f"{space.rstrip('/')}/{name}" for name, space in self._node.get_node_names_and_namespaces()]

@@ -33,7 +33,7 @@ class TopicWatch:
 
     Args:
         node: the subscribing node.
-        topic: as given by the user.
+        topic: as subscribed to; the attribute is its full name after remapping.
         type_name: "sensor_msgs/msg/PointCloud2".
         qos: what the subscription requests.
         parameter: the parameter that names the topic, for the advice.
@@ -46,7 +46,7 @@ class TopicWatch:
     def __init__(
         self, node: Node, topic: str, type_name: str, qos: QoSProfile, parameter: str, advice: str = ""
     ) -> None:
-        self.topic, self._node = topic, node
+        self.topic, self._node, self._subscribed = node.resolve_topic_name(topic), node, topic
         self._type_name, self._qos, self._parameter, self._advice = type_name, qos, parameter, advice
         self._arrivals: deque[float] = deque(maxlen=1000)
         self._since_s = time.monotonic()
@@ -106,7 +106,7 @@ class TopicWatch:
 
     def loss_advice(self) -> str:
         """Why messages of this topic are lost, if they are, and what to do."""
-        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        publishers = self._node.get_publishers_info_by_topic(self._subscribed)
         names = named(publishers)
         recorded = " (or missing in the recording)" if any(player in names for player in PLAYERS) else ""
         if self._qos.reliability == ReliabilityPolicy.RELIABLE or self._bytes < SMALL_SEGMENT_BYTES:
@@ -125,7 +125,7 @@ class TopicWatch:
         if self.silent_s < SILENT_S:
             self._offered_since_s = None
             return ""
-        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        publishers = self._node.get_publishers_info_by_topic(self._subscribed)
         if not publishers:
             self._offered_since_s = None
             return self._nobody()

@@ -19,7 +19,7 @@ from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLi
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from scipy.spatial.transform import Rotation
 
-from emgait_ros.config import TrackerTopicsConfig
+from emgait_ros.config import TrackerTopicsConfig, full_name
 from emgait_ros.datasets.bag import GROUND_TRUTH
 from emgait_ros.datasets.rosbag import (
     CAMERA_INFO,
@@ -48,7 +48,7 @@ class BagWriter:
         path: folder to make.
         storage: "mcap" or "sqlite3".
         compress: zstd inside the storage file (mcap only): smaller, several times slower.
-        topics: names of the sensor topics; ``image_compressed`` makes the images CompressedImage (JPEG).
+        topics: names of the sensor topics, without a namespace; ``image_compressed`` makes the images CompressedImage (JPEG).
 
     Raises:
         FileExistsError: the folder is there already.
@@ -118,19 +118,19 @@ class BagWriter:
             data.reshape(-1).view(np.uint8),
             True,
         )
-        self.write(self._topics.cloud, CLOUD, log_time_ns, message)
+        self.write(full_name(self._topics.cloud), CLOUD, log_time_ns, message)
 
     def image(self, stamp_ns: int, log_time_ns: int, image: UInt8, frame_id: str = CAMERA_FRAME) -> None:
         """An rgb8 Image from (H, W, 3) uint8."""
         height, width, _ = image.shape
         pixels = np.ascontiguousarray(image).reshape(-1)
         message = self.make(IMAGE, self.header(stamp_ns, frame_id), height, width, "rgb8", 0, 3 * width, pixels)
-        self.write(self._topics.image, IMAGE, log_time_ns, message)
+        self.write(full_name(self._topics.image), IMAGE, log_time_ns, message)
 
     def jpeg(self, stamp_ns: int, log_time_ns: int, jpeg: UInt8, frame_id: str = CAMERA_FRAME) -> None:
         """A CompressedImage from the (n,) bytes of a JPEG file."""
         message = self.make(COMPRESSED_IMAGE, self.header(stamp_ns, frame_id), "rgb8; jpeg compressed bgr8", jpeg)
-        self.write(self._topics.image, COMPRESSED_IMAGE, log_time_ns, message)
+        self.write(full_name(self._topics.image), COMPRESSED_IMAGE, log_time_ns, message)
 
     def camera_info(self, stamp_ns: int, log_time_ns: int, camera: CameraModel, frame_id: str = CAMERA_FRAME) -> None:
         """The CameraInfo of an image with that stamp."""
@@ -140,7 +140,7 @@ class BagWriter:
             CAMERA_INFO, self.header(stamp_ns, frame_id), camera.height, camera.width, camera.distortion_model,
             np.asarray(camera.distortion, np.float64), camera.K.reshape(-1), np.eye(3).reshape(-1), P.reshape(-1), 0, 0, region,
         )  # fmt: skip
-        self.write(self._topics.camera_info, CAMERA_INFO, log_time_ns, message)
+        self.write(full_name(self._topics.camera_info), CAMERA_INFO, log_time_ns, message)
 
     def static_transform(self, stamp_ns: int, poses: dict[tuple[str, str], Float64]) -> None:
         """/tf_static from (parent, child) -> (4, 4) pose of the child in the parent."""
@@ -309,7 +309,7 @@ def _parameters(camera: CameraModel, topics: TrackerTopicsConfig) -> str:
     image = f"    topics.image: {topics.image}\n    topics.image_compressed: true\n" if topics.image_compressed else ""
     return (
         "# The live node's parameters for the bag beside this file (offline readers take the extrinsics from /tf_static).\n"
-        f"pedestrian_tracker:\n  ros__parameters:\n{image}    camera.T_camera_lidar: [\n        {rows}]\n"
+        f"/**/pedestrian_tracker:\n  ros__parameters:\n{image}    camera.T_camera_lidar: [\n        {rows}]\n"
     )
 
 

@@ -192,14 +192,14 @@ def test_small_shared_memory(tmp_path, monkeypatch):
         ("pedestrian_tracker:\n  ros__parameters:\n    topics:\n      cloud: /a\n", "/a", []),  # nested groups
         ("/front/pedestrian_tracker:\n  ros__parameters: {topics.cloud: /a}\n", "/a", []),  # full name
         ("front:\n  pedestrian_tracker:\n    ros__parameters: {topics.cloud: /a}\n", "/a", []),  # nested namespace
-        ("gait_recognizer:\n  ros__parameters: {window.min_samples: 12}\n", "/lidar/points", []),  # the other node's
+        ("gait_recognizer:\n  ros__parameters: {window.min_samples: 12}\n", "lidar/points", []),  # the other node's
         (
             "pedestrian_tracker:\n  ros__parameters: {topics.clud: /a, use_sim_time: true}\n",
-            "/lidar/points",
+            "lidar/points",
             ["topics.clud"],
         ),
-        ("/**:\n  ros__parameters: {window.min_samples: 12, gallery.file: x}\n", "/lidar/points", ["gallery.file"]),
-        ("other_node:\n  ros__parameters: {rate: 3}\n", "/lidar/points", []),  # not our business
+        ("/**:\n  ros__parameters: {window.min_samples: 12, gallery.file: x}\n", "lidar/points", ["gallery.file"]),
+        ("other_node:\n  ros__parameters: {rate: 3}\n", "lidar/points", []),  # not our business
     ],
 )
 def test_parameter_files(tmp_path, yaml, cloud, unknown):
@@ -372,6 +372,13 @@ NAN_CLOUD = np.full((10, 3), np.nan, np.float32)
             "pedestrian_tracker",
             "2 times",
         ),
+        (
+            {"nodes": ("/robot1/gait_recognizer", "/robot1/pedestrian_tracker")},
+            Level.WARN,
+            "pedestrian_tracker",
+            "--namespace 'robot1'",
+        ),
+        ({"namespace": "/robot1"}, Level.WARN, "pedestrian_tracker", "not as /robot1/pedestrian_tracker"),
         ({"recognizer_states": {"/gait_recognizer": "inactive"}}, Level.FAIL, "/gait_recognizer", "activate"),
         # topics
         (
@@ -678,7 +685,8 @@ def test_watching_takes_no_longer_than_asked():
     from emgait_ros.config import RecognizerNodeConfig
 
     start = time.monotonic()
-    system = graph_probe.watch(TrackerNodeConfig(), RecognizerNodeConfig(), 3.0)
+    system = graph_probe.watch(TrackerNodeConfig(), RecognizerNodeConfig(), 3.0, namespace="robot1", namespaced_tf=True)
     assert 3.0 <= time.monotonic() - start < 8.0
     assert system.topics[CLOUD].arrivals_s == []
-    assert "nobody publishes /lidar/points" in system.topics[CLOUD].why_silent
+    assert "nobody publishes /robot1/lidar/points" in system.topics[CLOUD].why_silent
+    assert (system.topics[IDENTITIES].topic, system.namespace) == ("/robot1/gait_recognizer/identities", "/robot1")

@@ -41,6 +41,8 @@ TYPES: dict[str, Any] = {
     "/camera/camera_info": CameraInfo,
     "/ground_truth": PedestrianArray,
     "/clock": Clock,
+    "/robot1/camera/camera_info": CameraInfo,
+    "/renamed": CameraInfo,
 }
 START_NS = 1_700_000_000_000_000_000
 CLOUDS, IMAGES = 10, 20
@@ -195,6 +197,23 @@ def test_start_skips_the_beginning(mcap_path: Path, reliable_listener: Listener)
     assert len(reliable_listener.received["/camera/image"]) == 9
 
 
+@pytest.mark.parametrize(
+    ("words", "topic"),
+    [
+        (("--namespace", "robot1"), "/robot1/camera/camera_info"),
+        (("--remap", "/camera/camera_info:=/renamed", "/other:=/x"), "/renamed"),
+        (("--namespace", "robot1", "--remap", "camera/camera_info:=/renamed"), "/renamed"),
+    ],
+)
+def test_topics_get_other_names(
+    mcap_path: Path, reliable_listener: Listener, words: tuple[str, ...], topic: str
+) -> None:
+    play(mcap_path, "--clock", "--rate", "2", *words).communicate(timeout=60)
+    assert reliable_listener.wait_for(topic, IMAGES)
+    assert reliable_listener.wait_for("/clock", 1)
+    assert not reliable_listener.received["/camera/camera_info"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_loop_stops_when_asked(mcap_path: Path, reliable_listener: Listener, number: int) -> None:
     process = play(mcap_path, "--loop", "--rate", "3")
@@ -256,6 +275,7 @@ def test_waiting_has_an_end_and_says_for_whom(
     ("words", "phrase"),
     [
         (["--rate", "0"], "the rate is 0.0"),
+        (["--remap", "/points"], "--remap is '/points': expected FROM:=TO"),
         (["--topics", "/nothing"], "has no topic /nothing"),
         (["--start", "5"], "--start is 5 s, but"),
         (["--wait-for", "/nothing:2"], "/nothing is not played"),

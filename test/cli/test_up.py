@@ -11,11 +11,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from emgait_ros.cli import up
 from emgait_ros.cli.main import main
+from emgait_ros.starting import NODES
 
 
 def parsed(*words: str) -> argparse.Namespace:
@@ -24,9 +27,13 @@ def parsed(*words: str) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def parameters(words: list[str]) -> dict[str, str]:
-    """The -p options of a command line."""
-    return dict(word.split(":=", 1) for flag, word in itertools.pairwise(words) if flag == "-p")
+def parameters(words: list[str]) -> dict[str, Any]:
+    """What the last parameter file of a command line sets."""
+    files = [word for flag, word in itertools.pairwise(words) if flag == "--params-file"]
+    if not files:
+        return {}
+    (block,) = yaml.safe_load(Path(files[-1]).read_text()).values()
+    return block["ros__parameters"]
 
 
 @pytest.mark.parametrize(
@@ -36,32 +43,48 @@ def parameters(words: list[str]) -> dict[str, str]:
         (
             ("--cloud", "/points", "--image", "/img", "--camera-info", "/info", "--compressed"),
             {
-                "topics.cloud": '"/points"',
-                "topics.image": '"/img"',
-                "topics.camera_info": '"/info"',
-                "topics.image_compressed": "true",
+                "topics.cloud": "/points",
+                "topics.image": "/img",
+                "topics.camera_info": "/info",
+                "topics.image_compressed": True,
             },
             {},
         ),
         # no camera: an empty string is a value too
-        (("--image", ""), {"topics.image": '""'}, {}),
-        (("--use-sim-time", "--overlay"), {"use_sim_time": "true", "camera.overlay": "true"}, {"use_sim_time": "true"}),
-        # blanks and colons survive: the value is quoted as YAML wants it
-        (("--gallery", "/data/my: people.db"), {}, {"gallery.path": '"/data/my: people.db"'}),
-        (("--bundle", "/models/x"), {}, {"engine.bundle": '"/models/x"'}),
+        (("--image", ""), {"topics.image": ""}, {}),
+        (("--use-sim-time", "--overlay"), {"use_sim_time": True, "camera.overlay": True}, {"use_sim_time": True}),
+        (("--gallery", "/data/my: people.db"), {}, {"gallery.path": "/data/my: people.db"}),
+        (("--bundle", "/models/x"), {}, {"engine.bundle": "/models/x"}),
+        # a namespace changes no parameter
+        (("--namespace", "robot1", "--namespaced-tf"), {}, {}),
     ],
 )
-def test_command_lines(words, tracker, recognizer):
+def test_command_lines(tmp_path, words, tracker, recognizer):
     args = parsed(*words)
-    assert parameters(up.command_of("pedestrian_tracker", args)) == tracker
-    assert parameters(up.command_of("gait_recognizer", args)) == recognizer
+    assert parameters(up.command_of("pedestrian_tracker", args, tmp_path)) == tracker
+    assert parameters(up.command_of("gait_recognizer", args, tmp_path)) == recognizer
 
 
-def test_your_parameters_come_after_the_shipped_ones(repository, tmp_path):
+def test_what_is_given_comes_after_your_file(tmp_path):
     mine = tmp_path / "mine.yaml"
-    words = up.command_of("gait_recognizer", parsed("--params", str(mine)))
+    words = up.command_of("gait_recognizer", parsed("--params", str(mine), "--gallery", "/g.db"), tmp_path)
     files = [word for flag, word in itertools.pairwise(words) if flag == "--params-file"]
-    assert files == [str(repository / "config" / "gait_recognizer.yaml"), str(mine)]
+    assert files == [str(mine), str(tmp_path / "gait_recognizer.yaml")]
+
+
+@pytest.mark.parametrize(
+    ("words", "remappings"),
+    [
+        ((), []),
+        (("--namespace", "robot1"), ["__ns:=/robot1"]),
+        (("--namespace", "/fleet/robot1/"), ["__ns:=/fleet/robot1"]),
+        (("--namespace", "robot1", "--namespaced-tf"), ["__ns:=/robot1", "/tf:=tf", "/tf_static:=tf_static"]),
+    ],
+)
+def test_remappings(tmp_path, words, remappings):
+    for node in NODES:
+        command = up.command_of(node, parsed(*words), tmp_path)
+        assert [word for flag, word in itertools.pairwise(command) if flag == "-r"] == remappings
 
 
 def test_a_missing_parameter_file_is_said(tmp_path, capsys):
@@ -114,3 +137,31 @@ def test_both_nodes_start_and_stop(repository, tmp_path):
     assert "gait_recognizer ended with status 1" in ended.stderr
     assert "Traceback" not in ended.stdout
     assert Path(gallery).read_bytes() == b"no database" * 200
+
+
+@pytest.mark.ros
+def test_a_robot_in_a_namespace_stays_in_it(repository, tmp_path):
+    """All that both nodes subscribe to lies in the namespace, and what the tracker finds reaches the recognizer."""
+    pytest.importorskip("rclpy")
+    sys.path.insert(0, str(repository / "test" / "nodes"))
+    from live_graph import LiveGraph, cloud, street, topics_outside
+
+    from emgait_msgs.msg import IdentityArray
+
+    params = tmp_path / "params.yaml"  # as `emgait simulate` writes it, with a topic of its own
+    params.write_text("/**/pedestrian_tracker:\n  ros__parameters: {topics.cloud: points}\n")
+    options = ["--namespace", "up_robot", "--namespaced-tf", "--params", str(params), "--image", ""]
+    words = [sys.executable, "-m", "emgait_ros", "up", *options, "--gallery", str(tmp_path / "gallery.db")]
+    graph = LiveGraph()
+    process = subprocess.Popen(words, cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        answers, count = graph.collect(IdentityArray, "/up_robot/gait_recognizer/identities"), itertools.count(1)
+        assert graph.wait(lambda: graph.node.count_subscribers("/up_robot/points"), 60.0)
+        send = lambda: graph.publish("/up_robot/points", cloud(street(), next(count) * 100_000_000))  # noqa: E731
+        assert graph.wait(lambda: answers, 120.0, send)
+        assert [topics_outside(graph.node, name, "/up_robot") for name in NODES] == [set(), set()]
+    finally:
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+        graph.close()
+    assert process.returncode == 0, output

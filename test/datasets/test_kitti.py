@@ -181,7 +181,7 @@ def test_a_bag_gives_the_frame_back(tmp_path):
     assert [t.walkers.tolist() for t in truth] == [[0]] * 4
     np.testing.assert_allclose(truth[0].centers, frame.labels.center[:1])
     # The parameters beside it are those the live tracker takes.
-    values = yaml.safe_load(written.params.read_text())["pedestrian_tracker"]["ros__parameters"]
+    values = yaml.safe_load(written.params.read_text())["/**/pedestrian_tracker"]["ros__parameters"]
     config = with_options(TrackerNodeConfig(), values)
     np.testing.assert_array_equal(np.reshape(config.camera.T_camera_lidar, (4, 4)), frame.camera.T_camera_lidar)
 

@@ -20,6 +20,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Point, Vector3
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -173,6 +174,12 @@ class NodeProcess:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self._lines.append(line)
+
+
+def topics_outside(node: Node, name: str, namespace: str) -> set[str]:
+    """Topics outside its namespace that a node subscribes to, but for those that every node shares."""
+    topics = {topic for topic, _ in node.get_subscriber_names_and_types_by_node(name, namespace)}
+    return {topic for topic in topics if not topic.startswith(f"{namespace}/")} - {"/clock", "/parameter_events"}
 
 
 def header(stamp_ns: int, frame_id: str) -> Header:

@@ -9,8 +9,11 @@ import rclpy
 from rcl_interfaces.msg import ParameterType
 from rclpy.context import Context
 from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import PointCloud2
 
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, options_of
+from emgait_ros.nodes.diagnostics import TopicWatch
 from emgait_ros.nodes.parameters import NodeParameters
 
 pytestmark = pytest.mark.ros
@@ -45,8 +48,7 @@ def make(context):
 @pytest.mark.parametrize("config", [TrackerNodeConfig(), RecognizerNodeConfig()])
 def test_every_option_is_a_parameter_with_its_reason(context, config):
     node = rclpy.create_node("describe", context=context)
-    parameters = NodeParameters(node, config)
-    assert parameters.config == config
+    NodeParameters(node, config)
     for name, (value, metadata) in options_of(config).items():
         descriptor = node.describe_parameter(name)
         assert descriptor.description.startswith(metadata["why"])
@@ -55,10 +57,56 @@ def test_every_option_is_a_parameter_with_its_reason(context, config):
         ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
         closed = metadata["low"] is not None and metadata["high"] is not None
         assert [(r.from_value, r.to_value) for r in ranges] == ([(metadata["low"], metadata["high"])] if closed else [])
-        if value == ():
-            assert descriptor.type == ParameterType.PARAMETER_DOUBLE_ARRAY
-        else:
-            assert node.get_parameter(name).value == value
+        assert descriptor.type == type_of(value)
+        assert node.get_parameter(name).value == (list(value) if isinstance(value, tuple) else value)
+    node.destroy_node()
+
+
+def type_of(value: object) -> int:
+    types = {
+        bool: ParameterType.PARAMETER_BOOL,
+        int: ParameterType.PARAMETER_INTEGER,
+        float: ParameterType.PARAMETER_DOUBLE,
+        str: ParameterType.PARAMETER_STRING,
+        tuple: ParameterType.PARAMETER_DOUBLE_ARRAY,
+    }
+    return types[type(value)]
+
+
+@pytest.mark.parametrize(
+    ("namespace", "given", "cloud", "image"),
+    [
+        ("", {}, "/lidar/points", "/camera/image"),
+        ("/robot1", {}, "/robot1/lidar/points", "/robot1/camera/image"),
+        ("/fleet/robot1", {"topics.cloud": "points"}, "/fleet/robot1/points", "/fleet/robot1/camera/image"),
+        ("/robot1", {"topics.cloud": "/points", "topics.image": ""}, "/points", ""),
+        ("/robot1", {"topics.cloud": "~/points"}, "/robot1/named/points", "/robot1/camera/image"),
+    ],
+)
+def test_relative_topics_follow_the_namespace(context, namespace, given, cloud, image):
+    overrides = [Parameter(name, value=value) for name, value in given.items()]
+    node = rclpy.create_node("named", namespace=namespace, context=context, parameter_overrides=overrides)
+    topics = NodeParameters(node, TrackerNodeConfig()).config.topics
+    assert (topics.cloud, topics.image, topics.identities) == (cloud, image, "")
+    node.destroy_node()
+
+
+@pytest.mark.parametrize(
+    ("namespace", "rule", "topic"),
+    [
+        ("", "lidar/points:=/ouster/points", "/ouster/points"),
+        ("/robot1", "lidar/points:=points", "/robot1/points"),
+        ("/robot1", "/robot1/lidar/points:=/points", "/points"),
+        # once, as everywhere in ROS: what is swapped is not swapped back
+        ("", "/lidar/points:=/other -r /other:=/lidar/points", "/other"),
+    ],
+)
+def test_topics_can_be_remapped(context, namespace, rule, topic):
+    words = ["--ros-args", "-r", *rule.split()]
+    node = rclpy.create_node("remapped", namespace=namespace, context=context, cli_args=words)
+    name = NodeParameters(node, TrackerNodeConfig()).config.topics.cloud
+    assert node.create_subscription(PointCloud2, name, print, 1).topic_name == topic
+    assert TopicWatch(node, name, "sensor_msgs/msg/PointCloud2", QoSProfile(depth=1), "topics.cloud").topic == topic
     node.destroy_node()
 
 
@@ -94,6 +142,9 @@ def test_what_is_given_at_start_is_read(make, name, given, read):
         ("topics.depth", True, "parameter 'topics.depth' is True: expected int"),
         ("topics.reliability", "sometimes", "allowed are best_effort, reliable"),
         ("camera.T_camera_lidar", [1.0, 2.0], "has 2 numbers: expected 16"),
+        ("topics.cloud", "", "parameter 'topics.cloud' is '', which is no topic name"),
+        ("topics.image", "/two words", "parameter 'topics.image' is '/two words', which is no topic name"),
+        ("topics.camera_info", "/a//b", "parameter 'topics.camera_info' is '/a//b', which is no topic name"),
     ],
 )
 def test_what_is_wrong_at_start_is_one_sentence(make, name, given, words):
@@ -109,6 +160,7 @@ def test_what_is_wrong_at_start_is_one_sentence(make, name, given, words):
         ("detector.max_range_m", 1.0, False, "out of range"),
         ("topics.cloud", "/other", False, "read-only"),
         ("camera.T_camera_lidar", [1.0] * 15, False, "has 15 numbers: expected 16"),
+        ("camera.T_camera_lidar", [1.0] * 16, True, ""),
         # the node's own check
         ("tracker.gate_m", 3.0, False, "too wide for this node"),
         # no option of ours, but a parameter of every node

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
-from emgait_ros.config import TrackerNodeConfig, with_options
 from emgait_ros.conversions import stamp_ns as stamp_of
 from emgait_ros.datasets.bag import BagRecording
+from emgait_ros.parameter_file import load_parameters
 from emgait_ros.simulation.recording import BagWriter, record
 from emgait_ros.simulation.scene import Scene, SensorHead, crossing_scene, shortened
 
@@ -71,9 +70,8 @@ def test_every_cloud_gets_an_image_and_the_camera_fits(bag_path: Path) -> None:
 
 
 def test_parameters_beside_the_bag_are_those_of_its_transforms(bag_path: Path) -> None:
-    content = yaml.safe_load(Path(f"{bag_path}.params.yaml").read_text())
-    values = content["pedestrian_tracker"]["ros__parameters"]
-    config = with_options(TrackerNodeConfig(), values)  # names and values are those the node knows
+    config, _, useless = load_parameters(f"{bag_path}.params.yaml", "robot1")  # whatever the namespace
+    assert useless == []
     with BagRecording(bag_path) as bag:
         from_tf = next(bag.sensor_frames()).camera
     assert from_tf is not None

@@ -1,0 +1,68 @@
+"""What launch file and `emgait up` share: arguments to parameters, and RViz's configuration."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, options_of, with_options
+from emgait_ros.starting import NODES, PARAMETERS, parameters_of, rviz_config
+
+CONFIGS = {"pedestrian_tracker": TrackerNodeConfig(), "gait_recognizer": RecognizerNodeConfig()}
+
+
+def test_every_parameter_exists():
+    for node in NODES:
+        assert set(PARAMETERS[node].values()) <= {*options_of(CONFIGS[node]), "use_sim_time"}
+
+
+@pytest.mark.parametrize(
+    ("given", "tracker", "recognizer"),
+    [
+        ({}, {}, {}),
+        ({"cloud_topic": None, "overlay": None}, {}, {}),
+        # no camera: `ros2 launch` takes no empty value on its command line, an including launch file does
+        ({"image_topic": "none"}, {"topics.image": ""}, {}),
+        ({"image_topic": "", "overlay": False}, {"topics.image": "", "camera.overlay": False}, {}),
+        ({"use_sim_time": True, "gallery": "/g.db"}, {"use_sim_time": True}, {"use_sim_time": True, "gallery.path": "/g.db"}),
+        # a namespace changes no parameter
+        ({"namespace": "robot1", "namespaced_tf": True}, {}, {}),
+    ],
+)  # fmt: skip
+def test_only_what_was_given(given, tracker, recognizer):
+    assert parameters_of("pedestrian_tracker", given) == tracker
+    assert parameters_of("gait_recognizer", given) == recognizer
+
+
+@pytest.mark.parametrize(
+    ("options", "namespace", "frame", "topics", "fixed"),
+    [
+        ({}, "", "", ["/lidar/points", "/gait_recognizer/markers", "/pedestrian_tracker/overlay"], "lidar"),
+        (
+            {"topics.cloud": "points", "frames.fixed": "odom"},
+            "/robot1",
+            "",
+            ["/robot1/points", "/robot1/gait_recognizer/markers", "/robot1/pedestrian_tracker/overlay"],
+            "odom",
+        ),
+        (
+            {"topics.cloud": "/ouster/points", "frames.fixed": "odom"},
+            "fleet/robot1",
+            "os_lidar",
+            ["/ouster/points", "/fleet/robot1/gait_recognizer/markers", "/fleet/robot1/pedestrian_tracker/overlay"],
+            "os_lidar",
+        ),
+    ],
+)
+def test_rviz_shows_the_robot(repository, options, namespace, frame, topics, fixed):
+    template = (repository / "config" / "gait.rviz").read_text()
+    config = with_options(TrackerNodeConfig(), options)
+    shown = yaml.safe_load(rviz_config(template, config, namespace, frame))["Visualization Manager"]
+    displays = [d["Topic"]["Value"] for d in shown["Displays"] if "Topic" in d]
+    assert displays == topics
+    assert shown["Global Options"]["Fixed Frame"] == shown["Views"]["Current"]["Target Frame"] == fixed
+
+
+def test_the_shipped_rviz_configuration_works_as_it_is(repository):
+    template = (repository / "config" / "gait.rviz").read_text()
+    assert yaml.safe_load(rviz_config(template, TrackerNodeConfig())) == yaml.safe_load(template)
