@@ -46,18 +46,34 @@ def part_distances(probes: Float32, templates: Float32) -> Float32:
     Returns:
         (B, N) float32.
     """
-    by_part = np.ascontiguousarray(templates.transpose(1, 0, 2))
-    return _search_block(np.ascontiguousarray(probes.transpose(1, 0, 2)), by_part, np.square(by_part).sum(axis=2))
+    columns = _probe_columns(probes)
+    return _search_block(
+        columns, _template_columns(templates), np.empty((*columns.shape[:2], len(templates)), np.float32)
+    )
 
 
-def _search_block(probes: Float32, templates: Float32, squared_norm: Float32) -> Float32:
-    """|a - b|^2 = |a|^2 + |b|^2 - 2 ab, part by part: probes (parts, B, d), templates (parts, N, d), squared_norm (parts, N)."""
-    squared = np.matmul(probes, templates.transpose(0, 2, 1))  # (parts, B, N)
-    squared *= -2.0
-    squared += np.square(probes).sum(axis=2)[:, :, None]
-    squared += squared_norm[:, None, :]
-    np.maximum(squared, 0.0, out=squared)  # rounding can leave -1e-6 for equal vectors
-    return np.sqrt(squared, out=squared).mean(axis=0)
+def _probe_columns(probes: Float32) -> Float32:
+    """(B, parts, d) -> (parts, B, d + 2) of -2 a, 1 and |a|^2: what is multiplied with :func:`_template_columns`."""
+    by_part = probes.transpose(1, 0, 2)
+    squared = np.square(by_part).sum(axis=2, keepdims=True)
+    return np.concatenate([-2 * by_part, np.ones_like(squared), squared], axis=2)
+
+
+def _template_columns(templates: Float32) -> Float32:
+    """(N, parts, d) -> (parts, d + 2, N) of b, |b|^2 and 1."""
+    by_part = templates.transpose(1, 2, 0)
+    squared = np.square(by_part).sum(axis=1, keepdims=True)
+    return np.concatenate([by_part, squared, np.ones_like(squared)], axis=1)
+
+
+def _search_block(probes: Float32, templates: Float32, space: Float32) -> Float32:
+    """Columns of B probes and N templates -> (B, N): |a - b|^2 = |b|^2 + |a|^2 - 2 ab is one product, part by part.
+
+    ``space`` (parts, B, N) is overwritten: fresh memory for each block would take longer than the product.
+    """
+    np.matmul(probes, templates, out=space)
+    np.maximum(space, 0.0, out=space)  # rounding can leave -1e-6 for equal vectors
+    return np.sqrt(space, out=space).mean(axis=0)
 
 
 class Matcher:
@@ -70,10 +86,10 @@ class Matcher:
 
     def __init__(self, templates_per_identity: int, threads: int = 1) -> None:
         self._nearest = templates_per_identity
+        self._threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self._count = 0
-        self._blocks: list[Float32] = []  # each (parts, BLOCK, d)
-        self._squared: list[Float32] = []  # each (parts, BLOCK)
+        self._blocks: list[Float32] = []  # each (parts, d + 2, BLOCK): columns of templates
         self._owner = np.zeros(0, np.int64)  # (capacity,) column of the identity
         self._modalities = np.zeros(0, np.int64)  # (capacity,)
         self._columns: dict[int, int] = {}
@@ -101,8 +117,7 @@ class Matcher:
     @property
     def nbytes(self) -> int:
         """Memory of all templates and what belongs to them."""
-        templates = sum(array.nbytes for array in (*self._blocks, *self._squared))
-        return templates + self._owner.nbytes + self._modalities.nbytes
+        return sum(block.nbytes for block in self._blocks) + self._owner.nbytes + self._modalities.nbytes
 
     def average_over(self, templates_per_identity: int) -> None:
         """Another number of nearest templates from now on; the templates stay."""
@@ -130,10 +145,9 @@ class Matcher:
             self._check_shape(*embedding.shape[1:])
             first, column = self._count, len(self._identity_ids)
             self._reserve(first + len(embedding), *embedding.shape[1:])
-            for row, template in enumerate(embedding, first):
-                block, place = divmod(row, BLOCK)
-                self._blocks[block][:, place] = template
-                self._squared[block][:, place] = np.square(template).sum(axis=1)
+            columns = _template_columns(embedding)
+            for row in range(first, first + len(embedding)):
+                self._blocks[row // BLOCK][:, :, row % BLOCK] = columns[:, :, row - first]
             self._count += len(embedding)
             self._owner[first : self._count] = column
             self._modalities[first : self._count] = modalities
@@ -189,15 +203,16 @@ class Matcher:
 
     def _distances(self, probes: Float32) -> Float32:
         """(B, N) mean over parts of L2 to every template."""
-        by_part = np.ascontiguousarray(probes.transpose(1, 0, 2))
+        columns = _probe_columns(probes)
         found = np.empty((len(probes), len(self._blocks) * BLOCK), np.float32)
 
-        def search(block: int) -> None:
-            rows = slice(block * BLOCK, (block + 1) * BLOCK)
-            found[:, rows] = _search_block(by_part, self._blocks[block], self._squared[block])
+        def search(first: int) -> None:
+            space = np.empty((*columns.shape[:2], BLOCK), np.float32)
+            for block in range(first, -(-self._count // BLOCK), self._threads):
+                rows = slice(block * BLOCK, (block + 1) * BLOCK)
+                found[:, rows] = _search_block(columns, self._blocks[block], space)
 
-        blocks = range(-(-self._count // BLOCK))
-        for _ in self._pool.map(search, blocks) if self._pool else map(search, blocks):
+        for _ in self._pool.map(search, range(self._threads)) if self._pool else map(search, (0,)):
             pass
         return found
 
@@ -226,18 +241,22 @@ class Matcher:
         """
         same = self._modalities[rows][None] == wanted[:, None, None]
         comparable = same.any(axis=2)
-        used = np.where(same | ~comparable[:, :, None], distance, np.float32(np.inf))
+        used = distance
+        is_whole = bool(same.all())  # the usual case, and the quick one
+        if not is_whole:
+            used = np.where(same | ~comparable[:, :, None], distance, np.float32(np.inf))
         if used.shape[2] > self._nearest:
             used = np.partition(used, self._nearest - 1, axis=2)[:, :, : self._nearest]
+        if is_whole:
+            return used.mean(axis=2), comparable
         there = np.isfinite(used)
         return np.where(there, used, 0).sum(axis=2) / there.sum(axis=2), comparable
 
     def _move(self, source: int, target: int) -> None:
         """Put the last row into another's place; nothing of what was there stays in memory."""
         (b, i), (c, j) = divmod(source, BLOCK), divmod(target, BLOCK)
-        for arrays in (self._blocks, self._squared):
-            arrays[c][:, j] = arrays[b][:, i]
-            arrays[b][:, i] = 0
+        self._blocks[c][:, :, j] = self._blocks[b][:, :, i]
+        self._blocks[b][:, :, i] = 0
         self._owner[target], self._modalities[target] = self._owner[source], self._modalities[source]
         self._count -= 1
 
@@ -245,16 +264,15 @@ class Matcher:
         if not self._count:
             return
         held = self._blocks[0].shape
-        if (held[0], held[2]) != (parts, dimensions):
+        if (held[0], held[1] - 2) != (parts, dimensions):
             raise ValueError(
-                f"embedding is {parts}x{dimensions}, the gallery's templates are {held[0]}x{held[2]}: they are of another model"
+                f"embedding is {parts}x{dimensions}, the gallery's templates are {held[0]}x{held[1] - 2}: they are of another model"
             )
 
     def _reserve(self, rows: int, parts: int, dimensions: int) -> None:
         if not self._count:  # what is there may be of another shape
-            self._blocks, self._squared = [], []
+            self._blocks = []
         while len(self._blocks) * BLOCK < rows:
-            self._blocks.append(np.zeros((parts, BLOCK, dimensions), np.float32))
-            self._squared.append(np.zeros((parts, BLOCK), np.float32))
+            self._blocks.append(np.zeros((parts, dimensions + 2, BLOCK), np.float32))
         more = np.zeros(max(0, len(self._blocks) * BLOCK - len(self._owner)), np.int64)
         self._owner, self._modalities = np.concatenate([self._owner, more]), np.concatenate([self._modalities, more])

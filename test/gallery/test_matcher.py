@@ -90,7 +90,7 @@ def test_removed_templates_leave_memory():
     matcher = filled({1: embeddings(3, 1), 2: embeddings(2, 2)})
     matcher.remove(1)
     matcher.remove(2)
-    assert not any(array.any() for array in (*matcher._blocks, *matcher._squared))
+    assert not any(array.any() for array in matcher._blocks)
 
 
 @pytest.mark.parametrize("nearest", [1, 3])
