@@ -13,8 +13,8 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
 
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, options_of
-from emgait_ros.nodes.diagnostics import TopicWatch
 from emgait_ros.nodes.parameters import NodeParameters
+from emgait_ros.nodes.topic_watch import TopicWatch
 
 pytestmark = pytest.mark.ros
 
