@@ -282,7 +282,10 @@ class GalleryReading(GalleryFile):
             else:
                 kept.append(row)
                 content.append(plain)
-        names = {identity: self._codec.read_text(name) for identity, name in {(row.identity, row.name) for row in kept}}
+        names = {
+            identity: self._codec.read_text(name)
+            for identity, name in dict.fromkeys((row.identity, row.name) for row in kept)
+        }
         embedding = np.frombuffer(bytearray().join(content), "<f4").reshape(len(kept), *(shape if kept else (0, 0)))
         identity_id = np.array([row.identity for row in kept], np.int64)
         modalities = np.array([row.modalities for row in kept], np.int64)
