@@ -22,8 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emgait_ros.emgaitnet.clip import FixedPrompts, ImageTower, PromptEncoder, build_clip, resize
-from emgait_ros.emgaitnet.config import ClipConfig, EMGaitNetConfig
 from emgait_ros.emgaitnet.extensions import MotionMoments, on_sphere, raise_lateral
+from emgait_ros.emgaitnet.network_config import ClipConfig, EMGaitNetConfig
 
 IMAGE_MEAN, IMAGE_STD = 0.45, 0.25  # of the gait branch's RGB input, in 0..1
 
