@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 from live_graph import ROOT
 
+pytest.importorskip("rclpy")
+
+from emgait_ros.nodes.spinning import STOP_WITHIN_S, StopSignals
+
 pytestmark = pytest.mark.ros
 ENDS_S = 5.0  # it takes 1.6 s at most; machines that run tests are busy
 
@@ -83,3 +87,16 @@ def test_a_main_thread_that_hangs_is_not_waited_for(tmp_path):
     status, took_s = stopped([sys.executable, "-c", hangs], "begun", 0.2, signal.SIGINT, tmp_path / "log")
     assert status == 0, (tmp_path / "log").read_text()
     assert took_s < ENDS_S
+
+
+def test_who_plays_a_bag_goes_on_after_a_signal_and_has_its_handlers_back():
+    """Playing happens in processes that are no nodes: a signal ends the playing, not the process."""
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    for asked in (True, False):
+        with StopSignals() as stop:
+            if asked:
+                os.kill(os.getpid(), signal.SIGINT)
+                assert stop.asked.wait(2.0)
+        assert stop.asked.is_set() == asked
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    time.sleep(STOP_WITHIN_S + 0.3)  # and nothing ends it later
