@@ -77,7 +77,7 @@ def _real_pedestrians(frames: KittiFrames) -> list[tuple[float, UInt8, Float32, 
         frame = frames[number]
         if frame.labels is None:
             continue
-        people = frame.labels.of_kind("Sample")
+        people = frame.labels.of_kind("Pedestrian")
         inside = people.contains(frame.points, 0.1)
         for person in range(len(people)):
             crop = cut_crop(frame.image, people.rectangle[person], SampleConfig())
