@@ -28,8 +28,7 @@ below says how well simulated people are predicted apart. How well real people a
 ## Training
 
 - Command: `{training["command"]}`
-- People: {train.identities} simulated identities (numbers {train.first_identity} to {train.first_identity + train.identities - 1} of population {config.population}), {train.walks} walks each with clothes drawn
-  anew, {train.sequences} views and ranges a walk, {train.ranges_m[0]:g} to {train.ranges_m[1]:g} m, {train.frames} frames a sequence; conditions normal, bag, coat, night, occlusion.
+- People: {train.identities} simulated identities (numbers {train.first_identity} to {train.first_identity + train.identities - 1} of population {config.population}), {train.walks} walks each, in other clothes, {train.sequences} views and ranges a walk, {train.ranges_m[0]:g} to {train.ranges_m[1]:g} m, {train.frames} frames a sequence; conditions normal, bag, coat, night, occlusion.
 - {_steps_line(config)}
 - {_start_line(config)}
 - CLIP: {_clip_line(config)}
