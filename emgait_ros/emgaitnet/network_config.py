@@ -66,6 +66,7 @@ class EMGaitNetConfig:
         use_sga: align both streams to text (Semantic-Guided Alignment).
         use_semi: text carries a pseudo-word mined from the image; off: fixed prompts "... of a person".
         use_st: cross-attention between space and time; off: the maximum over time alone.
+        use_hpp: ST and HPP make the embedding, one vector a part; off: the moments over time alone, a single part (not in the paper).
         use_moments: mean and covariance over time of a code of each frame join the embedding (``extensions``; not in
             the paper).
     """
@@ -94,6 +95,7 @@ class EMGaitNetConfig:
     use_sga: bool = True
     use_semi: bool = True
     use_st: bool = True
+    use_hpp: bool = True
     use_moments: bool = False
 
     def __post_init__(self) -> None:
@@ -113,6 +115,11 @@ class EMGaitNetConfig:
             (not (self.use_image or self.use_points), "at least one of use_image and use_points must be on"),
             (self.use_semi and not self.use_sga, "use_semi needs use_sga: nothing else reads the text it makes"),
             (self.use_semi and not self.use_image, "use_semi needs use_image: the pseudo-word is mined from the image"),
+            (
+                not self.use_hpp and not self.use_moments,
+                "use_hpp off needs use_moments: nothing else would make an embedding",
+            ),
+            (not self.use_hpp and self.use_st, "use_hpp off needs use_st off: nothing would read what ST gives"),
             (not 1 <= self.min_frames <= self.max_frames, "min_frames must be at least 1 and at most max_frames"),
         ]
         for wrong, sentence in problems:
@@ -123,6 +130,11 @@ class EMGaitNetConfig:
     def point_values(self) -> int:
         """Numbers that describe a point: x, y, z, and with ``view_coordinates`` column, row and direction of sight."""
         return 7 if self.view_coordinates else 3
+
+    @property
+    def embedding_parts(self) -> int:
+        """P, vectors of an embedding."""
+        return self.parts if self.use_hpp else 1
 
     @property
     def map_height(self) -> int:

@@ -47,7 +47,7 @@ class AuxiliaryHeads(nn.Module):
         if traits is not None:
             share = traits.variance_ratio / (1 + traits.variance_ratio)
             self.register_buffer("trait_weight", torch.from_numpy(share / share.sum()), persistent=False)
-            self.read_traits = nn.Linear(width, traits.today.shape[1])
+            self.read_traits = nn.Linear(config.embedding_parts * config.width, traits.today.shape[1])
             self.read_traits_of_frame = nn.Linear(width, traits.today.shape[1])
 
     def forward(self, output: Output, sequences: Int64, frames: Int64, labels: Tensor) -> AuxiliaryLosses:

@@ -84,10 +84,11 @@ def initialize_from_traits(
     sort, shares = discriminant(predicted, identity)
     embed = directions(moments, regression.weight @ sort, shares, network.config.width)
     embed.put_into(network.sequence.moments.tell)
-    network.sequence.part_weight.zero_()
+    if network.config.use_hpp:
+        network.sequence.part_weight.zero_()  # trained from there, if at all
     embedding = on_sphere(torch.from_numpy(embed(moments))).numpy()
     read, _ = fit_traits(embedding, traits, identity)
-    parts = network.config.parts
+    parts = network.config.embedding_parts
     LinearMap(np.tile(read.weight / parts, (parts, 1)), read.bias).put_into(auxiliary.read_traits)
     network.to(device)
 

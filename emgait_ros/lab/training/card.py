@@ -18,7 +18,7 @@ def model_card(config: TrainingConfig, network: EMGaitNet, training: dict[str, A
     facts = limits.facts
     return f"""# {config.name}
 
-EMGaitNet (arXiv 2603.14189), width {model.width}, {model.parts} parts, {model.points} points, {learnt:,} trained of {whole:,} parameters.
+EMGaitNet (arXiv 2603.14189), width {model.width}, {model.embedding_parts} {"part" if model.embedding_parts == 1 else "parts"}, {model.points} points, {learnt:,} trained of {whole:,} parameters.
 
 {label(network)}
 
@@ -63,15 +63,16 @@ def label(network: EMGaitNet) -> str:
             if config.use_st
             else "The paper's network without ST."
         )
-    if bool(head.part_weight.any()):
+    if config.use_hpp and bool(head.part_weight.any()):
         return "The paper's head (ST, HPP) and, beside it, moments over time, which are not in the paper, make the embedding."
-    tell = head.moments.tell
-    used = int((tell.weight.any(dim=1) | tell.bias.bool()).sum())
+    used = int((head.moments.tell.weight.any(dim=1) | head.moments.tell.bias.bool()).sum())
+    lacks = (
+        "ST and HPP are not read (`sequence.part_weight` is zero)" if config.use_hpp else "There is neither ST nor HPP"
+    )
     return (
-        "**Not the paper's network in full.** ST and HPP are neither trained nor read (`sequence.part_weight` is zero), and the head ignores "
-        "the point features. The embedding is a linear map, fitted in closed form, from moments over time of the frame features to the traits that "
-        f"the simulator gives its walkers; this is not in the paper. Its {config.parts} parts are copies of one, in which {used} of {config.width} "
-        "numbers are not zero."
+        f"**Not the paper's network in full.** {lacks}, and the head ignores the point features. The embedding is a linear map, "
+        "fitted in closed form, from moments over time of the frame features to the traits that the simulator gives its walkers; this is not "
+        f"in the paper. Of its {config.width} numbers {used} are not zero."
     )
 
 
@@ -85,7 +86,7 @@ def _steps_line(config: TrainingConfig) -> str:
     if asked.plda_initialization:
         parts.append(f"traits predicted in closed form from {config.auxiliary_identities.identities} other people")
     sequences = f"{asked.steps} steps of {asked.identities} x {asked.sequences} sequences x {asked.frames} frames (Adam; {asked.learning_rate:g})"
-    parts.append(sequences if asked.steps else "no steps on sequences: ST and HPP add nothing yet")
+    parts.append(sequences if asked.steps else "no steps on sequences")
     return f"{', then '.join(parts)}. {asked.precision}, seed {config.seed}."
 
 

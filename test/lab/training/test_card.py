@@ -22,20 +22,22 @@ from emgait_ros.lab.training.card import label  # noqa: E402
         ({}, False, True),
         ({"use_st": False}, False, True),
         ({"use_moments": True}, False, False),  # both heads
-        ({"use_moments": True}, True, False),  # the closed form alone
+        ({"use_moments": True}, True, False),  # HPP is there and gives nothing
+        ({"use_moments": True, "use_st": False, "use_hpp": False}, True, False),  # the closed form alone
     ],
 )
 def test_the_label_tells_the_papers_head_from_the_closed_form(switches, closed_form, papers):
     network = FastEMGaitNet(tiny_network_config(**switches))
     if closed_form:
         with torch.no_grad():
-            network.sequence.part_weight.zero_()
+            if network.config.use_hpp:
+                network.sequence.part_weight.zero_()
             network.sequence.moments.tell.weight[3:].zero_()
             network.sequence.moments.tell.bias[3:].zero_()
     text = label(network)
     assert text.startswith("The paper's network") == papers
     assert ("Not the paper's network in full" in text) == closed_form
-    assert ("in which 3 of 8 numbers are not zero" in text) == closed_form
+    assert ("Of its 8 numbers 3 are not zero." in text) == closed_form
 
 
 def test_the_shipped_weights_bear_the_label_of_what_is_inside(repository: Path) -> None:
