@@ -38,7 +38,7 @@ def option(
 
 @dataclass(frozen=True)
 class PairingConfig:
-    """How a LiDAR cloud finds its image (``emgait_ros.pairing``)."""
+    """How a LiDAR cloud finds its image (``emgait_ros.sensing.pairing``)."""
 
     cloud_offset_s: float = option(
         0.0, "Added to every cloud stamp: corrects a constant clock error.", unit="s", low=-10, high=10
@@ -73,7 +73,7 @@ class PairingConfig:
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """What counts as a pedestrian in a cloud (``emgait_ros.perception``)."""
+    """What counts as a pedestrian in a cloud (``emgait_ros.sensing.perception``)."""
 
     min_range_m: float = option(1.0, "Nearer returns are mostly the robot itself.", unit="m", low=0, high=20)
     max_range_m: float = option(
@@ -114,7 +114,7 @@ class DetectorConfig:
 
 @dataclass(frozen=True)
 class VerifierConfig:
-    """A second opinion of the camera on what the LiDAR takes for a person (``emgait_ros.perception.verifier``)."""
+    """A second opinion of the camera on what the LiDAR takes for a person (``emgait_ros.sensing.perception.verifier``)."""
 
     model: str = option(
         "",
@@ -137,7 +137,7 @@ class VerifierConfig:
 
 @dataclass(frozen=True)
 class ImageDetectorConfig:
-    """A detector of people in images that helps where the LiDAR is sparse (``emgait_ros.perception.image_detector``)."""
+    """A detector of people in images that helps where the LiDAR is sparse (``emgait_ros.sensing.perception.image_detector``)."""
 
     model: str = option("", "Path of an ONNX detector (its forms: see the module); empty: none.")
     min_score: float = option(0.4, "Weaker boxes are dropped.", low=0, high=1)
@@ -145,7 +145,7 @@ class ImageDetectorConfig:
 
 @dataclass(frozen=True)
 class TrackerConfig:
-    """How detections become tracks (``emgait_ros.tracking``)."""
+    """How detections become tracks (``emgait_ros.sensing.tracking``)."""
 
     gate_m: float = option(
         0.9, "A pedestrian moves at most 0.25 m in 0.1 s; the rest is cluster noise at 50 m.", unit="m", low=0.1, high=5
@@ -199,7 +199,7 @@ class TrackerConfig:
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """What is cut out for each pedestrian in each frame (``emgait_ros.perception.crops``)."""
+    """What is cut out for each pedestrian in each frame (``emgait_ros.sensing.perception.crops``)."""
 
     points: int = option(
         128, "Points per sample, resampled; a fixed number keeps range from leaking identity.", low=16, high=4096
@@ -213,7 +213,7 @@ class SampleConfig:
 
 @dataclass(frozen=True)
 class WindowConfig:
-    """Which samples of a track make a window (``emgait_ros.recognition``)."""
+    """Which samples of a track make a window (``emgait_ros.recognition.recognizer``)."""
 
     min_samples: int = option(10, "Samples before the first embedding; the paper trains on 10 frames.", low=1, high=200)
     max_samples: int = option(30, "Samples a window keeps: about three strides at 10 Hz.", low=1, high=300)
@@ -255,7 +255,7 @@ class WindowConfig:
 
 @dataclass(frozen=True)
 class DecisionConfig:
-    """When a name is given (``emgait_ros.gallery.decision``)."""
+    """When a name is given (``emgait_ros.recognition.decision``)."""
 
     threshold: float = option(0.0, "Largest accepted distance; 0: the bundle's own calibrated threshold.", low=0)
     min_margin: float = option(0.0, "Smallest lead over the second identity; 0: the bundle's own.", low=0)
@@ -304,7 +304,7 @@ class GalleryConfig:
 
 @dataclass(frozen=True)
 class EnrollmentConfig:
-    """What a walk must be like to become a template (``emgait_ros.recognition``)."""
+    """What a walk must be like to become a template (``emgait_ros.recognition.recognizer``)."""
 
     min_points: int = option(
         12, "Median LiDAR returns a sample; with fewer, templates hold more noise than gait.", low=1, high=1000

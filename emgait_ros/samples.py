@@ -96,7 +96,7 @@ class Detections:
 
 
 @dataclass(frozen=True)
-class Pedestrian:
+class Sample:
     """One tracked pedestrian in one frame: a sample. Fields as in ``emgait_msgs/msg/Pedestrian``.
 
     Attributes:
@@ -144,7 +144,7 @@ class PedestrianFrame:
     stamp_ns: int
     frame_id: str
     tracker_id: str
-    pedestrians: tuple[Pedestrian, ...]
+    pedestrians: tuple[Sample, ...]
 
 
 class Status(IntEnum):

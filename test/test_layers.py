@@ -1,4 +1,4 @@
-"""The layers of CONTRIBUTING.md, read from the import statements."""
+"""The rules of the house, read from the import statements: the robot apart from the laboratory, arrows in one direction."""
 
 from __future__ import annotations
 
@@ -14,47 +14,30 @@ ROS = {
     "builtin_interfaces", "lifecycle_msgs", "rosgraph_msgs", "rcl_interfaces", "tf2_ros", "tf2_msgs", "message_filters",
     "sensor_msgs_py", "rosidl_runtime_py", "launch", "launch_ros", "ament_index_python",
 }  # fmt: skip
+WITH_ROS = ("nodes/", "live/", "lab/demo/observer.py")
 TORCH = {"torch", "torchvision", "open_clip", "safetensors"}
-TORCH_LAZILY = {"inference/torch_engine.py"}  # inside its functions only
-CORE = {  # folder or module -> what of this package it may import beside itself
+WITH_TORCH = ("emgaitnet/", "lab/training/", "lab/simulated_supervision/", "lab/bench/")
+LAZY = {"inference/torch_engine.py"}  # torch and the network inside its functions only
+GROUND_FLOOR = {"config", "samples", "shipped", "jit"}
+ALLOWED = {  # folder or module -> what of this package it may import beside itself
     "config": set(),
     "samples": set(),
-    "jit": set(),
-    "perception": {"config", "samples", "jit"},
-    "tracking": {"config", "samples"},
-    "gallery": {"config", "samples"},
     "shipped": set(),
+    "jit": set(),
     "parameter_file": {"config"},
     "starting": {"config"},
-    "image_encodings": {"samples"},
-    "conversions": {"config", "samples", "image_encodings"},
-    "camera_info": {"samples", "conversions"},
-    "frames": {"samples", "conversions"},
-    "calibration": {"samples", "conversions", "camera_info", "frames"},
-    "assembly": {"config", "samples", "conversions", "frames", "calibration", "pairing"},
-    "inference": {"config", "samples", "shipped"},
-    "stamps": {"samples"},
-    "pairing_health": {"config"},
-    "pairing": {"config", "samples", "stamps", "pairing_health"},
-    "windows": {"config", "samples", "gallery"},
-    "sensing": {"config", "samples", "perception", "tracking"},
-    "track_choice": {"windows"},
-    "identity_results": {"config", "samples", "windows", "gallery"},
-    "enrollment": {"config", "samples", "windows", "track_choice", "inference", "gallery"},
-    "enrollments_over_time": {"config", "windows", "track_choice", "enrollment"},
-    "recognition": {
-        "config",
-        "samples",
-        "windows",
-        "track_choice",
-        "identity_results",
-        "inference",
-        "gallery",
-        "enrollment",
-        "enrollments_over_time",
-    },
-    "reembedding": {"config", "samples", "inference", "gallery", "enrollment"},
-    "pipeline": {"config", "samples", "sensing", "recognition", "inference", "gallery"},
+    "transport": {"shipped"},
+    "sensing": GROUND_FLOOR,
+    "inference": GROUND_FLOOR,
+    "gallery": GROUND_FLOOR,
+    "recognition": GROUND_FLOOR | {"inference", "gallery"},
+    "pipeline": GROUND_FLOOR | {"sensing", "inference", "gallery", "recognition"},
+    "nodes": GROUND_FLOOR | {"transport", "sensing", "inference", "gallery", "recognition"},
+    "recordings": GROUND_FLOOR | {"sensing", "inference", "gallery", "recognition", "pipeline"},
+    "live": GROUND_FLOOR | {"transport", "starting", "sensing", "recordings", "doctor", "nodes"},
+    "emgaitnet": GROUND_FLOOR | {"inference"},
+    "doctor": GROUND_FLOOR | {"transport", "sensing", "inference", "gallery", "recordings"},
+    "lab": {*GROUND_FLOOR, "sensing", "inference", "gallery", "recognition", "pipeline", "recordings", "emgaitnet"},
 }
 
 
@@ -94,29 +77,32 @@ def name_of(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if room(p) != "nodes"], ids=name_of)
-def test_only_nodes_import_ros(path):
+@pytest.mark.parametrize("path", [p for p in MODULES if not name_of(p).startswith(WITH_ROS)], ids=name_of)
+def test_ros_is_imported_by_nodes_and_live_programs_alone(path):
     assert not outside(path) & ROS
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if room(p) not in ("emgaitnet", "training")], ids=name_of)
-def test_only_the_network_and_training_import_torch(path):
-    assert not outside(path, deep=name_of(path) not in TORCH_LAZILY) & TORCH
+@pytest.mark.parametrize("path", [p for p in MODULES if not name_of(p).startswith(WITH_TORCH)], ids=name_of)
+def test_torch_is_imported_by_the_network_and_the_laboratory_alone(path):
+    assert not outside(path, deep=name_of(path) not in LAZY) & TORCH
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if room(p) in CORE], ids=name_of)
+@pytest.mark.parametrize("path", [p for p in MODULES if room(p) in ALLOWED], ids=name_of)
 def test_arrows_point_one_way(path):
-    allowed = CORE[room(path)] | {room(path)}
-    assert inside(path, deep=name_of(path) not in TORCH_LAZILY) <= allowed
+    """Above all: the robot imports neither laboratory, recordings nor live programs, and the network knows no simulator."""
+    of_its_own_accord = name_of(path) not in LAZY
+    beside = {"live"} if name_of(path) == "lab/demo/observer.py" else set()
+    assert inside(path, deep=of_its_own_accord) <= ALLOWED[room(path)] | {room(path)} | beside
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if room(p) not in ("nodes", "cli", "__main__")], ids=name_of)
-def test_nothing_imports_the_fronts(path):
-    assert not inside(path, deep=True) & {"nodes", "cli"}
+def test_every_folder_has_a_rule():
+    assert {room(path) for path in MODULES} - {"__init__", "__main__", "cli"} == set(ALLOWED)
 
 
-def test_every_folder_of_the_core_exists():
-    assert {room(path) for path in MODULES} >= set(CORE)
+def test_the_paper_is_not_taught_by_the_simulator():
+    """What only simulated people can give is in a folder of its own; the network's folder does not know of it."""
+    for path in (p for p in MODULES if room(p) == "emgaitnet"):
+        assert not any("lab" in name.split(".") for name in imports(path, deep=True)), name_of(path)
 
 
 def test_the_rules_see_an_import_wherever_it_stands(tmp_path):

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from emgait_ros.evaluation.bench_gallery import GalleryBenchmark, run_benchmark
+from emgait_ros.lab.bench.gallery import GalleryBenchmark, run_benchmark
 
 ROWS = (
     # key, words, unit

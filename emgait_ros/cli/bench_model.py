@@ -55,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     try:
-        from emgait_ros.emgaitnet.benchmark import ModelBenchmark, run_benchmark
+        from emgait_ros.lab.bench.model import ModelBenchmark, run_benchmark
     except ImportError as error:
         raise ValueError(
             f"measuring the plain forward needs torch, open_clip and onnx ({error}): install requirements/dev.txt"
@@ -86,7 +86,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _machine() -> str:
-    from emgait_ros.evaluation.machine import machine
+    from emgait_ros.lab.bench.machine import machine
 
     return machine()
 

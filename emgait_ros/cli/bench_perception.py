@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from emgait_ros.evaluation.bench_perception import run_benchmark
+from emgait_ros.lab.bench.perception import run_benchmark
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

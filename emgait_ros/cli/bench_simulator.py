@@ -19,8 +19,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from emgait_ros.evaluation.bench_simulator import run_benchmark
-from emgait_ros.evaluation.simulator_pictures import write_beside_kitti, write_pictures
+from emgait_ros.lab.bench.simulator import run_benchmark
+from emgait_ros.lab.bench.simulator_pictures import write_beside_kitti, write_pictures
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -20,7 +20,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from emgait_ros.evaluation.bench_tracking import run_benchmark
+from emgait_ros.lab.bench.tracking import run_benchmark
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

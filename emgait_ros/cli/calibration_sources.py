@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
-from emgait_ros.datasets.bag import BagRecording
-from emgait_ros.datasets.simulated import SimulatedSet
-from emgait_ros.evaluation.bag_run import evaluate_bag
-from emgait_ros.evaluation.bag_strangers import StrangersPipeline
-from emgait_ros.evaluation.calibration_walks import CalibrationWalks, plan_calibration
-from emgait_ros.evaluation.gallery_calibration import (
+from emgait_ros.gallery.records import Calibration
+from emgait_ros.gallery.store import Gallery
+from emgait_ros.inference.bundle import load_bundle
+from emgait_ros.inference.encoder import GaitEncoder
+from emgait_ros.lab.datasets.simulated import SimulatedSet
+from emgait_ros.lab.evaluation.calibration_walks import CalibrationWalks, plan_calibration
+from emgait_ros.lab.evaluation.gallery_calibration import (
     calibrate_with_tracks,
     checked_on_strangers,
     embed_tracks,
@@ -26,14 +27,13 @@ from emgait_ros.evaluation.gallery_calibration import (
     naming_thresholds,
     strangers_calibration,
 )
-from emgait_ros.gallery.calibration import Calibration
-from emgait_ros.gallery.replay import Replay
-from emgait_ros.gallery.store import Gallery
-from emgait_ros.inference.bundle import load_bundle
-from emgait_ros.inference.encoder import GaitEncoder
+from emgait_ros.lab.simulation.walk_sets import generate
 from emgait_ros.parameter_file import load_parameters
-from emgait_ros.simulation.walk_sets import generate
-from emgait_ros.windows import window_for
+from emgait_ros.recognition.replay import Replay
+from emgait_ros.recognition.windows import window_for
+from emgait_ros.recordings.bag import BagRecording
+from emgait_ros.recordings.evaluation import evaluate_bag
+from emgait_ros.recordings.strangers import StrangersPipeline
 
 SEED = 7  # population of the simulated people
 

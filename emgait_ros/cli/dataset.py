@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from emgait_ros.datasets.checking import Findings, check_dataset
-from emgait_ros.datasets.opening import KINDS
+from emgait_ros.lab.datasets.checking import Findings, check_dataset
+from emgait_ros.lab.datasets.opening import KINDS
 
 SHOWN = 20
 

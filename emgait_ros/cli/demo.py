@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from emgait_ros.cli.live import Playback, compile_kernels, emgait, isolate, running, topics_to_play
-from emgait_ros.evaluation.demo_film import write_film
-from emgait_ros.evaluation.demo_report import judge, summary, table
-from emgait_ros.simulation.recording import Recording, record
-from emgait_ros.simulation.scene import SCENES
+from emgait_ros.cli.demo_processes import Playback, compile_kernels, emgait, isolate, running, topics_to_play
+from emgait_ros.lab.demo.film import write_film
+from emgait_ros.lab.demo.report import judge, summary, table
+from emgait_ros.lab.simulation.recording import Recording, record
+from emgait_ros.lab.simulation.scene import SCENES
 
 if TYPE_CHECKING:
-    from emgait_ros.nodes.demo_observer import DemoNotes
+    from emgait_ros.lab.demo.observer import DemoNotes
 
 IDENTITIES = "/gait_recognizer/identities"
 
@@ -119,7 +119,7 @@ def play_live(
     say: Callable[[str], None] = print,
 ) -> DemoNotes:
     """Start both nodes, play the bag to them, enrol and listen; returns the observer's notes."""
-    from emgait_ros.nodes.demo_observer import observe
+    from emgait_ros.lab.demo.observer import observe
 
     up = emgait("up", "--params", recording.params, "--gallery", gallery, "--use-sim-time")
     up += ["--bundle", str(bundle)] if bundle else []

@@ -27,9 +27,9 @@ from rich.console import Console
 from rich.table import Table
 from scipy.optimize import linear_sum_assignment
 
-from emgait_ros.cli.live import Playback, compile_kernels, isolate, running, topics_to_play
-from emgait_ros.datasets.kitti import KittiFrame, KittiFrames
-from emgait_ros.datasets.kitti_bag import PEOPLE, write_bag
+from emgait_ros.cli.demo_processes import Playback, compile_kernels, isolate, running, topics_to_play
+from emgait_ros.lab.datasets.kitti import KittiFrame, KittiFrames
+from emgait_ros.lab.datasets.kitti_bag import PEOPLE, write_bag
 from emgait_ros.samples import PedestrianFrame, UInt8
 
 FOUND_M = 0.5
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _play_frame(frame: KittiFrame, out: Path) -> FrameFigures:
-    from emgait_ros.nodes.tracker_listener import listen
+    from emgait_ros.live.tracker_listener import listen
 
     path = out / f"{frame.name}.bag"
     shutil.rmtree(path, ignore_errors=True)

@@ -161,8 +161,8 @@ def _recording(path: Path, tracker: TrackerNodeConfig) -> list[Finding]:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        from emgait_ros.datasets.bag import BagRecording
         from emgait_ros.doctor.recording import judge_recording
+        from emgait_ros.recordings.bag import BagRecording
 
         columns = (TextColumn("reading the recording"), BarColumn())
         with BagRecording(path) as bag, Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -177,8 +177,8 @@ def _calibration(path: Path, tracker: TrackerNodeConfig, with_messages: bool) ->
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        from emgait_ros.datasets.bag import BagRecording
         from emgait_ros.doctor.camera_agreement import judge_agreement, measure_agreement
+        from emgait_ros.recordings.bag import BagRecording
 
         columns = (TextColumn("comparing people in clouds and images"), BarColumn())
         with BagRecording(path) as bag, Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -198,8 +198,8 @@ def _live(args: argparse.Namespace, tracker: TrackerNodeConfig, recognizer: Reco
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        from emgait_ros.doctor.live import judge
-        from emgait_ros.nodes.graph_probe import watch
+        from emgait_ros.doctor.live_system import judge
+        from emgait_ros.live.probe import watch
 
         columns = (TextColumn("watching the live system"), BarColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:

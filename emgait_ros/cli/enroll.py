@@ -24,14 +24,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
-from emgait_ros.datasets.bag import BagRecording
-from emgait_ros.enrollment import enrollable
-from emgait_ros.enrollments_over_time import EnrollmentNews, EnrollmentState
-from emgait_ros.evaluation.bag_enrollment import chosen_track, enroll_track, walking_tracks
 from emgait_ros.gallery.names import normalised_name
 from emgait_ros.gallery.store import GalleryError, open_gallery
 from emgait_ros.parameter_file import load_parameters
 from emgait_ros.pipeline import open_recognizer
+from emgait_ros.recognition.enrollment import enrollable
+from emgait_ros.recognition.enrollments_over_time import EnrollmentNews, EnrollmentState
+from emgait_ros.recordings.bag import BagRecording
+from emgait_ros.recordings.enrollment import chosen_track, enroll_track, walking_tracks
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -28,14 +28,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
-from emgait_ros.datasets.bag import BagRecording
-from emgait_ros.evaluation.bag_run import BagEvaluation, TrackReport, evaluate_bag
-from emgait_ros.evaluation.demo_report import judge, summary, table
 from emgait_ros.gallery.database import is_url, open_database
 from emgait_ros.gallery.disk import made_private
+from emgait_ros.lab.demo.report import judge, summary, table
 from emgait_ros.parameter_file import load_parameters
 from emgait_ros.pipeline import GaitPipeline
-from emgait_ros.simulation.recording import RecordedWalk
+from emgait_ros.recordings.bag import BagRecording
+from emgait_ros.recordings.evaluation import BagEvaluation, TrackReport, evaluate_bag
+from emgait_ros.recordings.walks import RecordedWalk
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

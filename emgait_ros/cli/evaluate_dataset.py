@@ -35,17 +35,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from emgait_ros.config import EngineConfig
-from emgait_ros.datasets.opening import RECORDED
-from emgait_ros.datasets.sequences import SequenceSource
-from emgait_ros.evaluation import real_walks, simulated_test
-from emgait_ros.evaluation.baselines import BASELINES
-from emgait_ros.evaluation.embedding import Embedded, embed_source
-from emgait_ros.evaluation.page import page
-from emgait_ros.evaluation.protocols import Figure, Labels
-from emgait_ros.evaluation.published import Partition, Scored, as_json, load_partition, protocol_of
 from emgait_ros.inference.bundle import Bundle, load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
-from emgait_ros.simulation.real_walks import Take, load_takes
+from emgait_ros.lab.datasets.opening import RECORDED
+from emgait_ros.lab.datasets.sequences import SequenceSource
+from emgait_ros.lab.evaluation import real_walk_verification as real_walks
+from emgait_ros.lab.evaluation import simulated_test
+from emgait_ros.lab.evaluation.baselines import BASELINES
+from emgait_ros.lab.evaluation.embedding import Embedded, embed_source
+from emgait_ros.lab.evaluation.page import page
+from emgait_ros.lab.evaluation.protocols import Figure, Labels
+from emgait_ros.lab.evaluation.published import Partition, Scored, as_json, load_partition, protocol_of
+from emgait_ros.lab.simulation.real_walks import Take, load_takes
 
 OURS = "EMGaitNet"
 

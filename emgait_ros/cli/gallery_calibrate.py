@@ -16,8 +16,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from emgait_ros.evaluation.calibration_walks import CalibrationWalks
 from emgait_ros.gallery.store import Gallery
+from emgait_ros.lab.evaluation.calibration_walks import CalibrationWalks
 
 WALKS = "~/.cache/emgait/calibration-walks"
 Answer = tuple[int, dict[str, Any]]

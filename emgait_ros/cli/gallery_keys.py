@@ -59,7 +59,7 @@ def _rekey(gallery: Gallery, args: argparse.Namespace) -> tuple[int, dict[str, A
 def _reembed(gallery: Gallery, args: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     from emgait_ros.inference.bundle import load_bundle
     from emgait_ros.inference.encoder import GaitEncoder
-    from emgait_ros.reembedding import reembed
+    from emgait_ros.recognition.reembedding import reembed
 
     encoder = GaitEncoder(load_bundle(args.bundle), EngineConfig())
     with Progress(console=Console(stderr=True), transient=True) as progress:

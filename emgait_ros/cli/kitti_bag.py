@@ -21,8 +21,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from emgait_ros.datasets.kitti import KittiFrames
-from emgait_ros.datasets.kitti_bag import write_bag
+from emgait_ros.lab.datasets.kitti import KittiFrames
+from emgait_ros.lab.datasets.kitti_bag import write_bag
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

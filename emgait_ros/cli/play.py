@@ -30,7 +30,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from emgait_ros.datasets.rosbag import BagMessage, Rosbag
+from emgait_ros.recordings.rosbag import BagMessage, Rosbag
 from emgait_ros.transport import use_shipped_profile
 
 
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     """Play the bag; ends with 0, also when stopped by Ctrl-C."""
     use_shipped_profile()
     try:
-        from emgait_ros.nodes.bag_player import PlayOptions, play_bag
+        from emgait_ros.live.player import PlayOptions, play_bag
     except ImportError as error:
         raise ValueError(
             f"ROS 2 for Python is not here ({error}): run `make setup`, or source your ROS installation (source /opt/ros/jazzy/setup.bash)"

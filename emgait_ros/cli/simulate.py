@@ -23,8 +23,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from emgait_ros.simulation.recording import record
-from emgait_ros.simulation.scene import SCENES, shortened
+from emgait_ros.lab.simulation.recording import record
+from emgait_ros.lab.simulation.scene import SCENES, shortened
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ The run's folder (runs/<name>) gets the simulated walks, CLIP, checkpoint.safete
 the same figures for TensorBoard (tensorboard --logdir runs);
 the finished bundle goes to models/<name>, with its threshold calibrated on people that were not trained on and its
 model card. Ctrl-C ends the current step, writes a checkpoint and stops. The keys of a recipe are explained in
-emgait_ros/training/config.py; a recipe may leave out what it does not change.
+emgait_ros/lab/training/recipe.py; a recipe may leave out what it does not change.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emgait_ros.training.config import TrainingConfig
+    from emgait_ros.lab.training.recipe import TrainingConfig
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -52,9 +52,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train; exit status 0 when all wanted stages are done, 130 when it was stopped."""
     try:
-        from emgait_ros.training.config import load_training_config
-        from emgait_ros.training.loop import Interrupted
-        from emgait_ros.training.run import Run
+        from emgait_ros.lab.training.loop import Interrupted
+        from emgait_ros.lab.training.recipe import load_training_config
+        from emgait_ros.lab.training.run import Run
     except ModuleNotFoundError as error:
         raise ValueError(
             f"training needs the package '{error.name}', which is not installed: install requirements/dev.txt"
@@ -79,8 +79,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _table(config: TrainingConfig, args: argparse.Namespace, command: str) -> int:
     """The rows of the ablation; goes on where it was stopped."""
-    from emgait_ros.training.ablation import make_table
-    from emgait_ros.training.loop import Interrupted
+    from emgait_ros.lab.training.ablation import make_table
+    from emgait_ros.lab.training.loop import Interrupted
 
     seeds = " ".join(map(str, args.seeds))
     try:

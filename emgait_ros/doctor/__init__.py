@@ -1,1 +1,1 @@
-"""What is wrong with an installation or a live system, and what to do about it. No ROS in here: ``nodes/graph_probe.py`` looks."""
+"""What is wrong with an installation or a live system, and what to do about it. No ROS in here: ``live/probe.py`` looks."""

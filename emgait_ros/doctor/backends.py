@@ -21,7 +21,7 @@ from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import Bundle, load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
 from emgait_ros.inference.preprocessing import prepare
-from emgait_ros.samples import Pedestrian
+from emgait_ros.samples import Sample
 
 REAL_TIME_MS = 50.0  # one pedestrian's share of a 10 Hz frame, with room for another and for the sensing
 
@@ -120,7 +120,7 @@ def time_encoder(encoder: GaitEncoder, frames: int, repeats: int = 5) -> tuple[f
     """Milliseconds for one sample and for one window of so many frames (the best of a few), on random input of the right shape."""
     pre = encoder.bundle.preprocessing
     random = np.random.default_rng(0)
-    pedestrian = Pedestrian(
+    pedestrian = Sample(
         track_id=0,
         center=np.array([10.0, 0.0, 0.0]),
         size=np.array([0.6, 0.6, 1.7]),

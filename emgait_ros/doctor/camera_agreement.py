@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 
 from emgait_ros.config import TrackerNodeConfig
-from emgait_ros.datasets.bag import BagRecording
 from emgait_ros.doctor.findings import Finding, fail, ok, warn
-from emgait_ros.perception.camera import box_rectangles
-from emgait_ros.perception.image_detector import ImageDetector
-from emgait_ros.samples import CameraModel, Float64, Pedestrian, SensorFrame, UInt8
-from emgait_ros.sensing import PedestrianSensing, load_models
+from emgait_ros.recordings.bag import BagRecording
+from emgait_ros.samples import CameraModel, Float64, Sample, SensorFrame, UInt8
+from emgait_ros.sensing.pedestrian_sensing import PedestrianSensing, load_models
+from emgait_ros.sensing.perception.camera import box_rectangles
+from emgait_ros.sensing.perception.image_detector import ImageDetector
 
 BACKGROUND_IMAGES = 31
 WIDTH_PX = 640  # wider images are looked at in a half, a third ... of their size
@@ -186,7 +186,7 @@ def common_shift(found: Agreement) -> tuple[Float64, float]:
     return np.array([right, float(np.median(shift[:, 1]))]), delay_s
 
 
-def _compare(found: Agreement, camera: CameraModel, people: tuple[Pedestrian, ...], mask: UInt8) -> None:
+def _compare(found: Agreement, camera: CameraModel, people: tuple[Sample, ...], mask: UInt8) -> None:
     """Shift of each walker who can be seen alone."""
     found.focal = np.array([camera.K[0, 0], camera.K[1, 1]])
     walkers = [p for p in people if p.moving and p.point_count and NEAR_M < p.range_m < FAR_M and p.occlusion < 0.3]

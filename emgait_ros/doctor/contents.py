@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from emgait_ros.camera_info import camera_from_info
 from emgait_ros.config import DetectorConfig, PairingConfig
-from emgait_ros.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb
 from emgait_ros.doctor.findings import Finding, fail, ok, warn
 from emgait_ros.doctor.observations import CAMERA_INFO, IMAGE, LiveSystem, TopicSeen
-from emgait_ros.perception.agreement import IN_IMAGE, share_in_image
-from emgait_ros.perception.cloud_watch import CloudWatch
 from emgait_ros.samples import CameraModel, Float32, Float64, UInt8
-from emgait_ros.stamps import WORTH_SAYING_S, constant_offset_s
+from emgait_ros.sensing.camera_info import camera_from_info
+from emgait_ros.sensing.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb
+from emgait_ros.sensing.perception.agreement import IN_IMAGE, share_in_image
+from emgait_ros.sensing.perception.cloud_watch import CloudWatch
+from emgait_ros.sensing.stamps import WORTH_SAYING_S, constant_offset_s
 
 PAIRED_WELL, PAIRED_BADLY = 0.9, 0.5
 

@@ -140,7 +140,7 @@ def _numbers(version: str) -> list[int]:
 
 
 def _check_messages() -> Finding:
-    from emgait_ros.samples import Pedestrian
+    from emgait_ros.samples import Sample
 
     try:
         message = import_module("emgait_msgs.msg").Pedestrian
@@ -151,11 +151,11 @@ def _check_messages() -> Finding:
             f"cannot be imported: {error}",
             "build it: `make setup`, or `colcon build --base-paths . emgait_msgs` and source install/setup.bash",
         )
-    missing = {item.name for item in dataclasses.fields(Pedestrian)} - fields
+    missing = {item.name for item in dataclasses.fields(Sample)} - fields
     if missing:
         return fail(
             "emgait_msgs",
-            f"is older than this code: Pedestrian has no {', '.join(sorted(missing))}",
+            f"is older than this code: Sample has no {', '.join(sorted(missing))}",
             "build both packages again",
         )
     return ok("emgait_msgs", "built for this Python, fields as this code expects")

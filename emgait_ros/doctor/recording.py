@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from emgait_ros.config import TrackerNodeConfig
-from emgait_ros.datasets.bag import BagRecording
 from emgait_ros.doctor.findings import Finding, fail, ok, warn
-from emgait_ros.perception.cloud_watch import CloudWatch
+from emgait_ros.recordings.bag import BagRecording
+from emgait_ros.sensing.perception.cloud_watch import CloudWatch
 
 READ_ALL_THE_SAME = "it is read all the same; other programs may refuse it"
 

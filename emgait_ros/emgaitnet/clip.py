@@ -19,7 +19,7 @@ from open_clip.model import CLIP
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
-from emgait_ros.emgaitnet.config import PARTS_OF_BODY, ClipConfig
+from emgait_ros.emgaitnet.network_config import PARTS_OF_BODY, ClipConfig
 
 PLACEHOLDER = "*"  # one token of CLIP's vocabulary; its embedding is replaced by v*
 MINED_PROMPT = "A photo of the {part} of a " + PLACEHOLDER + " person"

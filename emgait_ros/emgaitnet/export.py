@@ -18,9 +18,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from emgait_ros.emgaitnet.config import EMGaitNetConfig
 from emgait_ros.emgaitnet.fast import FastEMGaitNet
 from emgait_ros.emgaitnet.model import EMGaitNet, SemanticMining
+from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
 from emgait_ros.emgaitnet.weights import load_weights, save_weights
 from emgait_ros.inference.bundle import (
     CLIP_PRECISIONS,

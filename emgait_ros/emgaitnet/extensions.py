@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from emgait_ros.emgaitnet.config import EMGaitNetConfig
+from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
 
 RADIUS = 0.5  # of the sphere the traits beside the first lie on: different people are 1 apart on average
 CODE = 24  # numbers a frame is reduced to: the poses of a walk vary in about so many ways

@@ -22,7 +22,6 @@ from torch import Tensor
 
 from emgait_ros.emgaitnet import edge_kernels
 from emgait_ros.emgaitnet.clip import ImageTower, PromptEncoder
-from emgait_ros.emgaitnet.config import PARTS_OF_BODY
 from emgait_ros.emgaitnet.model import (
     EdgeConv,
     EMGaitNet,
@@ -32,6 +31,7 @@ from emgait_ros.emgaitnet.model import (
     cosine_similarity,
     nearest_by_cosine,
 )
+from emgait_ros.emgaitnet.network_config import PARTS_OF_BODY
 
 
 class FastEdgeConv(EdgeConv):

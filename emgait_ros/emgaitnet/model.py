@@ -22,8 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emgait_ros.emgaitnet.clip import FixedPrompts, ImageTower, PromptEncoder, build_clip, resize
-from emgait_ros.emgaitnet.config import ClipConfig, EMGaitNetConfig
 from emgait_ros.emgaitnet.extensions import MotionMoments, on_sphere, raise_lateral
+from emgait_ros.emgaitnet.network_config import ClipConfig, EMGaitNetConfig
 
 IMAGE_MEAN, IMAGE_STD = 0.45, 0.25  # of the gait branch's RGB input, in 0..1
 
@@ -314,13 +314,16 @@ class SequenceHead(nn.Module):
         self.config = config
         if config.use_st:
             self.space_time = CrossAttention(config.width, config.width, config.heads, config.ffn_ratio)
-        self.part_weight = nn.Parameter(torch.empty(config.parts, config.width, config.width))
-        nn.init.xavier_uniform_(self.part_weight)
+        if config.use_hpp:
+            self.part_weight = nn.Parameter(torch.empty(config.parts, config.width, config.width))
+            nn.init.xavier_uniform_(self.part_weight)
         if config.use_moments:
             self.moments = MotionMoments(config)
 
     def forward(self, image_features: Tensor, point_features: Tensor, frame_mask: Tensor) -> Tensor:
         """(B, T, S, d), (B, T, d) and (B, T) bool of valid frames, at least one a row -> (B, P, d)."""
+        if not self.config.use_hpp:
+            return on_sphere(self.moments(image_features, frame_mask))
         lowest = torch.finfo(image_features.dtype).min
         valid = frame_mask[:, :, None, None]
         space = torch.where(valid, image_features, lowest).amax(dim=1)  # (B, S, d)
@@ -337,8 +340,8 @@ class BNNeck(nn.Module):
     def __init__(self, config: EMGaitNetConfig) -> None:
         super().__init__()
         self.scale = config.logit_scale
-        self.norm = nn.BatchNorm1d(config.parts * config.width)
-        self.classifier = nn.Parameter(torch.empty(config.parts, config.width, config.classes))
+        self.norm = nn.BatchNorm1d(config.embedding_parts * config.width)
+        self.classifier = nn.Parameter(torch.empty(config.embedding_parts, config.width, config.classes))
         nn.init.xavier_uniform_(self.classifier)
 
     def forward(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
@@ -395,10 +398,10 @@ class EMGaitNet(nn.Module):
         )
         image, cloud = image.unflatten(0, (batch, frames)), cloud.unflatten(0, (batch, frames))
         embedding = self.sequence(image, cloud, frame_mask)
-        embedding = embedding.to(self.sequence.part_weight.dtype)  # full precision for the losses under autocast
+        embedding = embedding.to(self.frame.missing_image.dtype)  # full precision for the losses under autocast
         frame_parts = self.frame_parts(image)
         if self.neck is None:
-            return Output(embedding, embedding, embedding.new_zeros(batch, self.config.parts, 0), frame_parts)
+            return Output(embedding, embedding, embedding.new_zeros(batch, self.config.embedding_parts, 0), frame_parts)
         normalised, logits = self.neck(embedding)
         return Output(embedding, normalised, logits, frame_parts)
 

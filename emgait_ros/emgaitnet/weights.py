@@ -9,9 +9,9 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from emgait_ros.emgaitnet.config import EMGaitNetConfig
 from emgait_ros.emgaitnet.fast import FastEMGaitNet
 from emgait_ros.emgaitnet.model import EMGaitNet
+from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
 from emgait_ros.inference.bundle import Bundle
 
 

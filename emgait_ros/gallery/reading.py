@@ -10,11 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from emgait_ros.gallery.binding import is_sealed, template_context, walk_context
-from emgait_ros.gallery.calibration import Calibration
 from emgait_ros.gallery.encryption import WrongKeyError
 from emgait_ros.gallery.file import GalleryFile
 from emgait_ros.gallery.names import look_alikes, normalised_name
-from emgait_ros.gallery.records import AuditEntry, EnrolledIdentity, TemplateInfo, TemplateSet
+from emgait_ros.gallery.records import AuditEntry, Calibration, EnrolledIdentity, TemplateInfo, TemplateSet
 from emgait_ros.gallery.schema import GalleryError
 
 _TEMPLATE_ROWS = (

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from emgait_ros.samples import Float32, Int64
+from emgait_ros.samples import Float32, Int64, Modality
 
 COLUMNS_OF_A_TEMPLATE = "identity_id, fingerprint, parts, dimensions, embedding, checksum, samples, modalities, median_range_m, created_ns, quality"
 """Columns of the table of templates that are given when one is added."""
@@ -105,3 +108,109 @@ def checked_embeddings(embeddings: Float32, fingerprint: str, samples: Sequence[
     if not fingerprint:
         raise ValueError("embeddings come without a model fingerprint: they could never be compared")
     return rows
+
+
+OTHER_SENSOR = 1.5
+"""So many times fewer or more returns than calibrated are said to be another LiDAR's."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A threshold and what it rests on.
+
+    Attributes:
+        threshold: a distance strictly below it is accepted.
+        false_accept_rate: the rate asked for; the expected one is at most this.
+        false_accept_interval: the true rate lies within, with probability ``confidence`` over the choice of impostor tracks.
+        false_accepts: impostor tracks below the threshold.
+        impostor_tracks: how many there were.
+        true_accept_rate: share of genuine tracks below the threshold; NaN without any.
+        true_accept_interval: Clopper-Pearson interval of that share.
+        genuine_tracks: how many there were.
+        confidence: of both intervals.
+        min_margin: smallest lead over the second identity; 0: the bundle's.
+        probability: (slope, offset) of the logistic curve over the distance, fitted with as much weight on genuine as on
+            impostor tracks; None without genuine tracks.
+        ranges_m: smallest and largest range of the tracks, m.
+        returns_at_10m: 5th and 95th percentile of the samples' LiDAR returns, reckoned to a range of 10 m: tells sensors apart.
+        impostor_people: whose the impostor tracks are; 0: not noted.
+        gallery_size: identities the impostor tracks were compared with.
+        source: where the tracks come from, in words.
+        distances: genuine and impostor distances it rests on.
+    """
+
+    threshold: float
+    false_accept_rate: float
+    false_accept_interval: tuple[float, float]
+    false_accepts: int
+    impostor_tracks: int
+    true_accept_rate: float
+    true_accept_interval: tuple[float, float]
+    genuine_tracks: int
+    confidence: float
+    min_margin: float = 0.0
+    probability: tuple[float, float] | None = None
+    ranges_m: tuple[float, float] = (0.0, float("inf"))
+    returns_at_10m: tuple[float, float] = (0.0, float("inf"))
+    gallery_size: int = 0
+    impostor_people: int = 0
+    source: str = ""
+    distances: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+
+    def to_json(self) -> str:
+        """As it is stored with a gallery."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> Calibration:
+        """The other way round.
+
+        Raises:
+            ValueError: not what :meth:`to_json` wrote.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            values["distances"] = tuple(tuple(part) for part in values["distances"])
+            for name in ("false_accept_interval", "true_accept_interval", "ranges_m", "returns_at_10m", "probability"):
+                if values.get(name) is not None:
+                    values[name] = tuple(values[name])
+            return Calibration(**values)
+        except (TypeError, KeyError, ValueError) as error:
+            raise ValueError(f"the gallery's stored calibration is damaged ({error}): calibrate again") from error
+
+    def __str__(self) -> str:
+        low, high = self.false_accept_interval
+        promise = (
+            f"threshold {self.threshold:.4f}: at most {self.false_accept_rate:.2%} of strangers' walks are expected to get a name, "
+            f"the true rate lies in {low:.2%} to {high:.2%} with {self.confidence:.0%} confidence. It rests on "
+            f"{self.impostor_tracks} walks of {self.impostor_people or self.impostor_tracks} strangers, compared with "
+            f"{self.gallery_size} identities"
+        )
+        if not self.genuine_tracks:
+            return promise + "; how many enrolled people it lets through is not known"
+        low, high = self.true_accept_interval
+        return promise + (
+            f"; it lets {self.true_accept_rate:.1%} ({low:.1%} to {high:.1%}) of {self.genuine_tracks} walks of enrolled people through"
+        )
+
+    def outside(self, range_m: float, returns_at_10m: float, modalities: Modality) -> tuple[str, ...]:
+        """Sentences on what of a walk leaves the range, sensor or modalities this was calibrated with."""
+        found = []
+        near, far = self.ranges_m
+        if not 0.9 * near <= range_m <= 1.1 * far:
+            found.append(f"{range_m:.0f} m is outside the calibrated {near:.0f}-{far:.0f} m")
+        few, many = self.returns_at_10m
+        if not few / OTHER_SENSOR <= returns_at_10m <= many * OTHER_SENSOR:
+            found.append(
+                f"another LiDAR than calibrated: {returns_at_10m:.0f} returns on a person at 10 m, not {few:.0f}-{many:.0f}"
+            )
+        if modalities != Modality.BOTH:
+            found.append("calibrated with camera and LiDAR together")
+        return tuple(found)
+
+    def chance_of(self, distance: float) -> float:
+        """Probability that a track at this distance is that person; NaN without one calibrated."""
+        if self.probability is None or not np.isfinite(distance):
+            return float("nan")
+        slope, offset = self.probability
+        return float(1.0 / (1.0 + np.exp(np.clip(slope * distance + offset, -60.0, 60.0))))

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from emgait_ros.samples import Pedestrian
+from emgait_ros.samples import Sample
 
 _LARGEST = 256 * 2**20  # bytes one array may claim to have: 5,000 samples with pictures
 
 
-def pack_walk(pedestrians: Sequence[Pedestrian]) -> bytes:
+def pack_walk(pedestrians: Sequence[Sample]) -> bytes:
     """What the network needs of each sample, so that another network can make templates of the same walk."""
     arrays: dict[str, Any] = {
         "center": np.array([p.center for p in pedestrians], np.float64),
@@ -33,7 +33,7 @@ def pack_walk(pedestrians: Sequence[Pedestrian]) -> bytes:
     return content.getvalue()
 
 
-def unpack_walk(content: bytes) -> list[Pedestrian]:
+def unpack_walk(content: bytes) -> list[Sample]:
     """The other way round.
 
     Raises:
@@ -45,7 +45,7 @@ def unpack_walk(content: bytes) -> list[Pedestrian]:
                 raise ValueError("an array is too large")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return [
-                Pedestrian(
+                Sample(
                     track_id=0,
                     center=center,
                     size=size,

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 
 from emgait_ros.config import GalleryConfig
 from emgait_ros.gallery.binding import move_templates, walk_context
-from emgait_ros.gallery.calibration import Calibration
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.export_file import ExportedTemplate
 from emgait_ros.gallery.names import normalised_name
 from emgait_ros.gallery.records import (
     AuditEntry,
+    Calibration,
     EnrolledIdentity,
     RenameOutcome,
     TemplateSet,

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emgait_ros.samples import Pedestrian
+from emgait_ros.samples import Sample
 
 POINTS_FRAMES = ("sensor", "ray", "heading")
 STANDING_M_S = 0.1  # slower than this a velocity has no direction
@@ -85,7 +85,7 @@ class FrameBatch:
         return {name: getattr(self, name)[start:stop] for name in ("crops", "points", "has_image", "has_points")}
 
 
-def prepare(pedestrians: Sequence[Pedestrian], preprocessing: Preprocessing) -> FrameBatch:
+def prepare(pedestrians: Sequence[Sample], preprocessing: Preprocessing) -> FrameBatch:
     """Tensors of a batch of samples; a missing or unusable modality is flagged, never an error.
 
     Args:
@@ -98,7 +98,7 @@ def prepare(pedestrians: Sequence[Pedestrian], preprocessing: Preprocessing) -> 
 
 
 def _crops(
-    pedestrians: Sequence[Pedestrian], preprocessing: Preprocessing
+    pedestrians: Sequence[Sample], preprocessing: Preprocessing
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     height, width = preprocessing.crop_height, preprocessing.crop_width
     images = np.zeros((len(pedestrians), height, width, 3), np.uint8)
@@ -128,7 +128,7 @@ def scale_crops(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _points(
-    pedestrians: Sequence[Pedestrian], preprocessing: Preprocessing
+    pedestrians: Sequence[Sample], preprocessing: Preprocessing
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     count = preprocessing.points
     clouds = np.zeros((len(pedestrians), count, 3), np.float32)

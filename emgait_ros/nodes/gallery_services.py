@@ -20,7 +20,7 @@ from emgait_ros.gallery.expiry import GRACE_DAYS
 from emgait_ros.gallery.names import LookAlikeNameError
 from emgait_ros.nodes.messages import enrollment_to_message
 from emgait_ros.nodes.qos import output_qos
-from emgait_ros.recognition import GaitRecognizer
+from emgait_ros.recognition.recognizer import GaitRecognizer
 
 NEWS_EVERY_S = 0.2
 EXPIRE_EVERY_S = 3600.0

@@ -9,8 +9,8 @@ from rclpy.duration import Duration
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from emgait_ros.recognition.windows import GROUP
 from emgait_ros.samples import IdentityResult, Status
-from emgait_ros.windows import GROUP
 
 LIFETIME = Duration(seconds=1.0).to_msg()  # what is not renewed vanishes, also when this node dies
 TEXT_HEIGHT_M = 0.35

@@ -14,9 +14,9 @@ from std_msgs.msg import Header
 from emgait_msgs.msg import Candidate as CandidateMessage
 from emgait_msgs.msg import Enrollment, Identity, IdentityArray, PedestrianArray
 from emgait_msgs.msg import Pedestrian as PedestrianMessage
-from emgait_ros.conversions import stamp_ns
-from emgait_ros.enrollments_over_time import EnrollmentNews
-from emgait_ros.samples import Float32, Float64, IdentityResult, Pedestrian, PedestrianFrame, UInt8
+from emgait_ros.recognition.enrollments_over_time import EnrollmentNews
+from emgait_ros.samples import Float32, Float64, IdentityResult, PedestrianFrame, Sample, UInt8
+from emgait_ros.sensing.conversions import stamp_ns
 
 
 def header_of(stamp: int, frame_id: str) -> Header:
@@ -97,7 +97,7 @@ def byte_array(values: UInt8) -> array[int]:
     return array("B", np.ascontiguousarray(values, np.uint8).tobytes())
 
 
-def _pedestrian_to_message(pedestrian: Pedestrian) -> PedestrianMessage:
+def _pedestrian_to_message(pedestrian: Sample) -> PedestrianMessage:
     message = PedestrianMessage(
         track_id=int(pedestrian.track_id),
         center=_point(pedestrian.center),
@@ -123,7 +123,7 @@ def _pedestrian_to_message(pedestrian: Pedestrian) -> PedestrianMessage:
     return message
 
 
-def _message_to_pedestrian(message: PedestrianMessage) -> tuple[Pedestrian | None, list[str]]:
+def _message_to_pedestrian(message: PedestrianMessage) -> tuple[Sample | None, list[str]]:
     who = f"pedestrian {message.track_id}"
     center, size, velocity = _numbers(message.center), _numbers(message.size), _numbers(message.velocity)
     if not np.isfinite(center).all():
@@ -138,7 +138,7 @@ def _message_to_pedestrian(message: PedestrianMessage) -> tuple[Pedestrian | Non
     crop, wrong_crop = _crop(message, who)
     problems += wrong_points + wrong_crop
     range_m = float(message.range_m)
-    return Pedestrian(
+    return Sample(
         track_id=int(message.track_id),
         center=center,
         size=size,

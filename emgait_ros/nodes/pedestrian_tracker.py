@@ -20,10 +20,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from emgait_msgs.msg import IdentityArray, PedestrianArray
-from emgait_ros.assembly import FrameAssembler
-from emgait_ros.calibration import checked_extrinsics
 from emgait_ros.config import TrackerNodeConfig
-from emgait_ros.conversions import stamp_ns
 from emgait_ros.nodes.diagnostics import (
     ERROR,
     OK,
@@ -42,10 +39,13 @@ from emgait_ros.nodes.topic_watch import TopicWatch
 from emgait_ros.nodes.tracker_status import FrameTimes, frame_status, pairing_status
 from emgait_ros.nodes.transforms import Transforms
 from emgait_ros.nodes.worker import Worker
-from emgait_ros.pairing import Pair, StampPairer
-from emgait_ros.perception.overlay import draw_overlay
 from emgait_ros.samples import PedestrianFrame, SensorFrame
-from emgait_ros.sensing import PedestrianSensing, load_models
+from emgait_ros.sensing.assembly import FrameAssembler
+from emgait_ros.sensing.camera_calibration import checked_extrinsics
+from emgait_ros.sensing.conversions import stamp_ns
+from emgait_ros.sensing.pairing import Pair, StampPairer
+from emgait_ros.sensing.pedestrian_sensing import PedestrianSensing, load_models
+from emgait_ros.sensing.perception.overlay import draw_overlay
 
 IMAGE_DEPTH = 5  # several images come for each cloud: one being taken must not push out the next
 POLL_S = 0.01
@@ -55,7 +55,7 @@ MODEL_OPTIONS = ("image_detector.", "verifier.")
 SENSING_OPTIONS = (*MODEL_OPTIONS, "detector.", "tracker.", "sample.")
 
 
-class PedestrianTracker(Node):
+class PedestrianTrackerNode(Node):
     """See the module. ``arguments`` go to ``rclpy.node.Node`` (parameter_overrides, context ...).
 
     Raises:
@@ -315,7 +315,7 @@ class PedestrianTracker(Node):
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the node until it is asked to stop (``entry`` calls it)."""
-    end_process(run_node(PedestrianTracker, args))
+    end_process(run_node(PedestrianTrackerNode, args))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from emgait_ros.nodes.diagnostics import ERROR, OK, WARN, status
 from emgait_ros.nodes.qos import mismatch
-from emgait_ros.stamps import LOST, lost_share
+from emgait_ros.sensing.stamps import LOST, lost_share
 from emgait_ros.transport import PROFILE_VARIABLES, SMALL_SEGMENT_BYTES, shipped_profile
 
 SILENT_S = 2.0

@@ -8,7 +8,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from emgait_ros.nodes.diagnostics import OK, WARN, status
-from emgait_ros.pairing import PairingHealth
+from emgait_ros.sensing.pairing import PairingHealth
 
 SLOW_S = 0.03
 

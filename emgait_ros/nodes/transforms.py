@@ -11,8 +11,8 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
-from emgait_ros.frames import FrameTree, NotYetError, frame_name
 from emgait_ros.samples import Float64
+from emgait_ros.sensing.frames import FrameTree, NotYetError, frame_name
 
 WAIT_S = 0.1  # transforms of a moving robot come a little later than the clouds they are for
 TRIES, IMPATIENT_S = 3, 1.0  # after so many waits in vain in a row, one a second: clouds must not queue up behind them

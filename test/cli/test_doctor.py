@@ -24,7 +24,8 @@ from emgait_ros.config import (
     RecognitionConfig,
     TrackerNodeConfig,
 )
-from emgait_ros.doctor import backends, contents, environment, installation, live
+from emgait_ros.doctor import backends, contents, environment, installation
+from emgait_ros.doctor import live_system as live
 from emgait_ros.doctor.findings import Level, Page, collect, fail, ok, warn
 from emgait_ros.doctor.observations import CAMERA_INFO, CLOUD, IDENTITIES, IMAGE, PEDESTRIANS, LiveSystem, TopicSeen
 from emgait_ros.gallery.store import Gallery
@@ -681,7 +682,7 @@ def findings_of(report):
 
 @pytest.mark.ros
 def test_watching_takes_no_longer_than_asked():
-    graph_probe = pytest.importorskip("emgait_ros.nodes.graph_probe")
+    graph_probe = pytest.importorskip("emgait_ros.live.probe")
     from emgait_ros.config import RecognizerNodeConfig
 
     start = time.monotonic()

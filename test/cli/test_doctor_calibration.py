@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from emgait_ros.cli.main import main
-from emgait_ros.simulation.recording import Recording, record
-from emgait_ros.simulation.scene import Scene, SensorHead, WalkPlan
-from emgait_ros.simulation.simulator import StreetSimulator
+from emgait_ros.lab.simulation.recording import Recording, record
+from emgait_ros.lab.simulation.scene import Scene, SensorHead, WalkPlan
+from emgait_ros.lab.simulation.simulator import StreetSimulator
 
 HEAD = SensorHead(width=640, height=360, focal_px=500.0)
 

@@ -10,9 +10,9 @@ import pytest
 from rosbags.interfaces import Connection
 
 from emgait_ros.cli.main import main
-from emgait_ros.datasets.rosbag import CLOUD
+from emgait_ros.lab.simulation.recording import BagWriter
+from emgait_ros.recordings.rosbag import CLOUD
 from emgait_ros.samples import CameraModel
-from emgait_ros.simulation.recording import BagWriter
 
 START_NS, STEP_NS = 1_700_000_000_000_000_000, 100_000_000
 K = np.array([[50.0, 0, 32], [0, 50, 24], [0, 0, 1]])

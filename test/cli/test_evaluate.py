@@ -16,9 +16,9 @@ from emgait_ros.cli.evaluate_bag import copy_gallery, read_walks
 from emgait_ros.cli.main import main
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import default_bundle_path
+from emgait_ros.lab.simulation.recording import Recording, record
+from emgait_ros.lab.simulation.scene import SensorHead, crossing_scene, shortened
 from emgait_ros.samples import Modality
-from emgait_ros.simulation.recording import Recording, record
-from emgait_ros.simulation.scene import SensorHead, crossing_scene, shortened
 
 HEAD = SensorHead(width=640, height=360, focal_px=500.0)
 
@@ -29,9 +29,9 @@ def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with suppress(FileNotFoundError):
         return default_bundle_path()
     torch = pytest.importorskip("torch")
-    from emgait_ros.emgaitnet.config import EMGaitNetConfig
     from emgait_ros.emgaitnet.export import write_bundle
     from emgait_ros.emgaitnet.fast import FastEMGaitNet
+    from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
     from emgait_ros.inference.preprocessing import Preprocessing
 
     torch.manual_seed(0)

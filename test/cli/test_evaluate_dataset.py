@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "datasets"))
-
 from recorded_trees import dump, write_freegait, write_lrgait, write_sustech1k
 
 from emgait_ros.cli.main import main
@@ -84,7 +80,7 @@ def test_wrong_use_is_a_sentence(capsys: pytest.CaptureFixture, arguments: tuple
 
 
 def test_the_simulated_set_in_short(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch) -> None:
-    from emgait_ros.evaluation import simulated_test
+    from emgait_ros.lab.evaluation import simulated_test
 
     monkeypatch.setattr(simulated_test, "FRAMES", 2)
     figures = tmp_path / "figures.json"

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from emgait_ros.cli.main import main
-from emgait_ros.evaluation.calibration_walks import CalibrationWalks, plan_calibration
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import default_bundle_path
+from emgait_ros.lab.evaluation.calibration_walks import CalibrationWalks, plan_calibration
 
 
 @pytest.mark.skipif(

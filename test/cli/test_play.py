@@ -26,10 +26,10 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2  # noqa: E402
 
 from emgait_msgs.msg import PedestrianArray  # noqa: E402
 from emgait_ros.cli.main import main  # noqa: E402
-from emgait_ros.datasets.rosbag import Rosbag  # noqa: E402
+from emgait_ros.lab.simulation.recording import BagWriter  # noqa: E402
+from emgait_ros.lab.simulation.simulator import Truth  # noqa: E402
+from emgait_ros.recordings.rosbag import Rosbag  # noqa: E402
 from emgait_ros.samples import CameraModel  # noqa: E402
-from emgait_ros.simulation.recording import BagWriter  # noqa: E402
-from emgait_ros.simulation.simulator import Truth  # noqa: E402
 from emgait_ros.transport import use_shipped_profile  # noqa: E402
 
 pytestmark = pytest.mark.ros

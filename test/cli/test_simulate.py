@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from emgait_ros.cli.main import main
-from emgait_ros.datasets.bag import BagRecording
+from emgait_ros.recordings.bag import BagRecording
 
 
 def test_a_bag_and_its_story_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,7 +143,7 @@ def test_both_nodes_start_and_stop(repository, tmp_path):
 def test_a_robot_in_a_namespace_stays_in_it(repository, tmp_path):
     """All that both nodes subscribe to lies in the namespace, and what the tracker finds reaches the recognizer."""
     pytest.importorskip("rclpy")
-    sys.path.insert(0, str(repository / "test" / "nodes"))
+    sys.path.insert(0, str(repository / "test" / "helpers"))
     from live_graph import LiveGraph, cloud, street, topics_outside
 
     from emgait_msgs.msg import IdentityArray

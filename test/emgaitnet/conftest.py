@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emgait_ros.emgaitnet.config import ClipConfig, EMGaitNetConfig
+from emgait_ros.emgaitnet.network_config import ClipConfig, EMGaitNetConfig
 
 TINY_CLIP: dict[str, Any] = {
     "embed_dim": 16,

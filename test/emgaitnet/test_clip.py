@@ -4,8 +4,8 @@ torch = pytest.importorskip("torch")
 open_clip = pytest.importorskip("open_clip")
 
 from emgait_ros.emgaitnet.clip import MINED_PROMPT, ImageTower, PromptEncoder, build_clip, tokenize  # noqa: E402
-from emgait_ros.emgaitnet.config import PARTS_OF_BODY, ClipConfig  # noqa: E402
 from emgait_ros.emgaitnet.fast import FastImageTower, FastPromptEncoder, FastSemanticMining  # noqa: E402
+from emgait_ros.emgaitnet.network_config import PARTS_OF_BODY, ClipConfig  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from emgait_ros.emgaitnet.config import EMGaitNetConfig
+from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
 
 
 @pytest.mark.parametrize("config", [EMGaitNetConfig.small(), EMGaitNetConfig.paper("ViT-B-32", "openai", classes=250)])

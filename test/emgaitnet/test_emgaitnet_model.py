@@ -9,6 +9,7 @@ BATCH, FRAMES = 3, 4
 SWITCHES = [  # the paper's ablation rows, and what goes beyond it
     {},
     {"use_moments": True, "view_coordinates": True},
+    {"use_moments": True, "use_st": False, "use_hpp": False},  # the moments alone
     {"use_semi": False},
     {"use_semi": False, "use_sga": False},
     {"use_st": False},
@@ -47,8 +48,9 @@ def settle(network):
 def test_every_ablation_trains_all_it_is_made_of(tiny, switches):
     network = build(tiny(**switches)).train()
     output = network(*windows(network.config))
-    assert output.embedding.shape == output.bn_embedding.shape == (BATCH, 4, 16)
-    assert output.logits.shape == (BATCH, 4, 7)
+    parts = 1 if switches.get("use_hpp") is False else 4
+    assert output.embedding.shape == output.bn_embedding.shape == (BATCH, parts, 16)
+    assert output.logits.shape == (BATCH, parts, 7)
     # a random readout: a plain sum would be blind to what batch norm takes away
     weight = torch.randn(output.logits.shape, generator=torch.Generator().manual_seed(1))
     ((output.logits * weight).sum() + output.embedding.square().sum()).backward()

@@ -4,8 +4,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from emgait_ros.emgaitnet import export  # noqa: E402
-from emgait_ros.emgaitnet.config import ClipConfig, EMGaitNetConfig  # noqa: E402
 from emgait_ros.emgaitnet.fast import FastEMGaitNet  # noqa: E402
+from emgait_ros.emgaitnet.network_config import ClipConfig, EMGaitNetConfig  # noqa: E402
 from emgait_ros.emgaitnet.weights import load_network  # noqa: E402
 from emgait_ros.inference.bundle import load_bundle  # noqa: E402
 from emgait_ros.inference.preprocessing import Preprocessing  # noqa: E402

@@ -7,8 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from emgait_ros.emgaitnet.config import EMGaitNetConfig  # noqa: E402
 from emgait_ros.emgaitnet.extensions import CODE, RADIUS, SPREAD_FLOOR, MotionMoments, on_sphere  # noqa: E402
+from emgait_ros.emgaitnet.network_config import EMGaitNetConfig  # noqa: E402
 
 CONFIG = EMGaitNetConfig(image_height=16, image_width=8, width=8, heads=2, parts=4)
 WIDTH = CONFIG.parts * CONFIG.width

@@ -11,7 +11,7 @@ from emgait_ros.gallery import file
 from emgait_ros.gallery.database import open_database
 from emgait_ros.gallery.encryption import Cipher
 from emgait_ros.gallery.store import Gallery, GalleryError
-from emgait_ros.gallery.view import GalleryView
+from emgait_ros.recognition.view import GalleryView
 from emgait_ros.samples import Modality
 
 MODEL, KEY = "a" * 64, b"k" * 32

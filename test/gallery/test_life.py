@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from emgait_ros.gallery import schema
-from emgait_ros.gallery.calibration import calibrate_threshold
 from emgait_ros.gallery.layout import STEPS
 from emgait_ros.gallery.store import Gallery
+from emgait_ros.recognition.calibration import calibrate_threshold
 from emgait_ros.samples import Modality
 
 MODEL = "a" * 64

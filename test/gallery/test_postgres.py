@@ -6,12 +6,12 @@ import time
 
 import numpy as np
 import pytest
-from test_recognition import CONFIG, BuildEncoder, Street, walk
+from made_up_street import CONFIG, BuildEncoder, Street, walk
 
 from emgait_ros.gallery import schema
 from emgait_ros.gallery.store import Gallery, GalleryError
-from emgait_ros.gallery.view import GalleryView
-from emgait_ros.recognition import GaitRecognizer
+from emgait_ros.recognition.recognizer import GaitRecognizer
+from emgait_ros.recognition.view import GalleryView
 from emgait_ros.samples import Modality
 
 MODEL, KEY = "a" * 64, b"k" * 32

@@ -124,9 +124,9 @@ def test_an_int8_graph_that_disagrees_is_not_used(quantised, tmp_path):
     import json
 
     torch = pytest.importorskip("torch")
-    from emgait_ros.emgaitnet.config import EMGaitNetConfig
     from emgait_ros.emgaitnet.export import write_bundle
     from emgait_ros.emgaitnet.fast import FastEMGaitNet
+    from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
     from emgait_ros.inference.bundle import INT8_GRAPH, file_entry
 
     torch.manual_seed(9)

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from emgait_ros.inference.preprocessing import Preprocessing, prepare, resample
-from emgait_ros.samples import Pedestrian
+from emgait_ros.samples import Sample
 
 EAST, NORTH = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
 
 
 def pedestrian(center=(10.0, 0.0, 0.2), velocity=(0.0, 0.0, 0.0), points=None, crop=None):
-    return Pedestrian(
+    return Sample(
         track_id=7, center=np.array(center), size=np.array([0.6, 0.6, 1.8]), velocity=np.array(velocity), moving=True,
         range_m=10.0, score=1.0, point_count=0 if points is None else len(points), points=points, crop=crop,
     )  # fmt: skip

@@ -82,8 +82,8 @@ def test_engines_of_the_shipped_bundle(folder, graph):
 def test_engines_of_a_network_at_the_papers_scale(tmp_path):
     """CLIP ViT-B/16 with random weights: 175 million parameters through the real parser and builder."""
     pytest.importorskip("open_clip")
-    from emgait_ros.emgaitnet.benchmark import random_bundle
-    from emgait_ros.emgaitnet.config import EMGaitNetConfig
+    from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
+    from emgait_ros.lab.bench.model import random_bundle
 
     bundle = random_bundle(EMGaitNetConfig.paper("ViT-B-16"), tmp_path, "large")
     for graph in GRAPHS:

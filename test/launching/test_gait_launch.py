@@ -24,8 +24,6 @@ from launch_ros.actions import Node
 from emgait_ros.starting import NODES
 from launch import LaunchContext, LaunchDescription
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "nodes"))
-
 TWO_ROBOTS = """
 import sys
 from launch import LaunchDescription, LaunchService

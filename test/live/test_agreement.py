@@ -10,14 +10,15 @@ import pytest
 pytest.importorskip("rclpy")
 
 from emgait_ros.cli.demo import play_live
-from emgait_ros.cli.live import isolate
+from emgait_ros.cli.demo_processes import isolate
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
-from emgait_ros.datasets.bag import BagRecording
-from emgait_ros.evaluation.bag_run import evaluate_bag
-from emgait_ros.evaluation.demo_report import Sighting, WalkVerdict, judge
+from emgait_ros.lab.demo.report import WalkVerdict, judge
+from emgait_ros.lab.simulation.recording import Recording, record
+from emgait_ros.lab.simulation.scene import Scene, WalkPlan, demo_scene
 from emgait_ros.pipeline import GaitPipeline
-from emgait_ros.simulation.recording import Recording, record
-from emgait_ros.simulation.scene import Scene, WalkPlan, demo_scene
+from emgait_ros.recordings.bag import BagRecording
+from emgait_ros.recordings.evaluation import evaluate_bag
+from emgait_ros.recordings.walks import Sighting
 
 
 def two_people_and_a_stranger() -> Scene:

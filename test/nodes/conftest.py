@@ -49,9 +49,9 @@ def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if (shipped / "manifest.json").is_file():
         return shipped
     torch = pytest.importorskip("torch")
-    from emgait_ros.emgaitnet.config import ClipConfig, EMGaitNetConfig
     from emgait_ros.emgaitnet.export import write_bundle
     from emgait_ros.emgaitnet.fast import FastEMGaitNet
+    from emgait_ros.emgaitnet.network_config import ClipConfig, EMGaitNetConfig
     from emgait_ros.inference.preprocessing import Preprocessing
 
     clip = {

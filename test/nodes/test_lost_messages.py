@@ -14,9 +14,9 @@ from live_graph import T_CAMERA_LIDAR, cloud, qos
 from sensor_msgs.msg import PointCloud2
 
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
-from emgait_ros.doctor import live
+from emgait_ros.doctor import live_system as live
 from emgait_ros.doctor.findings import Level
-from emgait_ros.nodes.graph_probe import watch
+from emgait_ros.live.probe import watch
 from emgait_ros.nodes.topic_watch import TopicWatch
 from emgait_ros.transport import PROFILE_VARIABLES
 

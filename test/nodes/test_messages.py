@@ -11,21 +11,21 @@ from visualization_msgs.msg import Marker
 
 from emgait_ros.nodes.markers import TrackMarkers, label_of
 from emgait_ros.nodes.messages import frame_to_message, header_of, identities_to_message, message_to_frame
-from emgait_ros.samples import Candidate, IdentityResult, Modality, Pedestrian, PedestrianFrame, Status
-from emgait_ros.windows import GROUP
+from emgait_ros.recognition.windows import GROUP
+from emgait_ros.samples import Candidate, IdentityResult, Modality, PedestrianFrame, Sample, Status
 
 pytestmark = pytest.mark.ros
 STAMP_NS = 1_700_000_000_123_456_789
 
 
-def sample(**changes) -> Pedestrian:
+def sample(**changes) -> Sample:
     rng = np.random.default_rng(1)
     values = {
         "track_id": 7, "center": np.array([10.0, 1.0, -0.8]), "size": np.array([0.6, 0.7, 1.8]), "velocity": np.array([1.0, -0.2, 0.0]),
         "moving": True, "range_m": 10.05, "score": 0.8, "point_count": 90, "points": rng.random((128, 3), dtype=np.float32),
         "crop": rng.integers(0, 255, (128, 64, 3), np.uint8), "crop_native_height_px": 120.0, "image_dt_s": -0.01,
     }  # fmt: skip
-    return Pedestrian(**(values | changes))
+    return Sample(**(values | changes))
 
 
 @pytest.mark.parametrize(

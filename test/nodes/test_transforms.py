@@ -18,9 +18,9 @@ from live_graph import ROOT, LiveGraph, camera_info, cloud, header, image, stamp
 
 from emgait_msgs.msg import PedestrianArray
 from emgait_ros.config import TrackerNodeConfig, with_options
-from emgait_ros.datasets.bag import BagRecording
 from emgait_ros.nodes.transforms import IMPATIENT_S, TRIES, WAIT_S, Transforms
-from emgait_ros.sensing import PedestrianSensing
+from emgait_ros.recordings.bag import BagRecording
+from emgait_ros.sensing.pedestrian_sensing import PedestrianSensing
 
 pytestmark = pytest.mark.ros
 HAS_TF = find_spec("tf2_msgs") is not None

@@ -1,0 +1,155 @@
+"""Checkpoints: one safetensors file, written whole or not at all; nothing is pickled.
+
+Tensors: ``model.*`` (without frozen CLIP, which has its own file), ``first.*``, ``second.*`` and ``count.*`` (the optimizer's
+moments by parameter name, and of how many steps) and ``generator`` (torch's). The header's metadata carries the step and the recipe as JSON. Batches and
+augmentation are functions of (seed, step), the learning rate of the step: there is no other state.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from emgait_ros.lab.training.optimizer import AdamAndMuon
+
+FORMAT = "emgait-checkpoint-1"
+MAY_DIFFER = (
+    "runs",
+    "data",
+    "data_seed",
+    "bundles",
+    "threads",
+    "dataset",
+    "partition",
+)  # where it runs, not what is learnt
+
+
+def save_checkpoint(path: Path, network: nn.Module, optimizer: AdamAndMuon, step: int, recipe: dict[str, Any]) -> None:
+    """Write a checkpoint of the state after ``step`` steps; an older one is replaced only once the new one is complete.
+
+    Raises:
+        OSError: it could not be written (a full disk, no permission); the older one is untouched.
+    """
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    tensors: dict[str, Tensor] = {
+        f"model.{name}": value.detach().contiguous() for name, value in learnt_state(network).items()
+    }
+    for parameter, count, mean, square in optimizer.moments():
+        tensors[f"first.{names[id(parameter)]}"] = mean.contiguous()
+        tensors[f"count.{names[id(parameter)]}"] = torch.tensor(count)
+        if square is not None:
+            tensors[f"second.{names[id(parameter)]}"] = square.contiguous()
+    tensors["generator"] = torch.get_rng_state()
+    header = {"format": FORMAT, "step": str(step), "recipe": json.dumps(recipe)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    try:
+        save_file(tensors, str(unfinished), metadata=header)
+        os.replace(unfinished, path)
+    except (OSError, SafetensorError) as error:
+        unfinished.unlink(missing_ok=True)
+        raise OSError(
+            f"the checkpoint {path} could not be written ({error}): is the disk full? The one before it is kept"
+        ) from error
+
+
+def load_checkpoint(path: Path, network: nn.Module, optimizer: AdamAndMuon, recipe: dict[str, Any]) -> int:
+    """Restore network, optimizer and generator; returns how many steps were done.
+
+    Raises:
+        FileNotFoundError: no checkpoint there.
+        ValueError: damaged, not a checkpoint, or of another recipe.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {path} to resume from: start without --resume")
+    header, tensors = _read(path)
+    step = int(header["step"])
+    _check_recipe(path, *(_up_to(json.loads(text), step) for text in (header["recipe"], json.dumps(recipe))))
+    own = learnt_state(network)
+    found = {name[len("model.") :]: value for name, value in tensors.items() if name.startswith("model.")}
+    if set(own) != set(found):
+        raise ValueError(
+            f"{path} does not hold the weights of this network: {sorted(set(own) ^ set(found))[:3]} differ"
+        )
+    network.load_state_dict(found, strict=False)
+    for name, parameter in network.named_parameters():
+        if f"first.{name}" in tensors:
+            count = int(tensors[f"count.{name}"])
+            optimizer.restore(parameter, count, tensors[f"first.{name}"], tensors.get(f"second.{name}"))
+    torch.set_rng_state(tensors["generator"])
+    return step
+
+
+def start_from(path: Path, network: nn.Module) -> list[str]:
+    """Take over what another run has learnt, where names and shapes agree; returns the names that begin anew.
+
+    Raises:
+        FileNotFoundError: no checkpoint there.
+        ValueError: damaged, not a checkpoint, or of a network that shares nothing with this one.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"start_from is {path}, which is missing: give the checkpoint.safetensors of a run")
+    _, tensors = _read(path)
+    own = learnt_state(network)
+    fitting = {
+        name: tensors[f"model.{name}"]
+        for name, value in own.items()
+        if f"model.{name}" in tensors and tensors[f"model.{name}"].shape == value.shape
+    }
+    if not fitting:
+        raise ValueError(f"start_from is {path}: not one weight in it fits this recipe's network")
+    network.load_state_dict(fitting, strict=False)
+    return sorted(set(own) - set(fitting))
+
+
+def learnt_state(network: nn.Module) -> dict[str, Tensor]:
+    """The state dict without CLIP's frozen towers (and without whatever else never changes)."""
+    frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    fixed = ("semantics.image.", "semantics.text.", "semantics.features")
+    state = network.state_dict()
+    return {name: state[name] for name in state if name not in frozen and not any(part in name for part in fixed)}
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            if header.get("format") != FORMAT:
+                raise ValueError(
+                    f"{path} is no checkpoint of emgait train: its format is {header.get('format')!r}, expected '{FORMAT}'"
+                )
+            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it and start again") from error
+
+
+def _up_to(recipe: dict[str, Any], step: int) -> dict[str, Any]:
+    """The part of a recipe that decided the first ``step`` steps: what lies ahead may change."""
+    ahead = dict(recipe["optimization"])
+    ahead["steps"] = None
+    ahead["milestones"] = [milestone for milestone in ahead["milestones"] if milestone < step]
+    later = {"calibrate", "test", "calibration"} | (
+        {"train"} if recipe.get("dataset") else set()
+    )  # only made sets obey it
+    return {**{key: value for key, value in recipe.items() if key not in later}, "optimization": ahead}
+
+
+def _check_recipe(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raise ValueError naming the first key in which two recipes differ."""
+    for key in sorted(set(saved) | set(wanted)):
+        one, other = saved.get(key), wanted.get(key)
+        if key in MAY_DIFFER or one == other:
+            continue
+        if isinstance(one, dict) and isinstance(other, dict):
+            inner = next(k for k in sorted(set(one) | set(other)) if one.get(k) != other.get(k))
+            key, one, other = f"{key}.{inner}", one.get(inner), other.get(inner)
+        raise ValueError(
+            f"{path} is of another recipe: {key} was {one!r} and is now {other!r}; undo that or start without --resume"
+        )

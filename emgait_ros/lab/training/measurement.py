@@ -1,0 +1,231 @@
+"""Embeddings of whole sets with the network in training, and the acceptance threshold from held-back people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import track
+
+from emgait_ros.config import DecisionConfig, WindowConfig
+from emgait_ros.emgaitnet.model import EMGaitNet
+from emgait_ros.lab.datasets.sequences import SequenceSet
+from emgait_ros.lab.evaluation.gallery_calibration import growing_windows, window_samples
+from emgait_ros.lab.training.loop import autocast, collate
+from emgait_ros.lab.training.recipe import CalibrationConfig
+from emgait_ros.recognition.calibration import share_interval
+from emgait_ros.recognition.matcher import Matcher
+from emgait_ros.recognition.replay import Replay, WalkWindows
+from emgait_ros.samples import Float32, Int64, Modality
+
+FRAMES_AT_ONCE = 64
+WINDOWS_AT_ONCE = 32
+RULE = "pooled quantile over drawn galleries of the thresholds at which the live decision names strangers"
+MARGIN_LOSS = 0.02  # share of rightly recognised walks the margin may cost
+
+
+@dataclass(frozen=True)
+class DecisionLimits:
+    """Calibrated limits of a bundle and what they rest on (for its manifest)."""
+
+    threshold: float
+    min_margin: float
+    facts: dict[str, Any]
+
+
+@torch.no_grad()
+def embed(network: EMGaitNet, data: SequenceSet, windows: list[Int64], precision: str = "fp32") -> Float32:
+    """Embeddings of windows, each a list of frame numbers of ``data``: (W, parts, d) float32.
+
+    Every frame is encoded once, whatever windows it is in.
+    """
+    network.eval()
+    frames = np.unique(np.concatenate(windows))
+    batches = track(encode(network, data, frames, precision), "encoding", math.ceil(len(frames) / FRAMES_AT_ONCE))
+    image, point = (torch.cat(found) for found in zip(*batches, strict=True))
+    lengths = np.array([len(window) for window in windows])
+    order, found = np.argsort(lengths, kind="stable"), np.empty(len(windows), object)
+    for same in np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1):  # windows of one length share batches
+        for chosen in np.split(same, range(WINDOWS_AT_ONCE, len(same), WINDOWS_AT_ONCE)):
+            rows = np.searchsorted(frames, np.stack([windows[number] for number in chosen]))
+            with autocast(precision):
+                batch = network.sequence(
+                    image[rows].float(), point[rows].float(), torch.ones(rows.shape, dtype=torch.bool)
+                )
+            found[chosen] = list(batch.float().numpy())
+    return np.stack(list(found)).astype(np.float32)
+
+
+@torch.no_grad()
+def encode(
+    network: EMGaitNet, data: SequenceSet, frames: Int64, precision: str = "fp32", clip_features: Float32 | None = None
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Features of single frames, a few dozen at a time: (N, S, d), in bfloat16 with "bf16", and (N, d).
+
+    Args:
+        clip_features: (F, E) of all frames of ``data``, where they have been computed before.
+    """
+    kept = torch.bfloat16 if precision == "bf16" else torch.float32
+    for start in range(0, len(frames), FRAMES_AT_ONCE):
+        batch = collate(data, frames[None, start : start + FRAMES_AT_ONCE], clip_features)
+        given = [getattr(batch, name) for name in ("crops", "points", "has_image", "has_points", "clip_features")]
+        with autocast(precision):
+            image, point = network.frame(*(None if part is None else part[0] for part in given))
+        yield image.to(kept), point.float()
+
+
+def reference_samples(data: SequenceSet, count: int = 6) -> dict[str, torch.Tensor]:
+    """Frames spread over a set, one without image and one without points: what a bundle's engines are checked with."""
+    frames = np.linspace(0, data.frames - 1, count).astype(np.int64)
+    batch = collate(data, frames[None])
+    samples = {name: getattr(batch, name)[0].clone() for name in ("crops", "points", "has_image", "has_points")}
+    for row, (data_name, has_name) in enumerate((("crops", "has_image"), ("points", "has_points")), 1):
+        samples[data_name][row], samples[has_name][row] = 0.0, False
+    return samples
+
+
+def whole_sequences(data: SequenceSet, frames: int | None = None) -> list[Int64]:
+    """One window a sequence: its first ``frames`` frames, or all."""
+    ends = data.start[1:] if frames is None else np.minimum(data.start[1:], data.start[:-1] + frames)
+    return [np.arange(start, end) for start, end in zip(data.start[:-1], ends, strict=True)]
+
+
+def calibrate(
+    network: EMGaitNet, data: SequenceSet, config: CalibrationConfig, precision: str = "fp32"
+) -> DecisionLimits:
+    """Threshold and margin for walks as the live recognizer decides on them: a window at every sample, agreement, margin.
+
+    Galleries of ``config.gallery_size`` people are drawn again and again; each enrols one walk 0 (the whole window and
+    its pieces). Their other walks are genuine tracks, all other people's walks are strangers'. A stranger's walk counts
+    once for each gallery, as accepted when it is ever given a name.
+
+    Args:
+        data: people never trained on; walk 0 is enrolled, the others are probes.
+
+    Raises:
+        ValueError: too few people.
+    """
+    names = np.unique(data.identity)
+    if len(names) < 2 * config.gallery_size:
+        raise ValueError(
+            f"calibration data holds {len(names)} people: galleries of {config.gallery_size} need at least {2 * config.gallery_size}"
+        )
+    enrolments = [int(np.flatnonzero((data.identity == name) & (data.walk == 0))[0]) for name in names]
+    pieces = [_pieces(data, number) for number in enrolments]
+    ends = np.cumsum([len(group) for group in pieces])
+    templates = np.split(embed(network, data, [window for group in pieces for window in group], precision), ends[:-1])
+    probes = np.flatnonzero(data.walk != 0)
+    walks = [_walk(network, data, number, precision) for number in probes.tolist()]
+    return limits_of(templates, walks, np.searchsorted(names, data.identity[probes]), config)
+
+
+def _walk(network: EMGaitNet, data: SequenceSet, number: int, precision: str) -> WalkWindows:
+    """The windows of one walk; a sample's features are its frame number, since a whole walk is encoded at once."""
+    frames, live = np.arange(data.start[number], data.start[number + 1]), WindowConfig()
+    return growing_windows(
+        window_samples(data[number], frames.tolist(), live),
+        live,
+        lambda windows: embed(network, data, [np.array(window) for window in windows], precision),
+    )
+
+
+def limits_of(
+    templates: Sequence[Float32], walks: Sequence[WalkWindows], owner: Int64, config: CalibrationConfig
+) -> DecisionLimits:
+    """Limits from people's templates (parts, d), other walks, and the person (row of ``templates``) each walk is of.
+
+    The margin is what few of the rightly recognised walks lack at the threshold that distances alone give; the threshold
+    is then found with that margin. Walks too short for a window have no part in it.
+    """
+    kept = [row for row, walk in enumerate(walks) if walk.samples]
+    walks, owner = [walks[row] for row in kept], owner[kept]
+    rng = np.random.default_rng(0)
+    galleries = [
+        np.sort(rng.choice(len(templates), config.gallery_size, replace=False)) for _ in range(config.galleries)
+    ]
+    margin, near_enough = _margin(templates, walks, owner, galleries, config.false_accept_rate)
+    decision = DecisionConfig()
+    played = [(Replay(_matcher(templates, gallery), decision, margin), gallery) for gallery in galleries]
+    strangers = np.sort(
+        [
+            against.naming_threshold(walk)
+            for against, gallery in played
+            for walk, person in zip(walks, owner, strict=True)
+            if person not in gallery
+        ]
+    )
+    rank = int(np.floor(config.false_accept_rate * len(strangers)))
+    threshold = float(strangers[rank]) if np.isfinite(strangers[rank]) else near_enough
+    genuine = [
+        against.is_named(walk, threshold, int(person) + 1)
+        for against, gallery in played
+        for walk, person in zip(walks, owner, strict=True)
+        if person in gallery
+    ]
+    share, tracks, people = float(np.mean(genuine)) if genuine else 0.0, len(owner), len(np.unique(owner))
+    interval = share_interval(round(config.false_accept_rate * people), people)  # walks of one person are alike
+    facts = {
+        "false_accept_rate": config.false_accept_rate,
+        "false_accept_interval95": [round(v, 4) for v in interval],
+        "rule": RULE,
+        "people": people,
+        "stranger_tracks": tracks,
+        "gallery_size": config.gallery_size,
+        "galleries": config.galleries,
+        "genuine_tracks": tracks,
+        "true_accept_rate": round(share, 4),
+        "true_accept_interval95": [round(v, 4) for v in share_interval(round(share * tracks), tracks)],
+        "samples": [WindowConfig().min_samples, max(walk.samples[-1] for walk in walks)],
+    }
+    return DecisionLimits(threshold, margin, facts)
+
+
+def _margin(
+    templates: Sequence[Float32],
+    walks: Sequence[WalkWindows],
+    owner: Int64,
+    galleries: Sequence[Int64],
+    false_accept_rate: float,
+) -> tuple[float, float]:
+    """Lead over the second that all but a few of the walks have that are nearest to the right person, and near.
+
+    Near is below the second number: so few strangers' walks come that near, whatever the decision says.
+    """
+    matcher = _matcher(templates, np.arange(len(templates)))
+    columns = [matcher.columns[person + 1] for person in range(len(templates))]
+    found = [matcher.search(walk.embedding, walk.modalities).distance.min(axis=0) for walk in walks]
+    distance = np.stack(found)[:, columns]  # (walks, people)
+    strangers, right = [], []
+    for gallery in galleries:
+        near, enrolled = np.sort(distance[:, gallery], axis=1), np.isin(owner, gallery)
+        rightly = enrolled & (gallery[distance[:, gallery].argmin(axis=1)] == owner)
+        strangers.append(near[~enrolled, 0])
+        right.append(near[rightly, :2])
+    impostor, two = np.sort(np.concatenate(strangers)), np.concatenate(right)
+    near_enough = float(impostor[int(np.floor(false_accept_rate * len(impostor)))])
+    leads = [second - first for first, second in two.tolist() if first < near_enough]
+    return float(np.quantile(leads, MARGIN_LOSS)) if leads else 0.0, near_enough
+
+
+def _matcher(templates: Sequence[Float32], people: Int64) -> Matcher:
+    """Some people enrolled; identity numbers are rows + 1, since 0 is nobody."""
+    matcher = Matcher(DecisionConfig().templates_per_identity)
+    both = int(Modality.BOTH)
+    matcher.replace_all(
+        [(row + 1, str(row), templates[row], np.full(len(templates[row]), both)) for row in people.tolist()]
+    )
+    return matcher
+
+
+def _pieces(data: SequenceSet, sequence: int) -> list[Int64]:
+    """The newest full window and its equal pieces, as enrolment stores them."""
+    live = WindowConfig()
+    frames = np.arange(
+        max(int(data.start[sequence]), int(data.start[sequence + 1]) - live.max_samples), int(data.start[sequence + 1])
+    )
+    pieces = len(frames) // live.min_samples
+    return [frames, *(np.array_split(frames, pieces) if pieces > 1 else [])]

@@ -1,0 +1,356 @@
+"""The recipe of a training run, read from YAML; the files in ``config/training/`` are examples."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
+from emgait_ros.inference.preprocessing import POINTS_FRAMES, Preprocessing
+
+
+@dataclass(frozen=True)
+class PeopleConfig:
+    """One simulated set: who walks where.
+
+    Attributes:
+        first_identity, identities: identity numbers first_identity .. first_identity + identities - 1; a number always
+            gives the same person. Below 100 lie the people of the demo and of the tests: never train on them.
+        walks: walks (days) per identity; clothing and the day's gait are drawn anew for each.
+        sequences: sequences per walk, each at another view and range.
+        frames: frames per sequence at 10 Hz.
+        ranges_m: nearest and farthest range, m.
+    """
+
+    first_identity: int = 1000
+    identities: int = 200
+    walks: int = 4
+    sequences: int = 2
+    frames: int = 25
+    ranges_m: tuple[float, float] = (8.0, 50.0)
+
+    def __post_init__(self) -> None:
+        if min(self.identities, self.walks, self.sequences, self.frames) < 1 or self.first_identity < 0:
+            raise ValueError(
+                "people need at least one identity, walk, sequence and frame, and a first_identity of 0 or more"
+            )
+        if len(self.ranges_m) != 2 or not 1.0 <= self.ranges_m[0] <= self.ranges_m[1]:
+            raise ValueError(f"ranges_m is {self.ranges_m}: expected nearest and farthest, at least 1 m")
+
+
+@dataclass(frozen=True)
+class ClipTrainingConfig:
+    """Contrastive pretraining of the small CLIP on simulated pictures with captions; 0 steps: none, weights come with the model.
+
+    Attributes:
+        steps, batch: batches of picture-caption pairs.
+        learning_rate: peak of AdamW, cosine decay to nothing.
+    """
+
+    steps: int = 0
+    batch: int = 96
+    learning_rate: float = 1e-3
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How training input is varied; shares are probabilities, spreads standard deviations.
+
+    Attributes:
+        mirror: share of sequences mirrored, crop and points together.
+        grayscale: share of sequences without colour.
+        colour: gain and offset of each colour channel.
+        shift, scale: of the crop, as a part of its size.
+        erase: share of sequences with a rectangle of the crop painted over.
+        yaw_deg, offset_m: of the points about the vertical and along the ground; heights move by half of it.
+        noise_m: of every point.
+        thin: share of sequences whose clouds lose points, down to ``thin_to``, as if farther away.
+        drop_image, drop_points: share of sequences without that modality; a tenth of it for single frames.
+        clip_noise: of CLIP's features, as a part of their own spread: they are computed from crops that were not varied.
+    """
+
+    mirror: float = 0.5
+    grayscale: float = 0.4
+    colour: float = 0.25
+    shift: float = 0.04
+    scale: float = 0.06
+    erase: float = 0.15
+    yaw_deg: float = 6.0
+    offset_m: float = 0.03
+    noise_m: float = 0.01
+    thin: float = 0.5
+    thin_to: float = 0.2
+    drop_image: float = 0.1
+    drop_points: float = 0.1
+    clip_noise: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name in ("mirror", "grayscale", "erase", "thin", "thin_to", "drop_image", "drop_points"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"augment.{name} is {getattr(self, name)}: expected a share between 0 and 1")
+        if self.drop_image + self.drop_points > 1:
+            raise ValueError(
+                "augment.drop_image and drop_points add up to more than 1: a sequence keeps at least one modality"
+            )
+
+
+@dataclass(frozen=True)
+class PosePretrainingConfig:
+    """Pose pretraining on single frames, before identities (``training.pose_pretraining``); for simulated sets only.
+
+    Attributes:
+        steps: how many; 0: identities from the start.
+        frames: single frames of a step.
+        text_after: share of the steps after which SeMi's text joins through SGA: untrained features are not ready to be aligned.
+        learning_rate: of Muon for the layers' weights and of Adam for the rest (``training.optimizer``); rises over
+            ``warmup_steps``, then falls along a cosine.
+        weight_decay: of Adam, as elsewhere; at the paper's 5e-4 what 14,000 steps had learnt was lost again within 300.
+    """
+
+    steps: int = 0
+    frames: int = 192
+    text_after: float = 0.7
+    learning_rate: float = 4e-3
+    warmup_steps: int = 30
+    weight_decay: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.frames < 2:
+            raise ValueError("pose_pretraining.steps must be 0 or more, pose_pretraining.frames at least 2")
+        if not 0 <= self.text_after <= 1:
+            raise ValueError(f"pose_pretraining.text_after is {self.text_after}: expected a share of the steps, 0 to 1")
+
+
+@dataclass(frozen=True)
+class OptimizationConfig:
+    """The steps of training.
+
+    Attributes:
+        steps: how many; 0: what ``plda_initialization`` gives is all.
+        identities, sequences, frames: P x K x T of a step (paper: T = 10).
+        learning_rate, weight_decay: of Adam (the paper gives 5e-4 for the latter and nothing for the former).
+        warmup_steps: the learning rate rises linearly over these.
+        milestones: steps at which it falls to a tenth (paper: 15,000 and 30,000).
+        gamma: what it is multiplied with there.
+        triplet_weight, cross_entropy_weight: of the losses (paper: 1.0 and 2.0).
+        pose_weight, trait_weight, relation_weight: of losses the paper does not have, for simulated sets only; 0: off.
+            Each frame predicts the joints (``training.poses``), the embedding predicts the walker's traits (``training.traits``),
+            and distances between embeddings follow those between traits. From identities alone a short run learns little.
+        plda_initialization: the sequence head starts with a closed form that predicts the traits of the recipe's ``auxiliary_identities``
+            (``training.plda_initialization``) instead of random weights; needs model.use_moments, pose and trait weights.
+        margin, mining: of the triplet loss; "all" or "hard".
+        label_smoothing: of the cross-entropy.
+        max_grad_norm: gradients are clipped to this norm.
+        precision: "fp32" or "bf16" (autocast; twice as fast on CPUs with AVX-512 BF16).
+        checkpoint_every: steps between checkpoints; an interrupted run also writes one.
+    """
+
+    steps: int = 1000
+    identities: int = 8
+    sequences: int = 4
+    frames: int = 10
+    learning_rate: float = 1e-3
+    weight_decay: float = 5e-4
+    warmup_steps: int = 50
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
+    triplet_weight: float = 1.0
+    cross_entropy_weight: float = 2.0
+    pose_weight: float = 0.0
+    trait_weight: float = 0.0
+    relation_weight: float = 0.0
+    plda_initialization: bool = False
+    margin: float = 0.2
+    mining: str = "all"
+    label_smoothing: float = 0.1
+    max_grad_norm: float = 5.0
+    precision: str = "bf16"
+    checkpoint_every: int = 10
+
+    def __post_init__(self) -> None:
+        if self.mining not in ("all", "hard"):
+            raise ValueError(f"optimization.mining is '{self.mining}': expected 'all' or 'hard'")
+        if self.precision not in ("fp32", "bf16"):
+            raise ValueError(f"optimization.precision is '{self.precision}': expected 'fp32' or 'bf16'")
+        if min(self.frames, self.checkpoint_every) < 1:
+            raise ValueError("optimization.frames and checkpoint_every must be at least 1")
+        if self.steps < (0 if self.plda_initialization else 1):
+            raise ValueError(f"optimization.steps is {self.steps}: expected 1 or more, or 0 with plda_initialization")
+
+
+@dataclass(frozen=True)
+class CalibrationConfig:
+    """How the acceptance threshold is found, on identities that were not trained on.
+
+    Attributes:
+        false_accept_rate: share of strangers' walks that may be given a name.
+        gallery_size: identities enrolled in each drawn gallery.
+        galleries: how many galleries are drawn.
+    """
+
+    false_accept_rate: float = 0.01
+    gallery_size: int = 4
+    galleries: int = 40
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One run of ``emgait train``.
+
+    Attributes:
+        name: of the bundle.
+        runs: folder for data, checkpoints and logs of this run.
+        data: folder of the generated sets; empty: within the run's own folder. Runs with the same people can share one.
+        bundles: folder the finished bundle is written into.
+        seed: of everything drawn in training.
+        data_seed: of the walks that are planned: runs of several seeds see the same people.
+        population: seed of the simulated people.
+        threads: CPU threads.
+        dataset: folder of a data set to train on (simulated, SUSTech1K, FreeGait, LRGait); empty: generated from ``train``
+            into the run folder.
+        partition: JSON file with the TRAIN_SET of ``dataset``; empty: everybody in it is trained on.
+        start_from: checkpoint.safetensors of another run whose network this one goes on from, with a schedule of its own
+            (what does not fit, such as the classes of other people, begins anew); empty: from nothing.
+        points_frame: axes of the points (``inference.preprocessing.Preprocessing``).
+        train, auxiliary_identities, calibrate, test: who walks in the sets; no identity may be in two of them. Auxiliary identities
+            are generated only for ``optimization.plda_initialization``: a regression needs many people the network was not trained on.
+    """
+
+    name: str
+    runs: str = "runs"
+    data: str = ""
+    bundles: str = "models"
+    seed: int = 1
+    data_seed: int = 1
+    population: int = 0
+    threads: int = 2
+    dataset: str = ""
+    partition: str = ""
+    start_from: str = ""
+    points_frame: str = "heading"
+    train: PeopleConfig = field(default_factory=PeopleConfig)
+    auxiliary_identities: PeopleConfig = field(
+        default_factory=lambda: PeopleConfig(10_000, identities=2000, walks=2, frames=14)
+    )
+    calibrate: PeopleConfig = field(default_factory=lambda: PeopleConfig(first_identity=100_000, identities=60))
+    test: PeopleConfig = field(default_factory=lambda: PeopleConfig(first_identity=200_000, identities=60))
+    model: EMGaitNetConfig = field(default_factory=EMGaitNetConfig)
+    clip: ClipTrainingConfig = field(default_factory=ClipTrainingConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    pose_pretraining: PosePretrainingConfig = field(default_factory=PosePretrainingConfig)
+    optimization: OptimizationConfig = field(default_factory=OptimizationConfig)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+
+    def __post_init__(self) -> None:
+        if not self.name or Path(self.name).name != self.name:
+            raise ValueError(f"name is '{self.name}': expected a plain folder name, it becomes the bundle's")
+        if self.points_frame not in POINTS_FRAMES:
+            raise ValueError(f"points_frame is '{self.points_frame}': expected {', '.join(POINTS_FRAMES)}")
+        if self.augment.mirror and self.points_frame == "sensor":
+            raise ValueError(
+                "augment.mirror needs points_frame 'ray' or 'heading': in the sensor's axes points cannot be mirrored with the crop"
+            )
+        if self.augment.mirror and (self.optimization.pose_weight or self.pose_pretraining.steps):
+            raise ValueError(
+                "pose_pretraining.steps and optimization.pose_weight need augment.mirror 0: a mirrored walker's joints lie elsewhere"
+            )
+        if self.optimization.plda_initialization and not (
+            self.model.use_moments and self.optimization.pose_weight and self.optimization.trait_weight
+        ):
+            raise ValueError(
+                "optimization.plda_initialization needs model.use_moments, optimization.pose_weight and trait_weight: it predicts traits "
+                "from the moments of poses"
+            )
+        sets = {"train": self.train, "calibrate": self.calibrate, "test": self.test}
+        if self.optimization.plda_initialization:
+            sets["auxiliary_identities"] = self.auxiliary_identities
+        for (one, a), (other, b) in ((x, y) for x in sets.items() for y in sets.items() if x[0] < y[0]):
+            if (
+                a.first_identity < b.first_identity + b.identities
+                and b.first_identity < a.first_identity + a.identities
+            ):
+                raise ValueError(
+                    f"the identities of {one} and {other} overlap: results on people trained on mean nothing"
+                )
+
+    @property
+    def run_folder(self) -> Path:
+        """Where data, checkpoints and logs of this run lie."""
+        return Path(self.runs) / self.name
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the bundle's input is prepared."""
+        model = self.model
+        return Preprocessing(
+            model.crop_height, model.crop_width, model.points, self.points_frame, model.view_coordinates
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for checkpoints and the manifest."""
+        return dataclasses.asdict(self)
+
+
+def load_training_config(path: str | Path) -> TrainingConfig:
+    """Read a recipe.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not YAML, an unknown key, a value of another type or out of range; the sentence names file and key.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{path} is missing: give the YAML file of a recipe, such as config/training/emgait-sim.yaml"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} holds {type(values).__name__}: expected keys and values of a training recipe")
+    try:
+        config: TrainingConfig = build(TrainingConfig, values, "")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return config
+
+
+def build(kind: type, values: dict[str, Any], prefix: str) -> Any:
+    """A dataclass from a mapping, nested dataclasses too; every mistake is a ValueError naming the key."""
+    fields = {item.name: item for item in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ValueError(
+            f"unknown key '{prefix}{unknown[0]}': known are {', '.join(sorted(prefix + name for name in fields))}"
+        )
+    if kind is TrainingConfig and "name" not in values:
+        raise ValueError("the key 'name' is missing: it names the run and the bundle")
+    defaults = kind() if kind is not TrainingConfig else TrainingConfig(name=str(values["name"]))
+    made: dict[str, Any] = {}
+    for name, value in values.items():
+        current = getattr(defaults, name)
+        if dataclasses.is_dataclass(current):
+            if not isinstance(value, dict):
+                raise ValueError(f"'{prefix}{name}' is {value!r}: expected keys and values")
+            made[name] = build(type(current), value, f"{prefix}{name}.")
+        else:
+            made[name] = _converted(prefix + name, value, current)
+    return dataclasses.replace(defaults, **made)
+
+
+def _converted(name: str, value: Any, current: Any) -> Any:
+    """``value`` as the type of the default; whole numbers pass as floats."""
+    if isinstance(current, tuple):
+        if not isinstance(value, list) or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in value):
+            raise ValueError(f"'{name}' is {value!r}: expected a list of numbers")
+        return tuple(value)
+    if isinstance(current, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, type(current)) or isinstance(value, bool) != isinstance(current, bool):
+        raise ValueError(f"'{name}' is {value!r}: expected {type(current).__name__}")
+    return value

@@ -1,0 +1,328 @@
+"""Which samples of which track make a window: what is kept, what is left out and why, when a window starts over."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from emgait_ros.config import WindowConfig
+from emgait_ros.recognition.decision import TrackState
+from emgait_ros.samples import Float32, Modality, PedestrianFrame, Sample, UInt8
+
+GROUP = "a group of people who cannot be told apart"
+"""What a track with ``Pedestrian.group`` is; such tracks have no samples and get no name."""
+BACKWARDS = "time ran backwards"
+"""Why all tracks of a tracker start over."""
+
+
+@dataclass(frozen=True)
+class WindowSample:
+    """One encoded sample: its per-frame features (as the encoder gave them) and what is known of it.
+
+    Attributes:
+        features: of the encoder.
+        modalities: sensors.
+        range_m: m, horizontal distance.
+        point_count: LiDAR returns before resampling.
+        brightness: mean of the crop, 0..255; NaN without one.
+        position: (2,) m, horizontal place in the LiDAR frame.
+        pedestrian: the sample itself, where samples of enrolled walks are to be saved.
+    """
+
+    features: Any
+    modalities: Modality
+    range_m: float
+    point_count: int = 0
+    brightness: float = float("nan")
+    position: tuple[float, float] = (float("nan"), float("nan"))
+    pedestrian: Sample | None = None
+
+
+@dataclass(eq=False)
+class TrackWindow:
+    """The newest samples of one track and what was made of them.
+
+    Attributes:
+        tracker_id, track_id: whose.
+        samples: oldest first, at most ``max_samples``.
+        seen_ns: stamp of the last frame the track was in, by its tracker's clock.
+        seen_frame: number of that frame among those of all trackers, as they came.
+        observed_ns: stamp of the last frame with LiDAR returns on it; 0 before the first.
+        last_left_out: why the last sample was left out; empty when it was not.
+        embedding: (parts, d) float32 of the samples now; None until there are enough.
+        fresh: the embedding is of this frame.
+        taken: samples ever put in.
+        restarts: how often the window started over: what followed may be somebody else.
+        decided_ns: stamp of the last frame something was decided in; 0 before the first.
+        group: in the last frame the track was a group of people who cannot be told apart.
+        gone: no longer kept.
+        state: what its windows have settled about who it is.
+    """
+
+    tracker_id: str
+    track_id: int
+    samples: deque[WindowSample]
+    seen_ns: int = 0
+    seen_frame: int = 0
+    observed_ns: int = 0
+    last_left_out: str = ""
+    embedding: Float32 | None = None
+    fresh: bool = False
+    taken: int = 0
+    restarts: int = 0
+    decided_ns: int = 0
+    group: bool = False
+    gone: bool = False
+    state: TrackState = field(default_factory=TrackState)
+
+    def modalities(self, needed: int) -> Modality:
+        """Sensors with at least ``needed`` samples in the window."""
+        found = Modality.NONE
+        for sensor in (Modality.IMAGE, Modality.POINTS):
+            if self.samples and sum(sensor in sample.modalities for sample in self.samples) >= needed:
+                found |= sensor
+        return found
+
+    def weakness(self, config: WindowConfig) -> str:
+        """Why the window says little about who it is; empty when it does not. (One sensor alone has a limit of its own.)"""
+        found = []
+        returns = float(np.median([sample.point_count for sample in self.samples])) if self.samples else 0.0
+        if returns < config.weak_points:
+            found.append(f"{returns:.0f} LiDAR returns a sample")
+        light = [sample.brightness for sample in self.samples if np.isfinite(sample.brightness)]
+        if light and float(np.median(light)) < config.weak_brightness:
+            found.append("dark images")
+        return ", ".join(found)
+
+    def why_left_out(self) -> str:
+        """Why the last sample was left out, as an addition to a sentence; empty when it was not."""
+        return f" ({self.last_left_out})" if self.last_left_out else ""
+
+    def clear(self) -> None:
+        """Start over: what follows may be somebody else."""
+        self.samples.clear()
+        self.restarts += 1
+        self.last_left_out = ""
+        self.embedding, self.fresh, self.decided_ns = None, False, 0
+        self.state.reset()
+
+
+@dataclass
+class _Head:
+    """A tracker: ``newest_ns`` is the stamp of its last frame; ``others`` the stamps of the first frame of each other tracker
+    since then. Clocks of different trackers are never compared."""
+
+    newest_ns: int
+    others: dict[str, int] = field(default_factory=dict)
+
+
+class TrackWindows:
+    """The windows of all tracks, of any number of trackers, whose clocks need not agree.
+
+    Args:
+        config: which samples count and how many are kept.
+
+    Attributes:
+        config: in use.
+        left_out: how many samples were left out, by reason.
+    """
+
+    def __init__(self, config: WindowConfig) -> None:
+        self.config = config
+        self._windows: dict[tuple[str, int], TrackWindow] = {}
+        self._heads: dict[str, _Head] = {}
+        self._frames = 0
+        self.left_out: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    @property
+    def trackers(self) -> list[str]:
+        """Trackers heard lately, sorted."""
+        return sorted(self._heads)
+
+    def reconfigure(self, config: WindowConfig) -> None:
+        """Use other options from now on; samples that were taken stay, as far as the new length holds them."""
+        self.config = config
+        for window in self._windows.values():
+            window.samples = deque(window.samples, maxlen=config.max_samples)
+            if len(window.samples) < config.min_samples:
+                window.embedding, window.fresh = None, False
+
+    def clear(self) -> None:
+        """Forget all tracks; the counters stay."""
+        self._keep(lambda _: False)
+        self._heads.clear()
+
+    def observe(self, frame: PedestrianFrame) -> list[tuple[TrackWindow, Sample]]:
+        """Note who is in view; returns the samples to encode, with the window each belongs to.
+
+        A stamp before the tracker's last one (a bag starts over) forgets that tracker's tracks; the same stamp again
+        brings no new samples.
+        """
+        head = self._heads.get(frame.tracker_id)
+        if head is not None and frame.stamp_ns < head.newest_ns:
+            self._keep(lambda window: window.tracker_id != frame.tracker_id)
+            self.left_out[BACKWARDS] += 1
+        repeated = head is not None and head.newest_ns == frame.stamp_ns
+        self._heads[frame.tracker_id] = _Head(frame.stamp_ns)
+        self._frames += 1
+        self._drop_gone(frame)
+        usable: dict[int, tuple[TrackWindow, Sample]] = {}
+        for pedestrian in frame.pedestrians:
+            self._follow_new_number(frame.tracker_id, pedestrian)
+            window = self._window_of(frame, pedestrian)
+            reason, sample = "its frame came twice", None
+            if not repeated and pedestrian.track_id not in usable:
+                reason, sample = self._usable_part(pedestrian)
+            if sample is not None:
+                usable[pedestrian.track_id] = (window, sample)
+            else:
+                self.left_out[reason] += 1
+            window.last_left_out = reason
+        self._drop_oldest()
+        return list(usable.values())
+
+    def skip(self, frame: PedestrianFrame, reason: str) -> None:
+        """Note who is in view without taking samples: tracks go on, only this frame is missing in their windows."""
+        self.left_out[reason] += len(self.observe(frame))
+
+    def get(self, tracker_id: str, track_id: int) -> TrackWindow | None:
+        """The window of one track, if it is kept."""
+        return self._windows.get((tracker_id, track_id))
+
+    def in_view(self) -> list[TrackWindow]:
+        """Tracks in the newest frame of their tracker, by track number."""
+        newest = {tracker: head.newest_ns for tracker, head in self._heads.items()}
+        found = [window for window in self._windows.values() if window.seen_ns == newest.get(window.tracker_id)]
+        return sorted(found, key=lambda window: (window.track_id, window.tracker_id))
+
+    def kept(self) -> list[TrackWindow]:
+        """All tracks kept, those that left the view not long ago included, by track number."""
+        return sorted(self._windows.values(), key=lambda window: (window.track_id, window.tracker_id))
+
+    def _follow_new_number(self, tracker_id: str, pedestrian: Sample) -> None:
+        """A track that got its earlier number back keeps the window it has filled since."""
+        previous = pedestrian.previous_track_id
+        if previous is None:
+            return
+        window = self._windows.pop((tracker_id, previous), None)
+        if window is not None:
+            earlier = self._windows.get((tracker_id, pedestrian.track_id))
+            if earlier is not None:
+                earlier.gone = True
+            window.track_id = pedestrian.track_id
+            self._windows[tracker_id, pedestrian.track_id] = window
+
+    def _window_of(self, frame: PedestrianFrame, pedestrian: Sample) -> TrackWindow:
+        key = (frame.tracker_id, pedestrian.track_id)
+        window = self._windows.get(key)
+        if window is None:
+            samples: deque[WindowSample] = deque(maxlen=self.config.max_samples)
+            window = self._windows[key] = TrackWindow(*key, samples, observed_ns=frame.stamp_ns)
+        window.seen_ns, window.seen_frame = frame.stamp_ns, self._frames
+        if pedestrian.group and not window.group:
+            window.clear()  # whoever the track is once they part
+        window.group = pedestrian.group
+        if pedestrian.points is not None:
+            if frame.stamp_ns - window.observed_ns > self.config.max_gap_s * 1e9:
+                window.clear()
+                self.left_out["window cleared by a gap"] += 1
+            window.observed_ns = frame.stamp_ns
+        window.fresh = False
+        return window
+
+    def _usable_part(self, pedestrian: Sample) -> tuple[str, Sample | None]:
+        """Why a sample is left out, or the sample, its crop taken away when that is too small to show anything."""
+        config = self.config
+        if pedestrian.group:
+            return GROUP, None
+        if pedestrian.points is None or len(pedestrian.points) == 0:
+            return "no LiDAR returns", None
+        if _broken(pedestrian):
+            return "broken points", None
+        if config.require_moving and not pedestrian.moving:
+            return "standing still", None
+        if pedestrian.point_count < config.min_points:
+            return f"fewer than {config.min_points} LiDAR returns", None
+        if pedestrian.occlusion > config.max_occlusion:
+            return "hidden by something nearer", None
+        if pedestrian.crop is not None and (problem := self._crop_problem(pedestrian, pedestrian.crop)):
+            self.left_out[f"crop not used: {problem}"] += 1
+            pedestrian = dataclasses.replace(pedestrian, crop=None)
+        return "", pedestrian
+
+    def _crop_problem(self, pedestrian: Sample, crop: UInt8) -> str:
+        """Why a crop shows too little; empty when it can be used."""
+        config = self.config
+        if crop.ndim != 3 or crop.shape[2] != 3 or crop.size == 0 or crop.dtype != np.uint8:
+            return "no RGB picture"
+        if pedestrian.crop_native_height_px < config.min_crop_height_px:
+            return "too small"
+        if 0.0 < pedestrian.sharpness < config.min_sharpness:
+            return "blurred"
+        if abs(pedestrian.image_dt_s) > config.max_image_dt_s:
+            return "its image is of another moment"
+        return ""
+
+    def _drop_gone(self, frame: PedestrianFrame) -> None:
+        """Tracks unseen for too long by their tracker's own clock, and trackers silent for too long by another's."""
+        keep_ns = max(self.config.keep_s, self.config.max_gap_s) * 1e9
+        for tracker, head in list(self._heads.items()):
+            if tracker != frame.tracker_id:
+                since_ns = head.others.setdefault(frame.tracker_id, frame.stamp_ns)
+                if frame.stamp_ns < since_ns:  # that tracker's time ran backwards
+                    head.others[frame.tracker_id] = frame.stamp_ns
+                if frame.stamp_ns - since_ns > keep_ns:
+                    del self._heads[tracker]
+        self._keep(
+            lambda window: (
+                window.tracker_id in self._heads
+                and (window.tracker_id != frame.tracker_id or frame.stamp_ns - window.seen_ns <= keep_ns)
+            )
+        )
+
+    def _keep(self, wanted: Callable[[TrackWindow], bool]) -> None:
+        for key, window in list(self._windows.items()):
+            if not wanted(window):
+                window.gone = True
+                del self._windows[key]
+
+    def _drop_oldest(self) -> None:
+        excess = len(self._windows) - self.config.max_tracks
+        if excess > 0:
+            oldest = set(sorted(self._windows.values(), key=lambda window: window.seen_frame)[:excess])
+            self.left_out["more tracks than window.max_tracks"] += excess
+            self._keep(lambda window: window not in oldest)
+
+
+def _broken(pedestrian: Sample) -> bool:
+    points = pedestrian.points
+    if points is None or points.ndim != 2 or points.shape[1] != 3:
+        return True
+    return not all(np.isfinite(values).all() for values in (points, pedestrian.center, pedestrian.size))
+
+
+def window_for(window: WindowConfig, min_frames: int, max_frames: int, model: str) -> WindowConfig:
+    """The window options within what a model takes, which is ``min_frames`` to ``max_frames`` samples.
+
+    Raises:
+        ValueError: no window length satisfies both; the sentence names the options and the ``model``.
+    """
+    if window.min_samples > window.max_samples:
+        raise ValueError(
+            f"window.min_samples is {window.min_samples}: it cannot be more than window.max_samples, {window.max_samples}"
+        )
+    low, high = max(window.min_samples, min_frames), min(window.max_samples, max_frames)
+    if low > high:
+        raise ValueError(
+            f"window.min_samples to max_samples is {window.min_samples} to {window.max_samples}, "
+            f"but {model} takes windows of {min_frames} to {max_frames} samples"
+        )
+    return dataclasses.replace(window, min_samples=low, max_samples=high)

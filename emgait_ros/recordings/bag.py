@@ -1,0 +1,174 @@
+"""A recorded drive or a simulated scene as the sensor frames a live node would see, read without ROS."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig, full_name
+from emgait_ros.recordings.bag_frames import BagFrames
+from emgait_ros.recordings.rosbag import CAMERA_INFO, CLOUD, COMPRESSED_IMAGE, IMAGE, PEDESTRIANS, BagMessage, Rosbag
+from emgait_ros.samples import Float64, Int64, SensorFrame
+from emgait_ros.sensing.pairing import PairingHealth, StampPairer
+
+GROUND_TRUTH = "/ground_truth"
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """Where everybody really was, one row a person: (n,) numbers, (n, 3) box centres (m, LiDAR frame), (n,) LiDAR returns."""
+
+    stamp_ns: int
+    walkers: Int64
+    centers: Float64
+    point_count: Int64
+
+
+class BagRecording(Rosbag):
+    """A rosbag2 of a LiDAR and, maybe, a camera.
+
+    Args:
+        path: the bag's folder, or one of its .mcap or .db3 files.
+
+    Attributes:
+        problems: sentence -> how often, of messages that could not be used (filled while reading).
+        notes: as of :class:`Rosbag`; and while reading, what is wrong in messages that could be used all the same.
+        health: how the pairing went, once ``sensor_frames`` has come to its end.
+        ground_truth: where everybody was, as far as ``sensor_frames`` has read (simulated or labelled bags).
+
+    Raises:
+        FileNotFoundError, ValueError: as :class:`Rosbag`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path)
+        self.problems: Counter[str] = Counter()
+        self._noted: set[str] = set()
+        self._frames: BagFrames | None = None
+        self.health: PairingHealth | None = None
+        self.ground_truth: list[GroundTruth] = []
+
+    @property
+    def lidar_frame_id(self) -> str:
+        """Frame of the newest cloud that ``sensor_frames`` has handed out."""
+        return self._frames.lidar_frame_id if self._frames else ""
+
+    def resolve_topics(self, wanted: TrackerTopicsConfig) -> TrackerTopicsConfig:
+        """The topics to read: the configured ones where recorded, else the only ones of their type.
+
+        A topic left at its default that is not in the bag is replaced by the bag's own, if there is just one; image and
+        camera_info become empty when the bag has none.
+
+        Raises:
+            ValueError: a topic that was asked for is missing or has another type, or there are several to choose from.
+        """
+        wanted, default = _absolute(wanted), _absolute(TrackerTopicsConfig())
+        cloud = self._choose("topics.cloud", wanted.cloud, default.cloud, (CLOUD,))
+        if not cloud:
+            raise ValueError(f"{self.path} has no {CLOUD}: its topics are {self._listed()}")
+        image_types = (COMPRESSED_IMAGE,) if wanted.image_compressed else (IMAGE, COMPRESSED_IMAGE)
+        image = self._choose("topics.image", wanted.image, default.image, image_types) if wanted.image else ""
+        compressed = bool(image) and self.topics[image].type == COMPRESSED_IMAGE
+        beside = f"{image.removesuffix('/compressed').rsplit('/', 1)[0]}/camera_info"
+        expected = beside if image and wanted.camera_info == default.camera_info else wanted.camera_info
+        info = self._choose("topics.camera_info", expected, expected, (CAMERA_INFO,)) if image else ""
+        return replace(wanted, cloud=cloud, image=image, camera_info=info, image_compressed=compressed)
+
+    def _choose(self, parameter: str, name: str, default: str, types: tuple[str, ...]) -> str:
+        if name in self.topics:
+            if self.topics[name].type not in types:
+                raise ValueError(
+                    f"{parameter} is {name}, which is {self.topics[name].type}: expected {' or '.join(types)}"
+                )
+            return name
+        if name != default:
+            raise ValueError(f"{self.path} has no topic {name} ({parameter}): its topics are {self._listed()}")
+        for kind in types:
+            found = sorted(t.name for t in self.topics.values() if t.type == kind and t.count)
+            if len(found) > 1:
+                raise ValueError(f"{self.path} has several {kind}: {', '.join(found)}; choose one with {parameter}")
+            if found:
+                return found[0]
+        return ""
+
+    def _listed(self) -> str:
+        return ", ".join(f"{t.name} ({t.type})" for t in sorted(self.topics.values(), key=lambda t: t.name))
+
+    def sensor_frames(self, config: TrackerNodeConfig | None = None) -> Iterator[SensorFrame]:
+        """Every cloud with its nearest image, as the pedestrian_tracker node pairs them; the same twice.
+
+        Clouds and images that cannot be used are left out or go without image, and are counted in ``problems``.
+
+        Raises:
+            ValueError: as :meth:`resolve_topics` and :meth:`messages`; the bag never connects the fixed frame to the LiDAR's.
+        """
+        config = config or TrackerNodeConfig()
+        topics = self.resolve_topics(config.topics)
+        if not topics.image:
+            self.problems["the bag has no image: everything is judged by LiDAR alone"] += 1
+        elif not topics.camera_info:
+            self.problems[f"the bag has no CameraInfo for {topics.image}: no crops can be cut"] += 1
+        pairer = StampPairer(config.pairing, topics.cloud, topics.image, offline=True)
+        frames = self._frames = BagFrames(self, replace(config, topics=topics), self.problems, self.note)
+        now_ns = self.start_ns
+        has_truth = GROUND_TRUTH in self.topics and self.topics[GROUND_TRUTH].type == PEDESTRIANS
+        wanted = (topics.cloud, topics.image, topics.camera_info, GROUND_TRUTH if has_truth else "", *frames.topics)
+        self.ground_truth.clear()
+        for message in self.messages([name for name in wanted if name]):
+            now_ns = message.log_time_ns
+            if message.topic == topics.camera_info or message.topic in frames.topics:
+                frames.note(message)
+                yield from frames.ready(now_ns)
+                continue
+            if message.topic == GROUND_TRUTH:
+                self.ground_truth.append(self._truth(message))
+                continue
+            try:
+                stamp = _peek_stamp_ns(message)
+            except ValueError as error:
+                self.problems[str(error)] += 1
+                continue
+            add = pairer.add_cloud if message.topic == topics.cloud else pairer.add_image
+            refused = add(stamp, message, now_ns)
+            if refused:
+                self.problems[refused] += 1
+            frames.take(pairer.poll(now_ns), now_ns)
+            yield from frames.ready(now_ns)
+        frames.take(pairer.flush(now_ns), now_ns)
+        yield from frames.rest()
+        self.health = pairer.health(now_ns)
+
+    def note(self, sentence: str) -> None:
+        """Keep a note on messages: sentences that differ in numbers only are one."""
+        kind = re.sub(r"\d+", "#", sentence)
+        if kind not in self._noted:
+            self._noted.add(kind)
+            self.notes.append(sentence)
+
+    def _truth(self, message: BagMessage) -> GroundTruth:
+        array = self.deserialize(message)
+        centers = np.array([(p.center.x, p.center.y, p.center.z) for p in array.pedestrians]).reshape(-1, 3)
+        walkers = np.array([p.track_id for p in array.pedestrians], dtype=np.int64)
+        point_count = np.array([p.point_count for p in array.pedestrians], dtype=np.int64)
+        return GroundTruth(_peek_stamp_ns(message), walkers, centers, point_count)
+
+
+def _absolute(topics: TrackerTopicsConfig) -> TrackerTopicsConfig:
+    """A bag holds full names; relative ones are looked for without a namespace."""
+    cloud, image, camera_info = (full_name(name) for name in (topics.cloud, topics.image, topics.camera_info))
+    return replace(topics, cloud=cloud, image=image, camera_info=camera_info)
+
+
+def _peek_stamp_ns(message: BagMessage) -> int:
+    """header.stamp of a serialized message whose first field is a std_msgs/Header, without decoding the rest."""
+    if len(message.raw) < 12:
+        raise ValueError(f"a message on {message.topic} has only {len(message.raw)} bytes: it holds no header")
+    order = "<" if message.raw[1] & 1 else ">"  # second byte of the CDR encapsulation: 1 little-endian, 0 big-endian
+    seconds, nanoseconds = struct.unpack_from(f"{order}iI", message.raw, 4)
+    return int(seconds) * 1_000_000_000 + int(nanoseconds)

@@ -1,0 +1,138 @@
+"""Pairs of recorded messages become sensor frames, with the bag's own transforms, at the pace of its log times."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+
+from emgait_ros.config import TrackerNodeConfig
+from emgait_ros.recordings.rosbag import TRANSFORMS, BagMessage, Rosbag
+from emgait_ros.samples import SensorFrame
+from emgait_ros.sensing.assembly import FrameAssembler
+from emgait_ros.sensing.conversions import Note, unnoted
+from emgait_ros.sensing.frames import FrameTree, NotYetError
+from emgait_ros.sensing.pairing import Pair
+
+WAIT_NS = 10**9  # longer than live, where clouds would queue up: a recorder may write /tf late
+
+
+class BagFrames:
+    """Does for a bag what the pedestrian_tracker node does live between pairing and sensing.
+
+    Static transforms are known from the beginning, as a late subscriber gets them; moving ones from when they were recorded.
+
+    Args:
+        bag: opened.
+        config: topics as they are in the bag, extrinsics and the fixed frame.
+        problems: sentence -> how often, is filled.
+        note: given a sentence on what is wrong in messages that can be used all the same.
+
+    Attributes:
+        topics: of the moving transforms.
+        lidar_frame_id: of the newest frame made.
+
+    Raises:
+        ValueError: the fixed frame is set and the bag holds no transforms; configured extrinsics are no rigid transform.
+    """
+
+    def __init__(self, bag: Rosbag, config: TrackerNodeConfig, problems: Counter[str], note: Note = unnoted) -> None:
+        self._bag, self._config, self._problems = bag, config, problems
+        names = [topic.name for topic in bag.topics.values() if topic.type == TRANSFORMS]
+        static = [name for name in names if name.rsplit("/", 1)[-1] == "tf_static"]
+        self.topics = frozenset(name for name in names if name.rsplit("/", 1)[-1] == "tf")
+        if config.frames.fixed and not self.topics and not static:
+            raise ValueError(
+                f"frames.fixed is '{config.frames.fixed}', but {bag.path} holds neither /tf nor /tf_static: record them, "
+                "or leave frames.fixed empty when the LiDAR stands still"
+            )
+        self._tree = FrameTree(f"TF in {bag.path}")
+        self._assembler = FrameAssembler(config, self._tree.matrix, self._report, note=note)
+        self._waiting: deque[tuple[int, Pair]] = deque()  # log time from which on it waits no longer
+        self._lost = ""
+        self._made = 0
+        self.lidar_frame_id = ""
+        for message in bag.messages(static) if static else ():
+            self._add(message, True)
+
+    def note(self, message: BagMessage) -> None:
+        """Take in a CameraInfo or moving transforms."""
+        if message.topic in self.topics:
+            self._add(message, False)
+            return
+        try:
+            self._assembler.calibration.info = self._bag.deserialize(message)
+        except ValueError as error:
+            self._problems[str(error)] += 1
+
+    def take(self, pairs: Iterable[Pair], now_ns: int) -> None:
+        """Queue pairs; they wait for their transforms a second at most, by log time."""
+        self._waiting.extend((now_ns + WAIT_NS, pair) for pair in pairs)
+
+    def ready(self, now_ns: int) -> Iterator[SensorFrame]:
+        """Frames of the pairs that need not wait any longer, in order."""
+        while self._waiting and (now_ns >= self._waiting[0][0] or not self._comes_later(self._waiting[0][1])):
+            yield from self._frame(self._waiting.popleft()[1])
+
+    def rest(self) -> Iterator[SensorFrame]:
+        """Frames of all pairs that still wait: the recording has ended.
+
+        Raises:
+            ValueError: there never was a transform into the fixed frame.
+        """
+        while self._waiting:
+            yield from self._frame(self._waiting.popleft()[1])
+        if self._config.frames.fixed and not self._made and self._lost:
+            raise ValueError(f"not one cloud can be used: {self._lost}")
+
+    def _add(self, message: BagMessage, is_static: bool) -> None:
+        try:
+            problems = self._tree.add(self._bag.deserialize(message), is_static)
+        except ValueError as error:
+            problems = [str(error)]
+        self._problems.update(problems)
+
+    def _report(self, sentence: str, is_lost: bool) -> None:
+        self._problems[sentence] += 1
+        if is_lost:
+            self._lost = sentence
+
+    def _comes_later(self, pair: Pair) -> bool:
+        """Whether transforms the pair needs may still come: TF knows its frames, and ends before its stamps."""
+        lidar, fixed = _frame_id(pair.cloud), self._config.frames.fixed
+        image_stamp_ns = pair.cloud_stamp_ns + round(pair.image_dt_s * 1e9)
+        wanted = [(fixed, pair.cloud_stamp_ns), (fixed, image_stamp_ns)] if fixed else []
+        if pair.image is not None and not self._config.camera.T_camera_lidar:
+            wanted.append((_frame_id(pair.image), image_stamp_ns))
+        for target, stamp_ns in wanted:
+            try:
+                self._tree.matrix(target, lidar, stamp_ns)
+            except NotYetError:
+                return True
+            except ValueError:
+                continue
+        return False
+
+    def _frame(self, pair: Pair) -> Iterator[SensorFrame]:
+        image = None
+        try:
+            cloud = self._bag.deserialize(pair.cloud)
+        except ValueError as error:
+            self._report(str(error), True)
+            return
+        if pair.image is not None and self._config.topics.camera_info:
+            try:
+                image = self._bag.deserialize(pair.image)
+            except ValueError as error:
+                self._report(str(error), False)
+        frame = self._assembler.frame(pair, cloud, image)
+        if frame is not None:
+            self.lidar_frame_id = cloud.header.frame_id
+            self._made += 1
+            yield frame
+
+
+def _frame_id(message: BagMessage) -> str:
+    """header.frame_id of a serialized message whose first field is a std_msgs/Header; empty where it is cut off."""
+    order = "little" if message.raw[1] & 1 else "big"
+    length = int.from_bytes(message.raw[12:16], order)  # type: ignore[arg-type]
+    return message.raw[16 : 16 + length].split(b"\0")[0].decode("utf-8", "replace")

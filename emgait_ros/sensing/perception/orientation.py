@@ -1,0 +1,56 @@
+"""Is the LiDAR the right way up? Its z axis must point up; a flipped mount or a cloud in a camera's frame shows no ground."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emgait_ros.samples import Float32
+from emgait_ros.sensing.perception.ground import GroundEstimator
+
+ON_GROUND_M = 0.15
+ENOUGH = 0.2  # part of the returns on the ground from which on an orientation is believed
+BETTER = 3.0  # times as many as the right way up
+NEAR_M = 25.0
+SIDEWAYS = "in other axes (a camera's, z forward and y down, or a LiDAR on its side)"
+OTHERS: tuple[tuple[str, str, np.ndarray], ...] = (
+    # what it is, what to do, rotation into z up
+    ("upside down", "turn the cloud by 180 degrees about x", np.diag([1.0, -1.0, -1.0])),
+    (
+        SIDEWAYS,
+        "publish it in a frame with z up",
+        np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]),
+    ),
+    (SIDEWAYS, "publish it in a frame with z up", np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])),
+)
+
+
+def ground_share(points: Float32, estimator: GroundEstimator) -> float:
+    """Part of the returns within 25 m that lie on the ground found under them, with the sensor over it; 0..1."""
+    near = points[np.hypot(points[:, 0], points[:, 1]) < NEAR_M]
+    if len(near) < 500:
+        return 0.0
+    surface, heights = estimator.estimate(np.ascontiguousarray(near, np.float32))
+    if surface.plane[2] > -0.2:  # the ground is under the sensor, or it is a ceiling
+        return 0.0
+    return float((np.abs(heights) < ON_GROUND_M).mean())
+
+
+def orientation_problem(points: Float32, estimator: GroundEstimator) -> str:
+    """A sentence when the cloud makes sense in another orientation only; empty when it is the right way up or unclear.
+
+    Args:
+        points: (N, 3) float32 m, LiDAR frame.
+        estimator: with the ranges of the detector.
+    """
+    upright = ground_share(points, estimator)
+    if upright >= ENOUGH:
+        return ""
+    shares = [ground_share(points @ turn.T.astype(np.float32), estimator) for _, _, turn in OTHERS]
+    best = int(np.argmax(shares))
+    if shares[best] < max(ENOUGH, BETTER * upright):
+        return ""
+    name, advice, _ = OTHERS[best]
+    return (
+        f"the cloud seems to be {name}: {shares[best] * 100:.0f} % of it lies on the ground that way, "
+        f"{upright * 100:.0f} % as it is; {advice}"
+    )

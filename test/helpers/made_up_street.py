@@ -1,0 +1,82 @@
+"""People on a street of made-up bodies, and an encoder whose distances can be computed by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from emgait_ros.config import RecognitionConfig, with_options
+from emgait_ros.inference.preprocessing import Preprocessing
+from emgait_ros.samples import PedestrianFrame, Sample
+
+STEP_NS = 100_000_000
+CONFIG = with_options(RecognitionConfig(), {"decision.threshold": 0.12, "decision.min_margin": 0.02})
+
+
+class BuildEncoder:
+    """An encoder whose distances can be reckoned: an embedding is the spread and the extent of the points, 2 x 3."""
+
+    def __init__(self, fingerprint="f" * 64, threshold=None, min_margin=None, frames=(1, 30)):
+        self.fingerprint = fingerprint
+        self.bundle = SimpleNamespace(
+            threshold=threshold,
+            min_margin=min_margin,
+            preprocessing=Preprocessing(),
+            min_frames=frames[0],
+            max_frames=frames[1],
+            folder="/models/build",
+        )
+        self.batches, self.window_batches = [], []
+
+    def encode_frames(self, batch, previous=None):
+        assert previous is None or len(previous) == len(batch)
+        self.batches.append(len(batch))
+        return np.concatenate([batch.points.std(axis=1), batch.points.max(axis=1)], axis=1)
+
+    def embed(self, windows):
+        self.window_batches.append([len(window) for window in windows])
+        means = np.array([np.mean(window, axis=0) for window in windows], np.float32)
+        return means.reshape(len(windows), 2, 3)
+
+
+def body(person, random, count=128):
+    """(count, 3) points on a person whose build follows from the number ``person``."""
+    size = np.random.default_rng(person).uniform([0.3, 0.3, 1.4], [0.9, 0.9, 2.1])
+    return (random.uniform(-0.5, 0.5, (count, 3)) * size).astype(np.float32)
+
+
+class Street:
+    """People walking by: frames with noisy samples of the persons put on tracks."""
+
+    def __init__(self, seed=0, tracker="street"):
+        self.random, self.tracker, self.index = np.random.default_rng(seed), tracker, 0
+
+    def frame(self, tracks, **changes):
+        """The next frame, 0.1 s later; ``tracks`` maps track id to person."""
+        self.index += 1
+        pedestrians = tuple(self.pedestrian(track, person, **changes) for track, person in tracks.items())
+        return PedestrianFrame(1_000_000_000 + self.index * STEP_NS, "lidar", self.tracker, pedestrians)
+
+    def pedestrian(self, track, person, **changes):
+        values = {
+            "track_id": track,
+            "center": np.array([10.0, 0.0, 0.9]),
+            "size": np.array([0.6, 0.6, 1.8]),
+            "velocity": np.array([0.0, 1.3, 0.0]),
+            "moving": True,
+            "range_m": 10.0,
+            "score": 0.9,
+            "point_count": 120,
+            "points": body(person, self.random),
+            "crop": np.full((128, 64, 3), 90, np.uint8),
+            "crop_native_height_px": 90.0,
+        }
+        return Sample(**{**values, **changes})
+
+
+def walk(recognizer, street, tracks, frames=30, **changes):
+    """Results of the last of so many frames, by track."""
+    for _ in range(frames):
+        results = recognizer.process(street.frame(tracks, **changes))
+    return {result.track_id: result for result in results}

@@ -1,0 +1,107 @@
+"""Clouds that hold nothing, parts of a turn or millimetres are named after two seconds; what a sound sensor sends never is."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pytest
+from kitti_frames import FRAMES, load_frame
+from synthetic_clouds import person, scan
+
+from emgait_ros.config import SensingConfig
+from emgait_ros.lab.simulation.scene import Scene, SensorHead, WalkPlan
+from emgait_ros.lab.simulation.simulator import StreetSimulator
+from emgait_ros.samples import SensorFrame
+from emgait_ros.sensing.pedestrian_sensing import PedestrianSensing
+from emgait_ros.sensing.perception.cloud_watch import CLOUDS, CloudWatch
+
+STREET = scan([*person(10, 0), ("box", (15.6, 16.0, -5.0, 5.0, 0.0, 3.0)), ("box", (-8.0, -4.0, 6.0, 8.0, 0.2, 1.5))])
+AZIMUTH = np.degrees(np.arctan2(STREET[:, 1], STREET[:, 0]))
+Clouds = Callable[[int], np.ndarray]
+
+
+def said(clouds: Iterable[np.ndarray]) -> list[str]:
+    """What is said after each cloud."""
+    watch, sentences = CloudWatch(), []
+    for points in clouds:
+        watch.observe(points)
+        sentences.append(watch.problem())
+    return sentences
+
+
+def between(begin_deg: float, end_deg: float) -> np.ndarray:
+    """The returns of the street in these directions, counted on beyond 180 degrees."""
+    return STREET[(AZIMUTH - begin_deg) % 360 < end_deg - begin_deg]
+
+
+@pytest.mark.parametrize(
+    ("cloud", "words"),
+    [
+        (lambda number: np.zeros((0, 3), np.float32), "are empty"),
+        (lambda number: np.zeros((60_000, 3), np.float32), r"\(0, 0, 0\)"),
+        (lambda number: np.full((500, 3), 0.05, np.float32), "at the sensor itself"),
+        (lambda number: between(180 * number, 180 * number + 180), "180 of the 360 degrees"),
+        (lambda number: between(240 * number, 240 * number + 240), "whole turns"),
+        (lambda number: between(36 * number, 36 * number + 36), "whole turns"),
+        (lambda number: between(0, 60) if number % 2 else between(60, 120), "whole turns"),  # a narrow sensor's halves
+        (lambda number: STREET * 1000, "millimetres"),
+    ],
+)
+def test_clouds_that_cannot_be_used_are_named(cloud: Clouds, words: str) -> None:
+    sentences = said(cloud(number) for number in range(60))
+    assert not any(sentences[: CLOUDS - 1])
+    assert all(re.search(words, sentence) for sentence in sentences[CLOUDS - 1 :]), set(sentences)
+
+
+def test_the_first_good_cloud_ends_the_complaint() -> None:
+    sentences = said(itertools.chain([np.zeros((900, 3), np.float32)] * 30, [STREET] * 2))
+    assert sentences[29]
+    assert not sentences[30]
+
+
+@pytest.mark.parametrize("head", [SensorHead(beams=32), SensorHead(lidar_tilt_deg=(5.0, 10.0))])
+def test_simulated_sensors_are_not_complained_of(head: SensorHead) -> None:
+    """Neither the whole turn nor what a sensor with a narrower view would see of it."""
+    walks = (WalkPlan(1, 0, ((9.0, -4.0), (9.0, 4.0)), 0.0), WalkPlan(2, 0, ((4.0, 3.0), (25.0, 3.0)), 0.0))
+    simulator = StreetSimulator(Scene("street", walks, duration_s=2.5, seed=3, head=head))
+    clouds = [simulator.cloud(number)[0].points[:, :3] for number in range(simulator.cloud_count)]
+    assert len(clouds) > CLOUDS
+    for view_deg in (360.0, 120.0, 40.0, 15.0):
+        half = np.radians(view_deg) / 2
+        assert not any(said(c[np.abs(np.arctan2(c[:, 1], c[:, 0])) <= half] for c in clouds)), view_deg
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_real_clouds_are_not_complained_of(request: pytest.FixtureRequest, frame: str) -> None:
+    points = load_frame(request.getfixturevalue("shared_data"), frame).points
+    rng = np.random.default_rng(0)
+    assert not any(said(points[rng.random(len(points)) > 0.1] for _ in range(30)))
+
+
+@pytest.mark.parametrize(
+    "cloud",
+    [
+        lambda number: np.concatenate([STREET, np.zeros((3 * len(STREET), 3), np.float32)]),  # zeros for no return
+        lambda number: between(0, 360) if number % 5 else STREET[:0],  # an empty one now and then
+        lambda number: between(7 * number, 7 * number + 330),  # a turn with a gap that wanders
+        lambda number: STREET[number % 2 :: 2],  # every other beam
+        lambda number: STREET[
+            (AZIMUTH > 0) | (np.hypot(*STREET[:, :2].T) < 5.0 + number)
+        ],  # somebody stands in the way
+    ],
+)
+def test_odd_but_sound_clouds_are_not_complained_of(cloud: Clouds) -> None:
+    assert not any(said(cloud(number) for number in range(40)))
+
+
+def test_millimetres_are_not_called_upside_down() -> None:
+    sensing = PedestrianSensing(SensingConfig(), "test")
+    sentences = set()
+    for number in range(60):
+        sensing.process(SensorFrame(10**9 + number * 10**8, STREET * np.float32(1000.0)), "lidar")
+        sentences |= set(sensing.problems)
+    assert len(sentences) == 1
+    assert "millimetres" in sentences.pop()
