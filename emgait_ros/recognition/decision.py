@@ -8,8 +8,6 @@ within ``hysteresis`` times the threshold, until as many votes in a row say othe
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -47,15 +45,15 @@ class Weakness:
     """What makes a window say little about who it is; false when nothing does.
 
     Attributes:
-        few_returns: LiDAR returns a sample; NaN when they are enough.
+        few_returns: LiDAR returns a sample; None when they are enough.
         dark: its images are.
     """
 
-    few_returns: float = _NAN
+    few_returns: float | None = None
     dark: bool = False
 
     def __bool__(self) -> bool:
-        return self.dark or not math.isnan(self.few_returns)
+        return self.dark or self.few_returns is not None
 
 
 @dataclass
@@ -110,8 +108,7 @@ class Decision:
         modalities: sensors the window rests on.
         identity, name: who the track is; 0 and empty unless KNOWN.
         distance: to who is named, else to the nearest; NaN when nothing was compared.
-        margin: as in the vote; NaN when a name is kept against the vote.
-        candidates: the nearest identities, nearest first.
+        margin: of the vote; NaN when a name is kept against it. candidates: the nearest identities, nearest first.
         probability: that the track is who is named, or the nearest; NaN without a calibration of this gallery.
         streak, agree_windows: how many windows in a row agree, and how many must.
         agree_on: name they agree on; empty: nobody.
@@ -144,6 +141,17 @@ class Decision:
     left_out: str = ""
     outside: tuple[str, ...] = ()
     nobody_because: str = ""
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """What is compared in one call, by row: ``matches``, ``limits`` of distance, ``modalities`` and ``weak`` of the windows."""
+
+    matches: Matches
+    limits: NDArray[np.float64]
+    modalities: Sequence[Modality]
+    weak: Sequence[Weakness]
+    columns: dict[int, int]  # of identity numbers in ``matches``
 
 
 class Decider:
@@ -207,35 +215,27 @@ class Decider:
             fresh: the window is new since the last call: only those vote.
             weak: of each window; () for none. Weak windows count as half a vote.
         """
-        weak = weak or [Weakness()] * len(states)
+        limits = np.array([self.limit(modality) for modality in modalities], np.float64)
         columns = {int(identity): column for column, identity in enumerate(matches.identity_id)}
+        windows = _Windows(matches, limits, modalities, weak or [Weakness()] * len(states), columns)
         for state in states:  # removed or merged since
             if state.decided and state.decided not in columns:
                 state.reset()
-        limits = np.array([self.limit(modality) for modality in modalities], np.float64)
-        assigned = self._assign(states, matches, limits, columns)
-        votes = [self._vote(row, states, matches, limits[row], assigned) for row in range(len(states))]
-        for state, vote, new, doubt in zip(states, votes, fresh, weak, strict=True):
+        assigned = self._assign(states, windows)
+        votes = [self._vote(row, states, windows, int(claim)) for row, claim in enumerate(assigned)]
+        for state, vote, new, doubt in zip(states, votes, fresh, windows.weak, strict=True):
             if new:
                 self._count(state, vote.identity, 0.5 if doubt else 1.0)
-        self._keep_names_unique(states, votes, matches, columns)
-        decisions = [
-            self._decision(row, states[row], votes[row], matches, columns, float(limits[row]))
-            for row in range(len(states))
-        ]
-        return [
-            dataclasses.replace(decision, modalities=sensors, weakness=doubt)
-            for decision, sensors, doubt in zip(decisions, modalities, weak, strict=True)
-        ]
+        self._keep_names_unique(states, votes, windows)
+        return [self._decision(row, states[row], vote, windows) for row, vote in enumerate(votes)]
 
-    def _assign(
-        self, states: Sequence[TrackState], matches: Matches, limits: NDArray[np.float64], columns: dict[int, int]
-    ) -> Int64:
+    def _assign(self, states: Sequence[TrackState], windows: _Windows) -> Int64:
         """(B,) column each track may claim, or -1: the joint optimum of distance over limit, where nobody costs 1."""
+        matches, columns = windows.matches, windows.columns
         claimed = np.full(len(states), -1, np.int64)
         if not self.threshold or not len(states) or not len(columns):
             return claimed
-        cost = matches.distance / limits[:, None]
+        cost = matches.distance / windows.limits[:, None]
         for row, state in enumerate(states):
             if state.decided:
                 cost[row, columns[state.decided]] /= self._config.hysteresis
@@ -251,17 +251,19 @@ class Decider:
         claimed[rows[named]] = wanted[chosen[named]]
         return claimed
 
-    def _vote(self, row: int, states: Sequence[TrackState], matches: Matches, limit: float, assigned: Int64) -> Vote:
+    def _vote(self, row: int, states: Sequence[TrackState], windows: _Windows, claim: int) -> Vote:
+        """What a window says by itself; ``claim`` is the column it may claim, or -1."""
+        matches = windows.matches
         if not len(matches.identity_id):
             return Vote(Why.NOBODY_ENROLLED)
-        distances, claim = matches.distance[row], int(assigned[row])
+        distances = matches.distance[row]
         best = claim if claim >= 0 else int(distances.argmin())
         elsewhere = {int(state.decided) for other, state in enumerate(states) if other != row and state.decided}
         rival = _nearest_rival(distances, matches, best, elsewhere)
         margin = float(distances[rival] - distances[best]) if rival is not None else _NAN
         identity, why = _NOBODY, Why.NEAR_ENOUGH
         if claim < 0:
-            why = self._why_nobody(matches, row, best, limit)
+            why = self._why_nobody(matches, row, best, float(windows.limits[row]))
         elif rival is not None and margin < self.min_margin and states[row].decided != matches.identity_id[claim]:
             why = Why.MARGIN
         else:
@@ -283,9 +285,7 @@ class Decider:
             self.name_changes += bool(state.decided) and state.decided != vote
             state.decided = vote
 
-    def _keep_names_unique(
-        self, states: Sequence[TrackState], votes: Sequence[Vote], matches: Matches, columns: dict[int, int]
-    ) -> None:
+    def _keep_names_unique(self, states: Sequence[TrackState], votes: Sequence[Vote], windows: _Windows) -> None:
         """Of several tracks that hold one name (one was out of view), the one this round's assignment gave it keeps it."""
         holders: dict[int, list[int]] = {}
         for row, state in enumerate(states):
@@ -293,16 +293,15 @@ class Decider:
                 holders.setdefault(state.decided, []).append(row)
         for identity, rows in holders.items():
             if len(rows) > 1:
-                column = columns[identity]
-                keeper = min(rows, key=lambda row: (votes[row].identity != identity, matches.distance[row, column]))
+                distance = windows.matches.distance[:, windows.columns[identity]]
+                keeper = min(rows, key=lambda row: (votes[row].identity != identity, distance[row]))
                 for row in rows:
                     if row != keeper:
                         states[row].reset()
 
-    def _decision(
-        self, row: int, state: TrackState, vote: Vote, matches: Matches, columns: dict[int, int], limit: float
-    ) -> Decision:
+    def _decision(self, row: int, state: TrackState, vote: Vote, windows: _Windows) -> Decision:
         """What a track's state and vote amount to."""
+        matches, columns = windows.matches, windows.columns
         status, name, distance, margin = Status.PENDING, "", vote.distance, vote.margin
         if state.decided is not None:
             status = Status.KNOWN if state.decided else Status.UNKNOWN
@@ -314,8 +313,10 @@ class Decider:
         return Decision(
             status=status,
             vote=vote,
-            threshold=limit,
+            threshold=float(windows.limits[row]),
             min_margin=self.min_margin,
+            modalities=windows.modalities[row],
+            weakness=windows.weak[row],
             identity=state.decided or _NOBODY,
             name=name,
             distance=distance,

@@ -41,7 +41,7 @@ def sensor_note(modalities: Modality) -> str:
 
 def weak_window(weakness: Weakness) -> str:
     """What is weak in a window that is."""
-    few = [] if np.isnan(weakness.few_returns) else [f"{weakness.few_returns:.0f} LiDAR returns a sample"]
+    few = [] if weakness.few_returns is None else [f"{weakness.few_returns:.0f} LiDAR returns a sample"]
     return "weak window: " + ", ".join(few + ["dark images"] * weakness.dark)
 
 

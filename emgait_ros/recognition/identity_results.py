@@ -11,6 +11,7 @@ from emgait_ros.config import WindowConfig
 from emgait_ros.gallery.records import Calibration
 from emgait_ros.recognition.decision import Decision, Vote, Why
 from emgait_ros.recognition.explain import explain, warnings
+from emgait_ros.recognition.view import GalleryView
 from emgait_ros.recognition.windows import TrackWindow
 from emgait_ros.samples import Float64, PedestrianFrame, Sample, Status
 
@@ -76,8 +77,7 @@ def identity_result(
     window: TrackWindow | None,
     decision: Decision,
     config: WindowConfig,
-    calibration: Calibration | None,
-    nobody_because: str = "",
+    gallery: GalleryView,
 ) -> IdentityResult:
     """The result for one pedestrian of a frame.
 
@@ -85,15 +85,15 @@ def identity_result(
         frame, pedestrian: who, and in which frame.
         window: of the track, None when it is not kept.
         decision: of the window, or :func:`undecided`.
-        config: of windows. calibration: of the gallery with this model, None without one.
-        nobody_because: why nobody of the gallery can be compared with, if so.
+        config: of windows.
+        gallery: whom it was compared with.
     """
     complete = dataclasses.replace(
         decision,
         samples=len(window.samples) if window is not None else 0,
         samples_needed=config.min_samples,
-        outside=_outside(window, pedestrian, decision, calibration),
-        nobody_because=nobody_because if decision.vote.why == Why.NOBODY_ENROLLED else "",
+        outside=_outside(window, pedestrian, decision, gallery.calibration),
+        nobody_because=gallery.empty_reason if decision.vote.why == Why.NOBODY_ENROLLED else "",
     )
     return IdentityResult(
         pedestrian.track_id, frame.tracker_id, pedestrian.center, pedestrian.size, pedestrian.range_m, complete

@@ -349,8 +349,7 @@ class GaitRecognizer:
         decision = decisions.get(pedestrian.track_id)
         if decision is None:
             decision = undecided(window, self._window, self._decider.limit(Modality.BOTH))
-        view = self._view
-        return identity_result(frame, pedestrian, window, decision, self._window, view.calibration, view.empty_reason)
+        return identity_result(frame, pedestrian, window, decision, self._window, self._view)
 
 
 def _stacked(embeddings: list[Float32 | None]) -> Float32:

@@ -95,7 +95,7 @@ class TrackWindow:
         returns = float(np.median([sample.point_count for sample in self.samples])) if self.samples else 0.0
         light = [sample.brightness for sample in self.samples if np.isfinite(sample.brightness)]
         return Weakness(
-            few_returns=returns if returns < config.weak_points else float("nan"),
+            few_returns=returns if returns < config.weak_points else None,
             dark=bool(light) and float(np.median(light)) < config.weak_brightness,
         )
 
