@@ -195,7 +195,7 @@ class Decider:
     def limit(self, modalities: Modality) -> float:
         """Distance below which a window from these sensors is accepted; NaN without a threshold."""
         if not self.threshold:
-            return float("nan")
+            return _NAN
         return self.threshold * (1.0 if modalities == Modality.BOTH else self._config.one_sensor_factor)
 
     def decide(
