@@ -9,8 +9,9 @@ from emgait_ros.config import RecognitionConfig, SensingConfig
 from emgait_ros.gallery.store import open_gallery
 from emgait_ros.inference.bundle import load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
+from emgait_ros.recognition.identity_results import IdentityResult
 from emgait_ros.recognition.recognizer import EnrollmentResult, GaitRecognizer
-from emgait_ros.samples import IdentityResult, PedestrianFrame, SensorFrame
+from emgait_ros.samples import PedestrianFrame, SensorFrame
 from emgait_ros.sensing.pedestrian_sensing import PedestrianSensing
 
 

@@ -170,30 +170,3 @@ class Candidate:
 
     name: str
     distance: float
-
-
-@dataclass(frozen=True)
-class IdentityResult:
-    """Who one tracked pedestrian is. Fields as in ``emgait_msgs/msg/Identity``; distances NaN when not compared.
-
-    ``probability``: that it is who is named, or the nearest; calibrated from data, NaN when this gallery was not.
-    ``warnings``: what makes this less sure than usual: a weak window, one sensor, outside of what was calibrated.
-    """
-
-    track_id: int
-    tracker_id: str
-    status: Status
-    name: str
-    distance: float
-    threshold: float
-    margin: float
-    samples: int
-    samples_needed: int
-    modalities: Modality
-    center: Float64
-    size: Float64
-    range_m: float
-    candidates: tuple[Candidate, ...]
-    reason: str
-    probability: float = float("nan")
-    warnings: tuple[str, ...] = ()

@@ -39,9 +39,10 @@ from emgait_ros.nodes.qos import output_qos, sensor_qos
 from emgait_ros.nodes.spinning import end_process, run_node
 from emgait_ros.nodes.topic_watch import TopicWatch
 from emgait_ros.nodes.worker import Worker
+from emgait_ros.recognition.identity_results import IdentityResult
 from emgait_ros.recognition.recognizer import GaitRecognizer
 from emgait_ros.recognition.windows import BACKWARDS
-from emgait_ros.samples import IdentityResult, PedestrianFrame
+from emgait_ros.samples import PedestrianFrame
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 AT_CONFIGURE = ("engine.", "gallery.")

@@ -9,8 +9,9 @@ from rclpy.duration import Duration
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from emgait_ros.recognition.windows import GROUP
-from emgait_ros.samples import IdentityResult, Status
+from emgait_ros.recognition.decision import Why
+from emgait_ros.recognition.identity_results import IdentityResult
+from emgait_ros.samples import Status
 
 LIFETIME = Duration(seconds=1.0).to_msg()  # what is not renewed vanishes, also when this node dies
 TEXT_HEIGHT_M = 0.35
@@ -46,14 +47,15 @@ class TrackMarkers:
 
 def label_of(result: IdentityResult) -> str:
     """The text over a pedestrian: the name or what is missing, then the range."""
-    if result.status == Status.KNOWN:
-        first = f"{result.name} ({result.distance:.2f})"
-    elif result.status == Status.UNKNOWN:
-        first = "unknown" if math.isnan(result.distance) else f"unknown ({result.distance:.2f})"
-    elif result.reason.startswith(GROUP):
+    decision = result.decision
+    if decision.status == Status.KNOWN:
+        first = f"{decision.name} ({decision.distance:.2f})"
+    elif decision.status == Status.UNKNOWN:
+        first = "unknown" if math.isnan(decision.distance) else f"unknown ({decision.distance:.2f})"
+    elif decision.vote.why == Why.GROUP:
         first = "a group"
     else:
-        first = f"{result.samples}/{result.samples_needed}"
+        first = f"{decision.samples}/{decision.samples_needed}"
     return f"{first}\n{result.range_m:.0f} m"
 
 

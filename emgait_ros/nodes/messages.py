@@ -15,7 +15,8 @@ from emgait_msgs.msg import Candidate as CandidateMessage
 from emgait_msgs.msg import Enrollment, Identity, IdentityArray, PedestrianArray
 from emgait_msgs.msg import Pedestrian as PedestrianMessage
 from emgait_ros.recognition.enrollments_over_time import EnrollmentNews
-from emgait_ros.samples import Float32, Float64, IdentityResult, PedestrianFrame, Sample, UInt8
+from emgait_ros.recognition.identity_results import IdentityResult
+from emgait_ros.samples import Float32, Float64, PedestrianFrame, Sample, UInt8
 from emgait_ros.sensing.conversions import stamp_ns
 
 
@@ -182,23 +183,24 @@ def _crop(message: PedestrianMessage, who: str) -> tuple[UInt8 | None, list[str]
 
 
 def _identity_to_message(result: IdentityResult) -> Identity:
+    decision = result.decision
     return Identity(
         track_id=int(result.track_id),
         tracker_id=result.tracker_id,
-        status=int(result.status),
-        name=result.name,
-        distance=float(result.distance),
-        threshold=float(result.threshold),
-        margin=float(result.margin),
-        samples=int(result.samples),
-        samples_needed=int(result.samples_needed),
-        modalities=int(result.modalities),
+        status=int(decision.status),
+        name=decision.name,
+        distance=float(decision.distance),
+        threshold=float(decision.threshold),
+        margin=float(decision.margin),
+        samples=int(decision.samples),
+        samples_needed=int(decision.samples_needed),
+        modalities=int(decision.modalities),
         position=_point(result.center),
         size=_vector(result.size),
         range_m=float(result.range_m),
-        candidates=[CandidateMessage(name=c.name, distance=float(c.distance)) for c in result.candidates],
+        candidates=[CandidateMessage(name=c.name, distance=float(c.distance)) for c in decision.candidates],
         reason=result.reason,
-        probability=float(result.probability),
+        probability=float(decision.probability),
         warnings=list(result.warnings),
     )
 

@@ -8,9 +8,9 @@ within ``hysteresis`` times the threshold, until as many votes in a row say othe
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,39 @@ from emgait_ros.gallery.records import Calibration
 from emgait_ros.recognition.matcher import Matches
 from emgait_ros.samples import Candidate, Float32, Int64, Modality, Status
 
+_NAN = float("nan")
 _NOBODY = 0  # a vote, or a decided status, for no identity (identity numbers start at 1)
-_SENSORS = {
-    Modality.NONE: "no sensor",
-    Modality.IMAGE: "the camera alone",
-    Modality.POINTS: "the LiDAR alone",
-    Modality.BOTH: "both sensors",
-}
+
+
+class Why(Enum):
+    """What a vote rests on: NEAR_ENOUGH is for an identity, all others for nobody; the last three come before any vote."""
+
+    NEAR_ENOUGH = auto()
+    TOO_FAR = auto()
+    MARGIN = auto()  # the second identity is too near as well
+    TAKEN = auto()  # the nearest is another pedestrian in view
+    OTHER_SENSORS = auto()  # the nearest was not enrolled from the sensors of this window
+    NO_THRESHOLD = auto()
+    NOBODY_ENROLLED = auto()
+    FEW_SAMPLES = auto()
+    GROUP = auto()  # of people who cannot be told apart
+    NOT_KEPT = auto()  # more tracks in view than are kept
+
+
+@dataclass(frozen=True)
+class Weakness:
+    """What makes a window say little about who it is; false when nothing does.
+
+    Attributes:
+        few_returns: LiDAR returns a sample; None when they are enough.
+        dark: its images are.
+    """
+
+    few_returns: float | None = None
+    dark: bool = False
+
+    def __bool__(self) -> bool:
+        return self.dark or self.few_returns is not None
 
 
 @dataclass
@@ -50,28 +76,82 @@ class TrackState:
 
 
 @dataclass(frozen=True)
-class Decision:
-    """Outcome for one track; fields as in :class:`emgait_ros.samples.IdentityResult`.
+class Vote:
+    """What one window says.
 
-    ``probability``: that the track is who is named, or the nearest; NaN without a calibration of this gallery.
+    Attributes:
+        why: it says so.
+        identity: number of whom it votes for; 0: nobody.
+        nearest: name of the identity it was compared with in the end; empty without one.
+        distance: to that identity; NaN without one.
+        rival: name of the second identity; empty without one.
+        margin: distance of the rival minus that of the nearest; NaN without a rival.
     """
 
-    status: Status
-    name: str
-    distance: float
-    threshold: float
-    margin: float
-    candidates: tuple[Candidate, ...]
-    reason: str
-    probability: float = float("nan")
+    why: Why
+    identity: int = _NOBODY
+    nearest: str = ""
+    distance: float = _NAN
+    rival: str = ""
+    margin: float = _NAN
 
 
 @dataclass(frozen=True)
-class _Vote:
-    identity: int
-    distance: float
-    margin: float
-    reason: str
+class Decision:
+    """Outcome for one track, in states and numbers; :mod:`emgait_ros.recognition.explain` puts it into words.
+
+    Attributes:
+        status: PENDING, UNKNOWN or KNOWN.
+        vote: of the window as it is now.
+        threshold: distance below which a window from these sensors is accepted; NaN without one.
+        min_margin: lead over the second identity that a new name takes.
+        modalities: sensors the window rests on.
+        identity, name: who the track is; 0 and empty unless KNOWN.
+        distance: to who is named, else to the nearest; NaN when nothing was compared.
+        margin: of the vote; NaN when a name is kept against it. candidates: the nearest identities, nearest first.
+        probability: that the track is who is named, or the nearest; NaN without a calibration of this gallery.
+        streak, agree_windows: how many windows in a row agree, and how many must.
+        agree_on: name they agree on; empty: nobody.
+        contrary: they say something else than what is decided.
+        weakness: of the window.
+        samples, samples_needed: in the window, and in a full one.
+        left_out: why the last sample was left out; empty when it was not.
+        outside: what of the window the calibration did not cover, as it says.
+        nobody_because: why there is nobody to compare with, as the gallery says; empty: it is empty.
+    """
+
+    status: Status
+    vote: Vote
+    threshold: float
+    min_margin: float = 0.0
+    modalities: Modality = Modality.NONE
+    identity: int = _NOBODY
+    name: str = ""
+    distance: float = _NAN
+    margin: float = _NAN
+    candidates: tuple[Candidate, ...] = ()
+    probability: float = _NAN
+    streak: float = 0.0
+    agree_windows: int = 0
+    agree_on: str = ""
+    contrary: bool = False
+    weakness: Weakness = Weakness()
+    samples: int = 0
+    samples_needed: int = 0
+    left_out: str = ""
+    outside: tuple[str, ...] = ()
+    nobody_because: str = ""
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """What is compared in one call, by row: ``matches``, ``limits`` of distance, ``modalities`` and ``weak`` of the windows."""
+
+    matches: Matches
+    limits: NDArray[np.float64]
+    modalities: Sequence[Modality]
+    weak: Sequence[Weakness]
+    columns: dict[int, int]  # of identity numbers in ``matches``
 
 
 class Decider:
@@ -115,7 +195,7 @@ class Decider:
     def limit(self, modalities: Modality) -> float:
         """Distance below which a window from these sensors is accepted; NaN without a threshold."""
         if not self.threshold:
-            return float("nan")
+            return _NAN
         return self.threshold * (1.0 if modalities == Modality.BOTH else self._config.one_sensor_factor)
 
     def decide(
@@ -124,8 +204,7 @@ class Decider:
         matches: Matches,
         modalities: Sequence[Modality],
         fresh: Sequence[bool],
-        empty_reason: str = "the gallery is empty: call the enroll service",
-        weak: Sequence[str] = (),
+        weak: Sequence[Weakness] = (),
     ) -> list[Decision]:
         """Decide for all tracks in view that have a window; updates their states.
 
@@ -134,39 +213,29 @@ class Decider:
             matches: row i belongs to track i.
             modalities: sensors behind each track's window.
             fresh: the window is new since the last call: only those vote.
-            empty_reason: said when there is nobody to compare with.
-            weak: why each window says little, empty where it does not; () for none. Weak windows count as half a vote.
+            weak: of each window; () for none. Weak windows count as half a vote.
         """
-        weak = weak or [""] * len(states)
+        limits = np.array([self.limit(modality) for modality in modalities], np.float64)
         columns = {int(identity): column for column, identity in enumerate(matches.identity_id)}
+        windows = _Windows(matches, limits, modalities, weak or [Weakness()] * len(states), columns)
         for state in states:  # removed or merged since
             if state.decided and state.decided not in columns:
                 state.reset()
-        limits = np.array([self.limit(modality) for modality in modalities], np.float64)
-        assigned = self._assign(states, matches, limits, columns)
-        votes = [
-            self._vote(row, states, matches, modalities[row], limits[row], assigned, empty_reason)
-            for row in range(len(states))
-        ]
-        for state, vote, new, doubt in zip(states, votes, fresh, weak, strict=True):
+        assigned = self._assign(states, windows)
+        votes = [self._vote(row, states, windows, int(claim)) for row, claim in enumerate(assigned)]
+        for state, vote, new, doubt in zip(states, votes, fresh, windows.weak, strict=True):
             if new:
                 self._count(state, vote.identity, 0.5 if doubt else 1.0)
-        self._keep_names_unique(states, votes, matches, columns)
-        return [
-            self._with_notes(
-                self._decision(row, states[row], votes[row], matches, columns, float(limits[row])), weak[row]
-            )
-            for row in range(len(states))
-        ]
+        self._keep_names_unique(states, votes, windows)
+        return [self._decision(row, states[row], vote, windows) for row, vote in enumerate(votes)]
 
-    def _assign(
-        self, states: Sequence[TrackState], matches: Matches, limits: NDArray[np.float64], columns: dict[int, int]
-    ) -> Int64:
+    def _assign(self, states: Sequence[TrackState], windows: _Windows) -> Int64:
         """(B,) column each track may claim, or -1: the joint optimum of distance over limit, where nobody costs 1."""
+        matches, columns = windows.matches, windows.columns
         claimed = np.full(len(states), -1, np.int64)
         if not self.threshold or not len(states) or not len(columns):
             return claimed
-        cost = matches.distance / limits[:, None]
+        cost = matches.distance / windows.limits[:, None]
         for row, state in enumerate(states):
             if state.decided:
                 cost[row, columns[state.decided]] /= self._config.hysteresis
@@ -182,44 +251,32 @@ class Decider:
         claimed[rows[named]] = wanted[chosen[named]]
         return claimed
 
-    def _vote(
-        self,
-        row: int,
-        states: Sequence[TrackState],
-        matches: Matches,
-        modalities: Modality,
-        limit: float,
-        assigned: Int64,
-        empty_reason: str,
-    ) -> _Vote:
+    def _vote(self, row: int, states: Sequence[TrackState], windows: _Windows, claim: int) -> Vote:
+        """What a window says by itself; ``claim`` is the column it may claim, or -1."""
+        matches = windows.matches
         if not len(matches.identity_id):
-            return _Vote(_NOBODY, float("nan"), float("nan"), empty_reason)
-        distances, claim = matches.distance[row], int(assigned[row])
+            return Vote(Why.NOBODY_ENROLLED)
+        distances = matches.distance[row]
         best = claim if claim >= 0 else int(distances.argmin())
         elsewhere = {int(state.decided) for other, state in enumerate(states) if other != row and state.decided}
         rival = _nearest_rival(distances, matches, best, elsewhere)
-        margin = float(distances[rival] - distances[best]) if rival is not None else float("nan")
-        said = f"'{matches.names[best]}' at {distances[best]:.2f}"
+        margin = float(distances[rival] - distances[best]) if rival is not None else _NAN
+        identity, why = _NOBODY, Why.NEAR_ENOUGH
         if claim < 0:
-            reason = self._why_nobody(matches, row, best, said, limit, modalities)
-            return _Vote(_NOBODY, float(distances[best]), margin, reason)
-        identity = int(matches.identity_id[claim])
-        if rival is not None and margin < self.min_margin and states[row].decided != identity:
-            reason = (
-                f"margin {margin:.2f} below {self.min_margin:.2f}: '{matches.names[best]}' or '{matches.names[rival]}'"
-            )
-            return _Vote(_NOBODY, float(distances[best]), margin, reason)
-        reason = f"{said}, threshold {limit:.2f}" + (f", margin {margin:.2f}" if rival is not None else "")
-        return _Vote(identity, float(distances[best]), margin, reason + _sensor_note(modalities))
+            why = self._why_nobody(matches, row, best, float(windows.limits[row]))
+        elif rival is not None and margin < self.min_margin and states[row].decided != matches.identity_id[claim]:
+            why = Why.MARGIN
+        else:
+            identity = int(matches.identity_id[claim])
+        second = matches.names[rival] if rival is not None else ""
+        return Vote(why, identity, matches.names[best], float(distances[best]), second, margin)
 
-    def _why_nobody(self, matches: Matches, row: int, best: int, said: str, limit: float, modalities: Modality) -> str:
+    def _why_nobody(self, matches: Matches, row: int, best: int, limit: float) -> Why:
         if not self.threshold:
-            return f"the model bundle has no calibrated threshold, set decision.threshold: nearest {said}"
+            return Why.NO_THRESHOLD
         if not matches.comparable[row, best]:
-            return f"nearest {said} was not enrolled from {_SENSORS[modalities]}, which is all this walk has: no name is given"
-        if matches.distance[row, best] < limit:
-            return f"{said} is another pedestrian in view"
-        return f"nearest {said}, threshold {limit:.2f}" + _sensor_note(modalities)
+            return Why.OTHER_SENSORS
+        return Why.TAKEN if matches.distance[row, best] < limit else Why.TOO_FAR
 
     def _count(self, state: TrackState, vote: int, weight: float) -> None:
         state.streak = state.streak + weight if state.vote == vote else weight
@@ -228,15 +285,7 @@ class Decider:
             self.name_changes += bool(state.decided) and state.decided != vote
             state.decided = vote
 
-    def _with_notes(self, decision: Decision, weak: str) -> Decision:
-        chance = self._calibration.chance_of(decision.distance) if self._calibration else float("nan")
-        said = f", probability {chance:.0%}" if np.isfinite(chance) and decision.status == Status.KNOWN else ""
-        reason = decision.reason + said + (f"; weak window: {weak}" if weak else "")
-        return dataclasses.replace(decision, reason=reason, probability=chance)
-
-    def _keep_names_unique(
-        self, states: Sequence[TrackState], votes: Sequence[_Vote], matches: Matches, columns: dict[int, int]
-    ) -> None:
+    def _keep_names_unique(self, states: Sequence[TrackState], votes: Sequence[Vote], windows: _Windows) -> None:
         """Of several tracks that hold one name (one was out of view), the one this round's assignment gave it keeps it."""
         holders: dict[int, list[int]] = {}
         for row, state in enumerate(states):
@@ -244,36 +293,41 @@ class Decider:
                 holders.setdefault(state.decided, []).append(row)
         for identity, rows in holders.items():
             if len(rows) > 1:
-                column = columns[identity]
-                keeper = min(rows, key=lambda row: (votes[row].identity != identity, matches.distance[row, column]))
+                distance = windows.matches.distance[:, windows.columns[identity]]
+                keeper = min(rows, key=lambda row: (votes[row].identity != identity, distance[row]))
                 for row in rows:
                     if row != keeper:
                         states[row].reset()
 
-    def _decision(
-        self, row: int, state: TrackState, vote: _Vote, matches: Matches, columns: dict[int, int], limit: float
-    ) -> Decision:
-        agree = self._config.agree_windows
-        distance, margin = vote.distance, vote.margin
-        candidates = nearest_candidates(matches.distance[row], matches.names, self._config.candidates)
-        if state.decided is None:
-            voted = f"'{matches.names[columns[state.vote]]}'" if state.vote in columns else "nobody enrolled"
-            reason = f"{state.streak:g} of {agree} windows agree on {voted}: {vote.reason}"
-            return Decision(Status.PENDING, "", distance, limit, margin, candidates, reason)
-        contrary = (
-            f"; {state.streak:g} of {agree} windows say otherwise"
-            if state.vote != state.decided and state.vote is not None
-            else ""
+    def _decision(self, row: int, state: TrackState, vote: Vote, windows: _Windows) -> Decision:
+        """What a track's state and vote amount to."""
+        matches, columns = windows.matches, windows.columns
+        status, name, distance, margin = Status.PENDING, "", vote.distance, vote.margin
+        if state.decided is not None:
+            status = Status.KNOWN if state.decided else Status.UNKNOWN
+        if state.decided:
+            column = columns[state.decided]
+            name = matches.names[column]
+            if vote.identity != state.decided:
+                distance, margin = float(matches.distance[row, column]), _NAN
+        return Decision(
+            status=status,
+            vote=vote,
+            threshold=float(windows.limits[row]),
+            min_margin=self.min_margin,
+            modalities=windows.modalities[row],
+            weakness=windows.weak[row],
+            identity=state.decided or _NOBODY,
+            name=name,
+            distance=distance,
+            margin=margin,
+            candidates=nearest_candidates(matches.distance[row], matches.names, self._config.candidates),
+            probability=self._calibration.chance_of(distance) if self._calibration else _NAN,
+            streak=state.streak,
+            agree_windows=self._config.agree_windows,
+            agree_on=matches.names[columns[state.vote]] if state.vote in columns else "",
+            contrary=None not in (state.vote, state.decided) and state.vote != state.decided,
         )
-        if state.decided == _NOBODY:
-            return Decision(Status.UNKNOWN, "", distance, limit, margin, candidates, vote.reason + contrary)
-        name = matches.names[columns[state.decided]]
-        if vote.identity != state.decided:
-            distance = float(matches.distance[row, columns[state.decided]])
-            margin = float("nan")
-            contrary = f"'{name}' is kept{contrary}: "
-            return Decision(Status.KNOWN, name, distance, limit, margin, candidates, contrary + vote.reason)
-        return Decision(Status.KNOWN, name, distance, limit, margin, candidates, vote.reason)
 
 
 def nearest_candidates(distance: Float32, names: Sequence[str], count: int) -> tuple[Candidate, ...]:
@@ -294,7 +348,3 @@ def _nearest_rival(distances: Float32, matches: Matches, best: int, elsewhere: s
         if column != best and int(matches.identity_id[column]) not in elsewhere:
             return int(column)
     return None
-
-
-def _sensor_note(modalities: Modality) -> str:
-    return "" if modalities == Modality.BOTH else f", from {_SENSORS[modalities]}"

@@ -15,6 +15,7 @@ from emgait_ros.gallery.names import LookAlikeNameError, normalised_name, refuse
 from emgait_ros.gallery.saved_walks import pack_walk
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.encoder import GaitEncoder
+from emgait_ros.recognition.explain import sensor_note
 from emgait_ros.recognition.matcher import Matcher
 from emgait_ros.recognition.quality import WalkQuality, walk_quality
 from emgait_ros.recognition.track_choice import TrackChoiceError
@@ -69,10 +70,9 @@ class PreparedWalk:
             quality=self.quality.to_json(),
             walk=self.saved,
         )
-        sensors = {Modality.IMAGE: ", from the camera alone", Modality.POINTS: ", from the LiDAR alone"}
         message = (
             f"enrolled '{self.name}' from track {self.track_id}: {self.samples[0]} samples"
-            f"{sensors.get(self.modalities, '')}, {templates} templates now{self.note}"
+            f"{sensor_note(self.modalities)}, {templates} templates now{self.note}"
         )
         facts = self.track_id, self.samples[0], templates, str(self.quality)
         return EnrollmentResult(True, message, *facts, tracker_id=self.tracker_id)

@@ -1,14 +1,58 @@
-"""What is said of one tracked pedestrian: the decision with its reason, and what makes it less sure than usual."""
+"""Who one tracked pedestrian is: the decision on the track, joined with where the pedestrian is."""
 
 from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 
 from emgait_ros.config import WindowConfig
 from emgait_ros.gallery.records import Calibration
-from emgait_ros.recognition.decision import Decision
-from emgait_ros.recognition.windows import GROUP, TrackWindow
-from emgait_ros.samples import IdentityResult, Modality, PedestrianFrame, Sample, Status
+from emgait_ros.recognition.decision import Decision, Vote, Why
+from emgait_ros.recognition.explain import explain, warnings
+from emgait_ros.recognition.view import GalleryView
+from emgait_ros.recognition.windows import TrackWindow
+from emgait_ros.samples import Float64, PedestrianFrame, Sample, Status
+
+
+@dataclass(frozen=True)
+class IdentityResult:
+    """Who one tracked pedestrian is, and where: all of an ``emgait_msgs/msg/Identity``.
+
+    Attributes:
+        track_id, tracker_id: of the pedestrian.
+        center: (3,) float64, m, LiDAR frame. size: (3,) float64, m.
+        range_m: horizontal distance from the LiDAR.
+        decision: who it is.
+    """
+
+    track_id: int
+    tracker_id: str
+    center: Float64
+    size: Float64
+    range_m: float
+    decision: Decision
+
+    @property
+    def status(self) -> Status:
+        """Of the decision."""
+        return self.decision.status
+
+    @property
+    def name(self) -> str:
+        """Who it is; empty unless the status is KNOWN."""
+        return self.decision.name
+
+    @property
+    def reason(self) -> str:
+        """Why this status, in a sentence."""
+        return explain(self.decision)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes this less sure than usual: a weak window, one sensor, outside of what was calibrated."""
+        return warnings(self.decision)
 
 
 def samples_to_count(config: WindowConfig) -> int:
@@ -16,15 +60,15 @@ def samples_to_count(config: WindowConfig) -> int:
     return max(1, config.min_samples // 2)
 
 
-def undecided(window: TrackWindow | None, needed: int, limit: float) -> Decision:
-    """PENDING, and why; ``limit`` is the threshold in use."""
-    if window is not None and window.group:
-        reason = f"{GROUP}: no name is given"
-    else:
-        why = window.why_left_out() if window is not None else ": more tracks than window.max_tracks"
-        reason = f"{len(window.samples) if window is not None else 0} of {needed} samples{why}"
-    nan = float("nan")
-    return Decision(Status.PENDING, "", nan, limit, nan, (), reason)
+def undecided(window: TrackWindow | None, config: WindowConfig, limit: float) -> Decision:
+    """PENDING, without a vote; ``window`` is None when the track is not kept, ``limit`` the threshold in use."""
+    if window is None:
+        return Decision(Status.PENDING, Vote(Why.NOT_KEPT), limit)
+    why = Why.GROUP if window.group else Why.FEW_SAMPLES
+    enough = min(samples_to_count(config), max(1, len(window.samples)))
+    return Decision(
+        Status.PENDING, Vote(why), limit, modalities=window.modalities(enough), left_out=window.last_left_out
+    )
 
 
 def identity_result(
@@ -33,7 +77,7 @@ def identity_result(
     window: TrackWindow | None,
     decision: Decision,
     config: WindowConfig,
-    calibration: Calibration | None,
+    gallery: GalleryView,
 ) -> IdentityResult:
     """The result for one pedestrian of a frame.
 
@@ -41,42 +85,26 @@ def identity_result(
         frame, pedestrian: who, and in which frame.
         window: of the track, None when it is not kept.
         decision: of the window, or :func:`undecided`.
-        config: of windows. calibration: of the gallery with this model, None without one.
+        config: of windows.
+        gallery: whom it was compared with.
     """
-    samples = len(window.samples) if window is not None else 0
-    enough = min(samples_to_count(config), max(1, samples))
-    outside = _outside(window, pedestrian, decision, config, calibration)
-    weak = window.weakness(config) if window is not None and decision.status != Status.PENDING else ""
-    return IdentityResult(
-        track_id=pedestrian.track_id,
-        tracker_id=frame.tracker_id,
-        status=decision.status,
-        name=decision.name,
-        distance=decision.distance,
-        threshold=decision.threshold,
-        margin=decision.margin,
-        samples=samples,
+    complete = dataclasses.replace(
+        decision,
+        samples=len(window.samples) if window is not None else 0,
         samples_needed=config.min_samples,
-        modalities=window.modalities(enough) if window is not None else Modality.NONE,
-        center=pedestrian.center,
-        size=pedestrian.size,
-        range_m=pedestrian.range_m,
-        candidates=decision.candidates,
-        reason="; ".join([decision.reason, *outside]),
-        probability=decision.probability,
-        warnings=(*((f"weak window: {weak}",) if weak else ()), *outside),
+        outside=_outside(window, pedestrian, decision, gallery.calibration),
+        nobody_because=gallery.empty_reason if decision.vote.why == Why.NOBODY_ENROLLED else "",
+    )
+    return IdentityResult(
+        pedestrian.track_id, frame.tracker_id, pedestrian.center, pedestrian.size, pedestrian.range_m, complete
     )
 
 
 def _outside(
-    window: TrackWindow | None,
-    pedestrian: Sample,
-    decision: Decision,
-    config: WindowConfig,
-    calibration: Calibration | None,
+    window: TrackWindow | None, pedestrian: Sample, decision: Decision, calibration: Calibration | None
 ) -> tuple[str, ...]:
     """What the calibration did not cover."""
     if calibration is None or window is None or decision.status == Status.PENDING:
         return ()
     density = float(np.median([sample.point_count * (sample.range_m / 10.0) ** 2 for sample in window.samples]))
-    return calibration.outside(pedestrian.range_m, density, window.modalities(samples_to_count(config)))
+    return calibration.outside(pedestrian.range_m, density, decision.modalities)

@@ -22,12 +22,12 @@ from emgait_ros.inference.preprocessing import prepare
 from emgait_ros.recognition.decision import Decider, Decision
 from emgait_ros.recognition.enrollment import EnrollmentResult, PreparedWalk, WalkPreparer, enrollable, refused
 from emgait_ros.recognition.enrollments_over_time import EnrollmentNews, EnrollmentsOverTime
-from emgait_ros.recognition.identity_results import identity_result, samples_to_count, undecided
+from emgait_ros.recognition.identity_results import IdentityResult, identity_result, samples_to_count, undecided
 from emgait_ros.recognition.matcher import Matches
 from emgait_ros.recognition.track_choice import chosen_window, full_window
 from emgait_ros.recognition.view import GalleryView
 from emgait_ros.recognition.windows import TrackWindow, TrackWindows, WindowSample, window_for
-from emgait_ros.samples import Float32, IdentityResult, Modality, PedestrianFrame, Sample
+from emgait_ros.samples import Float32, Modality, PedestrianFrame, Sample
 
 BUSY = "a newer frame had come already"
 """Why the samples of skipped frames are left out."""
@@ -341,15 +341,15 @@ class GaitRecognizer:
     def _decide(self, ready: list[TrackWindow], matches: Matches, modalities: list[Modality]) -> dict[int, Decision]:
         states, fresh = [window.state for window in ready], [window.fresh for window in ready]
         weak = [window.weakness(self._window) for window in ready]
-        decisions = self._decider.decide(states, matches, modalities, fresh, self._view.empty_reason, weak)
+        decisions = self._decider.decide(states, matches, modalities, fresh, weak)
         return {window.track_id: decision for window, decision in zip(ready, decisions, strict=True)}
 
     def _result(self, frame: PedestrianFrame, pedestrian: Sample, decisions: dict[int, Decision]) -> IdentityResult:
         window = self._windows.get(frame.tracker_id, pedestrian.track_id)
         decision = decisions.get(pedestrian.track_id)
         if decision is None:
-            decision = undecided(window, self._window.min_samples, self._decider.limit(Modality.BOTH))
-        return identity_result(frame, pedestrian, window, decision, self._window, self._view.calibration)
+            decision = undecided(window, self._window, self._decider.limit(Modality.BOTH))
+        return identity_result(frame, pedestrian, window, decision, self._window, self._view)
 
 
 def _stacked(embeddings: list[Float32 | None]) -> Float32:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emgait_ros.config import DecisionConfig
-from emgait_ros.recognition.decision import Decider, TrackState
+from emgait_ros.recognition.decision import Decider, TrackState, Weakness
 from emgait_ros.recognition.matcher import Matcher, Matches
 from emgait_ros.samples import Float32, Modality
 
@@ -27,13 +27,13 @@ class WalkWindows:
     Attributes:
         embedding: (W, parts, d) float32.
         modalities: W, sensors behind each.
-        weak: W, why each says little; empty where it does not.
+        weak: W, why each says little, if so.
         samples: W, samples seen when each was made, ascending.
     """
 
     embedding: Float32
     modalities: tuple[Modality, ...]
-    weak: tuple[str, ...]
+    weak: tuple[Weakness, ...]
     samples: tuple[int, ...]
 
     def until(self, samples: int) -> WalkWindows:

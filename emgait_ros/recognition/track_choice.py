@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from emgait_ros.recognition.explain import counted_samples
 from emgait_ros.recognition.windows import GROUP, TrackWindow, TrackWindows
 
 _LISTED = 10  # tracks named in a message at most
@@ -60,10 +61,8 @@ def full_window(windows: TrackWindows, track_id: int, tracker_id: str = "") -> T
 
 def too_short(window: TrackWindow, needed: int) -> str:
     """The sentence for a window with too few samples."""
-    return (
-        f"track {window.track_id} has {len(window.samples)} of {needed} samples{window.why_left_out()}: "
-        "let the person walk on and call again"
-    )
+    counted = counted_samples(len(window.samples), needed, window.last_left_out)
+    return f"track {window.track_id} has {counted}: let the person walk on and call again"
 
 
 def _only(in_view: list[TrackWindow], windows: TrackWindows) -> TrackWindow:
@@ -93,6 +92,6 @@ def _listed(in_view: list[TrackWindow], windows: TrackWindows) -> str:
     texts = []
     for window in in_view[:_LISTED]:
         where = f" of tracker '{window.tracker_id}'" if several else ""
-        what = "a group" if window.group else f"{min(len(window.samples), needed)} of {needed} samples"
+        what = "a group" if window.group else counted_samples(min(len(window.samples), needed), needed)
         texts.append(f"{window.track_id}{where} ({what})")
     return ", ".join(texts) + (f" and {len(in_view) - _LISTED} more" if len(in_view) > _LISTED else "")

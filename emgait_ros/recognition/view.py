@@ -7,6 +7,7 @@ import numpy as np
 from emgait_ros.gallery.records import Calibration
 from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.gallery.store import Gallery
+from emgait_ros.recognition.explain import EMPTY_GALLERY
 from emgait_ros.recognition.matcher import Matcher
 
 
@@ -87,7 +88,7 @@ class GalleryView:
             return f"the gallery's {total} templates are of another model than {self._fingerprint[:12]}: enrol those people again"
         if self._left_out:
             return next(iter(self._left_out.values()))
-        return "the gallery is empty: call the enroll service"
+        return EMPTY_GALLERY
 
     @property
     def note(self) -> str:

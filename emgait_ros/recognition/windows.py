@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from emgait_ros.config import WindowConfig
-from emgait_ros.recognition.decision import TrackState
+from emgait_ros.recognition.decision import TrackState, Weakness
 from emgait_ros.samples import Float32, Modality, PedestrianFrame, Sample, UInt8
 
 GROUP = "a group of people who cannot be told apart"
 """What a track with ``Pedestrian.group`` is; such tracks have no samples and get no name."""
+TOO_MANY_TRACKS = "more tracks than window.max_tracks"
+"""Why a track in view is not kept."""
 BACKWARDS = "time ran backwards"
 """Why all tracks of a tracker start over."""
 
@@ -88,20 +90,14 @@ class TrackWindow:
                 found |= sensor
         return found
 
-    def weakness(self, config: WindowConfig) -> str:
-        """Why the window says little about who it is; empty when it does not. (One sensor alone has a limit of its own.)"""
-        found = []
+    def weakness(self, config: WindowConfig) -> Weakness:
+        """Why the window says little about who it is, if so. (One sensor alone has a limit of its own.)"""
         returns = float(np.median([sample.point_count for sample in self.samples])) if self.samples else 0.0
-        if returns < config.weak_points:
-            found.append(f"{returns:.0f} LiDAR returns a sample")
         light = [sample.brightness for sample in self.samples if np.isfinite(sample.brightness)]
-        if light and float(np.median(light)) < config.weak_brightness:
-            found.append("dark images")
-        return ", ".join(found)
-
-    def why_left_out(self) -> str:
-        """Why the last sample was left out, as an addition to a sentence; empty when it was not."""
-        return f" ({self.last_left_out})" if self.last_left_out else ""
+        return Weakness(
+            few_returns=returns if returns < config.weak_points else None,
+            dark=bool(light) and float(np.median(light)) < config.weak_brightness,
+        )
 
     def clear(self) -> None:
         """Start over: what follows may be somebody else."""
@@ -298,7 +294,7 @@ class TrackWindows:
         excess = len(self._windows) - self.config.max_tracks
         if excess > 0:
             oldest = set(sorted(self._windows.values(), key=lambda window: window.seen_frame)[:excess])
-            self.left_out["more tracks than window.max_tracks"] += excess
+            self.left_out[TOO_MANY_TRACKS] += excess
             self._keep(lambda window: window not in oldest)
 
 

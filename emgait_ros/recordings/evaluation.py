@@ -15,10 +15,11 @@ import numpy as np
 
 from emgait_ros.config import TrackerNodeConfig
 from emgait_ros.pipeline import GaitPipeline
+from emgait_ros.recognition.identity_results import IdentityResult
 from emgait_ros.recordings.bag import BagRecording
 from emgait_ros.recordings.truth import MATCH_TIME_NS, matched_walkers, places_of, truth_at
 from emgait_ros.recordings.walks import EnrollmentNote, EnrollmentPlan, RecordedWalk, Sighting
-from emgait_ros.samples import IdentityResult, Sample, Status
+from emgait_ros.samples import Sample, Status
 
 SAME_WALK_S = 5.0
 
@@ -175,8 +176,8 @@ class _Run:
         range_m = round(pedestrian.range_m, 2)
         track.ranges_m = (min(track.ranges_m[0], range_m), max(track.ranges_m[1], range_m))
         track.reason = identity.reason
-        if np.isfinite(identity.distance):
-            track.distance = round(min(identity.distance, track.distance or np.inf), 4)
+        if np.isfinite(distance := identity.decision.distance):
+            track.distance = round(min(distance, track.distance or np.inf), 4)
         if identity.status == Status.KNOWN:
             track.names[identity.name] = track.names.get(identity.name, 0) + 1
         decided = max(track.names, key=lambda name: track.names[name]) if track.names else track.decided
@@ -194,7 +195,7 @@ class _Run:
         truth = truth_at(self._bag.ground_truth[-5:], stamp_ns, 2 * MATCH_TIME_NS)
         walkers, _ = matched_walkers(truth, places_of([identity.center for identity in identities]))
         for identity, walker in zip(identities, walkers, strict=True):
-            walk = self._plan.due(walker, stamp_ns, identity.samples, identity.samples_needed)
+            walk = self._plan.due(walker, stamp_ns, identity.decision.samples, identity.decision.samples_needed)
             if walk is None:
                 continue
             answer = self._pipeline.enroll(walk.name, identity.track_id)
@@ -263,6 +264,6 @@ class _Run:
 def _sighting(stamp_ns: int, walker: int | None, identity: IdentityResult) -> Sighting:
     center, size = (tuple(float(v) for v in values) for values in (identity.center, identity.size))
     return Sighting(
-        stamp_ns, walker, identity.track_id, int(identity.status), identity.name, identity.distance, identity.range_m,
-        identity.samples, identity.reason, center, size,  # type: ignore[arg-type]
+        stamp_ns, walker, identity.track_id, int(identity.status), identity.name, identity.decision.distance, identity.range_m,
+        identity.decision.samples, identity.reason, center, size,  # type: ignore[arg-type]
     )  # fmt: skip

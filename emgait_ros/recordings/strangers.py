@@ -8,9 +8,11 @@ import numpy as np
 
 from emgait_ros.config import RecognitionConfig, SensingConfig, WindowConfig
 from emgait_ros.pipeline import GaitPipeline
+from emgait_ros.recognition.decision import Weakness
+from emgait_ros.recognition.identity_results import IdentityResult
 from emgait_ros.recognition.replay import Replay, WalkWindows
 from emgait_ros.recognition.windows import TrackWindow
-from emgait_ros.samples import Float32, IdentityResult, Modality, PedestrianFrame, SensorFrame
+from emgait_ros.samples import Float32, Modality, PedestrianFrame, SensorFrame
 
 
 @dataclass
@@ -18,7 +20,7 @@ class StrangerTrack:
     """One track: its windows, in pieces where a hole in the track made the recognizer begin again; ``ranges_m`` of all."""
 
     window: TrackWindow
-    pieces: dict[int, list[tuple[Float32, Modality, str, int]]] = field(default_factory=dict)
+    pieces: dict[int, list[tuple[Float32, Modality, Weakness, int]]] = field(default_factory=dict)
     ranges_m: tuple[float, float] = (np.inf, 0.0)
 
     def take(self, range_m: float, config: WindowConfig) -> None:

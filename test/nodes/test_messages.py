@@ -11,8 +11,9 @@ from visualization_msgs.msg import Marker
 
 from emgait_ros.nodes.markers import TrackMarkers, label_of
 from emgait_ros.nodes.messages import frame_to_message, header_of, identities_to_message, message_to_frame
-from emgait_ros.recognition.windows import GROUP
-from emgait_ros.samples import Candidate, IdentityResult, Modality, PedestrianFrame, Sample, Status
+from emgait_ros.recognition.decision import Decision, Vote, Why
+from emgait_ros.recognition.identity_results import IdentityResult
+from emgait_ros.samples import Candidate, Modality, PedestrianFrame, Sample, Status
 
 pytestmark = pytest.mark.ros
 STAMP_NS = 1_700_000_000_123_456_789
@@ -79,14 +80,15 @@ def test_a_frame_without_stamp_is_refused():
         message_to_frame(pedestrians(0))
 
 
-def result(status: Status, **changes) -> IdentityResult:
+def result(status: Status, tracker_id="t", track_id=5, why=Why.NEAR_ENOUGH, **changes) -> IdentityResult:
     values = {
-        "track_id": 5, "tracker_id": "t", "status": status, "name": "Anna" if status == Status.KNOWN else "", "distance": 0.82,
+        "name": "Anna" if status == Status.KNOWN else "", "identity": int(status == Status.KNOWN), "distance": 0.82,
         "threshold": 1.2, "margin": 0.3, "samples": 12, "samples_needed": 10, "modalities": Modality.BOTH,
-        "center": np.array([10.0, 1.0, -0.8]), "size": np.array([0.6, 0.7, 1.8]), "range_m": 10.05,
-        "candidates": (Candidate("Anna", 0.82), Candidate("Bert", 1.5)), "reason": "because",
+        "candidates": (Candidate("Anna", 0.82), Candidate("Bert", 1.5)), "probability": 0.75, "outside": ("far off",),
     }  # fmt: skip
-    return IdentityResult(**(values | changes))
+    decision = Decision(status, Vote(why, 1, "Anna", 0.82, "Bert", 0.3), **(values | changes))
+    center, size = np.array([10.0, 1.0, -0.8]), np.array([0.6, 0.7, 1.8])
+    return IdentityResult(track_id, tracker_id, center, size, 10.05, decision)
 
 
 def test_identities_carry_everything():
@@ -96,7 +98,10 @@ def test_identities_carry_everything():
     )
     known, pending = message.identities
     assert (message.header, message.model, known.name, known.status, known.modalities) == (header, "abc", "Anna", 2, 3)
-    assert (known.position.x, known.size.z, known.samples, known.reason) == (10.0, 1.8, 12, "because")
+    assert (known.position.x, known.size.z, known.samples, known.samples_needed) == (10.0, 1.8, 12, 10)
+    assert known.reason == "'Anna' at 0.82, threshold 1.20, margin 0.30, probability 75%; far off"
+    assert (known.probability, known.warnings, known.track_id, known.tracker_id) == (0.75, ["far off"], 5, "t")
+    assert (known.distance, known.threshold, known.margin, known.range_m) == pytest.approx((0.82, 1.2, 0.3, 10.05))
     assert [(c.name, round(c.distance, 2)) for c in known.candidates] == [("Anna", 0.82), ("Bert", 1.5)]
     assert math.isnan(pending.distance)
     assert math.isnan(pending.margin)
@@ -110,7 +115,7 @@ def test_identities_carry_everything():
         # the gallery is empty: nothing was compared
         (result(Status.UNKNOWN, distance=math.nan), "unknown\n10 m"),
         (result(Status.PENDING, samples=4), "4/10\n10 m"),
-        (result(Status.PENDING, samples=0, reason=f"{GROUP}: no name is given"), "a group\n10 m"),
+        (result(Status.PENDING, samples=0, why=Why.GROUP), "a group\n10 m"),
     ],
 )
 def test_markers_show_a_box_and_a_text(item, text):

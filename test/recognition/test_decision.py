@@ -7,7 +7,7 @@ import pytest
 
 from emgait_ros.config import DecisionConfig
 from emgait_ros.gallery.records import Calibration
-from emgait_ros.recognition.decision import Decider, TrackState
+from emgait_ros.recognition.decision import Decider, TrackState, Weakness, Why
 from emgait_ros.recognition.matcher import Matches
 from emgait_ros.samples import Modality, Status
 
@@ -39,27 +39,32 @@ def settled(rules, row, **kwargs):
 
 
 @pytest.mark.parametrize(
-    ("row", "status", "name", "reason"),
+    ("row", "status", "name", "why", "nearest", "rival"),
     [
-        ([0.5, 0.9], KNOWN, "Anna", "'Anna' at 0.50, threshold 0.80, margin 0.40"),
-        ([0.5], KNOWN, "Anna", "'Anna' at 0.50, threshold 0.80"),  # nobody else enrolled: no margin
-        ([0.91, 0.95], UNKNOWN, "", "nearest 'Anna' at 0.91, threshold 0.80"),
-        ([0.8], UNKNOWN, "", "nearest 'Anna' at 0.80, threshold 0.80"),  # strictly below
-        ([0.52, 0.5], UNKNOWN, "", "margin 0.02 below 0.05: 'Ben' or 'Anna'"),
-        ([0.6, 0.5], KNOWN, "Ben", "'Ben' at 0.50, threshold 0.80, margin 0.10"),
-        ([], UNKNOWN, "", "the gallery is empty: call the enroll service"),
+        ([0.5, 0.9], KNOWN, "Anna", Why.NEAR_ENOUGH, "Anna", "Ben"),
+        ([0.5], KNOWN, "Anna", Why.NEAR_ENOUGH, "Anna", ""),  # nobody else enrolled: no margin
+        ([0.91, 0.95], UNKNOWN, "", Why.TOO_FAR, "Anna", "Ben"),
+        ([0.8], UNKNOWN, "", Why.TOO_FAR, "Anna", ""),  # strictly below
+        ([0.52, 0.5], UNKNOWN, "", Why.MARGIN, "Ben", "Anna"),
+        ([0.6, 0.5], KNOWN, "Ben", Why.NEAR_ENOUGH, "Ben", "Anna"),
+        ([], UNKNOWN, "", Why.NOBODY_ENROLLED, "", ""),
     ],
 )
-def test_settled_status(row, status, name, reason):
+def test_settled_status(row, status, name, why, nearest, rival):
     decision = settled(decider(), row)
-    assert (decision.status, decision.name, decision.reason) == (status, name, reason)
+    vote = decision.vote
+    assert (decision.status, decision.name, vote.why, vote.nearest, vote.rival) == (status, name, why, nearest, rival)
+    named = NAMES.index(name) + 1 if name else 0
+    assert (decision.identity, vote.identity, decision.contrary) == (named, named, False)
 
 
 def test_numbers_of_a_decision():
     decision = settled(decider(), [0.9, 0.5, 0.62, 0.7])
     assert decision.distance == pytest.approx(0.5)
     assert decision.margin == pytest.approx(0.12)
-    assert decision.threshold == 0.8
+    assert (decision.threshold, decision.min_margin) == (0.8, 0.05)
+    assert (decision.vote.distance, decision.vote.margin) == (decision.distance, decision.margin)
+    assert (decision.streak, decision.agree_windows, decision.agree_on) == (3, 3, "Ben")
     assert [candidate.name for candidate in decision.candidates] == ["Ben", "Cleo", "Dan"]  # config.candidates = 3
     assert [candidate.distance for candidate in decision.candidates] == pytest.approx([0.5, 0.62, 0.7])
 
@@ -87,11 +92,8 @@ def test_threshold_of_config_or_bundle(option, bundle, used):
 
 def test_without_a_threshold_everybody_stays_unknown():
     decision = settled(decider(threshold=None), [0.001])
-    assert decision.status == UNKNOWN
-    assert (
-        decision.reason
-        == "the model bundle has no calibrated threshold, set decision.threshold: nearest 'Anna' at 0.00"
-    )
+    assert (decision.status, decision.vote.why, decision.vote.nearest) == (UNKNOWN, Why.NO_THRESHOLD, "Anna")
+    assert decision.distance == pytest.approx(0.001)
     assert np.isnan(decision.threshold)
 
 
@@ -140,54 +142,41 @@ def test_only_new_windows_vote():
     for _ in range(5):
         decision = one(rules, state, ANNA, fresh=False)
     assert decision.status == PENDING
-    assert decision.reason.startswith("1 of 3 windows agree on 'Anna': ")
+    assert (decision.streak, decision.agree_windows, decision.agree_on) == (1, 3, "Anna")
 
 
-def test_reasons_while_undecided_and_contradicted():
+def test_windows_that_agree_or_are_contrary():
     rules, state = decider(), TrackState()
-    assert (
-        one(rules, state, NOBODY).reason
-        == "1 of 3 windows agree on nobody enrolled: nearest 'Anna' at 0.95, threshold 0.80"
-    )
+    first = one(rules, state, NOBODY)
+    assert (first.status, first.streak, first.agree_on, first.vote.why) == (PENDING, 1, "", Why.TOO_FAR)
+    assert (first.vote.nearest, first.distance) == ("Anna", pytest.approx(0.95))
     for _ in range(3):
         one(rules, state, ANNA)
     kept = one(rules, state, BEN)
-    assert (kept.status, kept.name) == (KNOWN, "Anna")
-    assert kept.reason == "'Anna' is kept; 1 of 3 windows say otherwise: 'Ben' at 0.50, threshold 0.80, margin 0.40"
+    assert (kept.status, kept.name, kept.identity) == (KNOWN, "Anna", 1)
+    assert (kept.contrary, kept.streak, kept.agree_on) == (True, 1, "Ben")
+    assert (kept.vote.why, kept.vote.nearest, kept.vote.identity) == (Why.NEAR_ENOUGH, "Ben", 2)
+    assert (kept.vote.distance, kept.vote.margin) == (pytest.approx(0.5), pytest.approx(0.4))
     assert kept.distance == pytest.approx(0.9)  # the distance to the name that is shown
+    assert np.isnan(kept.margin)
 
 
 @pytest.mark.parametrize(
-    ("row", "modalities", "comparable", "status", "reason"),
+    ("row", "modalities", "comparable", "status", "why", "nearest"),
     [
-        ([0.6], Modality.POINTS, [[True]], KNOWN, "'Anna' at 0.60, threshold 0.68, from the LiDAR alone"),
-        (
-            [0.7],
-            Modality.POINTS,
-            [[True]],
-            UNKNOWN,
-            "nearest 'Anna' at 0.70, threshold 0.68, from the LiDAR alone",
-        ),  # stricter: 0.85 x 0.8
-        ([0.7], Modality.BOTH, [[True]], KNOWN, "'Anna' at 0.70, threshold 0.80"),
-        (
-            [0.1],
-            Modality.POINTS,
-            [[False]],  # enrolled with both sensors
-            UNKNOWN,
-            "nearest 'Anna' at 0.10 was not enrolled from the LiDAR alone, which is all this walk has: no name is given",
-        ),
-        (
-            [0.1, 0.5],
-            Modality.POINTS,
-            [[False, True]],
-            UNKNOWN,
-            "margin -0.40 below 0.05: 'Ben' or 'Anna'",
-        ),  # Anna may still be it
+        ([0.6], Modality.POINTS, [[True]], KNOWN, Why.NEAR_ENOUGH, "Anna"),
+        ([0.7], Modality.POINTS, [[True]], UNKNOWN, Why.TOO_FAR, "Anna"),  # stricter: 0.85 x 0.8
+        ([0.7], Modality.BOTH, [[True]], KNOWN, Why.NEAR_ENOUGH, "Anna"),
+        ([0.1], Modality.POINTS, [[False]], UNKNOWN, Why.OTHER_SENSORS, "Anna"),  # enrolled with both sensors
+        ([0.1, 0.5], Modality.POINTS, [[False, True]], UNKNOWN, Why.MARGIN, "Ben"),  # Anna may still be it
     ],
 )
-def test_one_sensor(row, modalities, comparable, status, reason):
+def test_one_sensor(row, modalities, comparable, status, why, nearest):
     decision = settled(decider(), row, modalities=modalities, comparable=comparable)
-    assert (decision.status, decision.reason) == (status, reason)
+    assert (decision.status, decision.vote.why, decision.vote.nearest) == (status, why, nearest)
+    assert decision.modalities == modalities
+    assert decision.threshold == pytest.approx(0.8 if modalities == Modality.BOTH else 0.68)
+    assert decision.vote.margin == pytest.approx(-0.4 if why == Why.MARGIN else NAN, nan_ok=True)
 
 
 def together(rules, rows, rounds=3, states=None, fresh=None):
@@ -211,10 +200,11 @@ def test_joint_assignment(rows, names):
     assert together(decider(), rows)[0] == names
 
 
-def test_the_loser_is_told_why():
+def test_the_loser_has_a_reason():
     _, decisions = together(decider(), [[0.4], [0.5]])
-    assert decisions[1].status == UNKNOWN
-    assert decisions[1].reason == "'Anna' at 0.50 is another pedestrian in view"
+    vote = decisions[1].vote
+    assert (decisions[1].status, vote.why, vote.nearest) == (UNKNOWN, Why.TAKEN, "Anna")
+    assert vote.distance == pytest.approx(0.5)
 
 
 def test_who_is_known_elsewhere_is_no_rival():
@@ -298,21 +288,21 @@ def test_the_gallerys_calibration(option, held, threshold, margin):
     assert rules.threshold == (option or 0.8)
 
 
-def test_probability_is_said_and_given():
+def test_probability_of_a_calibrated_gallery():
     rules = Decider(DecisionConfig(), 0.8, 0.05, calibration())
     decision = settled(rules, [0.5, 0.9])
     assert decision.probability == pytest.approx(1 / (1 + np.exp(20 * 0.5 - 12)))
-    assert decision.reason == "'Anna' at 0.50, threshold 0.60, margin 0.40, probability 88%"
+    assert (decision.threshold, decision.margin) == (0.6, pytest.approx(0.4))
     assert np.isnan(settled(decider(), [0.5, 0.9]).probability)
 
 
-def test_weak_windows_count_as_half_and_are_said():
+def test_weak_windows_count_as_half():
     rules, state, told = decider(), TrackState(), []
     for _ in range(6):
-        told += rules.decide([state], matches(ANNA), [Modality.BOTH], [True], weak=["dark images"])
+        told += rules.decide([state], matches(ANNA), [Modality.BOTH], [True], weak=[Weakness(dark=True)])
     assert [decision.status for decision in told] == [PENDING] * 5 + [KNOWN]
-    assert told[0].reason.startswith("0.5 of 3 windows agree on 'Anna'")
-    assert told[-1].reason.endswith("; weak window: dark images")
+    assert (told[0].streak, told[0].agree_windows, told[0].agree_on) == (0.5, 3, "Anna")
+    assert all(decision.weakness == Weakness(dark=True) for decision in told)
 
 
 def test_name_changes_are_counted():

@@ -15,6 +15,7 @@ from emgait_ros.gallery.records import Calibration
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import default_bundle_path, load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
+from emgait_ros.recognition.decision import Weakness, Why
 from emgait_ros.recognition.enrollments_over_time import EnrollmentState
 from emgait_ros.recognition.recognizer import GaitRecognizer
 from emgait_ros.samples import Modality, Status
@@ -44,11 +45,12 @@ def test_enrol_then_recognise_all_at_once_and_leave_strangers_unknown(recognizer
     results = walk(recognizer, Street(1), {11: 1, 12: 2, 13: 3, 14: 9})
     assert {track: result.name for track, result in results.items()} == {11: "Anna", 12: "Ben", 13: "Cleo", 14: ""}
     assert [result.status for result in results.values()] == [Status.KNOWN] * 3 + [Status.UNKNOWN]
-    assert results[14].reason.startswith("nearest ")
-    anna = results[11]
+    assert results[14].decision.vote.why == Why.TOO_FAR
+    anna = results[11].decision
     assert anna.candidates[0].name == "Anna"
     assert anna.distance < anna.threshold == 0.12
-    assert (anna.samples, anna.samples_needed, anna.modalities, anna.tracker_id) == (30, 10, Modality.BOTH, "street")
+    assert (anna.samples, anna.samples_needed, anna.modalities) == (30, 10, Modality.BOTH)
+    assert results[11].tracker_id == "street"
 
 
 def test_statuses_as_the_samples_come(recognizer):
@@ -56,10 +58,12 @@ def test_statuses_as_the_samples_come(recognizer):
     street = Street(1)
     told = [recognizer.process(street.frame({7: 1}))[0] for _ in range(14)]
     assert [result.status for result in told] == [Status.PENDING] * 11 + [Status.KNOWN] * 3
-    assert told[3].reason == "4 of 10 samples"
-    assert told[9].reason.startswith("1 of 3 windows agree on 'Anna': 'Anna' at 0.")
-    assert np.isnan(told[3].distance)
-    assert told[3].threshold == 0.12
+    few, first = told[3].decision, told[9].decision
+    assert (few.vote.why, few.samples, few.samples_needed, few.left_out) == (Why.FEW_SAMPLES, 4, 10, "")
+    assert (first.streak, first.agree_windows, first.agree_on, first.vote.nearest) == (1, 3, "Anna", "Anna")
+    assert first.distance < first.threshold
+    assert np.isnan(few.distance)
+    assert few.threshold == 0.12
 
 
 def test_each_sample_is_encoded_once_and_all_people_in_one_batch(gallery):
@@ -79,15 +83,15 @@ def test_an_empty_frame_is_fine(recognizer):
 
 def test_empty_gallery_says_so(recognizer):
     result = walk(recognizer, Street(1), {1: 1})[1]
-    assert (result.status, result.reason) == (Status.UNKNOWN, "the gallery is empty: call the enroll service")
+    assert (result.status, result.decision.vote.why) == (Status.UNKNOWN, Why.NOBODY_ENROLLED)
+    assert result.reason == "the gallery is empty: call the enroll service"
 
 
 def test_without_threshold_everybody_is_unknown(gallery):
     recognizer = GaitRecognizer(RecognitionConfig(), BuildEncoder(), gallery)
     enroll_people(recognizer, ["Anna"])
     result = walk(recognizer, Street(1), {1: 1})[1]
-    assert result.status == Status.UNKNOWN
-    assert "no calibrated threshold" in result.reason
+    assert (result.status, result.decision.vote.why) == (Status.UNKNOWN, Why.NO_THRESHOLD)
 
 
 def test_the_bundles_threshold_is_used(gallery):
@@ -139,7 +143,7 @@ def test_a_removed_name_is_gone_with_the_next_frame(recognizer, gallery):
     gallery.remove("Anna")
     result = recognizer.process(street.frame({1: 1}))[0]
     assert (result.status, result.name) == (Status.PENDING, "")
-    assert "Anna" not in [candidate.name for candidate in result.candidates]
+    assert "Anna" not in [candidate.name for candidate in result.decision.candidates]
 
 
 # Enrolment.
@@ -197,7 +201,8 @@ def test_enrolling_says_why_samples_are_missing(recognizer):
         recognizer.enroll("Anna").message
         == "track 1 has 2 of 10 samples (standing still): let the person walk on and call again"
     )
-    assert recognizer.process(street.frame({1: 1}, moving=False))[0].reason == "2 of 10 samples (standing still)"
+    decision = recognizer.process(street.frame({1: 1}, moving=False))[0].decision
+    assert (decision.vote.why, decision.samples, decision.left_out) == (Why.FEW_SAMPLES, 2, "standing still")
 
 
 def test_enrolling_with_nobody_in_view(recognizer):
@@ -270,17 +275,18 @@ def test_lidar_only_walks_match_lidar_only_templates(recognizer):
     enrolled = recognizer.enroll("Anna", 1)
     assert ", from the LiDAR alone" in enrolled.message
     result = walk(recognizer, Street(2, "later"), {1: 1}, crop=None)[1]
-    assert (result.status, result.name, result.modalities) == (Status.KNOWN, "Anna", Modality.POINTS)
-    assert result.threshold == pytest.approx(0.12 * 0.85)
+    assert (result.status, result.name, result.decision.modalities) == (Status.KNOWN, "Anna", Modality.POINTS)
+    assert result.decision.threshold == pytest.approx(0.12 * 0.85)
     assert result.reason.endswith(", from the LiDAR alone")
 
 
 def test_a_lidar_only_walk_gets_no_name_from_templates_of_both_sensors(recognizer):
     enroll_people(recognizer, ["Anna"])
     result = walk(recognizer, Street(1), {1: 1}, crop=None)[1]
-    assert (result.status, result.modalities) == (Status.UNKNOWN, Modality.POINTS)
-    assert "'Anna' at 0.0" in result.reason
-    assert "was not enrolled from the LiDAR alone" in result.reason
+    vote = result.decision.vote
+    assert (result.status, result.decision.modalities) == (Status.UNKNOWN, Modality.POINTS)
+    assert (vote.why, vote.nearest) == (Why.OTHER_SENSORS, "Anna")
+    assert vote.distance < 0.1
 
 
 # Several trackers, groups, names that look alike.
@@ -354,8 +360,8 @@ def test_a_group_gets_no_name_and_is_not_enrolled(recognizer):
     assert walk(recognizer, street, {1: 1})[1].name == "Anna"
     assert recognizer.enroll_over("Ben", 1, 9.0, confirm=True).success
     result = walk(recognizer, street, {1: 1}, frames=20, group=True)[1]
-    assert (result.status, result.name, result.samples) == (Status.PENDING, "", 0)
-    assert result.reason.startswith("a group of people who cannot be told apart")
+    assert (result.status, result.name, result.decision.samples) == (Status.PENDING, "", 0)
+    assert result.decision.vote.why == Why.GROUP
     states = [item.state for item in recognizer.enrollment_news(wait=True)]
     assert states == [EnrollmentState.REFUSED, EnrollmentState.DONE]
     for refused in (recognizer.enroll("Ben", 1), recognizer.enroll_over("Ben", -1, 3.0)):
@@ -409,7 +415,7 @@ def test_an_option_changes_without_dropping_anything(recognizer, gallery, monkey
     recognizer.reconfigure(with_options(CONFIG, {name: LIVE_OPTIONS[name]}))
     results = {result.track_id: result for result in recognizer.process(street.frame({1: 1, 2: 9}))}
     assert [results[track].status for track in (1, 2)] == [Status.KNOWN, Status.UNKNOWN]
-    assert (results[1].name, results[1].samples) == ("Anna", 25 if name == "window.max_samples" else 30)
+    assert (results[1].name, results[1].decision.samples) == ("Anna", 25 if name == "window.max_samples" else 30)
     assert reads == []
 
 
@@ -430,23 +436,23 @@ def test_a_changed_option_counts_from_the_next_frame(gallery, options, status, f
     recognizer.reconfigure(with_options(CONFIG, options))
     result = walk(recognizer, street, {1: 1}, frames=3)[1]
     assert result.status == status
-    found = {name: getattr(result, name) for name in facts}
-    assert found | {"candidates": len(result.candidates)} == facts | {"candidates": facts.get("candidates", 2)}
+    found = {name: getattr(result.decision, name) for name in facts}
+    assert found | {"candidates": len(result.decision.candidates)} == facts | {"candidates": facts.get("candidates", 2)}
 
 
 def test_templates_per_identity_changes_the_distance_at_once(recognizer):
     enroll_people(recognizer, ["Anna", "Ben"])
     street = Street(1)
-    three = walk(recognizer, street, {1: 1})[1].distance
+    three = walk(recognizer, street, {1: 1})[1].decision.distance
     recognizer.reconfigure(with_options(CONFIG, {"decision.templates_per_identity": 1}))
     standing = recognizer.process(street.frame({1: 1}, moving=False))[0]  # the same window
-    assert standing.distance < three
+    assert standing.decision.distance < three
 
 
 def test_options_the_bundle_cannot_take_change_nothing(recognizer):
     with pytest.raises(ValueError, match="takes windows of 1 to 30 samples"):
         recognizer.reconfigure(with_options(CONFIG, {"window.min_samples": 40, "window.max_samples": 50}))
-    assert walk(recognizer, Street(1), {1: 1}, frames=1)[1].samples_needed == 10
+    assert walk(recognizer, Street(1), {1: 1}, frames=1)[1].decision.samples_needed == 10
 
 
 def test_nothing_but_frames_waits_for_the_network(gallery):
@@ -493,7 +499,7 @@ def test_time_running_backwards_starts_over(recognizer):
     assert walk(recognizer, street, {1: 1})[1].name == "Anna"
     street.index = 0  # the bag loops
     result = recognizer.process(street.frame({1: 2}))[0]
-    assert (result.status, result.samples) == (Status.PENDING, 1)
+    assert (result.status, result.decision.samples) == (Status.PENDING, 1)
 
 
 def test_a_gap_forgets_who_it_was(recognizer):
@@ -538,8 +544,9 @@ def test_one_odd_pedestrian_never_harms_the_others(recognizer, changes):
 def test_more_people_than_max_tracks(gallery):
     recognizer = GaitRecognizer(with_options(CONFIG, {"window.max_tracks": 3}), BuildEncoder(), gallery)
     results = recognizer.process(Street(1).frame({track: track for track in range(5)}))
-    assert [result.samples for result in results] == [0, 0, 1, 1, 1]
-    assert results[0].reason == "0 of 10 samples: more tracks than window.max_tracks"
+    assert [result.decision.samples for result in results] == [0, 0, 1, 1, 1]
+    assert [result.decision.vote.why for result in results] == [Why.NOT_KEPT] * 2 + [Why.FEW_SAMPLES] * 3
+    assert results[0].decision.samples_needed == 10
 
 
 @pytest.mark.parametrize(
@@ -560,8 +567,8 @@ def test_window_options_meet_the_bundle(gallery, options, frames, outcome):
         with pytest.raises(ValueError, match=outcome):
             make()
     else:
-        result = walk(make(), Street(1), {1: 1}, frames=70)[1]
-        assert (result.samples_needed, result.samples) == outcome
+        decision = walk(make(), Street(1), {1: 1}, frames=70)[1].decision
+        assert (decision.samples_needed, decision.samples) == outcome
 
 
 def test_a_gallery_that_fails_while_running_is_said_and_survived(recognizer, gallery):
@@ -629,7 +636,8 @@ def test_the_shipped_network_recognises_the_same_samples(shipped_encoder, galler
         assert recognizer.enroll(f"n{person}", person).success
     recognizer.forget_tracks()
     [first], [second] = (
-        walk(recognizer, Street(person, f"again {person}"), {person: person}, frames=8).values() for person in (1, 2)
+        [result.decision for result in walk(recognizer, again, {person: person}, frames=8).values()]
+        for person, again in ((person, Street(person, f"again {person}")) for person in (1, 2))
     )
     assert (first.candidates[0].name, second.candidates[0].name) == ("n1", "n2")  # same seeds: the same samples
     assert first.distance < 0.5 * first.candidates[1].distance
@@ -652,31 +660,29 @@ def test_a_calibration_is_taken_over_while_running_and_bound_to_its_model(galler
     recognizer = GaitRecognizer(RecognitionConfig(), BuildEncoder(threshold=0.12, min_margin=0.02), gallery)
     enroll_people(recognizer, ["Anna", "Ben"])
     street = Street(1)
-    assert walk(recognizer, street, {1: 1})[1].threshold == 0.12
+    assert walk(recognizer, street, {1: 1})[1].decision.threshold == 0.12
     gallery.set_calibration("e" * 64, calibrated(0.01))  # of another model
-    assert walk(recognizer, street, {1: 1}, frames=1)[1].threshold == 0.12
+    assert walk(recognizer, street, {1: 1}, frames=1)[1].decision.threshold == 0.12
     gallery.set_calibration(recognizer.fingerprint, calibrated())
     result = walk(recognizer, street, {1: 1}, frames=1)[1]
-    assert (result.threshold, result.name) == (0.1, "Anna")
-    assert result.probability > 0.9
-    assert "probability 1" in result.reason or "probability 9" in result.reason
+    assert (result.decision.threshold, result.name) == (0.1, "Anna")
+    assert result.decision.probability > 0.9
     assert recognizer.calibration.impostor_tracks == 200
 
 
 @pytest.mark.parametrize(
     ("range_m", "said"),
     [
-        (10.0, ""),
-        (21.5, ""),
-        (40.0, "; 40 m is outside the calibrated 5-20 m"),
-        (3.0, "; 3 m is outside the calibrated"),
+        (10.0, ()),
+        (21.5, ()),
+        (40.0, ("40 m is outside the calibrated 5-20 m",)),
+        (3.0, ("3 m is outside the calibrated 5-20 m",)),
     ],
 )
 def test_a_range_that_was_not_calibrated_is_said(recognizer, gallery, range_m, said):
     gallery.set_calibration(recognizer.fingerprint, calibrated())
     enroll_people(recognizer, ["Anna"])
-    reason = walk(recognizer, Street(1), {1: 1}, range_m=range_m)[1].reason
-    assert (said in reason) if said else ("outside" not in reason)
+    assert walk(recognizer, Street(1), {1: 1}, range_m=range_m)[1].decision.outside == said
 
 
 @pytest.mark.parametrize(
@@ -716,21 +722,21 @@ def test_a_gallery_that_outgrew_its_calibration_is_said(recognizer, gallery):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "weakness"),
     [
-        ({"point_count": 12}, "; weak window: 12 LiDAR returns a sample"),
-        ({"crop": np.full((128, 64, 3), 9, np.uint8)}, "; weak window: dark images"),
-        ({"point_count": 12, "crop": np.zeros((128, 64, 3), np.uint8)}, "12 LiDAR returns a sample, dark images"),
-        ({}, ""),
+        ({"point_count": 12}, Weakness(few_returns=12.0)),
+        ({"crop": np.full((128, 64, 3), 9, np.uint8)}, Weakness(dark=True)),
+        ({"point_count": 12, "crop": np.zeros((128, 64, 3), np.uint8)}, Weakness(few_returns=12.0, dark=True)),
+        ({}, Weakness()),
     ],
 )
-def test_weak_windows_take_longer_and_are_said(recognizer, changes, said):
+def test_weak_windows_take_longer(recognizer, changes, weakness):
     enroll_people(recognizer, ["Anna"])
     street = Street(1)
     told = [recognizer.process(street.frame({1: 1}, **changes))[0] for _ in range(16)]
     first = next(index for index, result in enumerate(told) if result.status == Status.KNOWN)
-    assert first == (14 if said else 11)  # six windows instead of three
-    assert (said in told[-1].reason) if said else ("weak" not in told[-1].reason)
+    assert first == (14 if weakness else 11)  # six windows instead of three
+    assert told[-1].decision.weakness == weakness
 
 
 def test_flicker_is_measured_over_track_minutes(recognizer, gallery):

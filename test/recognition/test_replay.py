@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emgait_ros.config import DecisionConfig
-from emgait_ros.recognition.decision import Decider, TrackState
+from emgait_ros.recognition.decision import Decider, TrackState, Weakness
 from emgait_ros.recognition.matcher import Matcher
 from emgait_ros.recognition.replay import Replay, WalkWindows
 from emgait_ros.samples import Modality, Status
@@ -27,7 +27,7 @@ def gallery():
 def walk(*places, weak=(), sensors=Modality.BOTH):
     embedding = np.zeros((len(places), 1, 4), np.float32)
     embedding[:, 0, 0] = places
-    weak = tuple("weak" if row in weak else "" for row in range(len(places)))
+    weak = tuple(Weakness(dark=row in weak) for row in range(len(places)))
     return WalkWindows(embedding, (sensors,) * len(places), weak, tuple(range(10, 10 + len(places))))
 
 

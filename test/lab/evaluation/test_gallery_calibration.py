@@ -16,6 +16,7 @@ from emgait_ros.lab.evaluation.gallery_calibration import (
     naming_thresholds,
     strangers_calibration,
 )
+from emgait_ros.recognition.decision import Weakness
 from emgait_ros.recognition.replay import Replay, WalkWindows
 from emgait_ros.samples import Modality
 
@@ -37,7 +38,7 @@ def walked(people, seed=0, first=0, walks=2, lengths=(10, 20, 30), noise=4.0):
     ranges = random.uniform(8, 40, len(identity)).astype(np.float32)
     returns = np.full(len(identity), 100, np.float32)
     count = len(samples)
-    grown = [WalkWindows(rows, (Modality.BOTH,) * count, ("",) * count, samples) for rows in windows]
+    grown = [WalkWindows(rows, (Modality.BOTH,) * count, (Weakness(),) * count, samples) for rows in windows]
     return WalkedTracks(identity, walk, ranges, grown, list(templates), returns)
 
 
@@ -135,6 +136,6 @@ def test_windows_grow_and_templates_are_those_of_an_enrolment():
     np.testing.assert_allclose(first.embedding[[0, 10, 15], 0, 0], [4.5, 9.5, 14.5])  # the newest 20 of 25 at last
     np.testing.assert_allclose(second.embedding[:, 0, 0], [29.5, 30, 30.5])
     assert set(first.modalities) == {Modality.BOTH}
-    assert first.weak[0] == "5 LiDAR returns a sample"
+    assert first.weak[0] == Weakness(few_returns=5.0)
     np.testing.assert_allclose(tracks.templates[0][:, 0, 0], [14.5, 9.5, 19.5])  # the newest 20, and its halves
     assert len(tracks.templates[1]) == 1

@@ -18,6 +18,7 @@ from emgait_ros.lab.training.attention import PlainAttention, plain_attention  #
 from emgait_ros.lab.training.loop import collate  # noqa: E402
 from emgait_ros.lab.training.measurement import calibrate, embed, limits_of, reference_samples, whole_sequences  # noqa: E402
 from emgait_ros.lab.training.recipe import CalibrationConfig  # noqa: E402
+from emgait_ros.recognition.decision import Weakness  # noqa: E402
 from emgait_ros.recognition.matcher import Matcher  # noqa: E402
 from emgait_ros.recognition.replay import Replay, WalkWindows  # noqa: E402
 from emgait_ros.samples import Modality  # noqa: E402
@@ -54,7 +55,7 @@ def test_plain_attention_is_attention() -> None:
 
 
 def walk_of(embedding: np.ndarray, windows: int = 5) -> WalkWindows:
-    count = (Modality.BOTH,) * windows, ("",) * windows, tuple(range(10, 10 + windows))
+    count = (Modality.BOTH,) * windows, (Weakness(),) * windows, tuple(range(10, 10 + windows))
     return WalkWindows(np.repeat(embedding[None].astype(np.float32), windows, axis=0), *count)
 
 
@@ -78,7 +79,7 @@ def test_limits_keep_the_false_accept_rate_of_the_live_decision() -> None:
 
     def walks_of(person: np.ndarray) -> WalkWindows:
         rows = person + rng.normal(size=(4, 8)) + 0.5 * rng.normal(size=(20, 4, 8))
-        return WalkWindows(rows.astype(np.float32), (Modality.BOTH,) * 20, ("",) * 20, tuple(range(10, 30)))
+        return WalkWindows(rows.astype(np.float32), (Modality.BOTH,) * 20, (Weakness(),) * 20, tuple(range(10, 30)))
 
     owner = np.repeat(np.arange(60), 3)
     walks = [walks_of(people[person, 0]) for person in owner]
