@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
@@ -67,3 +69,23 @@ def assign(cost: Float64) -> tuple[Int64, Int64]:
     rows, columns = linear_sum_assignment(cost)
     allowed = cost[rows, columns] < FORBIDDEN
     return rows[allowed], columns[allowed]
+
+
+def cascade(cost: Float64, stages: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -> Int64:
+    """Matching in stages: each stage assigns those of its tracks and detections that the stages before left over.
+
+    Args:
+        cost: (T, D), ``FORBIDDEN`` outside the gates.
+        stages: masks of the tracks (T,) and of the detections (D,) of each stage.
+
+    Returns:
+        (T,) int64 index of each track's detection, -1 for none.
+    """
+    match = np.full(cost.shape[0], -1, np.int64)
+    free = np.ones(cost.shape[1], bool)
+    for tracks, detections in stages:
+        rows, columns = np.flatnonzero(tracks & (match < 0)), np.flatnonzero(detections & free)
+        row, column = assign(cost[rows[:, None], columns])
+        match[rows[row]] = columns[column]
+        free[columns[column]] = False
+    return match
