@@ -13,7 +13,8 @@ from scipy.sparse.csgraph import connected_components
 
 from emgait_ros.samples import Float32, Float64
 from emgait_ros.sensing.perception.clusters import BodyMap
-from emgait_ros.sensing.perception.shapes import HEAD_BAND_M, Candidates, gaps
+from emgait_ros.sensing.perception.shape_kernels import HEAD_BAND_M
+from emgait_ros.sensing.perception.shapes import Candidates, gaps
 
 COLUMN_SPACING = 0.0045  # horizontal distance of neighbouring returns over range: 0.26 degrees
 HEADS_BAND_M = 0.22  # heads alone, above the shoulders
@@ -67,10 +68,7 @@ def _parted(alone: Float64, candidates: Candidates, body: BodyMap, found: Float3
     narrow = COLUMN_SPACING * candidates.shape["range"][candidates.beside[maybe]]
     parted = []
     for band in (HEAD_BAND_M, HEADS_BAND_M):
-        free = gaps(
-            body.position, body.start, body.tall, body.top, body.slot, body.origin,
-            found, candidates.owner, first[maybe], candidates.other[maybe], band,
-        )  # fmt: skip
+        free = gaps(body, found, candidates.owner, first[maybe], candidates.other[maybe], band)
         result = np.zeros(len(first))
         result[maybe] = ramp(free, np.maximum(0.03, narrow), np.maximum(0.07, 1.6 * narrow))
         parted.append(result)
@@ -89,7 +87,9 @@ def _beside(
     of_peak = np.zeros(peaks)
     for _ in range(3):
         of_peak[candidates.peak] = score
-        strange = candidates.crowd * (1.0 - np.maximum(ramp(of_peak[candidates.other], 0.1, 0.4), things) * friendly)
+        strange = candidates.ring_returns * (
+            1.0 - np.maximum(ramp(of_peak[candidates.other], 0.1, 0.4), things) * friendly
+        )
         foreign = np.bincount(candidates.beside, strange, minlength=len(score))
         company = (
             (1.0 - things) * shape["clutter"] + foreign + 0.5 * shape["attached"] + 0.05 * shape["structure"]

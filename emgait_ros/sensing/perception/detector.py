@@ -14,7 +14,8 @@ from emgait_ros.samples import Detections, Float32, Float64
 from emgait_ros.sensing.perception.clusters import BirdView, peaks
 from emgait_ros.sensing.perception.company import DOUBTFUL_SCORE, ramp, with_company
 from emgait_ros.sensing.perception.ground import GroundEstimator, GroundSurface
-from emgait_ros.sensing.perception.shapes import HORIZON_STEP_M, hidden_below, horizon, measure, members
+from emgait_ros.sensing.perception.shape_kernels import HORIZON_STEP_M
+from emgait_ros.sensing.perception.shapes import hidden_below, horizon, measure, members
 
 log = logging.getLogger(__name__)
 
