@@ -1,8 +1,8 @@
 """The ground under a cloud: a robust plane first, then a polar height map that follows slopes and kerbs.
 
 The lowest return of each polar cell is a ground candidate. A RANSAC plane over the candidates near the sensor
-finds height and tilt of the sensor; from there every sector is walked outwards and a candidate is believed when
-a passable slope leads to it. Holes (shadows, gaps between rings) are filled from their neighbours.
+finds height and tilt of the sensor; from there every sector is walked outwards and a candidate is accepted when
+a passable slope leads to it. Holes (shadows, gaps between rings) are filled from their neighbors.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_SLOPE = 0.12  # of the ground against the plane under the sensor
 MAX_STEP_M = 0.16  # a kerb
 SEED_RANGE_M = 20.0
 SEED_TRIALS = 160
-SHARED_SECTORS = 10  # of 180: more than one person fills
+SHARED_SECTORS = 10  # of 180: more than one person covers
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def plane_ransac(x, y, z, height_guess, triples, max_tilt):  # type: ignore[no-u
 
 @njit(error_model="numpy")
 def walk_outwards(residual, centers, edges, max_slope, max_step):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """(sectors, rings) float32 ground over the plane: believed candidates, holes filled, smoothed over sectors."""
+    """(sectors, rings) float32 ground over the plane: accepted candidates, holes filled, smoothed over sectors."""
     sectors, rings = residual.shape
     missing = np.float32(1e6)
     ground = np.full((sectors, rings), missing, np.float32)
@@ -166,7 +166,7 @@ def walk_outwards(residual, centers, edges, max_slope, max_step):  # type: ignor
 
 @njit(error_model="numpy")
 def _median(values, count):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Middle of the first ``count`` values, which are sorted in place: far quicker than np.median on a handful."""
+    """Middle of the first ``count`` values, which are sorted in place: much faster than np.median on a handful."""
     for i in range(1, count):
         value = values[i]
         j = i - 1
@@ -181,7 +181,7 @@ def _median(values, count):  # type: ignore[no-untyped-def]  # pragma: no cover 
 
 @njit(error_model="numpy")
 def _drop_bumps(ground, missing):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Forget candidates that stand out of their neighbours to both sides: sills, car bodies, bushes."""
+    """Drop candidates that stand out from their neighbors on both sides: sills, car bodies, bushes."""
     sectors, rings = ground.shape
     original = ground.copy()
     window = np.empty(2 * BUMP_SECTORS + 1, np.float32)
@@ -201,7 +201,7 @@ def _drop_bumps(ground, missing):  # type: ignore[no-untyped-def]  # pragma: no 
 
 @njit(error_model="numpy")
 def _smoothed(filled, missing):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Median over neighbouring sectors; where none of them reaches, the last height inwards goes on."""
+    """Median over neighboring sectors; where none of them reaches, the last height inwards goes on."""
     sectors, rings = filled.shape
     out = np.empty_like(filled)
     window = np.empty(7, np.float32)
@@ -226,7 +226,7 @@ def _smoothed(filled, missing):  # type: ignore[no-untyped-def]  # pragma: no co
 
 @njit(error_model="numpy")
 def heights_over(points, cell, distance, plane, offset, centers):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """(N,) float32 height over the ground, linear between ring centres."""
+    """(N,) float32 height over the ground, linear between ring centers."""
     rings = offset.shape[1]
     out = np.empty(len(points), np.float32)
     a, b, c = np.float32(plane[0]), np.float32(plane[1]), np.float32(plane[2])

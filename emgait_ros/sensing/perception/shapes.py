@@ -44,7 +44,7 @@ class Candidates:
 
 
 def measure(body: BodyMap, peaks: Float32, min_points: int) -> Candidates:
-    """Measures of every peak that is not plainly something else.
+    """Measures of every peak that is not clearly something else.
 
     Args:
         body: the map.
@@ -98,14 +98,14 @@ def horizon(body: BodyMap) -> Float32:
 
 
 def hidden_below(steepest: Float32, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """z (m, LiDAR frame) below which something at least half a metre nearer hides the places x, y (m).
+    """z (m, LiDAR frame) below which something at least half a meter nearer hides the places x, y (m).
 
     Args:
         steepest: of :func:`horizon`.
         x, y: (K,) m, LiDAR frame.
 
     Returns:
-        (K,): the middle one of five lines of sight over the width of a person.
+        (K,): the median of five lines of sight over the width of a person.
     """
     distance = np.hypot(x, y)
     sector = ((np.arctan2(y, x) + np.pi) * (HORIZON_SECTORS / (2 * np.pi))).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Which detection belongs to which track."""
+"""Association of detections with tracks: gated costs, occlusion, Hungarian assignment in stages."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from scipy.optimize import linear_sum_assignment
 from emgait_ros.samples import Float64, Int64
 
 FORBIDDEN = 1e6
-BODY_RADIUS_M = 0.25  # half the width of what hides somebody
+BODY_RADIUS_M = 0.25  # half the width of a person who hides another
 BEHIND_M = 0.3  # nearer people hide those at least this far behind them
-HIDDEN_PENALTY = 3.0  # of a cost (-2 log likelihood): somebody hidden is seen about four times less often
+HIDDEN_PENALTY = 3.0  # of a cost (-2 log likelihood): a hidden person is detected about four times less often
 
 
 def gated_cost(
@@ -22,7 +22,7 @@ def gated_cost(
     """Cost of every pair, ``FORBIDDEN`` outside the gates.
 
     The cost is the squared Mahalanobis distance plus the log of its variance (a likelihood), so that an uncertain
-    track does not take a detection away from a sure one.
+    track does not take a detection from a certain one.
 
     Args:
         predicted: (T, 2) m; variance: (T,) m^2.
@@ -44,7 +44,7 @@ def gated_cost(
 
 
 def hidden_by(predicted: Float64, measured: Float64, sensor: Float64) -> NDArray[np.bool_]:
-    """Which tracks stand in the shadow of somebody nearer to the sensor who is seen now.
+    """Which tracks are hidden by a person detected now who is nearer to the sensor.
 
     Args:
         predicted: (T, 2) m; measured: (D, 2) m; sensor: (2,) m, all in one frame.

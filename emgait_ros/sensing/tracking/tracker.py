@@ -51,7 +51,7 @@ class TrackedPedestrians:
         coasted_s: (T,) float64 time since the last detection.
         size: (T, 3) float64 smoothed extents, m.
         bottom: (T,) float64 z of the ground under the feet, m.
-        previous_id: (T,) int64 number the track bore until now, when it got an earlier one back; else 0.
+        previous_id: (T,) int64 number of the track until now, when it got an earlier one back; else 0.
         group: (T,) bool: several people who cannot be separated, or one of them.
     """
 
@@ -89,7 +89,7 @@ class PedestrianTracker:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all tracks; numbers go on, so that no later track bears an old one's."""
+        """Forget all tracks; numbers go on, so that no later track gets an old one's."""
         self._stamp_ns: int | None = None
         self._renamed: dict[int, int] = {}  # number now: number before, reported in the next frame
         self._linked = TrackMemory(self.config.gait_relink_s)
@@ -116,7 +116,7 @@ class PedestrianTracker:
             size: (D, 3) extents, m.
             score: (D,) trust, 0..1.
             distance: (D,) range from the sensor, m: far detections are noisier.
-            sensor: (2,) where the sensor is in that frame, m: who stands behind somebody cannot be seen.
+            sensor: (2,) where the sensor is in that frame, m: people behind others cannot be seen.
             hides: which of the places (K, 3), m, in that frame, something nearer keeps out of sight, (K,) bool.
             group: (D,) which detections are several people who cannot be separated; None: none.
         """
@@ -134,7 +134,7 @@ class PedestrianTracker:
         return self._report(stamp_ns, match, velocity, moving)
 
     def relink(self, track_id: int, lost_id: int) -> bool:
-        """Give a track the number of one that was lost before it began, because the gait says it is the same person.
+        """Give a track the number of one that was lost before it started, because the gait says it is the same person.
 
         Args:
             track_id: a track followed now.
@@ -191,7 +191,7 @@ class PedestrianTracker:
         sensor: Float64,
         hides: Callable[[Float64], NDArray[np.bool_]] | None,
     ) -> None:
-        """Which tracks cannot be seen in this frame, (T,) bool: behind somebody detected now, or behind something.
+        """Which tracks cannot be seen in this frame, (T,) bool: behind a person detected now, or behind something else.
 
         Args:
             dt_s: time since the last frame.
@@ -326,7 +326,7 @@ class PedestrianTracker:
 
     @property
     def _needed_evidence(self) -> float:
-        """What ``confirm_hits`` sure detections in a row bring together."""
+        """What ``confirm_hits`` sure detections in a row add up to."""
         return self.config.confirm_hits * (1.0 - DOUBT) * 0.95
 
     @property
