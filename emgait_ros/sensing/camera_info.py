@@ -77,7 +77,7 @@ def _is_central(K: Float64, image_shape: Sequence[int]) -> bool:
 
 
 def _distortion(info: Any, note: Note) -> tuple[str, Float64]:
-    """Model and coefficients as OpenCV takes them: surplus zeros are dropped, and a missing model is inferred from the number of coefficients."""
+    """Model and coefficients as OpenCV takes them: without surplus zeros; the number may correct the model."""
     found = np.array(info.d, dtype=np.float64)
     said = str(info.distortion_model)
     name = said.strip().lower().replace("-", "_").replace(" ", "_")

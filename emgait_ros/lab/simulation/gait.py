@@ -222,7 +222,7 @@ class GaitSpace:
             bone = self._bone[f"{side}{joint}"]
             wanted = row[0] + first + sign * difference, row[3] + second
             gains = np.clip(np.array(wanted) / base, (0.25, 0.3), 2.0)
-            # Components and own draw together must stay within the population: no one bends a knee by 120 degrees in walking.
+            # Components and own draw together must stay within the population: no knee bends by 120 degrees.
             for harmonic in (1, 2):
                 middle, between, within = row[3 * harmonic - 3 : 3 * harmonic]
                 most = middle + LARGEST_DEVIATION * float(np.hypot(between, WITHIN_FACTOR * within))
