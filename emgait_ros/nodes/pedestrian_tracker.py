@@ -239,7 +239,7 @@ class PedestrianTrackerNode(Node):
 
     def _take_answer(self, sensing: PedestrianSensing, message: IdentityArray) -> None:
         own = [identity for identity in message.identities if identity.tracker_id == sensing.tracker.tracker_id]
-        for now, before in sensing.recognised(own):
+        for now, before in sensing.recognized(own):
             self.get_logger().info(f"track {now} is track {before} again: the gait says so")
 
     def _publish_overlay(self, frame: SensorFrame, result: PedestrianFrame, image: Any) -> None:

@@ -48,7 +48,7 @@ class CameraCalibration:
         return "" if self._no_tf else "TF"
 
     def problem(self) -> str:
-        """What stands in the way of cutting crops, before any image has come; empty when nothing does."""
+        """Why crops cannot be cut, known before any image has come; empty when they can."""
         if not self.source:
             return (
                 f"no extrinsics: parameter camera.T_camera_lidar is empty and {self._no_tf}: "

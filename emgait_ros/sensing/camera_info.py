@@ -28,13 +28,13 @@ _PINHOLES = ("", "none", "pinhole", "perspective", "rectilinear")  # say nothing
 def camera_from_info(
     info: Any, T_camera_lidar: Float64, image_shape: Sequence[int], note: Note = unnoted
 ) -> CameraModel:
-    """Calibration of an image from its sensor_msgs/CameraInfo; binning and region of interest are worked in.
+    """Calibration of an image from its sensor_msgs/CameraInfo; binning and region of interest are applied.
 
     Args:
         info: the CameraInfo.
         T_camera_lidar: (4, 4), LiDAR to the camera's optical frame, m.
         image_shape: shape of the image it is used with, (H, W, ...).
-        note: given a sentence on what is wrong in the CameraInfo but allows only one reading.
+        note: given a sentence on what is wrong in the CameraInfo but can be read in only one way.
 
     Raises:
         ValueError: uncalibrated, made for another image size, unknown distortion, or no rigid transform.
@@ -77,7 +77,7 @@ def _is_central(K: Float64, image_shape: Sequence[int]) -> bool:
 
 
 def _distortion(info: Any, note: Note) -> tuple[str, Float64]:
-    """Model and coefficients as OpenCV takes them: zeros too many are dropped, a model that the number gives away is used."""
+    """Model and coefficients as OpenCV takes them: without surplus zeros; the number may correct the model."""
     found = np.array(info.d, dtype=np.float64)
     said = str(info.distortion_model)
     name = said.strip().lower().replace("-", "_").replace(" ", "_")

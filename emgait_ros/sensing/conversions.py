@@ -26,7 +26,7 @@ Note = Callable[[str], None]  # takes a sentence on what a message says wrongly,
 
 
 def unnoted(sentence: str) -> None:
-    """Nobody asked."""
+    """Ignore the sentence."""
 
 
 def stamp_ns(header: Any) -> int:
@@ -161,7 +161,7 @@ def image_to_rgb(message: Any, note: Note = unnoted) -> UInt8:
 
     Args:
         message: the Image.
-        note: given a sentence when its fields contradict each other but allow only one reading.
+        note: given a sentence when its fields contradict each other but can be read in only one way.
 
     Raises:
         ValueError: an encoding that is unknown or no picture, an empty image, or data that does not fit the fields.
@@ -184,7 +184,7 @@ def compressed_to_rgb(message: Any) -> UInt8:
     """Decode a sensor_msgs/CompressedImage (JPEG, PNG, WebP, ...) to (H, W, 3) uint8 RGB.
 
     Raises:
-        ValueError: the data is no image (a depth image, a piece of a video), or is cut off.
+        ValueError: the data is no image (a depth image, a frame of a video stream), or is cut off.
     """
     data = np.frombuffer(message.data, np.uint8)
     kind = message.format.lower()

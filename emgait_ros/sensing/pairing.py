@@ -42,7 +42,7 @@ class Pair:
 
 
 class _Stream:
-    """One topic: its name, what became of its messages, when they came, and how their stamps run."""
+    """One topic: its name, counts of its messages, arrival times and stamps."""
 
     def __init__(self, sensor: str, topic: str) -> None:
         self.sensor, self.topic = sensor, topic
@@ -56,7 +56,7 @@ class _Stream:
 class StampPairer:
     """Pairs by nearest corrected stamp.
 
-    A cloud is handed out as soon as an image at or after its stamp is there (images come in order, so no nearer one
+    A cloud is passed on as soon as an image at or after its stamp is there (images come in order, so no nearer one
     can follow). Else it waits for as long as images are measured to arrive later than clouds, and ``image_wait_s``
     more, but at most ``max_wait_s``. Not thread-safe: callers on several threads hold a lock.
 
@@ -82,7 +82,7 @@ class StampPairer:
         self.configure(config)
 
     def configure(self, config: PairingConfig) -> None:
-        """Take other options from now on; counts and the epoch stay, what is buffered is forgotten."""
+        """Take other options from now on; counts and the epoch stay, the buffers are cleared."""
         self._config = config
         self._clouds.offset_ns = round(config.cloud_offset_s * 1e9)
         self._images_seen.offset_ns = round(config.image_offset_s * 1e9)
@@ -107,7 +107,7 @@ class StampPairer:
 
         Args:
             stamp_ns: header stamp as received, before correction.
-            cloud: handed back in the Pair, never looked into.
+            cloud: returned in the Pair, never inspected.
             now_ns: arrival time.
 
         Returns:
@@ -170,11 +170,11 @@ class StampPairer:
 
     @property
     def pending(self) -> bool:
-        """Whether :meth:`poll` may have something to hand out without another message."""
+        """Whether :meth:`poll` may return something without another message."""
         return bool(self._waiting or self._ready)
 
     def poll(self, now_ns: int) -> list[Pair]:
-        """Hand out every cloud that need not wait any longer, oldest first."""
+        """Every cloud that need not wait any longer, oldest first."""
         self._look_for_jump(now_ns)
         pairs, self._ready = self._ready, []
         wait_ns = round(self.wait_s * 1e9) if self._waiting else 0
@@ -193,7 +193,7 @@ class StampPairer:
         return pairs
 
     def flush(self, now_ns: int) -> list[Pair]:
-        """Hand out every waiting cloud: the recording has ended."""
+        """Every waiting cloud: the recording has ended."""
         pairs, self._ready = self._ready, []
         while self._waiting:
             stamp_ns, _, cloud = self._waiting.popleft()
@@ -228,7 +228,7 @@ class StampPairer:
 
         Args:
             now_ns: as everywhere.
-            cloud_lost, image_lost: part of the messages lost on the way, 0..1: then stamps are not judged.
+            cloud_lost, image_lost: fraction of the messages lost on the way, 0..1: then stamps are not judged.
         """
         last_dt_s, p50_dt_s, p95_dt_s = self._offset.absolute_s
         health = PairingHealth(

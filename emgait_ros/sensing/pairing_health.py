@@ -1,4 +1,4 @@
-"""What pairing has to say of itself: counts, lags, losses, and what is wrong in full sentences."""
+"""State of the pairing: counts, lags, losses, and what is wrong in full sentences."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ MANY_LATE = 0.1
 
 @dataclass
 class TopicCounts:
-    """What became of the messages of one topic.
+    """Counts of the messages of one topic.
 
     Attributes:
         received: all of them.
-        used: clouds handed out / images that were part of a pair (an image may serve two clouds).
+        used: clouds passed on / images that were part of a pair (an image may serve two clouds).
         zero_stamp: refused, header.stamp was zero.
         out_of_order: clouds refused because their stamp was not newer than the one before, images with a stamp that
             another one had.
-        dropped: thrown away unused on a time jump or because too many waited.
+        dropped: discarded on a time jump or because too many waited.
     """
 
     received: int = 0
@@ -47,8 +47,8 @@ class PairingHealth:
             95th percentile over the last 3 s, s: delays when the sensors share a clock, else mostly the difference of
             their clocks; NaN before both have come.
         wait_s: how long a cloud waits for its image at most, s.
-        late_share: part of the last 100 clouds that went on before their nearest image came, 0..1.
-        cloud_lost, image_lost: part of the messages that were lost on the way, 0..1 (``stamps.lost_share``).
+        late_share: fraction of the last 100 clouds that went on before their nearest image came, 0..1.
+        cloud_lost, image_lost: fraction of the messages that were lost on the way, 0..1 (``stamps.lost_share``).
         no_pair_s: how long nothing has paired although clouds and images come, s.
         constant_offset_s: nearest image minus cloud where that hardly varies (sensors that trigger each other), s; NaN
             where it does (free-running sensors) or too few were seen. After the configured offsets.

@@ -38,7 +38,7 @@ from emgait_ros.sensing.tracking.tracker import PedestrianTracker, TrackedPedest
 log = logging.getLogger(__name__)
 
 SLOW_WARM_UP_S = 3.0
-LOOK_EVERY = 50  # clouds between two looks at which way up the sensor is
+LOOK_EVERY = 50  # clouds between two checks of the orientation of the sensor
 
 
 @dataclass(frozen=True)
@@ -135,11 +135,11 @@ class PedestrianSensing:
 
     @property
     def calibration_problem(self) -> str:
-        """What is wrong with the extrinsics, judged by where people fall in the images; empty when nothing is."""
+        """What is wrong with the extrinsics, judged by where people project into the images; empty when nothing is."""
         return self._watch.problem()
 
-    def recognised(self, results: Sequence[NamedTrack]) -> list[tuple[int, int]]:
-        """What the recognizer says of these tracks: a lost one that reappeared gets its number back in the next frame.
+    def recognized(self, results: Sequence[NamedTrack]) -> list[tuple[int, int]]:
+        """Take the recognizer's results for these tracks: a lost one that reappeared gets its number back in the next frame.
 
         Returns:
             Pairs (number until now, number it got back).
@@ -154,7 +154,7 @@ class PedestrianSensing:
             frame_id: name of the LiDAR frame, passed on.
 
         Returns:
-            Believed tracks only; a hidden one coasts with ``point_count`` 0 and no points.
+            Confirmed tracks only; a hidden one coasts with ``point_count`` 0 and no points.
         """
         begun = time.perf_counter()
         detections = self._detect(frame)
@@ -175,7 +175,7 @@ class PedestrianSensing:
         return PedestrianFrame(frame.stamp_ns, frame_id, self.tracker.tracker_id, pedestrians)
 
     def _detect(self, frame: SensorFrame) -> Detections:
-        """People in the cloud, without what is known to stand there, joined with those in the image."""
+        """People in the cloud, without known static objects, joined with those in the image."""
         detections = self.detector.detect(frame.points)
         detections = without(detections, detections.score < self._least_score)
         if self._background is not None and frame.T_fixed_lidar is None:
@@ -212,8 +212,8 @@ class PedestrianSensing:
         self._clouds.observe(frame.points)
         unusable = self._clouds.problem()
         if self._frames % LOOK_EVERY == 0:
-            metres = self._clouds.in_metres
-            self._orientation = orientation_problem(frame.points, self._ground) if metres else ""
+            meters = self._clouds.in_meters
+            self._orientation = orientation_problem(frame.points, self._ground) if meters else ""
         self._frames += 1
         for sentence in (unusable or self._orientation, self._watch.problem()):
             if sentence:

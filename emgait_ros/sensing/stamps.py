@@ -1,4 +1,4 @@
-"""What stamps and arrivals tell: offset and arrival lag of two sensors, messages lost on the way, time that jumps back."""
+"""What stamps and arrival times show: offset and arrival lag of two sensors, messages lost on the way, time that jumps back."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ CONSTANT_S = 0.004  # an offset that varies less (80 % of the pairs) is constant
 WORTH_SAYING_S = 0.005  # smaller ones do no harm
 LAG_WINDOW_S = 3.0  # the lag of the last seconds: it may fall again
 LAG_PERCENTILE = 95
-JUMP_RUN = 3  # so many messages in a row, in order but older than before, are a jump; fewer came out of order
-LOST = 0.1  # smaller losses are not spoken of
+JUMP_RUN = 3  # this many messages in a row, in order but older than before, are a jump; fewer came out of order
+LOST = 0.1  # smaller losses are not reported
 LEAST_GAPS, MANY_GAPS = 6, 30
 # rms distance of the gaps from multiples of the period, in periods: from so many gaps on
 CLOSE_FIT = ((MANY_GAPS, 0.2), (12, 0.15), (LEAST_GAPS, 0.07))
@@ -81,7 +81,7 @@ class OffsetEstimate:
 
     @property
     def late_share(self) -> float:
-        """Part of the last 100 clouds that went on before their nearest image came, 0..1."""
+        """Fraction of the last 100 clouds that went on before their nearest image came, 0..1."""
         return sum(self._came_late) / max(len(self._came_late), ENOUGH)
 
     def hint(self, configured_s: float) -> str:
@@ -104,7 +104,7 @@ class ArrivalLag:
         self._lags: deque[tuple[int, float]] = deque(maxlen=HISTORY)  # arrival, s
 
     def start_over(self, keep_lags: bool = True) -> None:
-        """Stamps have jumped: those of before cannot be compared with; the delays stay what they are."""
+        """Stamps have jumped: earlier ones cannot be compared with; the delays are kept."""
         for ages in self._ages_ns.values():
             ages.clear()
         if not keep_lags:
@@ -128,7 +128,7 @@ class ArrivalLag:
 
 
 class StampOrder:
-    """Tells messages that come out of order from a stream that has jumped back in time (a bag starts over).
+    """Distinguishes messages that come out of order from a stream that has jumped back in time (a bag starts over).
 
     Attributes:
         newest_ns: newest stamp so far, ns; None before the first.
@@ -176,11 +176,11 @@ def constant_offset_s(dt_s: Float64) -> float:
 
 
 def lost_share(stamps_ns: Sequence[int], beside_ns: Sequence[int] = ()) -> float:
-    """Part of a sensor's messages that were lost on the way, 0..1, judged by the holes in its stamps.
+    """Fraction of a sensor's messages that were lost on the way, 0..1, estimated from the gaps in its stamps.
 
     A sensor with a steady period whose gaps are irregular multiples of it has lost messages; so has a camera whose
     CameraInfo comes with stamps that no image has. 0 where neither can be said: no steady period, too few messages, a
-    loss under 10 %, or a regular pattern (a rate that somebody has reduced).
+    loss under 10 %, or a regular pattern (a rate that was reduced on purpose).
 
     Args:
         stamps_ns: of the messages that came, in any order.
@@ -198,7 +198,7 @@ def lost_share(stamps_ns: Sequence[int], beside_ns: Sequence[int] = ()) -> float
 
 
 def _missing_share(stamps: Int64, beside: Int64) -> float:
-    """Part of the stamps beside (M,) that are missing in (N,); 0 where the two do not belong together."""
+    """Fraction of the stamps ``beside`` (M,) that are missing in ``stamps`` (N,); 0 where the two do not belong together."""
     if len(stamps) < 2 or len(beside) < MANY_GAPS:
         return 0.0
     first, last = max(stamps[0], beside[0]), min(stamps[-1], beside[-1])

@@ -325,14 +325,14 @@ def test_a_lost_pedestrian_is_linked_by_gait(fresh):
         name: str
 
     (man,) = walk(fresh, 12)[-1].pedestrians
-    fresh.recognised([Answer(man.track_id, 2, "Anna")])
+    fresh.recognized([Answer(man.track_id, 2, "Anna")])
     for k in range(12, 60):
         fresh.process(SensorFrame(START_NS + k * STEP_NS, scan(**COARSE)), "lidar")
     for k in range(60, 70):
         later = fresh.process(SensorFrame(START_NS + k * STEP_NS, scan(person(13, 0.1 * k - 5), **COARSE)), "lidar")
     (again,) = later.pedestrians
     assert again.track_id != man.track_id
-    assert fresh.recognised([Answer(again.track_id, 2, "Anna")]) == [(again.track_id, man.track_id)]
+    assert fresh.recognized([Answer(again.track_id, 2, "Anna")]) == [(again.track_id, man.track_id)]
     last = fresh.process(SensorFrame(START_NS + 70 * STEP_NS, scan(person(13, 2.0), **COARSE)), "lidar")
     assert [(p.track_id, p.previous_track_id) for p in last.pedestrians] == [(man.track_id, again.track_id)]
 

@@ -1,4 +1,4 @@
-"""What a walker looks like: clothes over the skin, hair, colours, and bags carried."""
+"""What a walker looks like: clothes over the skin, hair, colors, and bags carried."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Appearance:
         clothing_m: thickness of clothing over the skin, 0.01 to 0.04 m.
         bag: one of ``BAGS``.
         colors: tone of each body region (R, 3) uint8 RGB, then of the bag.
-        pattern: relative brightness of stripes on the torso, and stripes per metre.
+        pattern: relative brightness of stripes on the torso, and stripes per meter.
         coat: reaches over the thighs.
-        long_sleeves, long_legs: what is bare of arms and legs.
+        long_sleeves, long_legs: whether arms and legs are covered.
         hair_m: thickness of the hair.
     """
 
@@ -107,12 +107,12 @@ def _facing_other_leg(body: Body, vertices: Float32) -> Float64:
 def paint(
     body: Body, vertices: Float32, appearance: Appearance, bag_faces: int, rng: np.random.Generator
 ) -> tuple[UInt8, Float32]:
-    """Colours (F, 3) uint8 and LiDAR reflectivity (F,) float32 of the body's and the bag's triangles."""
+    """Colors (F, 3) uint8 and LiDAR reflectivity (F,) float32 of the body's and the bag's triangles."""
     colors = appearance.colors[body.face_region].astype(np.float64)
     height = vertices[body.faces].mean(1)[:, 2]
-    amount, per_metre = appearance.pattern
+    amount, per_meter = appearance.pattern
     torso = np.isin(body.face_region, [body.region_names.index(r) for r in ("torso", "upper_arm")])
-    colors[torso] *= 1 + amount * np.sign(np.sin(2 * np.pi * per_metre * height[torso]))[:, None]
+    colors[torso] *= 1 + amount * np.sign(np.sin(2 * np.pi * per_meter * height[torso]))[:, None]
     colors = np.concatenate([colors, np.tile(appearance.colors[-1].astype(np.float64), (bag_faces, 1))])
     colors *= 1 + 0.03 * rng.standard_normal((len(colors), 1))
     colors = np.clip(colors, 0, 255).astype(np.uint8)
@@ -134,18 +134,18 @@ def bag_mesh(
     spine, waist = (person.heads[body.bone[name]] for name in ("Spine1", "LowerBack"))
     if bag == "backpack":
         size = np.array([rng.uniform(0.12, 0.22), rng.uniform(0.26, 0.34), rng.uniform(0.38, 0.52)])
-        centre = np.array([back[:, 0].min() - spine[0] - size[0] / 2 + 0.01, 0.0, rng.uniform(-0.02, 0.05)])
+        center = np.array([back[:, 0].min() - spine[0] - size[0] / 2 + 0.01, 0.0, rng.uniform(-0.02, 0.05)])
     elif bag == "shoulder":
         size = np.array([rng.uniform(0.24, 0.38), rng.uniform(0.08, 0.14), rng.uniform(0.2, 0.32)])
-        centre = np.array([0.0, left * (np.abs(hip[:, 1]).max() + size[1] / 2), -rng.uniform(0.06, 0.16)])
-        centre[0] -= waist[0]
+        center = np.array([0.0, left * (np.abs(hip[:, 1]).max() + size[1] / 2), -rng.uniform(0.06, 0.16)])
+        center[0] -= waist[0]
     else:
         size = np.array([rng.uniform(0.25, 0.4), rng.uniform(0.08, 0.14), rng.uniform(0.22, 0.34)])
-        centre = np.array([0.0, left * 0.02, -0.09 - size[2] / 2])
-    return _rounded_box(size, centre)
+        center = np.array([0.0, left * 0.02, -0.09 - size[2] / 2])
+    return _rounded_box(size, center)
 
 
-def _rounded_box(size: Float64, centre: Float64) -> tuple[Float32, np.ndarray]:
+def _rounded_box(size: Float64, center: Float64) -> tuple[Float32, np.ndarray]:
     """A box with soft corners: a 6 x 10 sphere pushed towards the box."""
     polar, around = np.linspace(0, np.pi, 7), np.linspace(0, 2 * np.pi, 10, endpoint=False)
     directions = np.stack(
@@ -161,7 +161,7 @@ def _rounded_box(size: Float64, centre: Float64) -> tuple[Float32, np.ndarray]:
     right = np.arange(6)[:, None] * 10 + np.roll(np.arange(10), -1)
     lower = np.stack([first, first + 10, right], axis=-1).reshape(-1, 3)
     upper = np.stack([right, first + 10, right + 10], axis=-1).reshape(-1, 3)
-    return (rounded * size / 2 + centre).astype(np.float32), np.concatenate([lower, upper]).astype(np.int32)
+    return (rounded * size / 2 + center).astype(np.float32), np.concatenate([lower, upper]).astype(np.int32)
 
 
 def carrying(gait: GaitParameters, bag: str, side: str, body: Body) -> GaitParameters:

@@ -1,7 +1,7 @@
 """A parametric adult body: shape from a few human parameters, posed by linear blend skinning.
 
 The data (``data/body.npz``, CC0) comes from ``scripts/export_body.py``. Coordinates of the body: x forward, y left,
-z up, metres. Poses are given as rotations away from a *neutral stance* (upright, legs and arms straight down), in
+z up, meters. Poses are given as rotations away from a *neutral stance* (upright, legs and arms straight down), in
 axes of the body, so that a rotation about -y swings a thigh or an arm forward.
 """
 
@@ -64,7 +64,7 @@ class PersonalBody:
 
 
 class Body:
-    """The topology, rig and shape space shared by everybody.
+    """The topology, rig and shape space shared by all people.
 
     Attributes:
         faces: (F, 3) int32 triangles, counter-clockwise seen from outside.

@@ -57,7 +57,7 @@ class RetargetedWalk:
     rate_hz: float
 
 
-def load_bvh(path: str | Path, metres_per_unit: float = CMU_UNIT_M) -> BvhMotion:
+def load_bvh(path: str | Path, meters_per_unit: float = CMU_UNIT_M) -> BvhMotion:
     """Read a BVH file; its first frame (the T-pose of CMU takes) is left out.
 
     Raises:
@@ -97,9 +97,9 @@ def load_bvh(path: str | Path, metres_per_unit: float = CMU_UNIT_M) -> BvhMotion
             rotations[:, joint] = rotations[:, parents[joint]] @ local
     return BvhMotion(
         names=tuple(names),
-        directions=np.array([children[j] for j in range(len(names))]) @ BVH_TO_BODY.T * metres_per_unit,
+        directions=np.array([children[j] for j in range(len(names))]) @ BVH_TO_BODY.T * meters_per_unit,
         rotations=BVH_TO_BODY @ rotations @ BVH_TO_BODY.T,
-        root=root @ BVH_TO_BODY.T * metres_per_unit,
+        root=root @ BVH_TO_BODY.T * meters_per_unit,
         rate_hz=1.0 / float(words[4]),
     )
 

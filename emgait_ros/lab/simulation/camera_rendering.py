@@ -1,6 +1,6 @@
 """A pinhole camera: triangles by a z-buffer with simple light, a backdrop, and what a real camera adds.
 
-Optical frame: x right, y down, z forward. Colours are RGB; light is computed on the sRGB values directly, which is
+Optical frame: x right, y down, z forward. Colors are RGB; light is computed on the sRGB values directly, which is
 what surfaces of these few pixels need.
 """
 
@@ -25,7 +25,7 @@ class Light:
 
     Attributes:
         direction: (3,) world vector towards the sun or lamp.
-        ambient: part of the light that comes from everywhere, 0..1.
+        ambient: fraction of the light that comes from everywhere, 0..1.
         tint: RGB factors.
     """
 
@@ -36,13 +36,13 @@ class Light:
 
 @dataclass(frozen=True)
 class Exposure:
-    """What the sensor makes of the light.
+    """Exposure, blur and noise of the sensor.
 
     Attributes:
         gain: brightness factor; night is 0.1 to 0.25.
         blur_px: standard deviation of the optics' blur, px of the native image.
         motion_px: horizontal smear, px.
-        read_noise, shot_noise: noise in grey levels: constant, and times the square root of the signal.
+        read_noise, shot_noise: noise in gray levels: constant, and times the square root of the signal.
     """
 
     gain: float = 1.0
@@ -107,7 +107,7 @@ def render(
     """Draw surfaces over ``image`` (H, W, 3) uint8 in place.
 
     Args:
-        K: (3, 3) intrinsics of exactly this image (pixel centres at half integers), px.
+        K: (3, 3) intrinsics of exactly this image (pixel centers at half integers), px.
         T_camera_world: (4, 4) world to optical frame.
         depth: (H, W) float32 of what the image shows already, m; default: infinitely far.
 
@@ -170,20 +170,20 @@ def expose(image: UInt8, exposure: Exposure, rng: np.random.Generator, scale: fl
         out = np.asarray(cv2.GaussianBlur(out, (0, 0), exposure.blur_px * scale), np.uint8)
     if exposure.motion_px * scale >= 1:
         out = np.asarray(cv2.blur(out, (1 + round(exposure.motion_px * scale), 1)), np.uint8)
-    grey = np.arange(256) * exposure.gain
-    deviation = np.sqrt(exposure.read_noise**2 + exposure.shot_noise**2 * grey)
+    gray = np.arange(256) * exposure.gain
+    deviation = np.sqrt(exposure.read_noise**2 + exposure.shot_noise**2 * gray)
     offsets = rng.integers(len(_noise_bank()) - 3 * out.shape[1], size=out.shape[0])
-    return np.asarray(_develop(out, grey.astype(np.float32), deviation.astype(np.float32), _noise_bank(), offsets))
+    return np.asarray(_develop(out, gray.astype(np.float32), deviation.astype(np.float32), _noise_bank(), offsets))
 
 
 @lru_cache(maxsize=1)
 def _noise_bank() -> Float32:
-    """Normal numbers that image rows take stretches of: drawing fresh ones costs more than the rest of a frame."""
+    """Normal numbers of which image rows take slices: drawing fresh ones costs more than the rest of a frame."""
     return np.random.default_rng(7).standard_normal(1 << 20, np.float32)
 
 
 @njit(nogil=True)
-def _develop(image: UInt8, grey: Float32, deviation: Float32, bank: Float32, offsets: np.ndarray) -> UInt8:
+def _develop(image: UInt8, gray: Float32, deviation: Float32, bank: Float32, offsets: np.ndarray) -> UInt8:
     height, width = image.shape[:2]
     out = np.empty_like(image)
     for y in range(height):
@@ -191,7 +191,7 @@ def _develop(image: UInt8, grey: Float32, deviation: Float32, bank: Float32, off
         for x in range(width):
             for c in range(3):
                 value = image[y, x, c]
-                signal = grey[value] + deviation[value] * bank[at]
+                signal = gray[value] + deviation[value] * bank[at]
                 out[y, x, c] = np.uint8(min(max(signal, np.float32(0)), np.float32(255)))
                 at += 1
     return out

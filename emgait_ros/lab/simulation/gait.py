@@ -1,7 +1,7 @@
-"""Gaits drawn in the space of real walks: who somebody is, how today's walk differs, how one step differs from the next.
+"""Gaits drawn in the space of real walks: differences between persons, between their walks, and between steps.
 
 A gait is a Fourier series of joint rotations over the cycle. ``data/gait_space.npz`` (``scripts/fit_gait_space.py``)
-holds the mean of real walks and the principal components of their *dynamics*; mean posture is drawn anew, because
+holds the mean of real walks and the principal components of their *dynamics*; mean posture is drawn separately, because
 motion capture leaves calibration constants in it. On top of the components every joint gets its own amplitude, phase
 and left-right difference, as much as is missing to the spread measured between and within persons (``SPREAD``).
 A person is a vector of independent standard normal numbers ("latent"); a walk is that vector plus within-person noise.
@@ -145,7 +145,7 @@ class GaitSpace:
         cadence, components, joints, posture, sides, knee = np.split(latent, self._splits())
         dynamics = self._template + np.tensordot(np.clip(components, -2.2, 2.2), self._components, axes=1)
         for joint, own in zip(SPREAD, joints.reshape(-1, 4), strict=True):
-            self._individualise(dynamics, joint, own)
+            self._individualize(dynamics, joint, own)
         hip = float(np.clip((self._first(dynamics, "UpLeg") - SPREAD["UpLeg"][0]) / SPREAD["UpLeg"][1], -2, 2))
         mean, between, _ = CADENCE_STEPS_MIN
         rho = HIP_CADENCE_CORRELATION
@@ -212,7 +212,7 @@ class GaitSpace:
         first, second, turn, difference = np.sqrt(left_over)
         return float(first), float(second), float(turn), float(difference)
 
-    def _individualise(self, dynamics: np.ndarray, joint: str, own: Float64) -> None:
+    def _individualize(self, dynamics: np.ndarray, joint: str, own: Float64) -> None:
         """Amplitudes, phase and side difference of one joint, in place."""
         spread, row = self._own[joint], SPREAD[joint]
         first, second, turn, difference = own * spread
@@ -222,7 +222,7 @@ class GaitSpace:
             bone = self._bone[f"{side}{joint}"]
             wanted = row[0] + first + sign * difference, row[3] + second
             gains = np.clip(np.array(wanted) / base, (0.25, 0.3), 2.0)
-            # Components and own draw together may not leave the population: nobody bends a knee by 120 degrees.
+            # Components and own draw together must stay within the population: no knee bends by 120 degrees.
             for harmonic in (1, 2):
                 middle, between, within = row[3 * harmonic - 3 : 3 * harmonic]
                 most = middle + LARGEST_DEVIATION * float(np.hypot(between, WITHIN_FACTOR * within))
@@ -263,7 +263,7 @@ class GaitSpace:
         mid_swing = {"Left": 0.77, "Right": 0.27}
         for _ in range(8):
             lacking = [
-                side for side, centre in mid_swing.items() if self._clearance(dynamics, side, centre) < CLEARANCE
+                side for side, center in mid_swing.items() if self._clearance(dynamics, side, center) < CLEARANCE
             ]
             for side in lacking:
                 # ((1 + cos) / 2)^5 has exactly five harmonics and is nearly zero in stance.
@@ -275,9 +275,9 @@ class GaitSpace:
             if not lacking:
                 return
 
-    def _clearance(self, dynamics: np.ndarray, side: str, centre: float) -> float:
+    def _clearance(self, dynamics: np.ndarray, side: str, center: float) -> float:
         """Least height of a swinging sole over the standing one, in leg lengths, of a leg moving in its own plane."""
-        phase = 2 * np.pi * (centre + np.linspace(-0.09, 0.11, 15))
+        phase = 2 * np.pi * (center + np.linspace(-0.09, 0.11, 15))
         soles = {}
         for leg in ("Left", "Right"):
             bones = [self._bone[name] for name in ("Hips", f"{leg}UpLeg", f"{leg}Leg", f"{leg}Foot")]

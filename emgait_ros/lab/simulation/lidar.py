@@ -1,7 +1,7 @@
 """A spinning LiDAR: rays against triangles by a z-buffer in (beam, azimuth), then what a real sensor does to them.
 
 LiDAR frame: x forward, y left, z up. A turn starts at azimuth -180 deg and runs counter-clockwise, so the column of a
-return tells its time within the turn: moving bodies are posed at the time the beam sweeps over them.
+return gives its time within the turn: moving bodies are posed at the time the beam sweeps over them.
 """
 
 from __future__ import annotations

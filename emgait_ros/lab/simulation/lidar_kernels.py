@@ -1,4 +1,4 @@
-"""Compiled inner loops of the LiDAR: rays against triangles, and what becomes of each return."""
+"""Compiled inner loops of the LiDAR: rays against triangles, and imperfections of each return."""
 
 # ruff: noqa: NPY002 - compiled code has no Generator that could be seeded inside it
 
@@ -19,9 +19,9 @@ def report_returns(
     sensor: tuple[float, float, float, float, float, float, float],
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray, Float64, Float64, np.ndarray]:
-    """Beam, column, range, reflected part and owner of each return, with the sensor's imperfections.
+    """Beam, column, range, reflected fraction and owner of each return, with the sensor's imperfections.
 
-    Where a ray's right neighbour lies 0.15 to 2.5 m in front or behind, the beam may return something in between;
+    Where a ray's right neighbor lies 0.15 to 2.5 m in front or behind, the beam may return something in between;
     wider gaps give two separate echoes, of which the nearer counts.
     """
     nearest, farthest, mixed, dropout, dropout_far, noise, noise_per_m = sensor

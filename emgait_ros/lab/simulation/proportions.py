@@ -1,6 +1,6 @@
 """How adults of one stature and build still differ: lengths of limbs, widths of shoulders and hips, size of the feet.
 
-The body's own shape space knows sex, age, muscle, weight and height; people differ in more. Each segment below is
+The body's own shape space covers sex, age, muscle, weight and height; people differ in more. Each segment below is
 stretched along its bones by a factor drawn once per person. Deviations are what stature leaves unexplained in surveys of
 adults (standard deviation and correlation with stature as in the US Army's ANSUR II: crotch height 47 mm, 0.85; acromion
 to radiale 17 mm, 0.75; biacromial breadth 19 mm, 0.45; hip breadth 24 mm, mostly weight; foot length 13 mm, 0.7),
@@ -13,8 +13,8 @@ import numpy as np
 
 from emgait_ros.samples import Float32, Float64
 
-# segment: relative standard deviation of its length, and the bones it stretches; a minus gives with one hand what it
-# takes with the other.
+# segment: relative standard deviation of its length, and the bones it stretches; the second list shrinks
+# as the first grows.
 SEGMENTS: dict[str, tuple[float, tuple[str, ...], tuple[str, ...]]] = {
     "leg": (0.055, ("UpLeg", "Leg"), ()),
     "shank against thigh": (0.018, ("Leg",), ("UpLeg",)),

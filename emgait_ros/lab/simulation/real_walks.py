@@ -1,6 +1,6 @@
 """Real walks on simulated bodies: a motion-capture take becomes an endless walk with the take's own steps.
 
-Motion capture leaves constants of its calibration in the mean posture, which would tell subjects apart without being gait;
+Motion capture leaves constants of its calibration in the mean posture, which would distinguish subjects without being gait;
 the mean is replaced by the population's, so that only the movement is left.
 """
 
@@ -37,7 +37,7 @@ class RecordedSteps:
     period_s: float
 
     def rotation_vectors(self, gait: GaitParameters, time_s: Float64) -> Float64:
-        """(N, B, 3) joint rotation vectors at times (N,), rad; ``gait`` is not looked at."""
+        """(N, B, 3) joint rotation vectors at times (N,), rad; ``gait`` is not used."""
         frame = np.asarray(time_s, np.float64) * self.rate_hz % len(self.vectors)
         below = np.floor(frame).astype(int) % len(self.vectors)
         part = (frame - np.floor(frame))[:, None, None]

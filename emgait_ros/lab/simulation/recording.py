@@ -83,7 +83,7 @@ class BagWriter:
     ) -> None:
         self._writer.__exit__(kind, value, trace)
         if kind is not None:
-            shutil.rmtree(self.path)  # half a bag is no bag
+            shutil.rmtree(self.path)  # an incomplete bag is removed
 
     def write(self, topic: str, type_name: str, log_time_ns: int, message: Any, latched: bool = False) -> None:
         """Write any message made from :meth:`make`."""
@@ -211,7 +211,7 @@ def record(
     workers: int | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Recording:
-    """Simulate a scene into a rosbag2, and write ``<path>.params.yaml`` beside it.
+    """Simulate a scene into a rosbag2, and write ``<path>.params.yaml`` next to it.
 
     The bag's content does not depend on ``workers``.
 

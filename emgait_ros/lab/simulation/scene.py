@@ -1,7 +1,7 @@
 """Descriptions of scenes: who walks where and when, seen by which sensors. ``simulator.py`` makes clouds and images of them.
 
 Street frame: z up, ground at z = 0, the LiDAR above the origin, looking down the street along +x. The LiDAR is mounted
-a little askew, so in its own frame the ground slopes.
+slightly tilted, so in its own frame the ground slopes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class WalkPlan:
         points: corners of the way, street frame, m.
         begin_s: when they start, from the beginning of the scene; they vanish at the end of the way.
         name: under which they are enrolled; empty: a stranger.
-        is_probe: they are to be recognised here (else this is the walk they are enrolled on).
+        is_probe: they are to be recognized here (else this is the walk they are enrolled on).
         bag: one of ``appearance.BAGS``.
     """
 
@@ -73,7 +73,7 @@ class Scene:
         walks: all walks.
         duration_s: length of the recording.
         seed: population of the walkers, layout of the bushes, and all noise.
-        probes_from_s: no enrolment after this time; the walks to be recognised begin later.
+        probes_from_s: no enrollment after this time; the walks to be recognized start later.
         head: the sensors.
     """
 
@@ -92,7 +92,7 @@ class Scene:
 def demo_scene(seed: int = 7) -> Scene:
     """Four people walk past and are enrolled; after a pause they come again, in other clothes, with a stranger.
 
-    The five are the first of the population who walk at an ordinary pace on both days, so that the scene keeps its time.
+    The five are the first of the population who walk at an ordinary pace on both days, so that the timing of the scene holds.
     """
     anna, boris, chen, dilek, stranger = _ordinary_walkers(seed, 5)
     first = [

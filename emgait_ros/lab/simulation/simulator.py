@@ -25,7 +25,7 @@ OVERSAMPLING = 2  # walkers are drawn at this many px per px, then averaged: tha
 
 @dataclass(frozen=True)
 class Truth:
-    """Where everybody is, LiDAR frame, m; one row a walker.
+    """Where all walkers are, LiDAR frame, m; one row a walker.
 
     Attributes:
         identity: (n,) int64.
@@ -47,7 +47,7 @@ class StreetSimulator:
         scene: what to simulate.
 
     Attributes:
-        camera: calibration of the images (integer coordinates are pixel centres, as in OpenCV and ROS).
+        camera: calibration of the images (integer coordinates are pixel centers, as in OpenCV and ROS).
         plans: walks with the time they end, ``(WalkPlan, begin_s, end_s)``.
 
     Raises:
@@ -66,7 +66,7 @@ class StreetSimulator:
         K = np.array([[head.focal_px, 0, head.width / 2 - 0.5], [0, head.focal_px, head.height / 2 - 0.5], [0, 0, 1.0]])
         self.camera = CameraModel(head.width, head.height, K, np.zeros(5), "plumb_bob", _mount(head))
         self.T_camera_street = self.camera.T_camera_lidar @ np.linalg.inv(self.T_street_lidar)
-        self._K_raster = window_matrix(K, -0.5, -0.5, 1.0)  # the rasteriser's pixel centres are at half integers
+        self._K_raster = window_matrix(K, -0.5, -0.5, 1.0)  # the rasterizer's pixel centers are at half integers
         self._light = Light(tuple(SUN), AMBIENT)
         self._walkers = [self._walker(plan) for plan in scene.walks]
         self.plans = [
@@ -74,7 +74,7 @@ class StreetSimulator:
             for plan, walker in zip(scene.walks, self._walkers, strict=True)
         ]
         for walker, (_, _, end_s) in zip(self._walkers, self.plans, strict=True):
-            walker.vertices(end_s + 1.0)  # works the steps out once, so that threads only read them
+            walker.vertices(end_s + 1.0)  # computes the steps once, so that threads only read them
         background = street(scene.seed)
         self._range_image = self._cast_background(background)
         picture = background.picture(K, head.width, head.height, np.linalg.inv(self.T_camera_street))
@@ -102,7 +102,7 @@ class StreetSimulator:
         return max(0.0, head.camera_phase_s + number / head.camera_rate_hz + float(jitter))
 
     def cloud(self, number: int) -> tuple[LidarScan, Truth]:
-        """One turn of the LiDAR, and where everybody was at its stamp."""
+        """One turn of the LiDAR, and where all walkers were at its stamp."""
         start_s = number / self.lidar.rate_hz
         rng = np.random.default_rng([self.scene.seed, 3, number])
         stamp_s = self.cloud_time_s(number)
@@ -134,7 +134,7 @@ class StreetSimulator:
         return self._expose(image, np.random.default_rng([self.scene.seed, 4, number]))
 
     def truth(self, time_s: float) -> Truth:
-        """Where everybody is at a time; without LiDAR returns."""
+        """Where all walkers are at a time; without LiDAR returns."""
         return self._truth(time_s, self._present(time_s), None)
 
     def _walker(self, plan: WalkPlan) -> Walker:
@@ -150,7 +150,7 @@ class StreetSimulator:
         return (points - self.T_street_lidar[:3, 3].astype(np.float32)) @ rotation
 
     def _sweep_part(self, position: Float64) -> float:
-        """Which part of a turn has passed when the beam is over a place."""
+        """Which fraction of a turn has passed when the beam is over a place."""
         x, y, _ = np.linalg.inv(self.T_street_lidar)[:3] @ np.append(position, 1.0)
         return float(np.arctan2(y, x)) / (2 * np.pi) + 0.5
 

@@ -1,4 +1,4 @@
-"""Where one walk is seen from: sensors and their mounting, light, backdrop, and what stands in the way."""
+"""Where one walk is seen from: sensors and their mounting, light, backdrop, and occluders."""
 
 from __future__ import annotations
 
@@ -112,8 +112,8 @@ def draw_occluder(station: Station, range_m: float, rng: np.random.Generator) ->
     """A post, a low wall or a parked car's corner between the sensors and the middle of the walk."""
     size = np.array(((0.3, 0.3, 2.2), (0.3, 1.6, 0.5), (0.8, 0.5, 1.2))[rng.integers(3)]) * rng.uniform(0.8, 1.2, 3)
     at = range_m * rng.uniform(0.72, 0.9)
-    centre = np.array([at * np.cos(station.bearing_rad), at * np.sin(station.bearing_rad), size[2] / 2])
-    centre[1] += rng.uniform(-0.5, 0.5)
+    center = np.array([at * np.cos(station.bearing_rad), at * np.sin(station.bearing_rad), size[2] / 2])
+    center[1] += rng.uniform(-0.5, 0.5)
     corner = np.array([[i, j, k] for i in (-0.5, 0.5) for j in (-0.5, 0.5) for k in (-0.5, 0.5)])
     faces = [
         (0, 1, 3),
@@ -130,7 +130,7 @@ def draw_occluder(station: Station, range_m: float, rng: np.random.Generator) ->
         (0, 6, 4),
     ]
     colors = np.tile(rng.uniform(30, 200, 3), (12, 1)).astype(np.uint8)
-    return Surface((corner * size + centre).astype(np.float32), np.array(faces, np.int32), colors)
+    return Surface((corner * size + center).astype(np.float32), np.array(faces, np.int32), colors)
 
 
 def backdrop_window(panorama: UInt8, K: Float64, size: tuple[int, int]) -> UInt8:

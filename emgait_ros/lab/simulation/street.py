@@ -1,4 +1,4 @@
-"""The street that the walkers walk in: houses, kerbs, poles, bushes, cars.
+"""The street that the walkers walk in: houses, curbs, poles, bushes, cars.
 
 Street frame: z up, ground at z = 0, x down the street, the sensors above the origin, m.
 """
@@ -11,7 +11,7 @@ from emgait_ros.lab.simulation.surroundings import ASPHALT, BRICK, CAR, LEAVES, 
 
 
 def street(seed: int = 0) -> Background:
-    """A street 24 m wide with the sensor at its near end: houses on both sides and at the far end, and what stands about.
+    """A street 24 m wide with the sensor at its near end: houses on both sides and at the far end, and street furniture.
 
     The carriageway is free of obstacles between y = -8 and y = 8, so that people can walk there.
     """
@@ -57,12 +57,12 @@ def _houses(scene: Background) -> None:
 
 
 def _parked_cars(scene: Background) -> None:
-    """Cars along the right kerb and a van far left: body, cabin and wheels."""
+    """Cars along the right curb and a van far left: body, cabin and wheels."""
     for x, y, color in ((28.0, -7.6, (150, 28, 32)), (39.5, -7.6, (214, 216, 220)), (46.0, 7.6, (34, 56, 96))):
-        paint, glass, tyre = Surface(color, 0.5, CAR), Surface((38, 44, 50), 0.08, CAR), Surface((24, 24, 26), 0.06)
+        paint, glass, tire = Surface(color, 0.5, CAR), Surface((38, 44, 50), 0.08, CAR), Surface((24, 24, 26), 0.06)
         scene.box((x, y - 0.85, 0.28), (x + 4.3, y + 0.85, 0.86), paint)
         scene.box((x + 0.95, y - 0.74, 0.86), (x + 3.45, y + 0.74, 1.36), glass)
         scene.box((x + 1.1, y - 0.72, 1.36), (x + 3.3, y + 0.72, 1.44), paint)
         for wheel_x in (x + 0.8, x + 3.5):
             for wheel_y in (y - 0.8, y + 0.62):
-                scene.box((wheel_x - 0.3, wheel_y, 0), (wheel_x + 0.3, wheel_y + 0.18, 0.6), tyre)
+                scene.box((wheel_x - 0.3, wheel_y, 0), (wheel_x + 0.3, wheel_y + 0.18, 0.6), tire)

@@ -1,4 +1,4 @@
-"""What stands behind the walkers, seen by both sensors. Cast once, since neither it nor the sensors move.
+"""Static surroundings of the walkers, seen by both sensors. Cast once, since neither it nor the sensors move.
 
 Frame: z up, ground at z = 0, m. Everything is a box, an upright cylinder, an ellipsoid or the ground plane, with a
 procedural texture; no picture or model is shipped.
@@ -101,7 +101,7 @@ class Background:
         """The scene seen by a pinhole camera.
 
         Args:
-            K: (3, 3) intrinsics, px; integer coordinates are pixel centres, as in OpenCV.
+            K: (3, 3) intrinsics, px; integer coordinates are pixel centers, as in OpenCV.
             T_world_camera: (4, 4) pose of the optical frame in the world frame.
         """
         picture = Picture(np.empty((height, width, 3), np.uint8), np.empty((height, width), np.float32))
@@ -270,7 +270,7 @@ def _cast_camera(
     image: UInt8,
     depth: Float32,
 ) -> None:
-    """Draw rows from ``top`` on: four rays a pixel for the colour, the nearest of them for the depth."""
+    """Draw rows from ``top`` on: four rays a pixel for the color, the nearest of them for the depth."""
     origin = pose[:3, 3].copy()
     d, p, normal, shade_normal, color = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
     for row in range(image.shape[0]):

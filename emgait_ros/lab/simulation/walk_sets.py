@@ -12,7 +12,7 @@ A file ``identity_000012.npz`` holds, over the N samples of all walks of that pe
     sequence (N,) int32        number of the walk within the file; rows below describe the S walks
     walk_number (S,) int32, walk_range_m, walk_view_deg (S,) float32, walk_condition (S,) int32 into ``CONDITIONS``
 
-``set.json`` beside them holds the plan; the same plan gives the same bytes of every array.
+``set.json`` next to them holds the plan; the same plan gives the same bytes of every array.
 """
 
 from __future__ import annotations
@@ -114,10 +114,10 @@ def _write_person(task: tuple[Path, list[PlannedWalk], int, SampleConfig]) -> No
     path, plan, seed, sample = task
     walks, joints = [], []
     for w in plan:
-        told = (w.identity, w.walk, w.range_m, w.view_deg, w.frames)
-        walks.append(generate_walk(*told, condition=w.condition, seed=seed, sample=sample))
+        which = (w.identity, w.walk, w.range_m, w.view_deg, w.frames)
+        walks.append(generate_walk(*which, condition=w.condition, seed=seed, sample=sample))
         centers = np.array([pedestrian.center for pedestrian in walks[-1]])
-        joints.append(walk_joints(*told, condition=w.condition, seed=seed) - centers[:, None])
+        joints.append(walk_joints(*which, condition=w.condition, seed=seed) - centers[:, None])
     arrays: dict[str, Any] = {
         "identity": np.int64(plan[0].identity),
         "sequence": np.repeat(np.arange(len(walks), dtype=np.int32), [len(walk) for walk in walks]),

@@ -2,7 +2,7 @@
 
 Everything follows from three numbers: ``identity`` fixes shape, gait, skin and hair; ``identity`` and ``walk``
 together fix that day's gait, clothes and bag; ``seed`` shifts the whole population, so that training, test and demo
-can be told apart. World: z up, ground at z = 0, metres, seconds.
+stay separate. World: z up, ground at z = 0, meters, seconds.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Walker:
         seed: population; people of different seeds have nothing in common.
         bag: one of ``BAGS`` or "random" (half of all walks carry one).
         outfit: "light" (1 to 2.2 cm over the skin), "coat" (3 to 4.5 cm, covers the thighs) or "random" (1 to 4 cm).
-        clothes: number that fixes colours and cut of the clothes; default: drawn per walk.
+        clothes: number that fixes colors and cut of the clothes; default: drawn per walk.
         start_s: time at which the walker is at the start of the path; they walk at any other time, too.
         steps: a recorded movement to walk by; default: drawn for identity and walk.
 
@@ -276,7 +276,7 @@ def person_of(seed: int, identity: int) -> tuple[BodyShape, Float64]:
 
 
 def day_of(seed: int, identity: int, walk: int) -> np.random.Generator:
-    """What a walk's day is drawn from; ``GaitSpace.draw_walk`` comes first."""
+    """Random generator of one walk; ``GaitSpace.draw_walk`` comes first."""
     return np.random.default_rng([seed, identity, 2, walk])
 
 

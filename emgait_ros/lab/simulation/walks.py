@@ -60,7 +60,7 @@ def generate_walk(
         lidar, camera: fixed sensors; default: drawn per walk among usual ones.
         condition: one of ``CONDITIONS``.
         sample: size of crop and number of points, as the live system's.
-        walker: somebody who walks instead of the one drawn for ``identity`` and ``walk``, in clothes of his own.
+        walker: a person who walks instead of the one drawn for ``identity`` and ``walk``, in clothes of his own.
 
     Returns:
         ``frames`` samples in the LiDAR frame; one without returns has ``points`` None and ``point_count`` 0.
@@ -114,7 +114,7 @@ def _setting(
     seed: int,
     walker: Walker | None = None,
 ) -> tuple[Walker, Station, np.random.Generator]:
-    """Who walks where before which sensors; the generator goes on with what happens in the samples."""
+    """Who walks where before which sensors; the generator continues with the randomness of the samples."""
     if condition not in CONDITIONS:
         raise ValueError(f"condition is '{condition}': allowed are {', '.join(CONDITIONS)}")
     if frames < 1 or not 2 <= range_m <= 100 or not 1 <= rate_hz <= 50:
@@ -132,7 +132,7 @@ def _setting(
 
 
 def _todays(identity: int, walk: int, condition: str, seed: int, rng: np.random.Generator) -> Walker:
-    """The person as the condition wants them dressed."""
+    """The person dressed according to the condition."""
     outfit = {"clothing": "coat", "bag": "random"}.get(condition, "light")
     bag = str(rng.choice(("backpack", "shoulder", "hand"))) if condition == "bag" else "none"
     clothes = 100_000 + walk if condition in ("clothing", "bag") else walk
@@ -234,7 +234,7 @@ def _returns(
     kept = near & (height > cut) & ((scan.object_id == 1) | (rng.random(len(height)) < 0.02))
     kept &= (scan.object_id != 2) | (height < 0.6)
     points = scan.points[kept]
-    if rng.random() < 0.05 and len(points):  # something of the neighbourhood clings to the cluster
+    if rng.random() < 0.05 and len(points):  # something of the surroundings sticks to the cluster
         count = 1 + rng.integers(max(1, len(points) // 15))
         stray = np.array([truth[0], truth[1], -station.height_m]) + rng.uniform(
             (-0.6, -0.6, 0.1), (0.6, 0.6, 0.5), (count, 3)
@@ -246,7 +246,7 @@ def _returns(
 def _box(
     points: Float32, truth: Float64, ground: float, stature_m: float, rng: np.random.Generator
 ) -> tuple[Float64, Float64]:
-    """Centre and size of the box the geometric detector puts around the returns."""
+    """Center and size of the box the geometric detector puts around the returns."""
     trunk = points[points[:, 2] > ground + 0.7]
     if len(trunk) < 3:
         noise = np.append(rng.normal(0, 0.08, 2), 0.0)

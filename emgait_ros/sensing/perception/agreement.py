@@ -1,4 +1,4 @@
-"""Do people whom the LiDAR sees fall into the image, upright? Extrinsics the wrong way round are found within seconds."""
+"""Do people whom the LiDAR sees project into the image, upright? Inverted extrinsics are found within seconds."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from emgait_ros.samples import CameraModel, Float32, Float64
 from emgait_ros.sensing.perception.camera import project
 
 ENOUGH = 30  # people, one a frame, before anything is said about the inverse
-PLENTY = 300  # ... before it is said that nobody is ever in the picture
+PLENTY = 300  # ... before it is reported that no person is ever in the image
 FEW, SOME = 0.05, 0.2
-IN_IMAGE = 0.005  # part of a cloud that a forward camera sees at the very least
+IN_IMAGE = 0.005  # least fraction of a cloud that a forward camera sees
 MEMORY = 2000  # people counted; then halved, so that a corrected calibration shows
 
 
 class ProjectionWatch:
-    """Counts how many people fall upright into the image, with the extrinsics as they are and with their inverse.
+    """Counts how many people project upright into the image, with the extrinsics as they are and with their inverse.
 
     One thread may observe while another asks for the problem: the counts are replaced as a whole.
     """
@@ -39,7 +39,7 @@ class ProjectionWatch:
         Args:
             center, size: (K, 3) upright boxes where they are when the image is taken, m, LiDAR frame.
             camera: of the image; another one starts over.
-            cloud: (N, 3) m, looked at now and then.
+            cloud: (N, 3) m, used only in some frames.
         """
         if camera is not self._camera:
             self.reset()
@@ -58,7 +58,7 @@ class ProjectionWatch:
 
     @property
     def share(self) -> float:
-        """Part of the people who fall upright into the image, 0..1; NaN before the first."""
+        """Fraction of the people who project upright into the image, 0..1; NaN before the first."""
         people, right, _ = self._counts
         return right / people if people else float("nan")
 
@@ -94,7 +94,7 @@ def upright_inside(center: Float64, size: Float64, camera: CameraModel) -> NDArr
 
 
 def share_in_image(points: Float32, camera: CameraModel) -> float:
-    """Which part of the points (N, 3) projects into the image, 0..1."""
+    """Which fraction of the points (N, 3) projects into the image, 0..1."""
     if len(points) == 0:
         return 0.0
     pixel, valid = project(points, camera)

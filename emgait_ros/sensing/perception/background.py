@@ -1,8 +1,8 @@
-"""What stands still before a sensor that stands still: learned where returns keep coming from, told from who walks.
+"""Static background of a sensor that stands still: places where returns keep coming from, as against people who walk.
 
 Optional (``detector.static_sensor``). It needs no training: after a minute poles, bushes and parked cars are known, and a
-shape whose cells have been occupied most of that time is no walker. Somebody who stands for long becomes background,
-too, and is seen again two steps later.
+shape whose cells have been occupied most of that time is no pedestrian. A person who stands for long becomes background,
+too, and is detected again two steps later.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from emgait_ros.samples import Detections, Float32
 
 CELL_M = 0.2
-OCCUPIED = 0.5  # part of the time from which on a cell is background
+OCCUPIED = 0.5  # fraction of the time from which on a cell is background
 SHARE = 0.6  # of a shape's returns in such cells
-EVERY_S = 0.25  # what stands still need not be looked at in every turn
+EVERY_S = 0.25  # static things need not be observed in every turn
 LOW_M = 0.3  # over the box's bottom: lower returns are ground as often as feet
 
 
 class StaticBackground:
-    """Occupancy over time of a bird's-eye grid, each cell aged only when it is looked at.
+    """Occupancy over time of a bird's-eye grid, each cell decayed only when it is read.
 
     Args:
         max_range_m: half the side of the grid.
@@ -62,7 +62,7 @@ class StaticBackground:
         rows, columns = cell[:, 0], cell[:, 1]
         gain = 1.0 - np.exp(-min(max(step_s, 0.0), 1.0) / self._learn_s)
         aged = self._share[rows, columns] * np.exp(-(now_s - self._seen_s[rows, columns]) / self._learn_s)
-        # A cell hit again in the very next turn has aged by that turn and gains the same back: always hit means 1.
+        # A cell hit again in the next turn has decayed by one turn and gains the same: always hit means 1.
         self._share[rows, columns] = np.minimum(aged + gain, 1.0)
         self._seen_s[rows, columns] = now_s
 

@@ -12,7 +12,7 @@ NEAREST_M = 0.2  # nearer to the camera's plane nothing is projected
 
 
 def check_model(camera: CameraModel) -> None:
-    """Refuse a calibration that cannot be projected with.
+    """Refuse a calibration with which nothing can be projected.
 
     Raises:
         ValueError: unknown distortion model, too few coefficients, or a K or T of another shape; says what to do.

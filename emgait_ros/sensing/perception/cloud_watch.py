@@ -10,21 +10,23 @@ import numpy as np
 
 from emgait_ros.samples import Float32
 
-CLOUDS = 20  # looked back on: two seconds at 10 Hz, whole turns several times over
+CLOUDS = 20  # history: two seconds at 10 Hz, whole turns several times over
 SAMPLE = 1000  # returns looked at in a cloud: 28 for each direction of a full turn
 AT_SENSOR_M = 0.3  # returns nearer than this are the sensor's own housing, a cover, or (0, 0, 0) for "nothing"
 EMPTY_SHARE = 0.01  # of returns farther away, below which a cloud shows nothing
 SECTORS = 36
-IN_SECTOR = 3  # returns that make a direction seen
+IN_SECTOR = 3  # returns from which on a direction counts as seen
 ENOUGH = 100  # returns looked at before directions are compared
-APART = 0.5  # directions seen by two clouds, as a part of those seen by either, below which they are different parts
+APART = (
+    0.5  # directions seen by two clouds, as a fraction of those seen by either, below which they are different parts
+)
 WIDER = 1.3  # how much more all clouds see than one
 FAR_M = 300.0  # no LiDAR has half its returns beyond; in millimetres a room has
 
 
 @dataclass(frozen=True)
 class _Look:
-    """One cloud: its returns, those away from the sensor (part), their median range (m), and directions seen (bits)."""
+    """One cloud: its returns, those away from the sensor (fraction), their median range (m), and directions seen (bits)."""
 
     count: int
     away: float
@@ -43,7 +45,7 @@ class CloudWatch:
         self._looks.clear()
 
     @property
-    def in_metres(self) -> bool:
+    def in_meters(self) -> bool:
         """Whether the last cloud can be one in metres."""
         return bool(self._looks) and self._looks[-1].range_m <= FAR_M
 

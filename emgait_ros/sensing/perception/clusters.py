@@ -1,8 +1,8 @@
 """Where people may stand: peaks in a bird's-eye map of upper-body returns.
 
 The map's cells are 0.1 m and its smoothing follows range (the columns of a spinning LiDAR are 0.17 m apart at
-50 m), so one rule serves all ranges and the 360 degree seam does not exist. Peaks part people walking shoulder
-to shoulder, and a person from the car in front, where connected components merge them.
+50 m), so one rule serves all ranges, and the map has no seam at 360 degrees. Peaks separate people who walk shoulder to
+shoulder, and a person from the car in front, where connected components would merge them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CELL_M = 0.1
 BODY_LOW_M = 0.07  # lower returns are ground
 BODY_HIGH_M = 2.15
 TALL_LOW_M, TALL_HIGH_M = 2.2, 2.8  # returns here make a cell part of a wall, pole or tree
-TALL_NEIGHBOUR_M = 1.8  # so do cells beside it that reach this high
+TALL_NEIGHBOR_M = 1.8  # so do neighboring cells that reach this high
 UPPER_LOW_M, UPPER_FULL_M = 0.7, 1.4  # weight of a return in the map: 0 at the hips, 1 at the chest
 MIN_WEIGHT = 2.0  # of a peak: two returns from the chest
 MIN_WEIGHT_FAR, FAR_M = 1.75, 40.0  # beyond, the rings are so far apart that one may be all that hits the chest
@@ -138,10 +138,10 @@ def _occupy(points, heights, slot, origin):  # type: ignore[no-untyped-def]  # p
 
 @njit(error_model="numpy")
 def _grow_tall(cell, tall, top, slot):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Cells beside a tall one that reach nearly as high belong to it: a ring may just miss the 2.2 m."""
+    """Neighbors of a tall cell that reach nearly as high belong to it: a ring of the LiDAR may just miss the 2.2 m."""
     seeds = tall.copy()
     for c in range(len(cell)):
-        if seeds[c] or top[c] < np.float32(TALL_NEIGHBOUR_M):
+        if seeds[c] or top[c] < np.float32(TALL_NEIGHBOR_M):
             continue
         for dc in range(-1, 2):
             for dr in range(-1, 2):

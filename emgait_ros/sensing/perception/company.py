@@ -1,7 +1,7 @@
-"""What stands beside a shape: people do not count against a person, anything else does; people who touch are a group.
+"""The neighbors of a shape: people do not count against a person, anything else does; people who touch are a group.
 
-Two shapes with a gap between their heads and shoulders are two people. Where only their heads are parted, they are two
-people who touch. Where nothing parts them they are two people, a board or a hedge: only that they walk can tell.
+Two shapes with a gap between their heads and shoulders are two people. Where only their heads are separate, they are two
+people who touch. Without any gap they are two people, a board or a hedge: only walking distinguishes them.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ from scipy.sparse.csgraph import connected_components
 
 from emgait_ros.samples import Float32, Float64
 from emgait_ros.sensing.perception.clusters import BodyMap
-from emgait_ros.sensing.perception.shapes import HEAD_BAND_M, Candidates, gaps
+from emgait_ros.sensing.perception.shape_kernels import HEAD_BAND_M
+from emgait_ros.sensing.perception.shapes import Candidates, gaps
 
-COLUMN_SPACING = 0.0045  # horizontal distance of neighbouring returns over range: 0.26 degrees
+COLUMN_SPACING = 0.0045  # horizontal distance of neighboring returns over range: 0.26 degrees
 HEADS_BAND_M = 0.22  # heads alone, above the shoulders
 JOINED_M = 0.5  # people who touch and stand no farther apart are one detection
 TOUCHING_M = 0.9  # people who touch stand no farther apart
-MOST_TOUCHING = 3  # what has more parts without a gap is a hedge or a fence
+MOST_TOUCHING = 3  # what has more peaks without a gap is a hedge or a fence
 LIKE_PEOPLE = 0.69  # of each one who touches another: a shape at the edge of the view scores 0.7
-DOUBTFUL_SCORE = 0.59  # at most, of what only walking can tell from a thing: no detection, but it may begin a track
+DOUBTFUL_SCORE = (
+    0.59  # at most, where only walking distinguishes people from things: no detection, but it may start a track
+)
 
 
 def ramp(value: np.ndarray, zero: float | np.ndarray, one: float | np.ndarray) -> np.ndarray:
@@ -58,7 +61,7 @@ def with_company(
 
 
 def _parted(alone: Float64, candidates: Candidates, body: BodyMap, found: Float32) -> tuple[Float64, Float64]:
-    """(P,) 0..1 how surely a gap parts each pair of neighbours at head and shoulders, and at the heads alone."""
+    """(P,) 0..1 how surely a gap separates each pair of neighbors at head and shoulders, and at the heads alone."""
     of_peak = np.zeros(len(found))
     of_peak[candidates.peak] = alone
     first = candidates.peak[candidates.beside]
@@ -67,10 +70,7 @@ def _parted(alone: Float64, candidates: Candidates, body: BodyMap, found: Float3
     narrow = COLUMN_SPACING * candidates.shape["range"][candidates.beside[maybe]]
     parted = []
     for band in (HEAD_BAND_M, HEADS_BAND_M):
-        free = gaps(
-            body.position, body.start, body.tall, body.top, body.slot, body.origin,
-            found, candidates.owner, first[maybe], candidates.other[maybe], band,
-        )  # fmt: skip
+        free = gaps(body, found, candidates.owner, first[maybe], candidates.other[maybe], band)
         result = np.zeros(len(first))
         result[maybe] = ramp(free, np.maximum(0.03, narrow), np.maximum(0.07, 1.6 * narrow))
         parted.append(result)
@@ -80,16 +80,18 @@ def _parted(alone: Float64, candidates: Candidates, body: BodyMap, found: Float3
 def _beside(
     alone: Float64, candidates: Candidates, friendly: Float64, peaks: int, things: float = 0.0
 ) -> tuple[Float64, Float64]:
-    """Score with company, and the company: strange returns over the shape's own.
+    """Score with neighbors, and the ratio of foreign returns to the shape's own.
 
-    ``friendly``: (P,) 0..1 how far a neighbour that looks like a person counts as one; ``things``: how much of a person
-    every neighbour is.
+    ``friendly``: (P,) 0..1 how far a neighbor that looks like a person counts as one; ``things``: how much of a person
+    every neighbor is.
     """
     shape, score = candidates.shape, alone
     of_peak = np.zeros(peaks)
     for _ in range(3):
         of_peak[candidates.peak] = score
-        strange = candidates.crowd * (1.0 - np.maximum(ramp(of_peak[candidates.other], 0.1, 0.4), things) * friendly)
+        strange = candidates.ring_returns * (
+            1.0 - np.maximum(ramp(of_peak[candidates.other], 0.1, 0.4), things) * friendly
+        )
         foreign = np.bincount(candidates.beside, strange, minlength=len(score))
         company = (
             (1.0 - things) * shape["clutter"] + foreign + 0.5 * shape["attached"] + 0.05 * shape["structure"]
@@ -99,7 +101,7 @@ def _beside(
 
 
 def _touching(alone: Float64, candidates: Candidates, apart: Float64, found: Float32) -> Float64:
-    """(P,) 1 for neighbours without a gap that may be people who touch: few of them, near, each like a person."""
+    """(P,) 1 for neighbors without a gap that may be people who touch: few of them, near, each like a person."""
     row = np.full(len(found), -1)
     row[candidates.peak] = np.arange(len(alone))
     a, b = candidates.beside, row[candidates.other]

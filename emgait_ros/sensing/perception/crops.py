@@ -8,7 +8,7 @@ import numpy as np
 from emgait_ros.config import SampleConfig
 from emgait_ros.samples import Float32, Float64, UInt8
 
-LEAST_VISIBLE = 0.35  # part of the crop that must lie inside the image
+LEAST_VISIBLE = 0.35  # fraction of the crop that must lie inside the image
 
 
 def cut_crop(image: UInt8, rectangle: Float64, config: SampleConfig) -> UInt8 | None:
@@ -48,25 +48,25 @@ def cut_crop(image: UInt8, rectangle: Float64, config: SampleConfig) -> UInt8 | 
 
 
 def sharpness(crop: UInt8, native_height_px: float, margin: float) -> float:
-    """How much of a crop's contrast is fine detail: the power of its Laplacian over that of white noise as contrasty.
+    """How much of a crop's contrast is fine detail: the power of its Laplacian over that of white noise of the same contrast.
 
-    Looked at in the image's own pixels, so that enlarging a small picture does not count as blur.
+    Measured in the image's own pixels, so that enlarging a small picture does not count as blur.
 
     Args:
         crop: (H, W, 3) uint8 RGB.
         native_height_px: height of the person's box in the image.
-        margin: of the crop above and below the box, as a part of its height.
+        margin: of the crop above and below the box, as a fraction of its height.
 
     Returns:
         0..1: sharp crops have 0.006 to 0.06, one blurred over two pixels (sigma) 0.0004 to 0.004; at least 0.0001.
     """
-    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     native = native_height_px * (1 + 2 * margin)
-    if native < 0.8 * len(grey):
-        size = (max(round(native * grey.shape[1] / len(grey)), 4), max(round(native), 8))
-        grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
-    contrast = float(grey.var())
-    detail = float(cv2.Laplacian(grey, cv2.CV_32F).var())
+    if native < 0.8 * len(gray):
+        size = (max(round(native * gray.shape[1] / len(gray)), 4), max(round(native), 8))
+        gray = np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
+    contrast = float(gray.var())
+    detail = float(cv2.Laplacian(gray, cv2.CV_32F).var())
     return float(np.clip(detail / (20.0 * max(contrast, 4.0)), 1e-4, 1.0))  # 20: sum of the squared kernel
 
 

@@ -1,4 +1,4 @@
-"""People in a cloud: the protocol a detector follows, and the geometric one that ships."""
+"""People in a cloud: the protocol of a detector, and the geometric one that is included."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from emgait_ros.samples import Detections, Float32, Float64
 from emgait_ros.sensing.perception.clusters import BirdView, peaks
 from emgait_ros.sensing.perception.company import DOUBTFUL_SCORE, ramp, with_company
 from emgait_ros.sensing.perception.ground import GroundEstimator, GroundSurface
-from emgait_ros.sensing.perception.shapes import HORIZON_STEP_M, hidden_below, horizon, measure, members
+from emgait_ros.sensing.perception.shape_kernels import HORIZON_STEP_M
+from emgait_ros.sensing.perception.shapes import hidden_below, horizon, measure, members
 
 log = logging.getLogger(__name__)
 
-MAX_CANDIDATES = 400  # shapes looked at in one cloud: bounds the time; the nearest go first
+MAX_CANDIDATES = 400  # shapes examined in one cloud: bounds the time; the nearest go first
 BODY_DEPTH_M = 0.1  # the trunk's middle lies this far behind the surface that returns the beams
 RING_SPACING = 0.0075  # vertical distance of beams over range: 0.43 degrees, a 64-beam sensor
 MIN_DISTANCE_M = 0.4  # two people never stand closer
@@ -27,11 +28,11 @@ MIN_DISTANCE_M = 0.4  # two people never stand closer
 class Detector(Protocol):
     """Finds people in clouds. Give ``PedestrianSensing`` your own: derive it from this class and write ``detect``.
 
-    The other members describe the cloud that was detected in last. Their defaults stand for "not known"; a detector that
+    The other members describe the last cloud. Their defaults stand for "not known"; a detector that
     knows more overrides them.
 
     Attributes:
-        left_out: shapes that were not looked at because there were too many.
+        left_out: shapes that were not examined because there were too many.
     """
 
     left_out: int = 0
@@ -121,7 +122,7 @@ class GeometricDetector(Detector):
 
 
 def no_detections() -> Detections:
-    """Nobody in view."""
+    """Detections of a cloud without people."""
     nothing = np.zeros((0, 3), np.float32)
     return Detections(nothing, nothing, np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros(1, np.int64))
 
@@ -148,7 +149,7 @@ def shape_score(
     expected: np.ndarray,
     config: DetectorConfig,
 ) -> tuple[Float64, Float64]:
-    """How much each shape looks like a person who stands alone, 0..1, and how much like several abreast.
+    """How much each shape looks like a person who stands alone, 0..1, and how much like several side by side.
 
     Args:
         shape: (K,) measures of dtype ``shapes.SHAPE``.

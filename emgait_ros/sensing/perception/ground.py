@@ -1,8 +1,8 @@
 """The ground under a cloud: a robust plane first, then a polar height map that follows slopes and kerbs.
 
 The lowest return of each polar cell is a ground candidate. A RANSAC plane over the candidates near the sensor
-finds height and tilt of the sensor; from there every sector is walked outwards and a candidate is believed when
-a passable slope leads to it. Holes (shadows, gaps between rings) are filled from their neighbours.
+finds height and tilt of the sensor; from there every sector is walked outwards and a candidate is accepted when
+a passable slope leads to it. Holes (shadows, gaps between rings) are filled from their neighbors.
 """
 
 from __future__ import annotations
@@ -13,8 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emgait_ros.jit import njit
 from emgait_ros.samples import Float32, Float64
+from emgait_ros.sensing.perception.ground_kernels import (
+    BEAM_BINS,
+    BEAM_SPAN,
+    BEAM_STEP,
+    NO_GROUND,
+    heights_over,
+    plane_ransac,
+    polar_minima,
+    walk_outwards,
+)
 
 SECTORS = 180  # 2 degrees: a sector at 50 m is as wide as a car
 RING_WIDTH_NEAR_M = 0.5
@@ -22,13 +31,9 @@ RING_GROWTH = 0.04  # ring width grows with range, as the spacing of the beams o
 MAX_TILT = math.tan(math.radians(15.0))  # of the sensor against the ground
 MAX_SLOPE = 0.12  # of the ground against the plane under the sensor
 MAX_STEP_M = 0.16  # a kerb
-BUMP_SECTORS, BUMP_M = 6, 0.15
 SEED_RANGE_M = 20.0
 SEED_TRIALS = 160
-BEAM_SPAN, BEAM_STEP = 1.0, 0.02  # of the histogram over z / range
-BEAM_BINS = 100
-SHARED_SECTORS = 10  # of 180: more than one person fills
-NO_GROUND = np.float32(1e9)
+SHARED_SECTORS = 10  # of 180: more than one person covers
 
 
 @dataclass(frozen=True)
@@ -103,15 +108,15 @@ class GroundEstimator:
             The surface, and heights (N,) float32, m; ``NO_GROUND`` for points out of range or not finite.
         """
         rings = len(self._centers)
-        cell, distance, lowest, slopes, beams = _polar_minima(
+        cell, distance, lowest, slopes, beams = polar_minima(
             points, self._ring_of_step, self._min_range, self._max_range, SECTORS, rings
         )
         lowest = lowest.reshape(SECTORS, rings)
         plane = self._seed_plane(lowest)
         residual = lowest - (plane[0] * self._cell_x + plane[1] * self._cell_y + plane[2])
-        offset = _walk_outwards(residual, self._centers, self._edges, MAX_SLOPE, MAX_STEP_M)
-        heights = _heights(points, cell, distance, plane, offset, self._centers)
-        return GroundSurface(plane, offset, self._centers, *_shared_limits(slopes), beams), heights
+        offset = walk_outwards(residual, self._centers, self._edges, MAX_SLOPE, MAX_STEP_M)
+        surface = GroundSurface(plane, offset, self._centers, *_shared_limits(slopes), beams)
+        return surface, heights_over(points, cell, distance, plane, offset, self._centers)
 
     def _seed_plane(self, lowest: np.ndarray) -> np.ndarray:
         """(3,) plane a, b, c through the lowest cells within ``SEED_RANGE_M`` that has the least below it."""
@@ -123,246 +128,9 @@ class GroundEstimator:
             return np.array([0.0, 0.0, guess])
         x, y, z = self._cell_x[near], self._cell_y[near], lowest[near].astype(np.float64)
         triples = np.random.default_rng(1).integers(0, len(x), (SEED_TRIALS, 3))  # the same cloud gives the same plane
-        return _plane_ransac(x, y, z, guess, triples, MAX_TILT)
+        return plane_ransac(x, y, z, guess, triples, MAX_TILT)
 
 
 def _shared_limits(slopes: Float32) -> tuple[float, float]:
     """Lowest and highest slope that ``SHARED_SECTORS`` directions reach, from (2, sectors) extremes."""
     return float(np.sort(slopes[0])[SHARED_SECTORS - 1]), float(np.sort(slopes[1])[-SHARED_SECTORS])
-
-
-@njit(fastmath=True)
-def fast_atan2(y: float, x: float) -> float:  # pragma: no cover - compiled
-    """Angle of (x, y) in radians, -pi..pi, error below 1e-4 (polynomial; libm's is several times slower)."""
-    ax, ay = abs(x), abs(y)
-    big = max(ax, ay)
-    if big == 0.0:
-        return 0.0
-    a = min(ax, ay) / big
-    s = a * a
-    angle = ((-0.0464964749 * s + 0.15931422) * s - 0.327622764) * s * a + a
-    if ay > ax:
-        angle = 1.57079637 - angle
-    if x < 0.0:
-        angle = 3.14159274 - angle
-    return -angle if y < 0.0 else angle
-
-
-@njit(error_model="numpy")
-def _polar_minima(points, ring_of_step, min_range, max_range, sectors, rings):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Polar cell (-1: unused) and range of every point, the lowest z per cell, the lowest and highest z over range per sector, and the beams."""
-    count = len(points)
-    cell = np.empty(count, np.int32)
-    distance = np.empty(count, np.float32)
-    lowest = np.full(sectors * rings, NO_GROUND, np.float32)
-    slopes = np.empty((2, sectors), np.float32)
-    slopes[0], slopes[1] = np.float32(10.0), np.float32(-10.0)
-    beams = np.zeros(BEAM_BINS, np.int64)
-    per_beam, last_beam = np.float32(1.0 / BEAM_STEP), np.float32(BEAM_BINS - 1)
-    low, high = min_range * min_range, max_range * max_range
-    scale = np.float32(sectors / (2 * math.pi))
-    pi = np.float32(math.pi)
-    for i in range(count):
-        x, y, z = points[i, 0], points[i, 1], points[i, 2]
-        squared = x * x + y * y
-        if not (low <= squared < high) or not (abs(z) < np.float32(1e4)):  # false for NaN, too
-            cell[i] = -1
-            continue
-        r = np.float32(math.sqrt(squared))
-        sector = int((np.float32(fast_atan2(y, x)) + pi) * scale)
-        if sector >= sectors:
-            sector -= sectors
-        k = sector * rings + ring_of_step[int(r * np.float32(4.0))]
-        cell[i] = k
-        distance[i] = r
-        if z < lowest[k]:
-            lowest[k] = z
-        slope = z / r
-        if slope < slopes[0, sector]:
-            slopes[0, sector] = slope
-        if slope > slopes[1, sector]:
-            slopes[1, sector] = slope
-        beams[int(min(max((slope + np.float32(BEAM_SPAN)) * per_beam, np.float32(0.0)), last_beam))] += 1
-    reached = 0
-    for s in range(sectors):
-        for k in range(s * rings, (s + 1) * rings):
-            if lowest[k] < NO_GROUND:
-                reached += 1
-                break
-    below = np.zeros(BEAM_BINS + 1)
-    for b in range(BEAM_BINS):
-        below[b + 1] = below[b] + beams[b] / max(reached * 2 * math.pi / sectors, 1e-3)
-    return cell, distance, lowest, slopes, below
-
-
-@njit(error_model="numpy")
-def _plane_ransac(x, y, z, height_guess, triples, max_tilt):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Plane with most candidates on it and few below it; then least squares over those on it."""
-    count = len(x)
-    best, best_score = np.array([0.0, 0.0, np.median(z)]), -1e18
-    for i, j, k in triples:
-        ux, uy, uz = x[j] - x[i], y[j] - y[i], z[j] - z[i]
-        vx, vy, vz = x[k] - x[i], y[k] - y[i], z[k] - z[i]
-        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
-        if abs(nz) < 1e-6:
-            continue
-        a, b = -nx / nz, -ny / nz
-        if a * a + b * b > max_tilt * max_tilt:
-            continue
-        c = z[i] - a * x[i] - b * y[i]
-        if height_guess < 0.0 and abs(c - height_guess) > 0.4:
-            continue
-        on = 0
-        below = 0
-        for m in range(count):
-            error = z[m] - (a * x[m] + b * y[m] + c)
-            if abs(error) < 0.12:
-                on += 1
-            elif error < -0.3:
-                below += 1
-        score = on - 2.0 * below - 0.1 * count * (a * a + b * b)
-        if score > best_score:
-            best_score = score
-            best = np.array([a, b, c])
-    if best_score == -1e18:
-        return np.array([0.0, 0.0, height_guess if height_guess < 0.0 else np.min(z)])
-    for _ in range(3):
-        on = np.abs(z - (best[0] * x + best[1] * y + best[2])) < 0.12
-        if on.sum() < 6:
-            break
-        px, py, pz = x[on], y[on], z[on]
-        mx, my, mz = px.mean(), py.mean(), pz.mean()
-        sxx, syy, sxy = ((px - mx) ** 2).sum(), ((py - my) ** 2).sum(), ((px - mx) * (py - my)).sum()
-        sxz, syz = ((px - mx) * (pz - mz)).sum(), ((py - my) * (pz - mz)).sum()
-        determinant = sxx * syy - sxy * sxy
-        if determinant < 1e-3:
-            break
-        a = (sxz * syy - syz * sxy) / determinant
-        b = (syz * sxx - sxz * sxy) / determinant
-        if a * a + b * b > max_tilt * max_tilt:
-            break
-        best = np.array([a, b, mz - a * mx - b * my])
-    return best
-
-
-@njit(error_model="numpy")
-def _walk_outwards(residual, centers, edges, max_slope, max_step):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """(sectors, rings) float32 ground over the plane: believed candidates, holes filled, smoothed over sectors."""
-    sectors, rings = residual.shape
-    missing = np.float32(1e6)
-    ground = np.full((sectors, rings), missing, np.float32)
-    for s in range(sectors):
-        last, last_range = 0.0, 0.0
-        for k in range(rings):
-            candidate = residual[s, k]
-            reach = max_step + max_slope * min(centers[k] - last_range, 12.0)
-            if candidate < 1e6 and abs(candidate - last) <= reach:
-                ground[s, k] = candidate
-                last, last_range = candidate, centers[k]
-    _drop_bumps(ground, missing)
-    filled = np.empty_like(ground)
-    for s in range(sectors):
-        previous = -1
-        for k in range(rings):
-            if ground[s, k] == missing:
-                filled[s, k] = missing
-                continue
-            filled[s, k] = ground[s, k]
-            if previous >= 0:
-                for m in range(previous + 1, k):
-                    part = (centers[m] - centers[previous]) / (centers[k] - centers[previous])
-                    filled[s, m] = ground[s, previous] * (1 - part) + ground[s, k] * part
-            else:
-                for m in range(k):
-                    filled[s, m] = ground[s, k] * centers[m] / centers[k]
-            previous = k
-        for m in range(previous + 1, rings):
-            filled[s, m] = missing
-    return _smoothed(filled, missing)
-
-
-@njit(error_model="numpy")
-def _median(values, count):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Middle of the first ``count`` values, which are sorted in place: far quicker than np.median on a handful."""
-    for i in range(1, count):
-        value = values[i]
-        j = i - 1
-        while j >= 0 and values[j] > value:
-            values[j + 1] = values[j]
-            j -= 1
-        values[j + 1] = value
-    if count % 2 == 1:
-        return values[count // 2]
-    return (values[count // 2 - 1] + values[count // 2]) * np.float32(0.5)
-
-
-@njit(error_model="numpy")
-def _drop_bumps(ground, missing):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Forget candidates that stand out of their neighbours to both sides: sills, car bodies, bushes."""
-    sectors, rings = ground.shape
-    original = ground.copy()
-    window = np.empty(2 * BUMP_SECTORS + 1, np.float32)
-    for s in range(sectors):
-        for k in range(rings):
-            if original[s, k] == missing:
-                continue
-            count = 0
-            for d in range(-BUMP_SECTORS, BUMP_SECTORS + 1):
-                value = original[(s + d) % sectors, k]
-                if value != missing:
-                    window[count] = value
-                    count += 1
-            if original[s, k] - _median(window, count) > BUMP_M:
-                ground[s, k] = missing
-
-
-@njit(error_model="numpy")
-def _smoothed(filled, missing):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Median over neighbouring sectors; where none of them reaches, the last height inwards goes on."""
-    sectors, rings = filled.shape
-    out = np.empty_like(filled)
-    window = np.empty(7, np.float32)
-    for s in range(sectors):
-        for k in range(rings):
-            count = 0
-            reach = 1
-            while reach <= 3 and count < 3:
-                count = 0
-                for d in range(-reach, reach + 1):
-                    value = filled[(s + d) % sectors, k]
-                    if value != missing:
-                        window[count] = value
-                        count += 1
-                reach += 1
-            if count == 0:
-                out[s, k] = out[s, k - 1] if k > 0 else np.float32(0.0)
-            else:
-                out[s, k] = _median(window, count)
-    return out
-
-
-@njit(error_model="numpy")
-def _heights(points, cell, distance, plane, offset, centers):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """(N,) float32 height over the ground, linear between ring centres."""
-    rings = offset.shape[1]
-    out = np.empty(len(points), np.float32)
-    a, b, c = np.float32(plane[0]), np.float32(plane[1]), np.float32(plane[2])
-    flat = offset.reshape(-1)
-    for i in range(len(points)):
-        k = cell[i]
-        if k < 0:
-            out[i] = NO_GROUND
-            continue
-        first = k - k % rings
-        ring = k - first
-        r = distance[i]
-        near = ring if r >= centers[ring] else ring - 1
-        if near < 0:
-            ground = flat[first]
-        elif near >= rings - 1:
-            ground = flat[first + rings - 1]
-        else:
-            part = (r - centers[near]) / (centers[near + 1] - centers[near])
-            ground = flat[first + near] * (np.float32(1.0) - part) + flat[first + near + 1] * part
-        out[i] = points[i, 2] - (a * points[i, 0] + b * points[i, 1] + c + ground)
-    return out

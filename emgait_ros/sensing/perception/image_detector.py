@@ -1,4 +1,4 @@
-"""People in images, optional: an ONNX detector of the user's, and how its boxes find their returns in the cloud.
+"""People in images, optional: the user's ONNX detector, and the returns of its boxes in the cloud.
 
 Where a person at 50 m has a handful of returns, the camera still sees them; a box in the image then needs only a few returns
 at one depth to become a detection. No model is shipped.
@@ -19,9 +19,9 @@ from emgait_ros.sensing.perception.verifier import open_onnx
 PERSON = 0  # class number in COCO order
 OVERLAP_NMS = 0.6
 SAME_PERSON = 0.3  # overlap from which on a box and a projected detection are one person
-CORE = 0.6  # middle part of a box's width whose returns are looked at: the sides show what is behind
+CORE = 0.6  # middle fraction of a box's width whose returns are used: the sides show what is behind
 PERSON_HEIGHT_M = 1.7
-DEPTH_PLAY = 0.35  # a box's height tells the range to about a third
+DEPTH_PLAY = 0.35  # a box's height gives the range to about a third
 BODY_DEPTH_M = 0.5
 LEAST_RETURNS = 3
 CONFIRMED = 0.5  # how far a box in the image lifts the score of a detection towards 1
@@ -36,11 +36,11 @@ class ImageDetector(Protocol):
 
 
 class OnnxImageDetector:
-    """An ONNX detector by path. The input is (1, 3, H, W) float32 RGB 0..1; the image is fitted in with grey borders.
+    """An ONNX detector by path. The input is (1, 3, H, W) float32 RGB 0..1; the image is fitted in with gray borders.
 
-    Outputs understood, told by their shapes (px of the input, COCO class order):
-    (1, N, 6): left, top, right, bottom, score, class; (1, 4 + C, A) with A > C: centre, width, height, class scores;
-    (1, A, 5 + C): centre, width, height, objectness, class scores; or three outputs: boxes (N, 4), and scores and
+    Outputs understood, distinguished by their shapes (px of the input, COCO class order):
+    (1, N, 6): left, top, right, bottom, score, class; (1, 4 + C, A) with A > C: center, width, height, class scores;
+    (1, A, 5 + C): center, width, height, objectness, class scores; or three outputs: boxes (N, 4), and scores and
     integer labels (N,) where label 1 is a person.
 
     Args:
@@ -145,7 +145,7 @@ def fuse(
 def _from_boxes(
     boxes: Float64, scores: Float64, points: Float32, ground_z: Float64, camera: CameraModel
 ) -> list[tuple[Float64, Float64, float, Int64]]:
-    """Centre, size, score and returns of each box that has returns at a depth that fits."""
+    """Center, size, score and returns of each box that has returns at a depth that fits."""
     pixel, valid = project(points, camera)
     valid &= points[:, 2] > ground_z + 0.15
     distance = np.hypot(points[:, 0], points[:, 1])
@@ -204,7 +204,7 @@ def non_maximum_suppression(boxes: Float64, scores: Float64) -> Int64:
     return np.array(kept, np.int64)
 
 
-def _corners(centred: Float64) -> Float64:
-    """Centre, width, height to corners."""
-    half = centred[:, 2:] / 2
-    return np.concatenate([centred[:, :2] - half, centred[:, :2] + half], axis=1)
+def _corners(centered: Float64) -> Float64:
+    """Center, width, height to corners."""
+    half = centered[:, 2:] / 2
+    return np.concatenate([centered[:, :2] - half, centered[:, :2] + half], axis=1)

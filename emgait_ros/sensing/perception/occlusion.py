@@ -6,17 +6,17 @@ import numpy as np
 
 from emgait_ros.samples import Float64
 
-NEARER_M = 0.4  # what stands less far in front walks beside
+NEARER_M = 0.4  # less than this is side by side
 
 
 def covered_by_nearer(center: Float64, size: Float64) -> Float64:
-    """Part of each body that nearer bodies cover, as seen from the LiDAR.
+    """Fraction of each body that nearer bodies cover, as seen from the LiDAR.
 
     Args:
         center, size: (K, 3) upright boxes, m, LiDAR frame.
 
     Returns:
-        (K,) 0..1: of the angle the body takes up, times the part of its height up to where the nearer one reaches.
+        (K,) 0..1: of the angle the body takes up, times the fraction of its height up to where the nearer one reaches.
     """
     distance = np.maximum(np.hypot(center[:, 0], center[:, 1]), 0.3)
     azimuth = np.arctan2(center[:, 1], center[:, 0])

@@ -8,7 +8,7 @@ from emgait_ros.samples import Float32
 from emgait_ros.sensing.perception.ground import GroundEstimator
 
 ON_GROUND_M = 0.15
-ENOUGH = 0.2  # part of the returns on the ground from which on an orientation is believed
+ENOUGH = 0.2  # fraction of the returns on the ground from which on an orientation is accepted
 BETTER = 3.0  # times as many as the right way up
 NEAR_M = 25.0
 SIDEWAYS = "in other axes (a camera's, z forward and y down, or a LiDAR on its side)"
@@ -25,7 +25,7 @@ OTHERS: tuple[tuple[str, str, np.ndarray], ...] = (
 
 
 def ground_share(points: Float32, estimator: GroundEstimator) -> float:
-    """Part of the returns within 25 m that lie on the ground found under them, with the sensor over it; 0..1."""
+    """Fraction of the returns within 25 m that lie on the ground found under them, with the sensor over it; 0..1."""
     near = points[np.hypot(points[:, 0], points[:, 1]) < NEAR_M]
     if len(near) < 500:
         return 0.0

@@ -1,53 +1,25 @@
-"""What the returns around each peak look like: the measures that tell a person from a post, a bush or a car."""
+"""What the returns around each peak look like: the measures that distinguish a person from a post, a bush or a car."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgait_ros.jit import njit
 from emgait_ros.samples import Float32, Int64
-from emgait_ros.sensing.perception.clusters import CELL_M, BodyMap
-from emgait_ros.sensing.perception.ground import fast_atan2
-
-CORE_M = 0.6  # a person's returns lie this near to the peak: half a long stride
-WINDOW_M = 1.0  # what stands this near to a peak tells what it belongs to
-HEAD_BAND_M = 0.4  # head and shoulders: narrow on a person, wide on a hedge, a car or a bicycle
-HEAD_RADIUS_M = 0.47  # farther out is a neighbour's arm
-TRUNK_LOW_M = 0.9
-LOW_M = 1.0
-MAX_PAIRS = 32
-_CELLS = round(WINDOW_M / CELL_M)
-HALF_CHORD = np.array([int(math.sqrt(_CELLS**2 - k**2)) for k in range(_CELLS + 1)])  # cells: the window is round
-HORIZON_SECTORS, HORIZON_STEP_M = 720, 1.0
-
-MEASURES = (
-    "x",  # middle of the trunk, m, LiDAR frame
-    "y",
-    "range",  # horizontal, m
-    "count",  # returns within CORE_M that are nearest to this peak
-    "top",  # highest and lowest of them over the ground, m
-    "bottom",
-    "head_width",  # horizontal width of those in the upper HEAD_BAND_M, from their spread, m
-    "trunk_width",  # extent of those above TRUNK_LOW_M across the line of sight, m
-    "trunk_depth",  # ... along the line of sight, m
-    "length",  # largest horizontal extent of all, m
-    "slices",  # occupied 0.2 m slices between bottom and top
-    "clutter",  # returns from CORE_M to WINDOW_M that are nearest to this peak, too
-    "structure",  # returns within WINDOW_M that are part of something taller than a person
-    "attached",  # those of them within 0.2 m of the peak's own returns
-    "low_length",  # largest horizontal extent of what is lower than LOW_M within WINDOW_M: a bicycle is long, m
-    "depth_spread",  # standard deviation along the line of sight above TRUNK_LOW_M: a body is a surface, a bush is not, m
-    "slice_width",  # median over the slices of their extent across the line of sight, m
-    "half_x",  # half extents around x and y, m
-    "half_y",
+from emgait_ros.sensing.perception.clusters import BodyMap
+from emgait_ros.sensing.perception.shape_kernels import (
+    HORIZON_SECTORS,
+    HORIZON_STEP_M,
+    MEASURES,
+    collect_members,
+    measure_peaks,
+    nearest_peaks,
+    steepest_lines,
+    widest_gaps,
 )
-MEASURE_COUNT = len(MEASURES)
-HALF_X = MEASURES.index("half_x")
-SLICES = 12  # of 0.2 m
+
 SHAPE = np.dtype([(name, np.float32) for name in MEASURES])
 
 
@@ -59,7 +31,7 @@ class Candidates:
         peak: (J,) int64 index of the peak.
         shape: (J,) measures, dtype ``SHAPE``.
         beside: (P,) int64 candidate and ``other``: (P,) int64 peak that has returns in the candidate's ring.
-        crowd: (P,) float32 how many.
+        ring_returns: (P,) float32 how many.
         owner: (C,) int64 nearest peak of every map cell, -1 where none is near.
     """
 
@@ -67,27 +39,27 @@ class Candidates:
     shape: NDArray[np.void]
     beside: Int64
     other: Int64
-    crowd: Float32
+    ring_returns: Float32
     owner: Int64
 
 
 def measure(body: BodyMap, peaks: Float32, min_points: int) -> Candidates:
-    """Measures of every peak that is not plainly something else.
+    """Measures of every peak that is not clearly something else.
 
     Args:
         body: the map.
         peaks: (K, 2) float32 x, y, m.
         min_points: returns a peak must have.
     """
-    owner, distance = _owners(body.cell, body.slot, body.origin, peaks)
-    peak, values, beside, other, crowd = _measure(
+    owner, distance = nearest_peaks(body.cell, body.slot, body.origin, peaks)
+    peak, values, beside, other, ring_returns = measure_peaks(
         body.position, body.start, body.cell, body.tall, body.top, body.slot, body.origin,
         peaks, owner, distance, min_points,
     )  # fmt: skip
     shape = np.zeros(len(peak), SHAPE)
     for name, column in zip(MEASURES, values.T, strict=True):
         shape[name] = column
-    return Candidates(peak, shape, beside, other, crowd, owner)
+    return Candidates(peak, shape, beside, other, ring_returns, owner)
 
 
 def members(body: BodyMap, peaks: Float32, owner: Int64, chosen: Int64) -> tuple[Int64, Int64]:
@@ -96,23 +68,44 @@ def members(body: BodyMap, peaks: Float32, owner: Int64, chosen: Int64) -> tuple
     Returns:
         (M,) int64 indices into the cloud grouped by peak, and (len(chosen) + 1,) int64 group starts.
     """
-    return _members(body.index, body.start, body.tall, body.slot, body.origin, peaks, owner, chosen)
+    return collect_members(body.index, body.start, body.tall, body.slot, body.origin, peaks, owner, chosen)
+
+
+def gaps(body: BodyMap, peaks: Float32, owner: Int64, first: Int64, second: Int64, band_m: float) -> Float32:
+    """Widest free stretch between the peaks ``first[p]`` and ``second[p]``, at the height of head and shoulders or of heads.
+
+    Args:
+        body: the map.
+        peaks: (K, 2) float32 x, y, m.
+        owner: (C,) int64 nearest peak of every map cell.
+        first, second: (P,) int64 indices of peaks.
+        band_m: how far below the lower one's top a return counts, m.
+
+    Returns:
+        (P,) float32, m.
+    """
+    return np.asarray(
+        widest_gaps(
+            body.position, body.start, body.tall, body.top, body.slot, body.origin, peaks, owner, first, second, band_m
+        ),
+        np.float32,
+    )
 
 
 def horizon(body: BodyMap) -> Float32:
     """(sectors, steps) float32: steepest line of sight, z over range, that ends nearer than each step of range."""
-    return np.asarray(_horizon(body.cell, body.top_z, body.origin), np.float32)
+    return np.asarray(steepest_lines(body.cell, body.top_z, body.origin), np.float32)
 
 
 def hidden_below(steepest: Float32, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """z (m, LiDAR frame) below which something at least half a metre nearer hides the places x, y (m).
+    """z (m, LiDAR frame) below which something at least half a meter nearer hides the places x, y (m).
 
     Args:
         steepest: of :func:`horizon`.
         x, y: (K,) m, LiDAR frame.
 
     Returns:
-        (K,): the middle one of five lines of sight over the width of a person.
+        (K,): the median of five lines of sight over the width of a person.
     """
     distance = np.hypot(x, y)
     sector = ((np.arctan2(y, x) + np.pi) * (HORIZON_SECTORS / (2 * np.pi))).astype(np.int64)
@@ -121,266 +114,3 @@ def hidden_below(steepest: Float32, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     offsets = np.rint(reach[:, None] * np.linspace(-1, 1, 5)).astype(np.int64)
     slope = steepest[(sector[:, None] + offsets) % HORIZON_SECTORS, step[:, None]]
     return np.asarray(np.median(slope, axis=1) * distance)
-
-
-@njit(error_model="numpy")
-def _owners(cell, slot, origin, peaks):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Nearest peak within WINDOW_M of every cell, or -1, and the squared distance to it, m^2."""
-    reach = math.ceil(WINDOW_M / CELL_M)
-    owner = np.full(len(cell), -1, np.int64)
-    nearest = np.full(len(cell), np.float32(WINDOW_M * WINDOW_M))
-    for k in range(len(peaks)):
-        px, py = peaks[k, 0] - origin, peaks[k, 1] - origin
-        column, row = int(px / CELL_M), int(py / CELL_M)
-        for c in range(max(column - reach, 0), min(column + reach + 1, slot.shape[0])):
-            dx = (c + np.float32(0.5)) * np.float32(CELL_M) - px
-            for r in range(max(row - reach, 0), min(row + reach + 1, slot.shape[1])):
-                s = slot[c, r]
-                if s < 0:
-                    continue
-                dy = (r + np.float32(0.5)) * np.float32(CELL_M) - py
-                squared = dx * dx + dy * dy
-                if squared < nearest[s]:
-                    owner[s], nearest[s] = k, squared
-    return owner, nearest
-
-
-@njit(error_model="numpy")
-def _measure(position, cell_start, cell, tall, cell_top, slot, origin, peaks, owner, nearest, min_points):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    reach = math.ceil(WINDOW_M / CELL_M)
-    core = np.empty((2 * reach + 1) ** 2, np.int64)
-    rest = np.empty((2 * reach + 1) ** 2, np.int64)
-    high = np.empty((2 * reach + 1) ** 2, np.int64)
-    kept = np.empty(len(peaks), np.int64)
-    values = np.empty((len(peaks), MEASURE_COUNT), np.float32)
-    beside, other = np.empty(len(peaks) * MAX_PAIRS, np.int64), np.empty(len(peaks) * MAX_PAIRS, np.int64)
-    crowd = np.zeros(len(peaks) * MAX_PAIRS, np.float32)
-    pair_of = np.full(len(peaks), -1, np.int64)
-    used, pairs = 0, 0
-    for k in range(len(peaks)):
-        px, py = peaks[k, 0] - origin, peaks[k, 1] - origin
-        column, row = int(px / CELL_M), int(py / CELL_M)
-        cores, rests, highs, count, clutter, structure = 0, 0, 0, 0, 0, 0
-        top = np.float32(0.0)
-        first_pair = pairs
-        for c in range(max(column - reach, 0), min(column + reach + 1, slot.shape[0])):
-            half = HALF_CHORD[abs(c - column)]
-            for r in range(max(row - half, 0), min(row + half + 1, slot.shape[1])):
-                s = slot[c, r]
-                if s < 0:
-                    continue
-                inside = cell_start[s + 1] - cell_start[s]
-                if tall[s]:
-                    structure += inside
-                    high[highs] = s
-                    highs += 1
-                elif owner[s] == k:
-                    if nearest[s] <= CORE_M * CORE_M:
-                        core[cores] = s
-                        cores += 1
-                        count += inside
-                        top = max(top, cell_top[s])
-                    elif cell_top[s] > 0.3:
-                        clutter += inside
-                        rest[rests] = s
-                        rests += 1
-                elif owner[s] >= 0 and cell_top[s] > 0.3:
-                    pair = pair_of[owner[s]]
-                    if pair < first_pair or other[pair] != owner[s]:
-                        if pairs - first_pair == MAX_PAIRS:
-                            continue
-                        pair = pairs
-                        beside[pair], other[pair], crowd[pair] = used, owner[s], 0.0
-                        pair_of[owner[s]] = pair
-                        pairs += 1
-                    crowd[pair] += inside
-        if count < min_points or top < 0.8 or clutter > count or structure > 8 * count:
-            pairs = first_pair
-            continue
-        kept[used] = k
-        values[used] = _core_shape(position, cell_start, core[:cores], rest[:rests], peaks[k, 0], peaks[k, 1])
-        attached = 0
-        for s in high[:highs]:
-            if _touches(k, cell[s, 0], cell[s, 1], slot, tall, owner, nearest):
-                attached += cell_start[s + 1] - cell_start[s]
-        values[used, 3], values[used, 11], values[used, 12], values[used, 13] = count, clutter, structure, attached
-        used += 1
-    return kept[:used].copy(), values[:used].copy(), beside[:pairs].copy(), other[:pairs].copy(), crowd[:pairs].copy()
-
-
-@njit(error_model="numpy")
-def _touches(k, column, row, slot, tall, owner, nearest):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Whether a core cell of peak k lies within two cells."""
-    for c in range(max(column - 2, 0), min(column + 3, slot.shape[0])):
-        for r in range(max(row - 2, 0), min(row + 3, slot.shape[1])):
-            s = slot[c, r]
-            if s >= 0 and not tall[s] and owner[s] == k and nearest[s] <= CORE_M * CORE_M:
-                return True
-    return False
-
-
-@njit(error_model="numpy")
-def _core_shape(position, cell_start, core, rest, px, py):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Measures over the returns in the core cells (and the other cells nearest to the peak), in the order of MEASURES."""
-    out = np.zeros(MEASURE_COUNT, np.float32)
-    top, bottom = np.float32(0.0), np.float32(9.0)
-    sum_x, sum_y, trunk = 0.0, 0.0, 0
-    for s in core:
-        for i in range(cell_start[s], cell_start[s + 1]):
-            x, y, h = position[i, 0], position[i, 1], position[i, 2]
-            top, bottom = max(top, h), min(bottom, h)
-            if h > np.float32(0.7) and (x - px) ** 2 + (y - py) ** 2 < 0.16:
-                sum_x += x
-                sum_y += y
-                trunk += 1
-    cx = np.float32(sum_x / trunk) if trunk > 0 else px
-    cy = np.float32(sum_y / trunk) if trunk > 0 else py
-    distance = np.float32(math.sqrt(cx * cx + cy * cy))
-    ux, uy = cx / max(distance, np.float32(0.1)), cy / max(distance, np.float32(0.1))
-    # extents in 4 directions of: 0-3 all, 8-11 what is low; 12 trunk across, 13 trunk along
-    low, high = np.full(14, np.float32(9.0)), np.full(14, np.float32(-9.0))
-    slice_low, slice_high = np.full(SLICES, np.float32(9.0)), np.full(SLICES, np.float32(-9.0))
-    along = np.zeros(4, np.float32)
-    diagonal = np.float32(0.70710678)
-    depth_sum, depth_squares, trunk = 0.0, 0.0, 0
-    head_sum, head_squares, heads = np.zeros(4), np.zeros(4), 0
-    for s in core:
-        for i in range(cell_start[s], cell_start[s + 1]):
-            dx, dy, h = position[i, 0] - cx, position[i, 1] - cy, position[i, 2]
-            across, depth = dy * ux - dx * uy, dx * ux + dy * uy
-            layer = min(int(h * np.float32(5.0)), SLICES - 1)
-            slice_low[layer], slice_high[layer] = min(slice_low[layer], across), max(slice_high[layer], across)
-            along[0], along[1] = dx, dy
-            along[2], along[3] = (dx + dy) * diagonal, (dx - dy) * diagonal
-            head = h > top - np.float32(HEAD_BAND_M) and dx * dx + dy * dy < np.float32(HEAD_RADIUS_M * HEAD_RADIUS_M)
-            heads += head
-            for d in range(4):
-                low[d], high[d] = min(low[d], along[d]), max(high[d], along[d])
-                if head:
-                    head_sum[d] += along[d]
-                    head_squares[d] += along[d] * along[d]
-                if h < np.float32(LOW_M):
-                    low[8 + d], high[8 + d] = min(low[8 + d], along[d]), max(high[8 + d], along[d])
-            if h > np.float32(TRUNK_LOW_M):
-                low[12], high[12] = min(low[12], across), max(high[12], across)
-                low[13], high[13] = min(low[13], depth), max(high[13], depth)
-                depth_sum += depth
-                depth_squares += depth * depth
-                trunk += 1
-    out[HALF_X], out[HALF_X + 1] = max(high[0], -low[0]), max(high[1], -low[1])
-    for s in rest:
-        for i in range(cell_start[s], cell_start[s + 1]):
-            if np.float32(0.2) < position[i, 2] < np.float32(LOW_M):
-                dx, dy = position[i, 0] - cx, position[i, 1] - cy
-                along[0], along[1] = dx, dy
-                along[2], along[3] = (dx + dy) * diagonal, (dx - dy) * diagonal
-                for d in range(4):
-                    low[8 + d], high[8 + d] = min(low[8 + d], along[d]), max(high[8 + d], along[d])
-    extent = np.maximum(high - low, np.float32(0.0))
-    used = slice_high >= slice_low
-    out[0], out[1], out[2] = cx, cy, distance
-    out[4], out[5] = top, bottom
-    spread = head_squares / max(heads, 1) - (head_sum / max(heads, 1)) ** 2
-    out[6] = math.sqrt(12.0 * max(spread.max(), 0.0))  # exact for an even spread, and a neighbour's arm hardly counts
-    out[7], out[8], out[9] = extent[12], extent[13], extent[:4].max()
-    out[10] = used.sum()
-    out[14] = extent[8:12].max()
-    if trunk > 1:
-        out[15] = math.sqrt(max(depth_squares / trunk - (depth_sum / trunk) ** 2, 0.0))
-    if used.any():
-        out[16] = np.median((slice_high - slice_low)[used])
-    return out
-
-
-@njit(error_model="numpy")
-def gaps(position, cell_start, tall, cell_top, slot, origin, peaks, owner, first, second, band):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Widest free stretch (m) between the peaks ``first[p]`` and ``second[p]`` in the ``band`` (m) below the lower one's top, (P,)."""
-    out = np.zeros(len(first), np.float32)
-    occupied = np.zeros(64, np.bool_)
-    for p in range(len(first)):
-        a, b = first[p], second[p]
-        ax, ay = peaks[a, 0], peaks[a, 1]
-        dx, dy = peaks[b, 0] - ax, peaks[b, 1] - ay
-        length = np.float32(math.sqrt(dx * dx + dy * dy))
-        dx, dy = dx / length, dy / length
-        mx, my = ax + dx * length / 2 - origin, ay + dy * length / 2 - origin
-        reach = math.ceil((length / 2 + 0.1) / CELL_M)
-        column, row = int(mx / CELL_M), int(my / CELL_M)
-        top_a, top_b = np.float32(0.0), np.float32(0.0)
-        for c in range(max(column - reach, 0), min(column + reach + 1, slot.shape[0])):
-            for r in range(max(row - reach, 0), min(row + reach + 1, slot.shape[1])):
-                s = slot[c, r]
-                if s >= 0 and not tall[s]:
-                    if owner[s] == a:
-                        top_a = max(top_a, cell_top[s])
-                    elif owner[s] == b:
-                        top_b = max(top_b, cell_top[s])
-        floor = min(top_a, top_b) - np.float32(band)
-        occupied[:] = False
-        step = length / 64
-        for c in range(max(column - reach, 0), min(column + reach + 1, slot.shape[0])):
-            for r in range(max(row - reach, 0), min(row + reach + 1, slot.shape[1])):
-                s = slot[c, r]
-                if s < 0 or cell_top[s] < floor:
-                    continue
-                for i in range(cell_start[s], cell_start[s + 1]):
-                    if position[i, 2] < floor:
-                        continue
-                    px, py = position[i, 0] - ax, position[i, 1] - ay
-                    t = px * dx + py * dy
-                    if 0 <= t < length and abs(px * dy - py * dx) < np.float32(0.4):
-                        occupied[int(t / step)] = True
-        widest, run = 0, 0
-        for k in range(64):
-            run = 0 if occupied[k] else run + 1
-            widest = max(widest, run)
-        out[p] = widest * step
-    return out
-
-
-@njit(error_model="numpy")
-def _members(index, cell_start, tall, slot, origin, peaks, owner, chosen):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    reach = math.ceil(CORE_M / CELL_M)
-    splits = np.zeros(len(chosen) + 1, np.int64)
-    out = np.empty(len(index), np.int64)
-    used = 0
-    for n in range(len(chosen)):
-        px, py = peaks[chosen[n], 0] - origin, peaks[chosen[n], 1] - origin
-        column, row = int(px / CELL_M), int(py / CELL_M)
-        for c in range(max(column - reach, 0), min(column + reach + 1, slot.shape[0])):
-            for r in range(max(row - reach, 0), min(row + reach + 1, slot.shape[1])):
-                s = slot[c, r]
-                if s < 0 or tall[s] or owner[s] != chosen[n]:
-                    continue
-                dx, dy = (c + 0.5) * CELL_M - px, (r + 0.5) * CELL_M - py
-                if dx * dx + dy * dy <= CORE_M * CORE_M:
-                    for i in range(cell_start[s], cell_start[s + 1]):
-                        out[used] = index[i]
-                        used += 1
-        splits[n + 1] = used
-    return out[:used].copy(), splits
-
-
-@njit(error_model="numpy")
-def _horizon(cell, top_z, origin):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """(sectors, steps) float32: steepest line of sight (z over range) that ends on a cell nearer than the step."""
-    steps = int(-origin * 1.5 / HORIZON_STEP_M) + 2
-    steepest = np.full((HORIZON_SECTORS, steps), np.float32(-9.0))
-    scale = HORIZON_SECTORS / (2 * math.pi)
-    for c in range(len(cell)):
-        x, y = (cell[c, 0] + 0.5) * CELL_M + origin, (cell[c, 1] + 0.5) * CELL_M + origin
-        distance = math.sqrt(x * x + y * y)
-        step = int(distance / HORIZON_STEP_M) + 1
-        if step >= steps or distance < 0.3:
-            continue
-        slope = np.float32(top_z[c] / distance)
-        middle = (fast_atan2(y, x) + math.pi) * scale
-        half = 0.5 * CELL_M / distance * scale
-        for k in range(math.floor(middle - half), math.floor(middle + half) + 1):
-            sector = k % HORIZON_SECTORS
-            if slope > steepest[sector, step]:
-                steepest[sector, step] = slope
-    for sector in range(HORIZON_SECTORS):
-        for step in range(1, steps):
-            steepest[sector, step] = max(steepest[sector, step], steepest[sector, step - 1])
-    return steepest

@@ -17,8 +17,8 @@ from emgait_ros.config import VerifierConfig
 from emgait_ros.samples import Float64, Sample, UInt8
 
 POSE_MODEL = "modules/pose_landmark/pose_landmark_full.tflite"
-DARK = 25.0  # mean grey of a crop that shows nothing
-MEMORY = 0.3  # weight of the newest look in a track's mean
+DARK = 25.0  # mean gray level of a crop that shows nothing
+MEMORY = 0.3  # weight of the newest score in a track's mean
 
 
 class Verifier(Protocol):
@@ -139,10 +139,10 @@ def make_verifier(config: VerifierConfig) -> Verifier | None:
 
 
 class TrackVerdicts:
-    """What the verifier has said of each track so far; looks at a few crops a frame, the least known tracks first.
+    """Mean verifier score of each track; scores a few crops a frame, the least known tracks first.
 
     Args:
-        config: how many crops a frame, and when a track is taken for something else.
+        config: how many crops a frame, and when a track is dismissed.
         verifier: what looks.
     """
 

@@ -1,6 +1,8 @@
-"""Which detection belongs to which track."""
+"""Association of detections with tracks: gated costs, occlusion, Hungarian assignment in stages."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +11,9 @@ from scipy.optimize import linear_sum_assignment
 from emgait_ros.samples import Float64, Int64
 
 FORBIDDEN = 1e6
-BODY_RADIUS_M = 0.25  # half the width of what hides somebody
+BODY_RADIUS_M = 0.25  # half the width of a person who hides another
 BEHIND_M = 0.3  # nearer people hide those at least this far behind them
-HIDDEN_PENALTY = 3.0  # of a cost (-2 log likelihood): somebody hidden is seen about four times less often
+HIDDEN_PENALTY = 3.0  # of a cost (-2 log likelihood): a hidden person is detected about four times less often
 
 
 def gated_cost(
@@ -20,7 +22,7 @@ def gated_cost(
     """Cost of every pair, ``FORBIDDEN`` outside the gates.
 
     The cost is the squared Mahalanobis distance plus the log of its variance (a likelihood), so that an uncertain
-    track does not take a detection away from a sure one.
+    track does not take a detection from a certain one.
 
     Args:
         predicted: (T, 2) m; variance: (T,) m^2.
@@ -42,7 +44,7 @@ def gated_cost(
 
 
 def hidden_by(predicted: Float64, measured: Float64, sensor: Float64) -> NDArray[np.bool_]:
-    """Which tracks stand in the shadow of somebody nearer to the sensor who is seen now.
+    """Which tracks are hidden by a person detected now who is nearer to the sensor.
 
     Args:
         predicted: (T, 2) m; measured: (D, 2) m; sensor: (2,) m, all in one frame.
@@ -67,3 +69,23 @@ def assign(cost: Float64) -> tuple[Int64, Int64]:
     rows, columns = linear_sum_assignment(cost)
     allowed = cost[rows, columns] < FORBIDDEN
     return rows[allowed], columns[allowed]
+
+
+def cascade(cost: Float64, stages: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -> Int64:
+    """Matching in stages: each stage assigns those of its tracks and detections that the stages before left over.
+
+    Args:
+        cost: (T, D), ``FORBIDDEN`` outside the gates.
+        stages: masks of the tracks (T,) and of the detections (D,) of each stage.
+
+    Returns:
+        (T,) int64 index of each track's detection, -1 for none.
+    """
+    match = np.full(cost.shape[0], -1, np.int64)
+    free = np.ones(cost.shape[1], bool)
+    for tracks, detections in stages:
+        rows, columns = np.flatnonzero(tracks & (match < 0)), np.flatnonzero(detections & free)
+        row, column = assign(cost[rows[:, None], columns])
+        match[rows[row]] = columns[column]
+        free[columns[column]] = False
+    return match

@@ -1,4 +1,4 @@
-"""Where tracks began and were last seen: whether two numbers can be one person."""
+"""Where tracks started and were last seen: whether two track numbers can be one person."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from emgait_ros.samples import Float64, Int64, Status
 
-FASTEST_M_S = 2.5  # nobody who is recognised by gait runs
+FASTEST_M_S = 2.5  # people are recognized by gait while they walk, not run
 PLAY_M = 1.0
 
 
@@ -25,10 +25,10 @@ class _Life:
 
 
 class TrackMemory:
-    """Lives of tracks, some time after they were lost.
+    """First and last sightings of tracks, kept for some time after they were lost.
 
     Args:
-        keep_s: how long after.
+        keep_s: how long after, s.
     """
 
     def __init__(self, keep_s: float) -> None:
@@ -36,7 +36,7 @@ class TrackMemory:
         self._lives: dict[int, _Life] = {}
 
     def note(self, stamp_ns: int, track_id: Int64, position: Float64, detection: Int64) -> None:
-        """The tracks of one frame: (T,) numbers, (T, 2) places m, (T,) detections, -1 where unseen."""
+        """Record the tracks of one frame: (T,) numbers, (T, 2) places m, (T,) detections, -1 where unseen."""
         for row in np.flatnonzero(detection >= 0).tolist():
             number, place = int(track_id[row]), position[row].copy()
             life = self._lives.get(number)
@@ -48,7 +48,7 @@ class TrackMemory:
             self._lives = {n: life for n, life in self._lives.items() if stamp_ns - life.last_ns <= self._keep_ns}
 
     def allows(self, track_id: int, lost_id: int) -> bool:
-        """Whether a track can be the one lost before: it began later, near enough for the time between."""
+        """Whether a track can be the one lost before: it started later, near enough for the time between."""
         new, old = self._lives.get(track_id), self._lives.get(lost_id)
         if new is None or old is None or track_id == lost_id:
             return False
@@ -57,13 +57,13 @@ class TrackMemory:
         return 0 < gap_ns <= self._keep_ns and apart <= PLAY_M + FASTEST_M_S * gap_ns * 1e-9
 
     def rename(self, track_id: int, lost_id: int) -> None:
-        """The track goes on under the number of the lost one."""
+        """Continue the track under the number of the lost one."""
         new, old = self._lives.pop(track_id), self._lives[lost_id]
         old.last_ns, old.last = new.last_ns, new.last
 
 
 class NamedTrack(Protocol):
-    """What the recognizer says of one track: an ``IdentityResult`` or an ``emgait_msgs/Identity``."""
+    """The recognizer's result for one track: an ``IdentityResult`` or an ``emgait_msgs/Identity``."""
 
     @property
     def track_id(self) -> int:
@@ -82,7 +82,7 @@ class NamedTrack(Protocol):
 
 
 class GaitLinks:
-    """Notices in the recognizer's answers that a new track is a person followed under another number before.
+    """Finds in the recognizer's results new tracks of people who were tracked under another number before.
 
     Args:
         relink: gives a track (first number) the number of a lost one (second) back; False when that is impossible.
@@ -93,11 +93,11 @@ class GaitLinks:
         self._track_of: dict[str, int] = {}
 
     def reset(self) -> None:
-        """Forget who was where."""
+        """Forget which track had which name."""
         self._track_of.clear()
 
     def observe(self, results: Sequence[NamedTrack]) -> list[tuple[int, int]]:
-        """Take one answer of the recognizer; returns the pairs (number until now, number it got back)."""
+        """Take the results of one frame; returns the pairs (number until now, number it got back)."""
         here = {result.track_id for result in results}
         linked = []
         for result in results:

@@ -9,7 +9,7 @@ from emgait_ros.samples import Float64
 
 WINDOW_S = 1.0
 LENGTH = 16  # frames remembered: 1.6 s at 10 Hz, 0.8 s at 20 Hz
-STOP_RATIO = 0.6  # hysteresis: a walker stands once slower than this part of the walking speed
+STOP_RATIO = 0.6  # hysteresis: a walker stands once slower than this fraction of the walking speed
 
 
 class MotionHistory:
@@ -17,7 +17,7 @@ class MotionHistory:
 
     Args:
         walking_speed_m_s: slower is standing.
-        walking_distance_m: a track has walked once it came this far from where it began.
+        walking_distance_m: a track has walked once it came this far from where it started.
     """
 
     def __init__(self, walking_speed_m_s: float, walking_distance_m: float) -> None:
@@ -32,7 +32,7 @@ class MotionHistory:
         self._moving = np.zeros(0, bool)
 
     def add(self, count: int) -> None:
-        """Append ``count`` tracks without a past."""
+        """Append ``count`` tracks without history."""
         self._place = np.concatenate([self._place, np.full((count, LENGTH, 2), np.nan)])
         self._origin = np.concatenate([self._origin, np.full((count, 2), np.nan)])
         self._settling = np.concatenate([self._settling, np.zeros(count, np.int64)])
@@ -58,7 +58,7 @@ class MotionHistory:
         self._walked |= far & seen
 
     def motion(self, fallback: Float64) -> tuple[Float64, NDArray[np.bool_]]:
-        """Velocity (T, 2) in m/s by least squares over the last second, ``fallback`` where too little is known;
+        """Velocity (T, 2) in m/s by least squares over the last second, ``fallback`` where there are too few positions;
         and whether each track walks (T,).
         """
         if len(self._place) == 0:
@@ -68,10 +68,10 @@ class MotionHistory:
         count = known.sum(1)
         time = np.where(recent, self._time, 0.0)
         weight = known / np.maximum(count, 1)[:, None]
-        centred = np.where(known, time - (weight * time).sum(1)[:, None], 0.0)
+        centered = np.where(known, time - (weight * time).sum(1)[:, None], 0.0)
         place = np.where(known[:, :, None], self._place, 0.0)
-        spread = (centred**2).sum(1)
-        slope = np.einsum("tl,tlk->tk", centred, place) / np.maximum(spread, 1e-9)[:, None]
+        spread = (centered**2).sum(1)
+        slope = np.einsum("tl,tlk->tk", centered, place) / np.maximum(spread, 1e-9)[:, None]
         enough = (count >= 4) & (spread > 0.02)
         velocity = np.where(enough[:, None], slope, fallback)
         speed = np.hypot(velocity[:, 0], velocity[:, 1])

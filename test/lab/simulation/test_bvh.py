@@ -37,7 +37,7 @@ Frame Time: 0.01
 def test_channels_axes_and_units(tmp_path: Path) -> None:
     file = tmp_path / "tiny.bvh"
     file.write_text(TINY)
-    motion = load_bvh(file, metres_per_unit=0.1)
+    motion = load_bvh(file, meters_per_unit=0.1)
     assert motion.names == ("Hips", "Leg")
     assert motion.rate_hz == pytest.approx(100)
     assert motion.root == pytest.approx(

@@ -9,7 +9,7 @@ import pytest
 
 from emgait_ros.config import TrackerConfig
 from emgait_ros.lab.bench.tracking import crossing_idf1
-from emgait_ros.sensing.tracking.association import hidden_by
+from emgait_ros.sensing.tracking.association import FORBIDDEN, cascade, hidden_by
 from emgait_ros.sensing.tracking.tracker import PedestrianTracker, TrackedPedestrians
 
 PERIOD_NS = 100_000_000
@@ -31,7 +31,7 @@ def step(
     )
 
 
-def test_a_walker_is_believed_followed_and_called_moving():
+def test_a_walker_is_confirmed_followed_and_moving():
     tracker = PedestrianTracker(tracker_id="t")
     random = np.random.default_rng(0)
     reports = [
@@ -90,18 +90,18 @@ def test_occlusion(hidden_frames, same):
 
 
 @pytest.mark.parametrize(
-    ("hits", "believed"),
+    ("hits", "confirmed"),
     [
         (1, False),  # a flash
         (2, False),
         (4, True),
     ],
 )
-def test_birth(hits, believed):
+def test_birth(hits, confirmed):
     tracker = PedestrianTracker()
     shown = [len(step(tracker, k, [(10, 0)] if k < hits else [])) for k in range(10)]
-    assert any(shown) == believed
-    assert shown[-1] == believed  # a believed one coasts
+    assert any(shown) == confirmed
+    assert shown[-1] == confirmed  # a confirmed one coasts
 
 
 def test_doubtful_detections_carry_a_track_but_never_begin_one():
@@ -194,14 +194,30 @@ def test_who_stands_behind_somebody(blocker, hidden, sensor):
 
 
 @pytest.mark.parametrize(
-    ("by", "believed"),
+    ("cost", "first_tracks", "first_detections", "match"),
+    [
+        ([[1.0, 2.0], [2.0, 9.0]], [1, 1], [1, 1], [1, 0]),  # one stage: the cheapest sum
+        ([[1.0, 2.0], [2.0, 9.0]], [1, 0], [1, 1], [0, 1]),  # the first stage takes what it likes best
+        ([[1.0, 2.0], [2.0, 9.0]], [1, 1], [1, 0], [0, 1]),  # only detection 0 is in the first stage
+        ([[1.0, FORBIDDEN], [2.0, FORBIDDEN]], [1, 1], [1, 1], [0, -1]),
+        ([[], []], [1, 1], [], [-1, -1]),
+    ],
+)
+def test_stages_of_the_association(cost, first_tracks, first_detections, match):
+    tracks, detections = np.array(first_tracks, bool), np.array(first_detections, bool)
+    everything = np.ones(2, bool), np.ones(len(detections), bool)
+    assert cascade(np.array(cost), [(tracks, detections), everything]).tolist() == match
+
+
+@pytest.mark.parametrize(
+    ("by", "confirmed"),
     [
         ("somebody", True),  # two walk abreast, one of them in the other's shadow for 2.5 s
         ("something", True),  # behind a parked van
         ("nothing", False),  # simply gone
     ],
 )
-def test_hidden_pedestrians_are_followed_longer(by, believed):
+def test_hidden_pedestrians_are_followed_longer(by, confirmed):
     tracker = PedestrianTracker()
     for k in range(50):
         gone = k >= 20
@@ -215,8 +231,8 @@ def test_hidden_pedestrians_are_followed_longer(by, believed):
             np.hypot(center[:, 0], center[:, 1]), hides=lambda p: np.full(len(p), by == "something"),
         )  # fmt: skip
     far = np.flatnonzero(report.position[:, 0] > 10)
-    assert (len(far) == 1) == believed
-    if believed:
+    assert (len(far) == 1) == confirmed
+    if confirmed:
         assert report.position[far[0]] == pytest.approx((14.0, y), abs=0.5)
 
 
@@ -227,18 +243,18 @@ def test_twelve_people_crossing():
 
 
 @pytest.mark.parametrize(
-    ("score", "speed_m_s", "believed"),
+    ("score", "speed_m_s", "confirmed"),
     [(0.5, 1.2, True), (0.5, 0.0, False), (0.5, 4.0, False), (0.3, 1.2, False), (1.0, 0.0, True)],
     ids=["doubtful and walks", "doubtful and stands", "too fast", "too weak", "sure and stands"],
 )
-def test_what_is_doubtful_is_believed_once_it_walks(score, speed_m_s, believed):
+def test_what_is_doubtful_is_confirmed_once_it_walks(score, speed_m_s, confirmed):
     tracker = PedestrianTracker()
     reports = [step(tracker, k, [(10 + 0.1 * speed_m_s * k, 2)], [score]) for k in range(30)]
-    assert [len(report) for report in reports][-1] == believed
+    assert [len(report) for report in reports][-1] == confirmed
 
 
 @pytest.mark.parametrize("others", [0, 6])
-def test_what_is_doubtful_is_not_believed_when_the_sensor_moves(others):
+def test_what_is_doubtful_is_not_confirmed_when_the_sensor_moves(others):
     """Without the sensor's pose all that stands seems to walk; then walking is no evidence."""
     tracker = PedestrianTracker()
     for k in range(30):

@@ -1,0 +1,116 @@
+"""What the tracker works on: the detections of one frame, and the state of all tracks as arrays of one length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgait_ros.samples import Float64, Int64
+
+Bool = NDArray[np.bool_]
+
+
+def _empty(*shape: int) -> Float64:
+    return np.zeros(shape)
+
+
+def _none() -> Bool:
+    return np.zeros(0, bool)
+
+
+@dataclass(frozen=True)
+class Detections:
+    """D detections of one frame, in a frame that does not move.
+
+    Attributes:
+        center: (D, 3) float64 box centers, m.
+        size: (D, 3) float64 extents, m.
+        score: (D,) float64 trust, 0..1.
+        noise: (D,) float64 variance of the measured position along x and along y, m^2.
+        group: (D,) bool: several people whom the detector could not separate.
+    """
+
+    center: Float64
+    size: Float64
+    score: Float64
+    noise: Float64
+    group: Bool
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    @property
+    def bottom(self) -> Float64:
+        """(D,) z of the lower face of the boxes, m."""
+        return self.center[:, 2] - self.size[:, 2] / 2
+
+
+@dataclass
+class Tracks:
+    """T tracks, all but their motion (:class:`KalmanBank`, :class:`MotionHistory`), which the tracker keeps in step.
+
+    Attributes:
+        id: (T,) int64.
+        evidence: (T,) how much more speaks for a pedestrian than against one; a tentative track dies at 0.
+        confirmed: (T,) bool: enough evidence once; the others are tentative.
+        lost_s: (T,) time since the last detection.
+        unexplained_s: (T,) the part of it in which nothing stood in front.
+        hidden: (T,) bool: something stands in front in this frame.
+        score: (T,) running mean of the detections' scores.
+        size: (T, 3) smoothed extents, m.
+        bottom: (T,) z of the ground under the feet, m.
+        group_share: (T,) running mean of the detections' ``group``; ``group``: (T,) bool, the same with hysteresis.
+    """
+
+    id: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    evidence: Float64 = field(default_factory=lambda: _empty(0))
+    confirmed: Bool = field(default_factory=_none)
+    lost_s: Float64 = field(default_factory=lambda: _empty(0))
+    unexplained_s: Float64 = field(default_factory=lambda: _empty(0))
+    hidden: Bool = field(default_factory=_none)
+    score: Float64 = field(default_factory=lambda: _empty(0))
+    size: Float64 = field(default_factory=lambda: _empty(0, 3))
+    bottom: Float64 = field(default_factory=lambda: _empty(0))
+    group_share: Float64 = field(default_factory=lambda: _empty(0))
+    group: Bool = field(default_factory=_none)
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    @staticmethod
+    def born(first_id: int, detections: Detections, which: Int64, evidence: Float64) -> Tracks:
+        """New tentative tracks.
+
+        Args:
+            first_id: the others count on from it.
+            detections: of this frame.
+            which: (N,) indices of the detections that start a track.
+            evidence: (N,) what they start with.
+        """
+        count = len(which)
+        group = detections.group[which]
+        return Tracks(
+            id=np.arange(first_id, first_id + count),
+            evidence=evidence,
+            confirmed=np.zeros(count, bool),
+            lost_s=np.zeros(count),
+            unexplained_s=np.zeros(count),
+            hidden=np.zeros(count, bool),
+            score=detections.score[which],
+            size=detections.size[which],
+            bottom=detections.bottom[which],
+            group_share=group.astype(np.float64),
+            group=group,
+        )
+
+    def append(self, others: Tracks) -> None:
+        """Add the rows of other tracks at the end."""
+        for each in fields(self):
+            setattr(self, each.name, np.concatenate([getattr(self, each.name), getattr(others, each.name)]))
+
+    def keep(self, mask: Bool) -> None:
+        """Drop all tracks but those in the boolean mask (T,)."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name)[mask])
