@@ -13,7 +13,7 @@ from emgait_ros.gallery.binding import is_sealed, move_templates, not_theirs, te
 from emgait_ros.gallery.encryption import WrongKeyError
 from emgait_ros.gallery.export_file import ExportedTemplate
 from emgait_ros.gallery.file import GalleryFile
-from emgait_ros.gallery.records import COLUMNS_OF_A_TEMPLATE, TemplateInfo, TemplateSet
+from emgait_ros.gallery.records import TemplateInfo, TemplateSet
 from emgait_ros.gallery.schema import GalleryError
 
 _TEMPLATE_ROWS = (
@@ -139,7 +139,8 @@ class Templates:
         blob = self._file.codec.data(np.ascontiguousarray(template.embedding, "<f4").tobytes(), context)
         facts = (template.samples, template.modalities, template.median_range_m, template.created_ns, template.quality)
         row = self._file.connection.execute(
-            f"INSERT INTO templates ({COLUMNS_OF_A_TEMPLATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",  # noqa: S608
+            "INSERT INTO templates (identity_id, fingerprint, parts, dimensions, embedding, checksum, samples, modalities,"
+            " median_range_m, created_ns, quality) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (identity, template.fingerprint, *template.embedding.shape, blob, zlib.crc32(blob), *facts),
         ).fetchone()
         return int(row[0])
