@@ -85,7 +85,7 @@ class Exchange:
             The names.
 
         Raises:
-            ValueError: nobody has such a name. GalleryError, OSError: as the class says; no file is left then.
+            ValueError: nobody has such a name. GalleryError, OSError: as :class:`GalleryFile` says; no file is left then.
         """
         wanted = {normalised_name(name) for name in names}
         with self._file.change():  # nobody changes while it is read, and what leaves is in the audit log
@@ -102,9 +102,7 @@ class Exchange:
         return [person.name for person in people]
 
     def _exported(self, wanted: set[int] | None) -> list[ExportedPerson]:
-        rows = self._file.connection.execute(
-            "SELECT id, name, enrolled_ns, disabled FROM identities ORDER BY id"
-        ).fetchall()
+        rows = self._file.execute("SELECT id, name, enrolled_ns, disabled FROM identities ORDER BY id").fetchall()
         found = []
         for identity, name, enrolled, disabled in rows:
             if wanted is None or identity in wanted:
@@ -227,12 +225,12 @@ class Exchange:
         if identity is None:
             identity = self._identities.add(line.target, person.enrolled_ns)
             if person.disabled:
-                self._file.connection.execute("UPDATE identities SET disabled = 1 WHERE id = ?", (identity,))
+                self._file.execute("UPDATE identities SET disabled = 1 WHERE id = ?", (identity,))
         here = self._templates.exported(identity)
         replaced = here if line.action == "replace" else []
         known = set() if replaced else {template.embedding.tobytes() for template in here}
         if replaced:
-            self._file.connection.execute("DELETE FROM templates WHERE identity_id = ?", (identity,))
+            self._file.execute("DELETE FROM templates WHERE identity_id = ?", (identity,))
         added = [
             self._templates.add(identity, template)
             for template in person.templates

@@ -83,7 +83,7 @@ class Retention:
         return doubt
 
     def _sorted_out(self, now: int, keep_days: float) -> Expiry:
-        rows = self._file.connection.execute(
+        rows = self._file.execute(
             "SELECT i.id, i.name, i.enrolled_ns, i.expired_ns, i.kept_ns, coalesce(max(t.created_ns), 0) FROM identities i"
             " LEFT JOIN templates t ON t.identity_id = i.id GROUP BY i.id, i.name, i.enrolled_ns, i.expired_ns, i.kept_ns"
         ).fetchall()
@@ -109,4 +109,4 @@ class Retention:
         return Expiry(sorted(expired), sorted(deleted), sorted(restored))
 
     def _set_expired(self, identity: int, since_ns: int) -> None:
-        self._file.connection.execute("UPDATE identities SET expired_ns = ? WHERE id = ?", (since_ns, identity))
+        self._file.execute("UPDATE identities SET expired_ns = ? WHERE id = ?", (since_ns, identity))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from emgait_ros.gallery.binding import rewrite_data, seal_names
 from emgait_ros.gallery.database import Database, open_database
@@ -147,6 +148,10 @@ class GalleryFile:
                 if isinstance(error, WrongKeyError):
                     raise self._unreadable(error) from error
                 raise
+
+    def execute(self, statement: str, values: Iterable[Any] = ()) -> Any:
+        """One statement, within :meth:`reading` or :meth:`change`."""
+        return self.connection.execute(statement, values)
 
     def shown(self, stored: str) -> str:
         """A stored text for messages; "?" when it cannot be decrypted."""

@@ -80,7 +80,7 @@ class History:
 
     def log(self, action: str, identity: int, name: str, detail: str, now: int, other: int | None = None) -> int:
         """Within a change: note it in the audit log, which others follow; returns its number."""
-        row = self._file.connection.execute(
+        row = self._file.execute(
             "INSERT INTO audit (at_ns, action, identity_id, other_identity_id, name, detail) VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
             (now, action, identity, other, self._file.codec.text(name), self._file.codec.text(detail)),
         ).fetchone()
@@ -89,11 +89,11 @@ class History:
 
     def remember(self, change: int, started: int = 0, **content: Any) -> None:
         """Within a change: note how a change can be taken back; ``started``: number of the first change of which this is a part."""
-        self._file.connection.execute(
+        self._file.execute(
             "INSERT INTO undo (change, content, started) VALUES (?, ?, ?)",
             (change, self._file.codec.text(json.dumps(content)), started or change),
         )
-        self._file.connection.execute(
+        self._file.execute(
             "DELETE FROM undo WHERE started <="
             " (SELECT started FROM undo GROUP BY started ORDER BY started DESC LIMIT 1 OFFSET ?)",
             (UNDO_KEPT,),
@@ -126,7 +126,7 @@ class History:
         read = self._file.codec.read_text
         content = json.loads(read(stored))
         self._take_back(content)
-        self._file.connection.execute("DELETE FROM undo WHERE change = ?", (change,))
+        self._file.execute("DELETE FROM undo WHERE change = ?", (change,))
         said = f"{content['action']} of '{read(name)}' {read(detail)}".strip()
         other = content.get("made", content.get("target"))
         self.log("undo", content["identity"], read(name), said, time.time_ns(), other)

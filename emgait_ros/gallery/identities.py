@@ -37,30 +37,21 @@ class Identities:
         for identity, fingerprint, count, most in counts:
             by_model.setdefault(identity, {})[fingerprint] = count
             samples[identity] = max(samples.get(identity, 0), most)
-        return [
-            EnrolledIdentity(
-                key,
-                name,
-                enrolled,
-                sum(by_model.get(key, {}).values()),
-                by_model.get(key, {}),
-                samples.get(key, 0),
-                bool(disabled),
-                expired,
-            )
-            for key, name, enrolled, disabled, expired in sorted(people, key=lambda person: person[1])
-        ]
+        found = []
+        for key, name, enrolled, disabled, expired in sorted(people, key=lambda person: person[1]):
+            models = by_model.get(key, {})
+            counted = sum(models.values()), models, samples.get(key, 0)
+            found.append(EnrolledIdentity(key, name, enrolled, *counted, bool(disabled), expired))
+        return found
 
     def names(self) -> list[str]:
         """Everybody's name."""
-        stored = self._file.connection.execute("SELECT name FROM identities").fetchall()
+        stored = self._file.execute("SELECT name FROM identities").fetchall()
         return [self._file.codec.read_text(row[0]) for row in stored]
 
     def number_of(self, name: str) -> int | None:
         """The number of who has this name; None: nobody has."""
-        row = self._file.connection.execute(
-            "SELECT id FROM identities WHERE name = ?", (self._file.codec.text(name),)
-        ).fetchone()
+        row = self._file.execute("SELECT id FROM identities WHERE name = ?", (self._file.codec.text(name),)).fetchone()
         return None if row is None else int(row[0])
 
     def known(self, name: str) -> int:
@@ -106,13 +97,13 @@ class Identities:
 
     def check_name(self, identity: int, name: str) -> None:
         """Raises GalleryError when somebody without the key put a name on a person."""
-        row = self._file.connection.execute("SELECT seal FROM identities WHERE id = ?", (identity,)).fetchone()
+        row = self._file.execute("SELECT seal FROM identities WHERE id = ?", (identity,)).fetchone()
         if not is_sealed(self._file.codec, identity, name, row[0]):
             raise GalleryError(not_theirs(self._file.place, f"the name '{name}'"))
 
     def add(self, name: str, now: int) -> int:
         """Add somebody new, with their name sealed; returns their number."""
-        row = self._file.connection.execute(
+        row = self._file.execute(
             "INSERT INTO identities (name, enrolled_ns) VALUES (?, ?) RETURNING id", (self._file.codec.text(name), now)
         ).fetchone()
         self.give_name(int(row[0]), name)
@@ -121,26 +112,24 @@ class Identities:
     def give_name(self, identity: int, name: str) -> None:
         """Name a person, and seal the name on them."""
         values = (self._file.codec.text(name), name_seal(self._file.codec, identity, name), identity)
-        self._file.connection.execute("UPDATE identities SET name = ?, seal = ? WHERE id = ?", values)
+        self._file.execute("UPDATE identities SET name = ?, seal = ? WHERE id = ?", values)
 
     def keep(self, identity: int) -> None:
         """Name somebody again who had expired; their time begins again."""
-        self._file.connection.execute(
-            "UPDATE identities SET expired_ns = 0, kept_ns = ? WHERE id = ?", (time.time_ns(), identity)
-        )
+        self._file.execute("UPDATE identities SET expired_ns = 0, kept_ns = ? WHERE id = ?", (time.time_ns(), identity))
 
     def delete(self, identity: int) -> int:
         """Delete a person with all that is stored of them, also for undoing; returns the number of their templates."""
         count = self._templates.count(identity)
-        self._file.connection.execute(
+        self._file.execute(
             "DELETE FROM undo WHERE change IN (SELECT id FROM audit WHERE identity_id = ? OR other_identity_id = ?)",
             (identity, identity),
         )
-        self._file.connection.execute("DELETE FROM identities WHERE id = ?", (identity,))
+        self._file.execute("DELETE FROM identities WHERE id = ?", (identity,))
         self._templates.forget_walks()
         return count
 
     def delete_without_templates(self, identity: int) -> None:
         """Delete a person unless they have templates."""
         if not self._templates.count(identity):
-            self._file.connection.execute("DELETE FROM identities WHERE id = ?", (identity,))
+            self._file.execute("DELETE FROM identities WHERE id = ?", (identity,))

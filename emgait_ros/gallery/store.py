@@ -207,7 +207,7 @@ class Gallery:
 
     def _log_merge(self, old: str, new: str, source: int, target: int) -> list[int]:
         """Returns the templates that are to move."""
-        rows = self.file.connection.execute(
+        rows = self.file.execute(
             "SELECT id, enrolled_ns, disabled FROM identities WHERE id IN (?, ?)", (source, target)
         ).fetchall()
         before = {identity: (enrolled, disabled) for identity, enrolled, disabled in rows}

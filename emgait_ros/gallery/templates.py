@@ -64,7 +64,7 @@ class Templates:
             identity_ids: only of these identities; None: of all.
 
         Raises:
-            GalleryError: as the class says.
+            GalleryError: as :class:`GalleryFile` says.
         """
         query = f"{_TEMPLATE_ROWS} WHERE t.fingerprint = ? AND i.disabled = 0 AND i.expired_ns = 0"
         with self._file.reading() as connection:
@@ -93,16 +93,13 @@ class Templates:
 
     def numbers_of(self, identity: int) -> list[int]:
         """Numbers of one person's templates."""
-        rows = self._file.connection.execute("SELECT id FROM templates WHERE identity_id = ?", (identity,)).fetchall()
+        rows = self._file.execute("SELECT id FROM templates WHERE identity_id = ?", (identity,)).fetchall()
         return [row[0] for row in rows]
 
     def count(self, identity: int) -> int:
         """How many templates a person has, of all models."""
-        return int(
-            self._file.connection.execute(
-                "SELECT count(*) FROM templates WHERE identity_id = ?", (identity,)
-            ).fetchone()[0]
-        )
+        rows = self._file.execute("SELECT count(*) FROM templates WHERE identity_id = ?", (identity,))
+        return int(rows.fetchone()[0])
 
     def other_models(self, fingerprint: str) -> dict[str, int]:
         """How many templates there are of each model other than this one: they need a new enrolment to be compared."""
@@ -116,7 +113,7 @@ class Templates:
         Raises:
             WrongKeyError: one of them cannot be read.
         """
-        rows = self._file.connection.execute(
+        rows = self._file.execute(
             "SELECT embedding, parts, dimensions, fingerprint, created_ns, samples, modalities, median_range_m, quality"
             " FROM templates WHERE identity_id = ? ORDER BY id",
             (identity,),
@@ -138,7 +135,7 @@ class Templates:
         context = template_context(template.fingerprint, identity, template.created_ns)
         blob = self._file.codec.data(np.ascontiguousarray(template.embedding, "<f4").tobytes(), context)
         facts = (template.samples, template.modalities, template.median_range_m, template.created_ns, template.quality)
-        row = self._file.connection.execute(
+        row = self._file.execute(
             "INSERT INTO templates (identity_id, fingerprint, parts, dimensions, embedding, checksum, samples, modalities,"
             " median_range_m, created_ns, quality) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (identity, template.fingerprint, *template.embedding.shape, blob, zlib.crc32(blob), *facts),
@@ -146,7 +143,7 @@ class Templates:
         return int(row[0])
 
     def _check_shape(self, shape: tuple[int, ...], fingerprint: str) -> None:
-        stored = self._file.connection.execute(
+        stored = self._file.execute(
             "SELECT parts, dimensions FROM templates WHERE fingerprint = ? LIMIT 1", (fingerprint,)
         ).fetchone()
         if stored is not None and tuple(stored) != shape:
@@ -165,13 +162,11 @@ class Templates:
     def add_walk(self, number: int, walk: bytes) -> None:
         """Keep a walk's samples under its time."""
         values = (number, self._file.codec.data(walk, walk_context(number)))
-        self._file.connection.execute("INSERT INTO saved_walks (created_ns, content) VALUES (?, ?)", values)
+        self._file.execute("INSERT INTO saved_walks (created_ns, content) VALUES (?, ?)", values)
 
     def forget_walks(self) -> None:
         """Delete the samples of walks no template rests on any more."""
-        self._file.connection.execute(
-            "DELETE FROM saved_walks WHERE created_ns NOT IN (SELECT created_ns FROM templates)"
-        )
+        self._file.execute("DELETE FROM saved_walks WHERE created_ns NOT IN (SELECT created_ns FROM templates)")
 
     def walks_without(self, fingerprint: str) -> list[int]:
         """Numbers of the saved walks that a model has made no templates of."""
@@ -207,7 +202,7 @@ class Templates:
 
     def problems(self) -> list[str]:
         """Why templates cannot be used, a sentence each. Reads all of them."""
-        rows = self._file.connection.execute(f"{_TEMPLATE_ROWS} ORDER BY t.id")
+        rows = self._file.execute(f"{_TEMPLATE_ROWS} ORDER BY t.id")
         found = (self._opened(_TemplateRow(*row))[1] for row in rows)
         return [problem for problem in found if problem]
 

@@ -80,7 +80,7 @@ class Upkeep:
             ("audit", "detail", "id"),
             ("undo", "content", "change"),
         ):
-            rows = self._file.connection.execute(f"SELECT {column}, {number} FROM {table}").fetchall()  # noqa: S608
+            rows = self._file.execute(f"SELECT {column}, {number} FROM {table}").fetchall()  # noqa: S608
             changed = [(new.text(self._file.codec.read_text(text)), place) for text, place in rows]
             self._file.connection.executemany(f"UPDATE {table} SET {column} = ? WHERE {number} = ?", changed)  # noqa: S608
 
