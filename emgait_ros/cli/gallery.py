@@ -267,7 +267,7 @@ def _check(gallery: Gallery, _: argparse.Namespace) -> Answer:
 
 
 def _audit(gallery: Gallery, _: argparse.Namespace) -> Answer:
-    entries = gallery.audit()
+    entries = gallery.history.audit()
     for entry in entries:
         print(f"{shown_time(entry.at_ns)}  {entry.action:<7} '{entry.name}' {entry.detail}")
     return 0, {

@@ -13,9 +13,9 @@ from rich.text import Text
 
 from emgait_ros.cli.asking import agreed
 from emgait_ros.gallery.encryption import find_key
+from emgait_ros.gallery.exchange import RULES, ImportLine
 from emgait_ros.gallery.export_file import SIGNING_KEY
 from emgait_ros.gallery.store import Gallery
-from emgait_ros.gallery.transfer import RULES, ImportLine
 
 WORDS = {
     "new": "new here",
@@ -53,7 +53,7 @@ def configure(add: Any, agree: argparse.ArgumentParser) -> None:
 
 
 def _export(gallery: Gallery, args: argparse.Namespace) -> tuple[int, dict[str, Any]]:
-    names = gallery.export(args.file, args.names, args.signing_key, args.plain)
+    names = gallery.exchange.export(args.file, args.names, args.signing_key, args.plain)
     encrypted = gallery.encrypted and not args.plain
     how = "encrypted with the gallery's key" if encrypted else "NOT encrypted: whoever has it has these people's gait"
     print(f"{len(names)} people written to {args.file}, signed, {how}")
@@ -62,10 +62,10 @@ def _export(gallery: Gallery, args: argparse.Namespace) -> tuple[int, dict[str, 
 
 def _import(gallery: Gallery, args: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     if args.trust:
-        gallery.trust(args.trust)
+        gallery.exchange.trust(args.trust)
     key = find_key(args.export_key) if args.export_key else None
-    people = gallery.read_export(args.file, args.signing_key, key)
-    lines = gallery.preview(people, args.conflict)
+    people = gallery.exchange.read_export(args.file, args.signing_key, key)
+    lines = gallery.exchange.preview(people, args.conflict)
     _print(lines, str(args.file))
     listed = [vars(line) for line in lines]
     if args.preview:
@@ -74,7 +74,7 @@ def _import(gallery: Gallery, args: argparse.Namespace) -> tuple[int, dict[str, 
     asks = coming and all(line.action != "refuse" for line in lines)
     if asks and not agreed(args, f"import {coming} people into {gallery.place}?"):
         return 1, {"imported": False, "people": listed}
-    lines = gallery.import_people(people, args.conflict)
+    lines = gallery.exchange.import_people(people, args.conflict)
     templates = sum(line.templates for line in lines)
     print(f"{coming} people and {templates} templates imported; `emgait gallery undo` takes all of it back")
     return 0, {"imported": True, "people": listed}

@@ -34,6 +34,14 @@ def is_sealed(codec: PlainText, identity: int, name: str, seal: str) -> bool:
     return hmac.compare_digest(name_seal(codec, identity, name), seal) if codec.encrypted else True
 
 
+def not_theirs(place: str, what: str) -> str:
+    """What is said of something whose seal or binding does not fit."""
+    return (
+        f"gallery {place}: {what} was put there, or changed, by somebody without the key, and is not used: put a backup "
+        "in place, or `emgait gallery remove` and enrol again"
+    )
+
+
 def seal_names(connection: Any, codec: PlainText) -> None:
     """Within a change: seal everybody's name, as it is now."""
     people = connection.execute("SELECT id, name FROM identities").fetchall()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from typing import Any
 
 from emgait_ros.gallery.clock import Moment, state_from
-from emgait_ros.gallery.life import GalleryLife
+from emgait_ros.gallery.file import GalleryFile
+from emgait_ros.gallery.history import History
+from emgait_ros.gallery.identities import Identities
+from emgait_ros.gallery.upkeep import Upkeep
 
 GRACE_DAYS = 7
 """So long people whose time is over are kept, never named, before they are deleted."""
@@ -32,8 +33,19 @@ class Expiry:
     doubt: str = ""
 
 
-class GalleryExpiry(GalleryLife):
-    """Adds retention."""
+class Retention:
+    """How long people are kept.
+
+    Args:
+        file: the open gallery.
+        identities, history, upkeep: of it.
+    """
+
+    def __init__(self, file: GalleryFile, identities: Identities, history: History, upkeep: Upkeep) -> None:
+        self._file = file
+        self._identities = identities
+        self._history = history
+        self._upkeep = upkeep
 
     def expire(self, keep_days: float, trust_clock: bool = False) -> Expiry:
         """Hide everybody whose newest template is older, and delete who has been hidden for ``GRACE_DAYS``.
@@ -47,17 +59,17 @@ class GalleryExpiry(GalleryLife):
         if keep_days <= 0:
             return Expiry([], [], [])
         moment = Moment.read()
-        with self._change():
+        with self._file.change():
             doubt = self._clock_doubt(moment, trust_clock)
             if doubt:
                 return Expiry([], [], [], doubt)
             found = self._sorted_out(moment.now_ns, keep_days)
         if found.deleted:
-            self._forget_bytes()
+            self._upkeep.forget_bytes()
         return found
 
     def _clock_doubt(self, moment: Moment, trust: bool) -> str:
-        connection = self._connection
+        connection = self._file.connection
         row = connection.execute("SELECT value FROM properties WHERE name = ?", (_CLOCK,)).fetchone()
         before = state_from(None if row is None else str(row[0]))
         newest, last = connection.execute(
@@ -71,35 +83,30 @@ class GalleryExpiry(GalleryLife):
         return doubt
 
     def _sorted_out(self, now: int, keep_days: float) -> Expiry:
-        rows = self._connection.execute(
+        rows = self._file.execute(
             "SELECT i.id, i.name, i.enrolled_ns, i.expired_ns, i.kept_ns, coalesce(max(t.created_ns), 0) FROM identities i"
             " LEFT JOIN templates t ON t.identity_id = i.id GROUP BY i.id, i.name, i.enrolled_ns, i.expired_ns, i.kept_ns"
         ).fetchall()
         expired, deleted, restored, group = [], [], [], 0
         for identity, stored, enrolled, since, kept, newest in rows:
-            name = self._codec.read_text(stored)
+            name = self._file.codec.read_text(stored)
             old = max(newest or enrolled, kept) < now - int(keep_days * _DAY_NS)
             if since and not old:
                 self._set_expired(identity, 0)
-                self._log("enable", identity, name, "the clock was set back", now)
+                self._history.log("enable", identity, name, "the clock was set back", now)
                 restored.append(name)
             elif since and now - since >= GRACE_DAYS * _DAY_NS:
-                count = self._delete(identity)
-                self._log("remove", identity, name, f"{count} templates, expired for {GRACE_DAYS} days", now)
+                count = self._identities.delete(identity)
+                self._history.log("remove", identity, name, f"{count} templates, expired for {GRACE_DAYS} days", now)
                 deleted.append(name)
             elif old and not since:
                 self._set_expired(identity, now)
                 detail = f"older than {keep_days:g} days, deleted after {GRACE_DAYS} more"
-                change = self._log("expire", identity, name, detail, now)
+                change = self._history.log("expire", identity, name, detail, now)
                 group = group or change
-                self._remember(change, group, action="expire", identity=identity)
+                self._history.remember(change, group, action="expire", identity=identity)
                 expired.append(name)
         return Expiry(sorted(expired), sorted(deleted), sorted(restored))
 
     def _set_expired(self, identity: int, since_ns: int) -> None:
-        self._connection.execute("UPDATE identities SET expired_ns = ? WHERE id = ?", (since_ns, identity))
-
-    def _keep(self, identity: int) -> None:
-        """Name somebody again who had expired; their time begins again."""
-        values: tuple[Any, ...] = (time.time_ns(), identity)
-        self._connection.execute("UPDATE identities SET expired_ns = 0, kept_ns = ? WHERE id = ?", values)
+        self._file.execute("UPDATE identities SET expired_ns = ? WHERE id = ?", (since_ns, identity))

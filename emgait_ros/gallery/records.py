@@ -12,9 +12,6 @@ import numpy as np
 
 from emgait_ros.samples import Float32, Int64, Modality
 
-COLUMNS_OF_A_TEMPLATE = "identity_id, fingerprint, parts, dimensions, embedding, checksum, samples, modalities, median_range_m, created_ns, quality"
-"""Columns of the table of templates that are given when one is added."""
-
 
 @dataclass(frozen=True)
 class EnrolledIdentity:

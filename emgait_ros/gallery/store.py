@@ -10,40 +10,93 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from emgait_ros.config import GalleryConfig
-from emgait_ros.gallery.binding import move_templates, walk_context
 from emgait_ros.gallery.encryption import find_key
+from emgait_ros.gallery.exchange import Exchange
+from emgait_ros.gallery.expiry import Retention
 from emgait_ros.gallery.export_file import ExportedTemplate
+from emgait_ros.gallery.file import GalleryFile
+from emgait_ros.gallery.history import History
+from emgait_ros.gallery.identities import Identities
 from emgait_ros.gallery.names import normalised_name
 from emgait_ros.gallery.records import (
     AuditEntry,
     Calibration,
     EnrolledIdentity,
     RenameOutcome,
+    TemplateInfo,
     TemplateSet,
     checked_embeddings,
 )
 from emgait_ros.gallery.schema import GalleryError
-from emgait_ros.gallery.undo import GalleryUndo
+from emgait_ros.gallery.templates import Templates
+from emgait_ros.gallery.upkeep import Upkeep
 from emgait_ros.samples import Float32, Modality
 
 _log = logging.getLogger(__name__)
 __all__ = ["AuditEntry", "EnrolledIdentity", "Gallery", "GalleryError", "RenameOutcome", "TemplateSet", "open_gallery"]
 
 
-class Gallery(GalleryUndo):
+class Gallery:
     """Identities and templates. All methods may be called from any thread; several processes may share a gallery.
 
     Arguments and errors are those of :class:`emgait_ros.gallery.file.GalleryFile`.
+
+    Attributes:
+        file: the open database, which all parts share.
+        history: audit log and undo log.
+        exchange: export and import.
     """
+
+    def __init__(self, place: str | Path, *, create: bool = True, key: bytes | None = None) -> None:
+        self.file = GalleryFile(place, create=create, key=key)
+        self._templates = Templates(self.file)
+        self._identities = Identities(self.file, self._templates)
+        self.history = History(self.file, self._identities, self._templates)
+        self.exchange = Exchange(self.file, self._identities, self._templates, self.history)
+        self._upkeep = Upkeep(self.file, self._templates, self.history)
+        self._retention = Retention(self.file, self._identities, self.history, self._upkeep)
+        # What nodes, commands and recognizers ask most is asked of the gallery itself:
+        self.close = self.file.close
+        self.identities = self._identities.all
+        self.is_disabled = self._identities.is_disabled
+        self.look_alikes = self._identities.look_alikes
+        self.templates_for = self._templates.of_model
+        self.other_models = self._templates.other_models
+        self.saved_walk = self._templates.walk
+        self.saved_walks_without = self._templates.walks_without
+        self.check = self._upkeep.check
+        self.back_up = self._upkeep.back_up
+        self.change_key = self._upkeep.change_key
+        self.expire = self._retention.expire
+
+    @property
+    def place(self) -> str:
+        """File or address, for people to read."""
+        return self.file.place
+
+    @property
+    def encrypted(self) -> bool:
+        """Names and templates in the gallery can only be read with the key."""
+        return self.file.encrypted
 
     def __enter__(self) -> Gallery:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def templates_of(self, name: str) -> list[TemplateInfo]:
+        """What is stored of one person, oldest first.
+
+        Raises:
+            ValueError: nobody has that name.
+        """
+        with self.file.reading():
+            return self._templates.of(self._identities.known(name))
 
     def enroll(
         self,
@@ -80,26 +133,27 @@ class Gallery(GalleryUndo):
         clean = normalised_name(name)
         rows = checked_embeddings(embeddings, fingerprint, samples)
         now = time.time_ns()
-        with self._change() as connection:
-            identity = self._identity_id(clean)
+        with self.file.change() as connection:
+            identity = self._identities.number_of(clean)
             created = identity is None
             if identity is None:
-                identity = self._new_identity(clean, now)
+                identity = self._identities.add(clean, now)
             else:
-                self._check_name(identity, clean)
+                self._identities.check_name(identity, clean)
                 connection.execute("UPDATE identities SET expired_ns = 0 WHERE id = ?", (identity,))
             created_ns = created_ns or now
             if walk is not None:
-                values = (created_ns, self._codec.data(walk, walk_context(created_ns)))
-                connection.execute("INSERT INTO saved_walks (created_ns, content) VALUES (?, ?)", values)
+                self._templates.add_walk(created_ns, walk)
             facts = int(modalities), float(median_range_m), created_ns, quality
             added = [
-                self._add_template(identity, ExportedTemplate(fingerprint, row, int(count), *facts))
+                self._templates.add(identity, ExportedTemplate(fingerprint, row, int(count), *facts))
                 for row, count in zip(rows, samples, strict=True)
             ]
-            change = self._log("enroll", identity, clean, f"{len(rows)} templates of model {fingerprint[:12]}", now)
-            self._remember(change, action="enroll", identity=identity, created=created, templates=added)
-            return self._template_count(identity)
+            change = self.history.log(
+                "enroll", identity, clean, f"{len(rows)} templates of model {fingerprint[:12]}", now
+            )
+            self.history.remember(change, action="enroll", identity=identity, created=created, templates=added)
+            return self._templates.count(identity)
 
     def remove(self, name: str) -> int:
         """Delete a person with all templates, their bytes in the file and what could bring them back by undoing.
@@ -111,11 +165,11 @@ class Gallery(GalleryUndo):
             ValueError: nobody has that name. GalleryError: as the class says.
         """
         clean = normalised_name(name)
-        with self._change():
-            identity = self._known_identity(clean)
-            count = self._delete(identity)
-            self._log("remove", identity, clean, f"{count} templates", time.time_ns())
-        self._forget_bytes()
+        with self.file.change():
+            identity = self._identities.known(clean)
+            count = self._identities.delete(identity)
+            self.history.log("remove", identity, clean, f"{count} templates", time.time_ns())
+        self._upkeep.forget_bytes()
         return count
 
     def rename(self, old_name: str, new_name: str, confirm: bool = False) -> RenameOutcome:
@@ -131,36 +185,132 @@ class Gallery(GalleryUndo):
             like another person's and that was not confirmed. GalleryError: as the class says.
         """
         old, new = normalised_name(old_name), normalised_name(new_name)
-        with self._change() as connection:
+        with self.file.change() as connection:
             if not confirm:
-                self._refuse_look_alikes(new, old)
-            source, target = self._known_identity(old), self._identity_id(new)
-            self._check_name(source, old)
+                self._identities.refuse_look_alikes(new, old)
+            source, target = self._identities.known(old), self._identities.number_of(new)
+            self._identities.check_name(source, old)
             if target is None or target == source:
-                self._give_name(source, new)
-                change = self._log("rename", source, old, f"to '{new}'", time.time_ns())
-                self._remember(change, action="rename", identity=source, name=old)
-                return RenameOutcome(False, self._template_count(source))
-            self._check_name(target, new)
-            moved = self._remember_merge(old, new, source, target)
-            move_templates(connection, self._codec, moved, target)
+                self._identities.give_name(source, new)
+                change = self.history.log("rename", source, old, f"to '{new}'", time.time_ns())
+                self.history.remember(change, action="rename", identity=source, name=old)
+                return RenameOutcome(False, self._templates.count(source))
+            self._identities.check_name(target, new)
+            moved = self._log_merge(old, new, source, target)
+            self._templates.move(moved, target)
             connection.execute(
                 "UPDATE identities SET enrolled_ns = (SELECT min(enrolled_ns) FROM identities WHERE id IN (?, ?)) WHERE id = ?",
                 (source, target, target),
             )
             connection.execute("DELETE FROM identities WHERE id = ?", (source,))
-            return RenameOutcome(True, self._template_count(target))
+            return RenameOutcome(True, self._templates.count(target))
+
+    def _log_merge(self, old: str, new: str, source: int, target: int) -> list[int]:
+        """Returns the templates that are to move."""
+        rows = self.file.execute(
+            "SELECT id, enrolled_ns, disabled FROM identities WHERE id IN (?, ?)", (source, target)
+        ).fetchall()
+        before = {identity: (enrolled, disabled) for identity, enrolled, disabled in rows}
+        moved = self._templates.numbers_of(source)
+        change = self.history.log("merge", source, old, f"into '{new}'", time.time_ns(), target)
+        self.history.remember(
+            change,
+            action="merge",
+            identity=source,
+            target=target,
+            name=old,
+            enrolled_ns=before[source][0],
+            disabled=before[source][1],
+            target_enrolled_ns=before[target][0],
+            templates=moved,
+        )
+        return moved
+
+    def split(self, name: str, templates: Collection[int], new_name: str, confirm: bool = False) -> int:
+        """Make some templates of a person somebody else's.
+
+        Args:
+            name: whose they are.
+            templates: numbers as :meth:`templates_of` lists them; not all of the person's.
+            new_name: a person who is not enrolled yet.
+            confirm: also when the new name looks like one that is enrolled.
+
+        Returns:
+            How many templates went over.
+
+        Raises:
+            ValueError: nobody has that name, the new one is taken or looks like another, or the numbers are not theirs or
+            all of theirs.
+        """
+        old, new = normalised_name(name), normalised_name(new_name)
+        chosen = sorted(set(templates))
+        now = time.time_ns()
+        with self.file.change():
+            source = self._identities.known(old)
+            if self._identities.number_of(new) is not None:
+                raise ValueError(f"'{new}' is enrolled already: split onto a new name, then merge by renaming")
+            if not confirm:
+                self._identities.refuse_look_alikes(new)
+            own = self._templates.numbers_of(source)
+            if not chosen or set(chosen) - set(own) or len(chosen) == len(own):
+                listed = ", ".join(str(number) for number in own)
+                raise ValueError(f"'{old}' has the templates {listed}: name some of them, not all (got {chosen})")
+            made = self._identities.add(new, now)
+            self._templates.move(chosen, made)
+            change = self.history.log("split", source, old, f"{len(chosen)} templates to '{new}'", now, made)
+            self.history.remember(change, action="split", identity=source, made=made, templates=chosen)
+        return len(chosen)
+
+    def set_disabled(self, name: str, disabled: bool) -> bool:
+        """Keep a person but never name them, or name them again, also when they had expired. Returns whether that was a change.
+
+        Raises:
+            ValueError: nobody has that name.
+        """
+        clean = normalised_name(name)
+        with self.file.change() as connection:
+            identity = self._identities.known(clean)
+            query = "SELECT disabled, expired_ns, kept_ns FROM identities WHERE id = ?"
+            before = connection.execute(query, (identity,)).fetchone()
+            back = bool(before[1]) and not disabled
+            if bool(before[0]) == disabled and not back:
+                return False
+            now = time.time_ns()
+            values = (int(disabled), 0 if back else before[1], now if back else before[2], identity)
+            connection.execute("UPDATE identities SET disabled = ?, expired_ns = ?, kept_ns = ? WHERE id = ?", values)
+            change = self.history.log("disable" if disabled else "enable", identity, clean, "", now)
+            self.history.remember(change, action="disabled", identity=identity, before=list(before))
+        return True
+
+    def undo(self) -> str:
+        """Take back the newest change; result and errors as :meth:`emgait_ros.gallery.history.History.take_back_newest` says."""
+        said = self.history.take_back_newest()
+        self._upkeep.forget_bytes()
+        return said
+
+    def calibration(self, fingerprint: str) -> Calibration | None:
+        """The newest threshold calibrated for this gallery with this model, if there is one."""
+        with self.file.reading() as connection:
+            row = connection.execute(
+                "SELECT content FROM calibrations WHERE fingerprint = ? ORDER BY id DESC LIMIT 1", (fingerprint,)
+            ).fetchone()
+        return None if row is None else Calibration.from_json(row[0])
+
+    def calibrated_models(self) -> list[str]:
+        """Fingerprints of the models this gallery has a threshold for."""
+        with self.file.reading() as connection:
+            return [row[0] for row in connection.execute("SELECT DISTINCT fingerprint FROM calibrations").fetchall()]
 
     def set_calibration(self, fingerprint: str, calibration: Calibration) -> None:
         """Keep a calibrated threshold with the gallery; recognizers use it in preference to their bundle's."""
         now = time.time_ns()
-        with self._change() as connection:
+        with self.file.change() as connection:
             connection.execute(
                 "INSERT INTO calibrations (fingerprint, created_ns, content) VALUES (?, ?, ?)",
                 (fingerprint, now, calibration.to_json()),
             )
             said = f"threshold {calibration.threshold:.4f} for model {fingerprint[:12]}, {calibration.impostor_tracks} impostor tracks"
-            self._log("calibrate", 0, "", said, now)
+            self.history.log("calibrate", 0, "", said, now)
 
 
 def open_gallery(config: GalleryConfig, *, create: bool = True) -> Gallery:

@@ -46,10 +46,10 @@ class GalleryView:
         Raises:
             GalleryError: the gallery cannot be read.
         """
-        change = self.gallery.last_change()
+        change = self.gallery.history.last_change()
         if change == self._change:
             return False
-        touched = None if self._change < 0 else self.gallery.changed_since(self._change)
+        touched = None if self._change < 0 else self.gallery.history.changed_since(self._change)
         found = self.gallery.templates_for(self._fingerprint, touched)
         for identity in touched or ():
             self.matcher.remove(identity)

@@ -106,4 +106,4 @@ def test_a_threshold_from_a_recording_of_strangers(bag, tmp_path, capsys):
     assert calibration["impostor_tracks"] >= 2
     with Gallery(gallery) as opened:
         assert opened.calibration(figures["model"]).threshold == calibration["threshold"]
-        assert opened.audit()[-1].action == "calibrate"
+        assert opened.history.audit()[-1].action == "calibrate"

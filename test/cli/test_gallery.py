@@ -103,7 +103,7 @@ def test_check(path, capsys):
     assert (status, answer["sound"], answer["identities"]) == (0, True, 2)
     assert "is sound: 2 identities, 6 templates" in capsys.readouterr().out
     with Gallery(path) as gallery:
-        gallery._connection.execute("UPDATE templates SET checksum = 1 WHERE id = 1")
+        gallery.file.connection.execute("UPDATE templates SET checksum = 1 WHERE id = 1")
     status, answer = call(path, "check")
     assert (status, answer["sound"]) == (1, False)
     assert "a template of 'Anna' is damaged" in answer["problems"][0]

@@ -37,7 +37,7 @@ def fill(place, key=KEY):
 def tamper(place, *statements):
     with Gallery(place, key=KEY) as gallery:
         for statement in statements:
-            gallery._connection.execute(statement)
+            gallery.file.connection.execute(statement)
 
 
 SWAPS = {
@@ -107,7 +107,7 @@ def test_without_a_key_nothing_is_bound(place, swap):
 def made_older(place, key):
     """What a version before layout 5 left: templates bound to their model alone, names not sealed."""
     cipher = Cipher(key)
-    with Gallery(place, key=key) as gallery, gallery._change() as connection:
+    with Gallery(place, key=key) as gallery, gallery.file.change() as connection:
         for number, identity, created in connection.execute(
             "SELECT id, identity_id, created_ns FROM templates"
         ).fetchall():

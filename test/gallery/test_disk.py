@@ -79,7 +79,7 @@ def test_a_gallery_without_hard_links(without_links, tmp_path):
     path = without_links / "deep" / "gallery.db"
     with Gallery(path) as gallery:
         enroll(gallery)
-        gallery.export(without_links / "people.emgait", signing=tmp_path / "signing.key")
+        gallery.exchange.export(without_links / "people.emgait", signing=tmp_path / "signing.key")
         gallery.back_up()
         gallery.remove("Anna")
     assert sorted(file.name for file in path.parent.iterdir()) == ["gallery.db", "gallery.db.backup"]
@@ -132,11 +132,11 @@ def test_a_disk_of_another_machine_gets_no_write_ahead_log(tmp_path, monkeypatch
     path = tmp_path / "gallery.db"
     with Gallery(path) as gallery:
         enroll(gallery)
-        assert gallery._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert gallery.file.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     monkeypatch.setattr(disk, "MOUNTS", tmp_path / "mountinfo")
     disk.MOUNTS.write_text(f"22 1 0:40 / {tmp_path} rw - nfs4 server:/data rw\n")
     with Gallery(path) as gallery, Gallery(path) as other:
-        assert gallery._connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+        assert gallery.file.connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
         enroll(gallery, "Ben")
         assert enroll(other, "Ben") == 2
         assert gallery.check() == []

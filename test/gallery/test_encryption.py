@@ -55,7 +55,7 @@ def test_names_and_templates_are_not_in_the_file(path, tmp_path):
         assert [person.name for person in gallery.identities()] == sorted(NAMES)
         found = gallery.templates_for(MODEL)
         np.testing.assert_array_equal(found.embedding, np.concatenate([rows(seed) for seed in range(3)]))
-        assert gallery.audit()[-1].detail == f"to '{NAMES[0]}'"
+        assert gallery.history.audit()[-1].detail == f"to '{NAMES[0]}'"
         assert gallery.check() == []
 
 
@@ -108,7 +108,7 @@ def test_another_key(path, old, new):
         assert gallery.check() == []
         gallery.undo()
         with pytest.raises(sqlite3.IntegrityError, match="append only"):
-            gallery._connection.execute("DELETE FROM audit")
+            gallery.file.connection.execute("DELETE FROM audit")
     if old is not None and new is not None:
         with pytest.raises(GalleryError, match="another key"):
             Gallery(path, key=old)
@@ -177,11 +177,13 @@ def test_others_who_have_the_gallery_open_change_nothing_after_a_new_key(path):
 def test_a_new_key_that_cannot_be_written_leaves_the_old_one(path):
     fill(path, KEY)
     with Gallery(path, key=KEY) as gallery:
-        gallery._connection.execute("CREATE TRIGGER fails BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END")
+        gallery.file.connection.execute(
+            "CREATE TRIGGER fails BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
         with pytest.raises(GalleryError):
             gallery.change_key(OTHER)
         assert [person.name for person in gallery.identities()] == sorted(NAMES)
-        gallery._connection.execute("DROP TRIGGER fails")
+        gallery.file.connection.execute("DROP TRIGGER fails")
         gallery.enroll("Later", rows(9), MODEL, samples=[10, 20], modalities=Modality.BOTH, median_range_m=9.0)
     with Gallery(path, key=KEY) as gallery:
         assert len(gallery.identities()) == 4

@@ -64,7 +64,7 @@ def test_hidden_when_the_time_is_over_and_deleted_a_week_later(robot):
     assert robot.at(11 + GRACE_DAYS).deleted == ["Anna"]
     assert robot.enrolled() == ["Ben"]
     with Gallery(robot.place, key=robot.key) as gallery:
-        actions = [(entry.action, entry.name) for entry in gallery.audit()][2:]
+        actions = [(entry.action, entry.name) for entry in gallery.history.audit()][2:]
         assert actions == [("expire", "Anna"), ("remove", "Anna")]
         gallery.undo()  # Ben's enrolment: nothing brings Anna back
         assert gallery.identities() == []

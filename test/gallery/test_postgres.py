@@ -77,7 +77,7 @@ def test_enrolled_at_one_robot_known_at_the_others(robots):
     until(lambda: not first.knows("Annabel", 0))
     until(lambda: not others[0].knows("Annabel", 0))
     assert first.gallery.check() == []
-    assert [entry.action for entry in first.gallery.audit()] == ["enroll"] * 3 + ["rename", "remove"]
+    assert [entry.action for entry in first.gallery.history.audit()] == ["enroll"] * 3 + ["rename", "remove"]
 
 
 def test_a_robot_that_loses_the_database_goes_on_and_says_so(server, url):
@@ -125,7 +125,7 @@ def test_a_server_that_is_away_or_wrong_is_said_without_the_password(server, url
 def test_keys(url):
     with Gallery(url, key=KEY) as gallery:
         enroll(gallery, "Anna", 1)
-        stored = gallery._connection.execute("SELECT name FROM identities").fetchone()[0]
+        stored = gallery.file.connection.execute("SELECT name FROM identities").fetchone()[0]
         assert stored.startswith("enc1:")
         other = Gallery(url, key=KEY)
         gallery.change_key(b"n" * 32)
@@ -139,20 +139,20 @@ def test_keys(url):
 
 def test_a_newer_layout_is_refused(url):
     with Gallery(url) as gallery:
-        gallery._connection.execute("UPDATE emgait.layout SET version = 99")
+        gallery.file.connection.execute("UPDATE emgait.layout SET version = 99")
     with pytest.raises(GalleryError, match="has layout 99, this version knows up to 3: update emgait_ros"):
         Gallery(url)
 
 
 def test_a_locked_gallery_says_so_and_recovers(url, monkeypatch):
     monkeypatch.setattr(schema, "BUSY_TIMEOUT_S", 0.05)
-    with Gallery(url) as gallery, Gallery(url) as other, other._change():
+    with Gallery(url) as gallery, Gallery(url) as other, other.file.change():
         with pytest.raises(GalleryError, match=r"is being changed by another process .* try again"):
             enroll(gallery, "Anna", 1)
         assert gallery.identities() == []
     with Gallery(url) as gallery:
         assert enroll(gallery, "Anna", 1) == 2
-        with pytest.raises(GalleryError, match="append only"), gallery._change() as connection:
+        with pytest.raises(GalleryError, match="append only"), gallery.file.change() as connection:
             connection.execute("DELETE FROM audit")
 
 

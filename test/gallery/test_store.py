@@ -109,10 +109,10 @@ def test_refused_changes_change_nothing(either, change, said):
     gallery = either
     enroll(gallery, "Anna")
     enroll(gallery, "Ben")
-    before = (gallery.identities(), gallery.audit())
+    before = (gallery.identities(), gallery.history.audit())
     with pytest.raises(ValueError, match=said):
         change(gallery)
-    assert (gallery.identities(), gallery.audit()) == before
+    assert (gallery.identities(), gallery.history.audit()) == before
     assert enroll(gallery, "Anna") == 4  # and the next change works
 
 
@@ -189,7 +189,7 @@ def test_audit_log_only_grows(gallery):
     gallery.rename("Anna", "Annie")
     gallery.rename("Ben", "Annie")
     gallery.remove("Annie")
-    assert [(entry.action, entry.name) for entry in gallery.audit()] == [
+    assert [(entry.action, entry.name) for entry in gallery.history.audit()] == [
         ("enroll", "Anna"),
         ("enroll", "Ben"),
         ("rename", "Anna"),
@@ -203,15 +203,15 @@ def test_audit_log_only_grows(gallery):
 
 
 def test_changes_are_told_by_number(gallery):
-    start = gallery.last_change()
+    start = gallery.history.last_change()
     enroll(gallery, "Anna")
     enroll(gallery, "Ben")
     anna, ben = (person.identity_id for person in gallery.identities())
-    assert gallery.changed_since(start) == {anna, ben}
-    between = gallery.last_change()
+    assert gallery.history.changed_since(start) == {anna, ben}
+    between = gallery.history.last_change()
     gallery.rename("Anna", "Ben")
-    assert gallery.changed_since(between) == {anna, ben}
-    assert gallery.changed_since(gallery.last_change()) == set()
+    assert gallery.history.changed_since(between) == {anna, ben}
+    assert gallery.history.changed_since(gallery.history.last_change()) == set()
 
 
 def test_files_are_for_their_owner_alone(path):
@@ -242,14 +242,14 @@ def waited_for(happened, seconds=5.0):
 def test_two_processes_share_a_gallery(place):
     with Gallery(place) as node, Gallery(place) as command_line:
         enroll(node, "Anna")
-        before = node.last_change()
+        before = node.history.last_change()
         command_line.rename("Anna", "Annie")
-        assert waited_for(lambda: node.last_change() > before)
+        assert waited_for(lambda: node.history.last_change() > before)
         assert [person.name for person in node.identities()] == ["Annie"]
 
 
 def test_a_locked_gallery_says_so_and_recovers(gallery, monkeypatch):
-    gallery._connection.execute("PRAGMA busy_timeout = 50")
+    gallery.file.connection.execute("PRAGMA busy_timeout = 50")
     other = sqlite3.connect(gallery.place, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(GalleryError, match=r"gallery\.db is being changed by another process .* try again"):
@@ -297,8 +297,8 @@ def test_older_layout_is_brought_up_to_date(path, monkeypatch):
         schema, "STEPS", (*schema.STEPS, ("ALTER TABLE identities ADD COLUMN note TEXT NOT NULL DEFAULT ''",))
     )
     with Gallery(path) as gallery:
-        assert gallery._connection.execute("PRAGMA user_version").fetchone()[0] == len(schema.STEPS)
-        assert gallery._connection.execute("SELECT name, note FROM identities").fetchall() == [("Anna", "")]
+        assert gallery.file.connection.execute("PRAGMA user_version").fetchone()[0] == len(schema.STEPS)
+        assert gallery.file.connection.execute("SELECT name, note FROM identities").fetchall() == [("Anna", "")]
         assert enroll(gallery, "Anna") == 4
 
 
@@ -313,13 +313,13 @@ def test_a_failing_upgrade_changes_nothing(path, monkeypatch):
             Gallery(path)
     with Gallery(path) as gallery:
         assert [person.templates for person in gallery.identities()] == [2]
-        columns = [row[1] for row in gallery._connection.execute("PRAGMA table_info(identities)")]
+        columns = [row[1] for row in gallery.file.connection.execute("PRAGMA table_info(identities)")]
         assert "note" not in columns
 
 
 def test_ten_thousand_names(gallery):
     """Odd names all at once, in one transaction each; listed, found again, compared in memory."""
-    with gallery._change() as connection:  # one transaction here, to be quick
+    with gallery.file.change() as connection:  # one transaction here, to be quick
         for index in range(10_000):
             connection.execute("INSERT INTO identities (name, enrolled_ns) VALUES (?, 0)", (f"n' OR 1=1 --{index} 👣",))
     enroll(gallery, "n' OR 1=1 --77 👣")

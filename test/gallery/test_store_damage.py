@@ -203,8 +203,8 @@ def test_what_cannot_be_written_is_said(path, folder_mode, file_mode, owner, sai
 def test_full_disk_is_said(path):
     """SQLite's own page limit stands in for a full disk: the same error comes back."""
     with Gallery(path) as gallery:
-        pages = gallery._connection.execute("PRAGMA page_count").fetchone()[0]
-        gallery._connection.execute(f"PRAGMA max_page_count = {pages}")
+        pages = gallery.file.connection.execute("PRAGMA page_count").fetchone()[0]
+        gallery.file.connection.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(GalleryError, match=r"the disk is full .* nothing was changed"):
             gallery.enroll(
                 "Eve",

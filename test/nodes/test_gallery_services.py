@@ -25,7 +25,9 @@ def test_expired_people_and_moved_templates_are_said_and_the_others_are_known(gr
             rows = np.random.default_rng(seed).normal(size=(1, *bundle.embedding_shape)).astype(np.float32)
             facts = {"samples": [30], "modalities": Modality.BOTH, "median_range_m": 9.0}
             gallery.enroll(name, rows, bundle.fingerprint, created_ns=time.time_ns() - age * DAY, **facts)
-        gallery._connection.execute("UPDATE templates SET identity_id = 5 - identity_id WHERE identity_id IN (2, 3)")
+        gallery.file.connection.execute(
+            "UPDATE templates SET identity_id = 5 - identity_id WHERE identity_id IN (2, 3)"
+        )
     options = {"engine__bundle": str(bundle_folder), "gallery__path": str(place), "gallery__key_file": str(key_file)}
     node = start("gait_recognizer", **options, gallery__keep_days=30.0)
 

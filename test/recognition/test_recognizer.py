@@ -257,8 +257,8 @@ def test_enrolling_somebody_elses_walk_is_noted(recognizer):
 
 def test_a_full_or_locked_store_is_an_answer(recognizer, gallery):
     walk(recognizer, Street(1), {1: 1})
-    gallery._connection.execute(
-        f"PRAGMA max_page_count = {gallery._connection.execute('PRAGMA page_count').fetchone()[0]}"
+    gallery.file.connection.execute(
+        f"PRAGMA max_page_count = {gallery.file.connection.execute('PRAGMA page_count').fetchone()[0]}"
     )
     answers = [recognizer.enroll("Anna", 1) for _ in range(100)]
     assert not answers[-1].success
@@ -575,7 +575,7 @@ def test_a_gallery_that_fails_while_running_is_said_and_survived(recognizer, gal
     enroll_people(recognizer, ["Anna"])
     street = Street(1)
     walk(recognizer, street, {1: 1})
-    gallery._connection.close()
+    gallery.file.connection.close()
     assert recognizer.process(street.frame({1: 1}))[0].name == "Anna"
     assert "changes of the gallery are not seen" in recognizer.gallery_note
 
@@ -584,8 +584,8 @@ def test_a_damaged_template_is_left_out_and_said_and_the_others_are_named(recogn
     enroll_people(recognizer, ["Anna", "Ben"])
     street = Street(1)
     walk(recognizer, street, {1: 1, 2: 2})
-    gallery._connection.execute("UPDATE templates SET checksum = 1 WHERE identity_id = 1")
-    with gallery._change() as connection:
+    gallery.file.connection.execute("UPDATE templates SET checksum = 1 WHERE identity_id = 1")
+    with gallery.file.change() as connection:
         connection.execute(
             "INSERT INTO audit (at_ns, action, identity_id, name, detail) VALUES (0, 'enroll', 1, 'Anna', '')"
         )
@@ -865,7 +865,7 @@ def test_frames_do_not_wait_for_the_gallery(recognizer, gallery):
     held, release = threading.Event(), threading.Event()
 
     def hold():
-        with gallery._lock:
+        with gallery.file.lock:
             held.set()
             release.wait(10)
 

@@ -65,13 +65,13 @@ def test_a_removed_persons_walk_is_gone_and_a_merged_ones_goes_along(gallery):
     assert len(gallery.saved_walks_without(NEW)) == 2
     assert reembed(gallery, BuildEncoder(NEW), WindowConfig()).people == ["Ben"]
     gallery.remove("Ben")
-    assert gallery._connection.execute("SELECT count(*) FROM saved_walks").fetchone()[0] == 0
+    assert gallery.file.connection.execute("SELECT count(*) FROM saved_walks").fetchone()[0] == 0
 
 
 def test_a_damaged_walk_is_said_and_the_others_are_made(gallery):
     enrolled(gallery, SAVING, ["Anna", "Ben"])
     first = gallery.saved_walks_without(NEW)[0]
-    gallery._connection.execute("UPDATE saved_walks SET content = ? WHERE created_ns = ?", (b"PK junk", first))
+    gallery.file.connection.execute("UPDATE saved_walks SET content = ? WHERE created_ns = ?", (b"PK junk", first))
     report = reembed(gallery, BuildEncoder(NEW), WindowConfig())
     assert (report.people, report.without) == (["Ben"], ["Anna"])
     assert "a saved walk is damaged" in report.problems[0]

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import dataclasses
 import time
-import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from emgait_ros.gallery.binding import template_context
 from emgait_ros.gallery.encryption import codec_for
-from emgait_ros.gallery.expiry import GalleryExpiry
 from emgait_ros.gallery.export_file import (
     SIGNING_KEY,
     ExportedPerson,
-    ExportedTemplate,
     read_export,
     signer_of,
     signing_key,
     write_export,
 )
+from emgait_ros.gallery.file import GalleryFile
+from emgait_ros.gallery.history import History, as_content
+from emgait_ros.gallery.identities import Identities
 from emgait_ros.gallery.names import MAX_CHARACTERS, look_alike_key, normalised_name
-from emgait_ros.gallery.records import COLUMNS_OF_A_TEMPLATE
-from emgait_ros.samples import Float32
+from emgait_ros.gallery.templates import Templates
 
 RULES = {
     "refuse": "import nobody when there is a conflict",
@@ -63,8 +56,19 @@ def _named(line: ImportLine) -> str:
     return f"'{line.name}'" + (f" (here '{line.target}')" if line.target != line.name else "")
 
 
-class GalleryTransfer(GalleryExpiry):
-    """Adds export and import to changes."""
+class Exchange:
+    """Export, and import from signers who are trusted.
+
+    Args:
+        file: the open gallery.
+        identities, templates, history: of it.
+    """
+
+    def __init__(self, file: GalleryFile, identities: Identities, templates: Templates, history: History) -> None:
+        self._file = file
+        self._identities = identities
+        self._templates = templates
+        self._history = history
 
     def export(
         self, path: Path, names: Collection[str] = (), signing: str | Path = SIGNING_KEY, plain: bool = False
@@ -81,45 +85,34 @@ class GalleryTransfer(GalleryExpiry):
             The names.
 
         Raises:
-            ValueError: nobody has such a name. GalleryError, OSError: as the class says; no file is left then.
+            ValueError: nobody has such a name. GalleryError, OSError: as :class:`GalleryFile` says; no file is left then.
         """
         wanted = {normalised_name(name) for name in names}
-        with self._change():  # nobody changes while it is read, and what leaves is in the audit log
-            ids = {name: self._known_identity(name) for name in wanted}
+        with self._file.change():  # nobody changes while it is read, and what leaves is in the audit log
+            ids = {name: self._identities.known(name) for name in wanted}
             people = self._exported(set(ids.values()) if names else None)
-            codec = codec_for(None) if plain else self._codec
+            codec = codec_for(None) if plain else self._file.codec
             now = time.time_ns()
             for person in people:
-                identity = self._known_identity(person.name)
-                self._log("export", identity, person.name, f"{len(person.templates)} templates to {path.name}", now)
+                identity = self._identities.known(person.name)
+                self._history.log(
+                    "export", identity, person.name, f"{len(person.templates)} templates to {path.name}", now
+                )
             write_export(path.expanduser(), people, signing_key(signing), codec)
         return [person.name for person in people]
 
     def _exported(self, wanted: set[int] | None) -> list[ExportedPerson]:
-        rows = self._connection.execute("SELECT id, name, enrolled_ns, disabled FROM identities ORDER BY id").fetchall()
+        rows = self._file.execute("SELECT id, name, enrolled_ns, disabled FROM identities ORDER BY id").fetchall()
         found = []
         for identity, name, enrolled, disabled in rows:
             if wanted is None or identity in wanted:
-                templates = tuple(self._exported_templates(identity))
-                found.append(ExportedPerson(self._codec.read_text(name), enrolled, bool(disabled), templates))
-        return found
-
-    def _exported_templates(self, identity: int) -> list[ExportedTemplate]:
-        rows = self._connection.execute(
-            "SELECT embedding, parts, dimensions, fingerprint, created_ns, samples, modalities, median_range_m, quality"
-            " FROM templates WHERE identity_id = ? ORDER BY id",
-            (identity,),
-        ).fetchall()
-        found = []
-        for blob, parts, dimensions, fingerprint, created_ns, samples, modalities, range_m, quality in rows:
-            plain = self._codec.read_data(blob, template_context(fingerprint, identity, created_ns))
-            embedding = np.frombuffer(plain, "<f4").reshape(parts, dimensions)
-            found.append(ExportedTemplate(fingerprint, embedding, samples, modalities, range_m, created_ns, quality))
+                templates = tuple(self._templates.exported(identity))
+                found.append(ExportedPerson(self._file.codec.read_text(name), enrolled, bool(disabled), templates))
         return found
 
     def trusted_signers(self, signing: str | Path = SIGNING_KEY) -> set[str]:
         """Whose exports are taken: one's own, and those trusted before."""
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             rows = connection.execute("SELECT name FROM properties").fetchall()
         return {signer_of(signing_key(signing))} | {
             row[0].removeprefix(_TRUSTED) for row in rows if row[0].startswith(_TRUSTED)
@@ -135,10 +128,10 @@ class GalleryTransfer(GalleryExpiry):
             raise ValueError(
                 f"'{signer}' is no signer: expected the 64 digits that `emgait gallery signer` shows there"
             )
-        with self._change() as connection:
+        with self._file.change() as connection:
             connection.execute("DELETE FROM properties WHERE name = ?", (_TRUSTED + signer,))
             connection.execute("INSERT INTO properties (name, value) VALUES (?, '')", (_TRUSTED + signer,))
-            self._log("trust", 0, "", f"exports signed by {signer}", time.time_ns())
+            self._history.log("trust", 0, "", f"exports signed by {signer}", time.time_ns())
 
     def read_export(
         self, path: Path, signing: str | Path = SIGNING_KEY, key: bytes | None = None
@@ -148,7 +141,7 @@ class GalleryTransfer(GalleryExpiry):
         Raises:
             ExportError, OSError: as :func:`emgait_ros.gallery.export_file.read_export` says.
         """
-        codec = self._codec if key is None else codec_for(key)
+        codec = self._file.codec if key is None else codec_for(key)
         return read_export(path.expanduser(), self.trusted_signers(signing), codec)
 
     def preview(self, people: list[ExportedPerson], rule: str = "refuse") -> list[ImportLine]:
@@ -160,19 +153,19 @@ class GalleryTransfer(GalleryExpiry):
         if rule not in RULES:
             raise ValueError(f"unknown rule '{rule}' for conflicts: known are {', '.join(RULES)}")
         taken = {person.name for person in people}
-        with self._reading():
-            alike = {look_alike_key(name): name for name in self._names()}
+        with self._file.reading():
+            alike = {look_alike_key(name): name for name in self._identities.names()}
             return [self._line(person, rule, taken, alike) for person in people]
 
     def _line(self, person: ExportedPerson, rule: str, taken: set[str], alike: dict[str, str]) -> ImportLine:
         """``alike``: names here by :func:`look_alike_key`; who has none of this name may be here under one that looks like it."""
-        name, identity = person.name, self._identity_id(person.name)
+        name, identity = person.name, self._identities.number_of(person.name)
         if identity is None:
             name = alike.get(look_alike_key(name), name)
-            identity = self._identity_id(name)
+            identity = self._identities.number_of(name)
         if identity is None:
             return ImportLine(person.name, name, "new", len(person.templates), 0, False)
-        here = {template.embedding.tobytes() for template in self._exported_templates(identity)}
+        here = {template.embedding.tobytes() for template in self._templates.exported(identity)}
         coming = [template for template in person.templates if template.embedding.tobytes() not in here]
         if not coming:
             return ImportLine(person.name, name, "same", 0, len(here), False)
@@ -191,7 +184,7 @@ class GalleryTransfer(GalleryExpiry):
         for number in range(2, 10_000):
             ending = f" ({number})"
             candidate = normalised_name(name[: MAX_CHARACTERS - len(ending)] + ending)
-            if candidate not in taken and self._identity_id(candidate) is None:
+            if candidate not in taken and self._identities.number_of(candidate) is None:
                 return candidate
         raise ValueError(f"there are thousands called '{name}': rename them first")
 
@@ -209,7 +202,7 @@ class GalleryTransfer(GalleryExpiry):
             ValueError: conflicts, with the rule "refuse"; templates that do not fit those of their model here. Nothing is
             changed then.
         """
-        with self._change():
+        with self._file.change():
             lines = self.preview(people, rule)
             conflicts = [line for line in lines if line.action == "refuse"]
             if conflicts:
@@ -227,55 +220,29 @@ class GalleryTransfer(GalleryExpiry):
     def _take_in(self, person: ExportedPerson, line: ImportLine, group: int) -> int:
         """Returns the number that all undo entries of one import share."""
         now = time.time_ns()
-        identity = self._identity_id(line.target)
+        identity = self._identities.number_of(line.target)
         created = identity is None
         if identity is None:
-            identity = self._new_identity(line.target, person.enrolled_ns)
+            identity = self._identities.add(line.target, person.enrolled_ns)
             if person.disabled:
-                self._connection.execute("UPDATE identities SET disabled = 1 WHERE id = ?", (identity,))
-        here = self._exported_templates(identity)
+                self._file.execute("UPDATE identities SET disabled = 1 WHERE id = ?", (identity,))
+        here = self._templates.exported(identity)
         replaced = here if line.action == "replace" else []
         known = set() if replaced else {template.embedding.tobytes() for template in here}
         if replaced:
-            self._connection.execute("DELETE FROM templates WHERE identity_id = ?", (identity,))
+            self._file.execute("DELETE FROM templates WHERE identity_id = ?", (identity,))
         added = [
-            self._add_template(identity, template)
+            self._templates.add(identity, template)
             for template in person.templates
             if template.embedding.tobytes() not in known
         ]
         detail = f"{line.action}: {len(added)} templates" + (
             f" of '{person.name}'" if person.name != line.target else ""
         )
-        change = self._log("import", identity, line.target, detail, now)
+        change = self._history.log("import", identity, line.target, detail, now)
         group = group or change
-        kept = [self._as_text(template) for template in replaced]
-        self._remember(
+        kept = [as_content(template) for template in replaced]
+        self._history.remember(
             change, group, action="import", identity=identity, created=created, templates=added, replaced=kept
         )
         return group
-
-    def _add_template(self, identity: int, template: ExportedTemplate) -> int:
-        self._check_shape(template.embedding[None], template.fingerprint)
-        context = template_context(template.fingerprint, identity, template.created_ns)
-        blob = self._codec.data(np.ascontiguousarray(template.embedding, "<f4").tobytes(), context)
-        facts = (template.samples, template.modalities, template.median_range_m, template.created_ns, template.quality)
-        row = self._connection.execute(
-            f"INSERT INTO templates ({COLUMNS_OF_A_TEMPLATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",  # noqa: S608
-            (identity, template.fingerprint, *template.embedding.shape, blob, zlib.crc32(blob), *facts),
-        ).fetchone()
-        return int(row[0])
-
-    def _check_shape(self, rows: Float32, fingerprint: str) -> None:
-        stored = self._connection.execute(
-            "SELECT parts, dimensions FROM templates WHERE fingerprint = ? LIMIT 1", (fingerprint,)
-        ).fetchone()
-        if stored is not None and tuple(stored) != rows.shape[1:]:
-            raise ValueError(
-                f"embeddings are {rows.shape[1]}x{rows.shape[2]}, but templates of this model in {self.place} are {stored[0]}x{stored[1]}"
-            )
-
-    def _as_text(self, template: ExportedTemplate) -> dict[str, Any]:
-        """For the undo log, which is encrypted as a whole."""
-        facts = dataclasses.asdict(template)
-        facts["embedding"] = base64.b64encode(template.embedding.tobytes()).decode()
-        return {**facts, "shape": list(template.embedding.shape)}

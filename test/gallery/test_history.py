@@ -62,7 +62,7 @@ def test_every_change_can_be_undone(gallery, change):
     assert state(gallery) != before
     assert gallery.undo().startswith("undone: ")
     assert state(gallery) == before
-    assert gallery.audit()[-1].action == "undo"
+    assert gallery.history.audit()[-1].action == "undo"
     assert gallery.check() == []
 
 
@@ -81,8 +81,8 @@ def test_undoing_goes_back_step_by_step_and_stops_at_a_removal(gallery):
 
 def test_undo_does_not_take_a_name_that_is_used_again(gallery):
     gallery.rename("Anna", "Annabel")
-    with gallery._change() as connection:  # somebody else under the old name, without an undo entry
-        connection.execute("UPDATE identities SET name = ? WHERE id = 2", (gallery._codec.text("Anna"),))
+    with gallery.file.change() as connection:  # somebody else under the old name, without an undo entry
+        connection.execute("UPDATE identities SET name = ? WHERE id = 2", (gallery.file.codec.text("Anna"),))
     with pytest.raises(ValueError, match="somebody else is called 'Anna' by now"):
         gallery.undo()
     assert [p.name for p in gallery.identities()] == ["Anna", "Annabel"]
@@ -118,13 +118,13 @@ def test_calibration_belongs_to_a_model_and_the_newest_counts(gallery):
     assert gallery.calibration(MODEL) is None
     first = calibrate_threshold(np.array([0.1, 0.2]), np.linspace(0.5, 2, 200), 0.01)
     second = calibrate_threshold(np.array([0.1, 0.2]), np.linspace(0.4, 2, 200), 0.01)
-    before = gallery.last_change()
+    before = gallery.history.last_change()
     gallery.set_calibration(MODEL, first)
     assert gallery.calibration(MODEL) == first
     gallery.set_calibration(MODEL, second)
     assert gallery.calibration(MODEL) == second
     assert gallery.calibration("b" * 64) is None
-    assert gallery.last_change() == before + 2  # recognizers notice
+    assert gallery.history.last_change() == before + 2  # recognizers notice
 
 
 def first_layout(path, monkeypatch):
@@ -157,9 +157,9 @@ def test_a_file_of_the_first_layout_keeps_everything(tmp_path, monkeypatch):
             (2, "Zoë '; --", 1),
         ]
         np.testing.assert_array_equal(gallery.templates_for(MODEL).embedding, embeddings(1, 9).repeat(2, axis=0))
-        assert [entry.action for entry in gallery.audit()] == ["enroll"] * 3
+        assert [entry.action for entry in gallery.history.audit()] == ["enroll"] * 3
         assert gallery.check() == []
         enroll(gallery, "Dan")
         assert {p.name: p.identity_id for p in gallery.identities()}["Dan"] == 4  # 3 is never used again
-        with pytest.raises(schema.GalleryError, match="append only"), gallery._change() as connection:
+        with pytest.raises(schema.GalleryError, match="append only"), gallery.file.change() as connection:
             connection.execute("DELETE FROM audit")

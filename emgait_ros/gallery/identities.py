@@ -1,0 +1,135 @@
+"""Who is enrolled: names, and whether they are disabled or expired."""
+
+from __future__ import annotations
+
+import time
+
+from emgait_ros.gallery.binding import is_sealed, name_seal, not_theirs
+from emgait_ros.gallery.file import GalleryFile
+from emgait_ros.gallery.names import look_alikes, normalised_name, refuse_look_alikes
+from emgait_ros.gallery.records import EnrolledIdentity
+from emgait_ros.gallery.schema import GalleryError
+from emgait_ros.gallery.templates import Templates
+
+
+class Identities:
+    """The people of a gallery. Methods that change something are called within a change.
+
+    Args:
+        file: the open gallery.
+        templates: of its people.
+    """
+
+    def __init__(self, file: GalleryFile, templates: Templates) -> None:
+        self._file = file
+        self._templates = templates
+
+    def all(self) -> list[EnrolledIdentity]:
+        """Everybody enrolled, sorted by name."""
+        with self._file.reading() as connection:
+            people = connection.execute("SELECT id, name, enrolled_ns, disabled, expired_ns FROM identities").fetchall()
+            people = [(key, self._file.codec.read_text(name), *rest) for key, name, *rest in people]
+            counts = connection.execute(
+                "SELECT identity_id, fingerprint, count(*), max(samples) FROM templates GROUP BY identity_id, fingerprint"
+            ).fetchall()
+        by_model: dict[int, dict[str, int]] = {}
+        samples: dict[int, int] = {}
+        for identity, fingerprint, count, most in counts:
+            by_model.setdefault(identity, {})[fingerprint] = count
+            samples[identity] = max(samples.get(identity, 0), most)
+        found = []
+        for key, name, enrolled, disabled, expired in sorted(people, key=lambda person: person[1]):
+            models = by_model.get(key, {})
+            counted = sum(models.values()), models, samples.get(key, 0)
+            found.append(EnrolledIdentity(key, name, enrolled, *counted, bool(disabled), expired))
+        return found
+
+    def names(self) -> list[str]:
+        """Everybody's name."""
+        stored = self._file.execute("SELECT name FROM identities").fetchall()
+        return [self._file.codec.read_text(row[0]) for row in stored]
+
+    def number_of(self, name: str) -> int | None:
+        """The number of who has this name; None: nobody has."""
+        row = self._file.execute("SELECT id FROM identities WHERE name = ?", (self._file.codec.text(name),)).fetchone()
+        return None if row is None else int(row[0])
+
+    def known(self, name: str) -> int:
+        """The number of who has this name.
+
+        Raises:
+            ValueError: nobody.
+        """
+        identity = self.number_of(name)
+        if identity is None:
+            names = sorted(self.names())
+            listed = ", ".join(f"'{known}'" for known in names[:10]) + (", ..." if len(names) > 10 else "")
+            raise ValueError(
+                f"nobody called '{name}' is enrolled: "
+                + (f"enrolled are {listed}" if names else "the gallery is empty")
+            )
+        return identity
+
+    def is_disabled(self, name: str) -> bool:
+        """Whether somebody of that name is enrolled, and disabled."""
+        with self._file.reading() as connection:
+            query = "SELECT disabled FROM identities WHERE name = ?"
+            row = connection.execute(query, (self._file.codec.text(name),)).fetchone()
+        return row is not None and bool(row[0])
+
+    def look_alikes(self, name: str, apart_from: str = "") -> list[str]:
+        """Names enrolled that look like this one, none when it is enrolled itself; ``apart_from`` one that may.
+
+        Raises:
+            ValueError: not allowed as a name.
+        """
+        clean = normalised_name(name)
+        with self._file.reading():
+            if self.number_of(clean) is not None:
+                return []
+            names = self.names()
+        return look_alikes(clean, [other for other in names if other != apart_from])
+
+    def refuse_look_alikes(self, name: str, apart_from: str = "") -> None:
+        """Raises LookAlikeNameError (a ValueError) when a name looks like that of somebody else."""
+        otherwise = "choose a name that looks different, or confirm it (confirm: true; on a terminal --yes)"
+        refuse_look_alikes(name, self.look_alikes(name, apart_from), otherwise)
+
+    def check_name(self, identity: int, name: str) -> None:
+        """Raises GalleryError when somebody without the key put a name on a person."""
+        row = self._file.execute("SELECT seal FROM identities WHERE id = ?", (identity,)).fetchone()
+        if not is_sealed(self._file.codec, identity, name, row[0]):
+            raise GalleryError(not_theirs(self._file.place, f"the name '{name}'"))
+
+    def add(self, name: str, now: int) -> int:
+        """Add somebody new, with their name sealed; returns their number."""
+        row = self._file.execute(
+            "INSERT INTO identities (name, enrolled_ns) VALUES (?, ?) RETURNING id", (self._file.codec.text(name), now)
+        ).fetchone()
+        self.give_name(int(row[0]), name)
+        return int(row[0])
+
+    def give_name(self, identity: int, name: str) -> None:
+        """Name a person, and seal the name on them."""
+        values = (self._file.codec.text(name), name_seal(self._file.codec, identity, name), identity)
+        self._file.execute("UPDATE identities SET name = ?, seal = ? WHERE id = ?", values)
+
+    def keep(self, identity: int) -> None:
+        """Name somebody again who had expired; their time begins again."""
+        self._file.execute("UPDATE identities SET expired_ns = 0, kept_ns = ? WHERE id = ?", (time.time_ns(), identity))
+
+    def delete(self, identity: int) -> int:
+        """Delete a person with all that is stored of them, also for undoing; returns the number of their templates."""
+        count = self._templates.count(identity)
+        self._file.execute(
+            "DELETE FROM undo WHERE change IN (SELECT id FROM audit WHERE identity_id = ? OR other_identity_id = ?)",
+            (identity, identity),
+        )
+        self._file.execute("DELETE FROM identities WHERE id = ?", (identity,))
+        self._templates.forget_walks()
+        return count
+
+    def delete_without_templates(self, identity: int) -> None:
+        """Delete a person unless they have templates."""
+        if not self._templates.count(identity):
+            self._file.execute("DELETE FROM identities WHERE id = ?", (identity,))
