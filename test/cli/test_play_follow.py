@@ -121,7 +121,7 @@ def test_a_fast_listener_gets_the_pace_of_the_recording(answerer: Answerer, bag:
 @pytest.mark.parametrize("answerer", [None], indirect=True)
 def test_without_answers_it_plays_on(answerer: Answerer, bag: Path, tmp_path: Path) -> None:
     impatient = (
-        "import sys\nfrom emgait_ros.nodes import answers\nfrom emgait_ros.cli.main import main\n"
+        "import sys\nfrom emgait_ros.live import answers\nfrom emgait_ros.cli.main import main\n"
         "answers.FIRST_PATIENCE_S = answers.PATIENCE_S = 0.1\nsys.exit(main(sys.argv[1:]))"
     )
     words = ["play", str(bag), "--follow", TOPIC, "--json", str(tmp_path / "r.json"), "--wait-for", "answerer"]
