@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
-import threading
-import time
 import traceback
 from collections.abc import Callable
-from types import FrameType
 from typing import NoReturn, TypeVar
 
 import rclpy
@@ -18,44 +14,13 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from emgait_ros.stop_signals import StopSignals
 from emgait_ros.transport import use_shipped_profile
 
 STOP_CHECK_S = 0.2  # rcl_wait does not return on a signal, so this bounds how late one is seen
-STOP_WITHIN_S = (
-    1.5  # what is still compiled, loaded or built by then is not waited for; files are written so that they survive it
-)
 
 
 NodeType = TypeVar("NodeType", bound=Node)
-
-
-class StopSignals:
-    """Turns SIGINT and SIGTERM into a flag, and ends the process when it has not ended by itself soon after.
-
-    rclpy's own handlers shut the context down at once, in the middle of whatever runs, which on Jazzy surfaces as
-    KeyboardInterrupt, ExternalShutdownException or RCLError at a random place. A flag leaves the order to us. Python's
-    handlers run between two steps of the main thread only, which may be loading a model or building an engine for a
-    minute: a thread of its own reads the signals.
-    """
-
-    def __init__(self) -> None:
-        self.asked = threading.Event()
-        self._signals, write = os.pipe()
-        os.set_blocking(write, False)
-        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._ask)
-        threading.Thread(target=self._watch, name="signals", daemon=True).start()
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked.set()
-
-    def _watch(self) -> None:
-        while os.read(self._signals, 1)[0] not in (signal.SIGINT, signal.SIGTERM):
-            pass
-        self.asked.set()
-        time.sleep(STOP_WITHIN_S)
-        os._exit(0)  # without flushing: whoever hangs may hold the stream's lock
 
 
 def run_node(create: Callable[[], NodeType], args: list[str] | None = None) -> int:
