@@ -251,14 +251,14 @@ def play_bag(
     Raises:
         ValueError: as :class:`BagPlayer`, or the bag is damaged further on.
     """
-    stop = StopSignals()
-    rclpy.init(args=list(ros_args), signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        player = BagPlayer(bag, options, stop.asked)
-        if on_start is not None:
-            on_start(player)
-        report = player.play(on_message, say)
-        player.destroy_node()
-        return report
-    finally:
-        rclpy.try_shutdown()
+    with StopSignals() as stop:
+        rclpy.init(args=list(ros_args), signal_handler_options=SignalHandlerOptions.NO)
+        try:
+            player = BagPlayer(bag, options, stop.asked)
+            if on_start is not None:
+                on_start(player)
+            report = player.play(on_message, say)
+            player.destroy_node()
+            return report
+        finally:
+            rclpy.try_shutdown()

@@ -31,7 +31,11 @@ def run_node(create: Callable[[], NodeType], args: list[str] | None = None) -> i
     """
     logging.basicConfig(level=logging.INFO, format="[%(levelname)s] [%(name)s]: %(message)s")
     use_shipped_profile()
-    stop = StopSignals()
+    with StopSignals(ends_process=True) as stop:
+        return _run(create, args, stop)
+
+
+def _run(create: Callable[[], NodeType], args: list[str] | None, stop: StopSignals) -> int:
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = create()
