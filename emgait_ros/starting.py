@@ -71,6 +71,7 @@ def rviz_config(template: str, config: TrackerNodeConfig, namespace: str = "", f
     manager = content["Visualization Manager"]
     topics = {
         "LiDAR": config.topics.cloud,
+        "Pedestrians": "pedestrian_tracker/points",
         "Who is walking": "gait_recognizer/markers",
         "Overlay": "pedestrian_tracker/overlay",
     }

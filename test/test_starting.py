@@ -37,19 +37,35 @@ def test_only_what_was_given(given, tracker, recognizer):
 @pytest.mark.parametrize(
     ("options", "namespace", "frame", "topics", "fixed"),
     [
-        ({}, "", "", ["/lidar/points", "/gait_recognizer/markers", "/pedestrian_tracker/overlay"], "lidar"),
+        (
+            {},
+            "",
+            "",
+            ["/lidar/points", "/pedestrian_tracker/points", "/gait_recognizer/markers", "/pedestrian_tracker/overlay"],
+            "lidar",
+        ),
         (
             {"topics.cloud": "points", "frames.fixed": "odom"},
             "/robot1",
             "",
-            ["/robot1/points", "/robot1/gait_recognizer/markers", "/robot1/pedestrian_tracker/overlay"],
+            [
+                "/robot1/points",
+                "/robot1/pedestrian_tracker/points",
+                "/robot1/gait_recognizer/markers",
+                "/robot1/pedestrian_tracker/overlay",
+            ],
             "odom",
         ),
         (
             {"topics.cloud": "/ouster/points", "frames.fixed": "odom"},
             "fleet/robot1",
             "os_lidar",
-            ["/ouster/points", "/fleet/robot1/gait_recognizer/markers", "/fleet/robot1/pedestrian_tracker/overlay"],
+            [
+                "/ouster/points",
+                "/fleet/robot1/pedestrian_tracker/points",
+                "/fleet/robot1/gait_recognizer/markers",
+                "/fleet/robot1/pedestrian_tracker/overlay",
+            ],
             "os_lidar",
         ),
     ],

@@ -12,10 +12,10 @@
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
 
-KINDS: dict[str, tuple[str, str]] = {
-    # name: (module with configure(parser) and run(args) -> exit status, one line of help)
+from emgait_ros.cli.commands import add_commands
+
+KINDS = {
     "model": (
         "emgait_ros.cli.bench_model",
         "the network: plain forward, streaming and the CLIP tower, torch and onnxruntime",
@@ -32,19 +32,4 @@ KINDS: dict[str, tuple[str, str]] = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare what can be measured, each with its own arguments."""
-    kinds = parser.add_subparsers(dest="kind", metavar="WHAT", required=True)
-    for name, (module, summary) in KINDS.items():
-        part = import_module(module)
-        sub = kinds.add_parser(
-            name,
-            help=summary,
-            description=summary,
-            epilog=part.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        part.configure(sub)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Run the chosen measurement."""
-    return int(import_module(KINDS[args.kind][0]).run(args))
+    add_commands(parser, KINDS, "kind", "WHAT")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from importlib import import_module
 
-COMMANDS: dict[str, tuple[str, str]] = {
-    # name: (module with configure(parser) and run(args) -> exit status, one line of help)
+from emgait_ros.cli.commands import add_commands
+
+COMMANDS = {
     "demo": (
         "emgait_ros.cli.demo",
         "people walk past a LiDAR and a camera, are enrolled and recognised, on live nodes",
@@ -30,23 +30,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run one sub-command; returns its exit status (0 done, 1 failed, 2 wrong use)."""
-    argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(
         prog="emgait", description="Recognise people by the way they walk, from a LiDAR and a camera."
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    chosen = next((word for word in argv if not word.startswith("-")), None)
-    for name, (module, summary) in COMMANDS.items():
-        sub = commands.add_parser(
-            name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
-        if name == chosen:
-            command = import_module(module)
-            sub.epilog = command.__doc__
-            command.configure(sub)
+    add_commands(parser, COMMANDS, "command", "COMMAND")
     args = parser.parse_args(argv)
     try:
-        return int(import_module(COMMANDS[args.command][0]).run(args))
+        return int(args.run(args))
     except KeyboardInterrupt:
         return 130
     except (OSError, ValueError) as error:  # what a user can mend: say it in a sentence, not a traceback

@@ -22,16 +22,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
 from typing import IO
 
 from emgait_ros.gallery.database import is_url
 from emgait_ros.parameter_file import load_parameters
 from emgait_ros.starting import NAMESPACED_TF, NODES, parameters_of, write_parameters
+from emgait_ros.stop_signals import asked_to_stop
 from emgait_ros.transport import profile_in_use, use_shipped_profile
 
 STOP_PATIENCE_S = 15.0
@@ -127,22 +126,6 @@ def supervise(commands: Mapping[str, list[str]], environment: Mapping[str, str])
     status = _status(processes[ended].returncode)
     print(f"[up] {ended} ended with status {status}: stopped the rest", file=sys.stderr, flush=True)
     return status
-
-
-@contextmanager
-def asked_to_stop() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, instead of what they did before."""
-    asked = threading.Event()
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _stop(processes: Mapping[str, subprocess.Popen[str]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from emgait_ros.recordings.rosbag import CLOUD, BagMessage
+from emgait_ros.recordings.serialized_header import stamp_of
 
 FIRST_PATIENCE_S = 30.0  # the nodes may still be loading
 PATIENCE_S = 3.0
@@ -110,12 +110,6 @@ def after_their_images(messages: Iterable[BagMessage], image_topics: Iterable[st
             yield replace(held.popleft()[1], log_time_ns=log_time_ns)
     for _, cloud in held:
         yield replace(cloud, log_time_ns=log_time_ns)
-
-
-def stamp_of(raw: bytes) -> int:
-    """Header stamp (ns) of a serialized message that begins with a std_msgs/Header (CDR, 4 bytes of encapsulation)."""
-    seconds, nanoseconds = struct.unpack_from("<iI" if raw[1] & 1 else ">iI", raw, 4)
-    return int(seconds) * 1_000_000_000 + int(nanoseconds)
 
 
 def message_class(type_name: str) -> Any:

@@ -17,10 +17,11 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 
-from emgait_ros.live.answers import Answers, after_their_images, message_class, stamp_of
+from emgait_ros.live.answers import Answers, after_their_images, message_class
 from emgait_ros.live.subscriber_wait import SubscriberWait
-from emgait_ros.nodes.spinning import StopSignals
 from emgait_ros.recordings.rosbag import CLOUD, COMPRESSED_IMAGE, IMAGE, BagMessage, Rosbag
+from emgait_ros.recordings.serialized_header import stamp_of
+from emgait_ros.stop_signals import StopSignals
 
 CLOCK_PERIOD_S = 0.01
 EXPECTED = "pedestrian_tracker"  # whom clouds are played for

@@ -21,11 +21,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from emgait_msgs.msg import IdentityArray, PedestrianArray
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig
 from emgait_ros.doctor.observations import CAMERA_INFO, CLOUD, IDENTITIES, IMAGE, PEDESTRIANS, LiveSystem, TopicSeen
-from emgait_ros.live.answers import stamp_of
 from emgait_ros.nodes.diagnostics import OK, WARN
 from emgait_ros.nodes.qos import described, mismatch, sensor_qos
 from emgait_ros.nodes.topic_watch import TopicWatch
 from emgait_ros.nodes.transforms import Transforms
+from emgait_ros.recordings.serialized_header import stamp_of
 from emgait_ros.sensing.camera_calibration import checked_extrinsics
 from emgait_ros.sensing.perception.cloud_watch import CLOUDS
 from emgait_ros.starting import NAMESPACED_TF

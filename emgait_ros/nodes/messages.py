@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Vector3
+from sensor_msgs.msg import PointCloud2, PointField
+from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
 
 from emgait_msgs.msg import Candidate as CandidateMessage
@@ -18,6 +21,11 @@ from emgait_ros.recognition.enrollments_over_time import EnrollmentNews
 from emgait_ros.recognition.identity_results import IdentityResult
 from emgait_ros.samples import Float32, Float64, PedestrianFrame, Sample, UInt8
 from emgait_ros.sensing.conversions import stamp_ns
+
+POINT_FIELDS = [
+    *(PointField(name=name, offset=4 * i, datatype=PointField.FLOAT32, count=1) for i, name in enumerate("xyz")),
+    PointField(name="track_id", offset=12, datatype=PointField.UINT32, count=1),
+]
 
 
 def header_of(stamp: int, frame_id: str) -> Header:
@@ -69,6 +77,16 @@ def identities_to_message(results: list[IdentityResult], header: Header, model: 
     message = IdentityArray(header=header, model=model)
     message.identities = [_identity_to_message(r) for r in results]
     return message
+
+
+def returns_to_message(returns: Mapping[int, Float32], header: Header) -> PointCloud2:
+    """The returns of each track (M, 3) as one cloud with the fields x y z track_id; ``header``: that of the LiDAR's."""
+    if not returns:  # upstream's create_cloud refuses to make an empty cloud
+        return PointCloud2(header=header, height=1, fields=POINT_FIELDS, point_step=16)
+    points = np.empty(sum(map(len, returns.values())), point_cloud2.dtype_from_fields(POINT_FIELDS))
+    points["x"], points["y"], points["z"] = np.concatenate(list(returns.values())).T
+    points["track_id"] = np.repeat(np.array(list(returns), np.uint32), [len(r) for r in returns.values()])
+    return point_cloud2.create_cloud(header, POINT_FIELDS, points)
 
 
 def enrollment_to_message(news: EnrollmentNews) -> Enrollment:

@@ -1,7 +1,8 @@
 """The pedestrian_tracker node: clouds and images in, tracked pedestrians with their samples out.
 
 Subscribes to a PointCloud2, an Image or CompressedImage and its CameraInfo, and publishes ``~/pedestrians``
-(emgait_msgs/PedestrianArray) for every cloud, ``~/overlay`` (sensor_msgs/Image) when asked, and /diagnostics.
+(emgait_msgs/PedestrianArray) for every cloud; where somebody subscribes ``~/points`` (sensor_msgs/PointCloud2: the
+returns on them) and, when asked for, ``~/overlay`` (sensor_msgs/Image); and /diagnostics.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from typing import Any, NoReturn
 
 import message_filters
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from emgait_msgs.msg import IdentityArray, PedestrianArray
-from emgait_ros.config import TrackerNodeConfig
+from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig
 from emgait_ros.nodes.diagnostics import (
     ERROR,
     OK,
@@ -31,7 +32,8 @@ from emgait_ros.nodes.diagnostics import (
     time_status,
     worker_status,
 )
-from emgait_ros.nodes.messages import byte_array, frame_to_message
+from emgait_ros.nodes.messages import byte_array, frame_to_message, returns_to_message
+from emgait_ros.nodes.nearest_stamp import NearestStamp
 from emgait_ros.nodes.parameters import NodeParameters
 from emgait_ros.nodes.qos import output_qos, sensor_qos
 from emgait_ros.nodes.spinning import end_process, run_node
@@ -42,13 +44,11 @@ from emgait_ros.nodes.worker import Worker
 from emgait_ros.samples import PedestrianFrame, SensorFrame
 from emgait_ros.sensing.assembly import FrameAssembler
 from emgait_ros.sensing.camera_calibration import checked_extrinsics
-from emgait_ros.sensing.conversions import stamp_ns
-from emgait_ros.sensing.pairing import Pair, StampPairer
+from emgait_ros.sensing.pairing import Pair
 from emgait_ros.sensing.pedestrian_sensing import PedestrianSensing, load_models
 from emgait_ros.sensing.perception.overlay import draw_overlay
 
 IMAGE_DEPTH = 5  # several images come for each cloud: one being taken must not push out the next
-POLL_S = 0.01
 SLOW_WARM_UP_S = 3.0
 CLOSE_PATIENCE_S = 1.0  # the process ends 1.5 s after a signal whatever happens
 MODEL_OPTIONS = ("image_detector.", "verifier.")
@@ -83,7 +83,6 @@ class PedestrianTrackerNode(Node):
             None  # made in the worker: compiling its kernels takes a while the first time
         )
         self._is_stale = threading.Event()  # the options have changed: the worker makes a new one
-        self._pairer = StampPairer(config.pairing, config.topics.cloud, config.topics.image)
         self._epoch = 0
         self._times = FrameTimes()
         self._overlay_at_s = 0.0
@@ -91,8 +90,6 @@ class PedestrianTrackerNode(Node):
         self._worker.submit(None)
         self._publish_to(config.topics.output_depth)
         self._subscribe_to(config)
-        self._poll_timer = self.create_timer(POLL_S, self._poll_waiting, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._poll_timer.cancel()
         self._diagnostics = DiagnosticsPublisher(self, self._statuses, self._problems)
         self.get_logger().info(
             f"clouds from {self._cloud_watch.topic}, "
@@ -106,6 +103,7 @@ class PedestrianTrackerNode(Node):
 
     def _publish_to(self, depth: int) -> None:
         self._pedestrians = self.create_publisher(PedestrianArray, "~/pedestrians", output_qos(depth))
+        self._points = self.create_publisher(PointCloud2, "~/points", output_qos(1))
         self._overlay = self.create_publisher(Image, "~/overlay", output_qos(1))
 
     def _subscribe_to(self, config: TrackerNodeConfig) -> None:
@@ -114,78 +112,45 @@ class PedestrianTrackerNode(Node):
         if topics.identities:
             self.create_subscription(IdentityArray, topics.identities, self._on_identities, topics.depth)
         cloud_qos = sensor_qos(topics.reliability, topics.depth)
-        image_qos = sensor_qos(topics.reliability, max(topics.depth, IMAGE_DEPTH))
         self._cloud_watch = TopicWatch(self, topics.cloud, "sensor_msgs/msg/PointCloud2", cloud_qos, "topics.cloud")
-        self._cloud_input = message_filters.Subscriber(
-            self, PointCloud2, topics.cloud, qos_profile=cloud_qos, event_callbacks=self._cloud_watch.events()
-        )
-        self._cloud_input.registerCallback(self._on_cloud)
-        self._image_watch = self._info_watch = None
-        if not topics.image:
-            return
-        image_type, type_name = (Image, "sensor_msgs/msg/Image")
-        if topics.image_compressed:
-            image_type, type_name = (CompressedImage, "sensor_msgs/msg/CompressedImage")
+        inputs = [self._input(PointCloud2, topics.cloud, cloud_qos, self._cloud_watch)]
+        self._image_watch: TopicWatch | None = None
+        self._info_watch: TopicWatch | None = None
+        if topics.image:
+            inputs.append(self._subscribe_to_camera(topics))
+        self._nearest = NearestStamp(inputs, self, config.pairing, self._problems.report)
+        self._nearest.registerCallback(self._on_cloud)
+
+    def _subscribe_to_camera(self, topics: TrackerTopicsConfig) -> message_filters.Subscriber:
+        image_type = CompressedImage if topics.image_compressed else Image
+        type_name = f"sensor_msgs/msg/{image_type.__name__}"
         other = "false" if topics.image_compressed else "true"
         advice = f"set topics.image_compressed to {other} or topics.image to another topic"
-        self._image_watch = TopicWatch(self, topics.image, type_name, image_qos, "topics.image", advice)
-        self._image_input = message_filters.Subscriber(
-            self, image_type, topics.image, qos_profile=image_qos, event_callbacks=self._image_watch.events()
-        )
-        self._image_input.registerCallback(self._on_image)
+        image_qos = sensor_qos(topics.reliability, max(topics.depth, IMAGE_DEPTH))
         info_qos = sensor_qos(topics.reliability, 1)
-        self._info_watch = TopicWatch(
-            self, topics.camera_info, "sensor_msgs/msg/CameraInfo", info_qos, "topics.camera_info"
-        )
-        self._image_watch.beside = self._info_watch
-        self._info_input = message_filters.Subscriber(self, CameraInfo, topics.camera_info, qos_profile=info_qos)
-        self._info_input.registerCallback(self._on_camera_info)
+        image = TopicWatch(self, topics.image, type_name, image_qos, "topics.image", advice)
+        info = TopicWatch(self, topics.camera_info, "sensor_msgs/msg/CameraInfo", info_qos, "topics.camera_info")
+        self._image_watch, self._info_watch, image.beside = image, info, info
+        info_input = message_filters.Subscriber(self, CameraInfo, topics.camera_info, qos_profile=info_qos)
+        info_input.registerCallback(info.note)
+        info_input.registerCallback(self._on_camera_info)
+        return self._input(image_type, topics.image, image_qos, image)
+
+    def _input(self, kind: type, topic: str, qos: QoSProfile, watch: TopicWatch) -> message_filters.Subscriber:
+        made = message_filters.Subscriber(self, kind, topic, qos_profile=qos, event_callbacks=watch.events())
+        made.registerCallback(watch.note)
+        return made
 
     # Callbacks: they only note and hand on.
 
-    def _on_cloud(self, message: PointCloud2) -> None:
-        stamp = stamp_ns(message.header)
-        self._cloud_watch.tick(stamp, len(message.data))
-        self._report(self._pairer.add_cloud(stamp, message, self._now_ns()))
-        self._poll()
-        # A cloud that waits for an image that never comes must be let go without another message.
-        self._poll_timer.reset()
-
-    def _on_image(self, message: Any) -> None:
-        stamp = stamp_ns(message.header)
-        if self._image_watch is not None:
-            self._image_watch.tick(stamp, len(message.data))
-        self._report(self._pairer.add_image(stamp, message, self._now_ns()))
-        self._poll()
+    def _on_cloud(self, cloud: PointCloud2, image: Any) -> None:
+        self._worker.submit(self._nearest.pair)
 
     def _on_camera_info(self, message: CameraInfo) -> None:
-        if self._info_watch is not None:
-            self._info_watch.tick(stamp_ns(message.header))
         self._calibration.info = message
 
     def _on_identities(self, message: IdentityArray) -> None:
         self._answers.append(message)
-
-    def _poll(self) -> None:
-        for pair in self._pairer.poll(self._now_ns()):
-            self._worker.submit(pair)
-
-    def _poll_waiting(self) -> None:
-        self._poll()
-        if not self._pairer.pending:
-            self._poll_timer.cancel()
-
-    def _now_ns(self) -> int:
-        """Time that runs at the pace of the data: simulated time where it runs, else a monotonic clock."""
-        if self.get_parameter("use_sim_time").value:
-            now_ns = self.get_clock().now().nanoseconds
-            if now_ns:
-                return now_ns
-        return time.monotonic_ns()
-
-    def _report(self, sentence: str) -> None:
-        if sentence:
-            self._problems.report(sentence)
 
     def _report_message(self, sentence: str, is_lost: bool) -> None:
         self._problems.report(sentence, ERROR if is_lost else WARN)
@@ -226,6 +191,11 @@ class PedestrianTrackerNode(Node):
             self._problems.report(sentence)
         sensed = time.perf_counter()
         self._pedestrians.publish(frame_to_message(result, cloud.header))
+        if self._points.get_subscription_count():
+            shown = {
+                p.track_id: sensing.returns[p.track_id] for p in result.pedestrians if p.track_id in sensing.returns
+            }
+            self._points.publish(returns_to_message(shown, cloud.header))
         self._publish_overlay(frame, result, pair.image)
         self._times = FrameTimes(
             convert_s=converted - started,
@@ -272,7 +242,7 @@ class PedestrianTrackerNode(Node):
     def _change(self, config: TrackerNodeConfig, names: set[str]) -> None:
         self._assembler.configure(config)
         if any(name.startswith("pairing.") for name in names):
-            self._pairer.configure(config.pairing)
+            self._nearest.configure(config.pairing)
         if any(name.startswith(SENSING_OPTIONS) for name in names):
             self._is_stale.set()
             self.get_logger().info(f"{', '.join(sorted(names))} changed: tracks start over")
@@ -286,7 +256,7 @@ class PedestrianTrackerNode(Node):
             yield self._info_watch.status("camera_info", WARN)
             yield self._camera_status()
         image_lost = self._image_watch.lost_share if self._image_watch is not None else 0.0
-        health = self._pairer.health(self._now_ns(), self._cloud_watch.lost_share, image_lost)
+        health = self._nearest.health(self._cloud_watch.lost_share, image_lost)
         yield pairing_status(health, bool(self._cloud_watch.count))
         report = self._worker.report()
         if self._sensing is None:

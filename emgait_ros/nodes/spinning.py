@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
-import threading
-import time
 import traceback
 from collections.abc import Callable
-from types import FrameType
 from typing import NoReturn, TypeVar
 
 import rclpy
@@ -18,65 +14,13 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from emgait_ros.stop_signals import StopSignals
 from emgait_ros.transport import use_shipped_profile
 
 STOP_CHECK_S = 0.2  # rcl_wait does not return on a signal, so this bounds how late one is seen
-STOP_WITHIN_S = (
-    1.5  # what is still compiled, loaded or built by then is not waited for; files are written so that they survive it
-)
 
 
 NodeType = TypeVar("NodeType", bound=Node)
-
-
-class StopSignals:
-    """While open, turns SIGINT and SIGTERM into a flag. On leaving, the handlers before it are back.
-
-    rclpy's own handlers shut the context down at once, in the middle of whatever runs, which on Jazzy surfaces as
-    KeyboardInterrupt, ExternalShutdownException or RCLError at a random place. A flag leaves the order to us. Python's
-    handlers run between two steps of the main thread only, which may be loading a model or building an engine for a
-    minute: a thread of its own reads the signals.
-
-    Args:
-        ends_process: end the whole process when it has not ended by itself soon after a signal; for a process that is a node.
-    """
-
-    def __init__(self, ends_process: bool = False) -> None:
-        self.asked = threading.Event()
-        self._ends_process = ends_process
-
-    def __enter__(self) -> StopSignals:
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._write, False)
-        self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        self._handlers = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        self._thread = threading.Thread(target=self._watch, name="signals", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(self._wakeup)
-        os.close(self._write)
-        if not self.asked.is_set():
-            self._thread.join()
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked.set()
-
-    def _watch(self) -> None:
-        try:
-            while (byte := os.read(self._read, 1)) and byte[0] not in (signal.SIGINT, signal.SIGTERM):
-                pass
-        finally:
-            os.close(self._read)
-        if not byte:
-            return  # closed
-        self.asked.set()
-        if self._ends_process:
-            time.sleep(STOP_WITHIN_S)
-            os._exit(0)  # without flushing: whoever hangs may hold the stream's lock
 
 
 def run_node(create: Callable[[], NodeType], args: list[str] | None = None) -> int:

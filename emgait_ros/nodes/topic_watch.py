@@ -15,6 +15,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from emgait_ros.nodes.diagnostics import ERROR, OK, WARN, status
 from emgait_ros.nodes.qos import mismatch
+from emgait_ros.sensing.conversions import stamp_ns as stamp_of
 from emgait_ros.sensing.stamps import LOST, lost_share
 from emgait_ros.transport import PROFILE_VARIABLES, SMALL_SEGMENT_BYTES, shipped_profile
 
@@ -64,6 +65,10 @@ class TopicWatch:
 
     def _note_lost(self, event: Any) -> None:
         self._losses.append((time.monotonic(), event.total_count_change))
+
+    def note(self, message: Any) -> None:
+        """A message with a header has arrived: callback of its subscription."""
+        self.tick(stamp_of(message.header), len(getattr(message, "data", ())))
 
     def tick(self, stamp_ns: int = 0, size: int = 0) -> None:
         """A message has arrived, with this stamp (0: none) and about so many bytes."""

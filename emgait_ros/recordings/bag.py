@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +13,9 @@ import numpy as np
 from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig, full_name
 from emgait_ros.recordings.bag_frames import BagFrames
 from emgait_ros.recordings.rosbag import CAMERA_INFO, CLOUD, COMPRESSED_IMAGE, IMAGE, PEDESTRIANS, BagMessage, Rosbag
+from emgait_ros.recordings.serialized_header import stamp_of
 from emgait_ros.samples import Float64, Int64, SensorFrame
+from emgait_ros.sensing.conversions import stamp_ns
 from emgait_ros.sensing.pairing import PairingHealth, StampPairer
 
 GROUND_TRUTH = "/ground_truth"
@@ -130,7 +131,7 @@ class BagRecording(Rosbag):
                 self.ground_truth.append(self._truth(message))
                 continue
             try:
-                stamp = _peek_stamp_ns(message)
+                stamp = stamp_of(message.raw, f"a message on {message.topic}")
             except ValueError as error:
                 self.problems[str(error)] += 1
                 continue
@@ -156,19 +157,10 @@ class BagRecording(Rosbag):
         centers = np.array([(p.center.x, p.center.y, p.center.z) for p in array.pedestrians]).reshape(-1, 3)
         walkers = np.array([p.track_id for p in array.pedestrians], dtype=np.int64)
         point_count = np.array([p.point_count for p in array.pedestrians], dtype=np.int64)
-        return GroundTruth(_peek_stamp_ns(message), walkers, centers, point_count)
+        return GroundTruth(stamp_ns(array.header), walkers, centers, point_count)
 
 
 def _absolute(topics: TrackerTopicsConfig) -> TrackerTopicsConfig:
     """A bag holds full names; relative ones are looked for without a namespace."""
     cloud, image, camera_info = (full_name(name) for name in (topics.cloud, topics.image, topics.camera_info))
     return replace(topics, cloud=cloud, image=image, camera_info=camera_info)
-
-
-def _peek_stamp_ns(message: BagMessage) -> int:
-    """header.stamp of a serialized message whose first field is a std_msgs/Header, without decoding the rest."""
-    if len(message.raw) < 12:
-        raise ValueError(f"a message on {message.topic} has only {len(message.raw)} bytes: it holds no header")
-    order = "<" if message.raw[1] & 1 else ">"  # second byte of the CDR encapsulation: 1 little-endian, 0 big-endian
-    seconds, nanoseconds = struct.unpack_from(f"{order}iI", message.raw, 4)
-    return int(seconds) * 1_000_000_000 + int(nanoseconds)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from emgait_ros.config import TrackerNodeConfig
 from emgait_ros.recordings.rosbag import TRANSFORMS, BagMessage, Rosbag
+from emgait_ros.recordings.serialized_header import frame_of
 from emgait_ros.samples import SensorFrame
 from emgait_ros.sensing.assembly import FrameAssembler
 from emgait_ros.sensing.conversions import Note, unnoted
@@ -98,11 +99,11 @@ class BagFrames:
 
     def _comes_later(self, pair: Pair) -> bool:
         """Whether transforms the pair needs may still come: TF knows its frames, and ends before its stamps."""
-        lidar, fixed = _frame_id(pair.cloud), self._config.frames.fixed
+        lidar, fixed = frame_of(pair.cloud.raw), self._config.frames.fixed
         image_stamp_ns = pair.cloud_stamp_ns + round(pair.image_dt_s * 1e9)
         wanted = [(fixed, pair.cloud_stamp_ns), (fixed, image_stamp_ns)] if fixed else []
         if pair.image is not None and not self._config.camera.T_camera_lidar:
-            wanted.append((_frame_id(pair.image), image_stamp_ns))
+            wanted.append((frame_of(pair.image.raw), image_stamp_ns))
         for target, stamp_ns in wanted:
             try:
                 self._tree.matrix(target, lidar, stamp_ns)
@@ -129,10 +130,3 @@ class BagFrames:
             self.lidar_frame_id = cloud.header.frame_id
             self._made += 1
             yield frame
-
-
-def _frame_id(message: BagMessage) -> str:
-    """header.frame_id of a serialized message whose first field is a std_msgs/Header; empty where it is cut off."""
-    order = "little" if message.raw[1] & 1 else "big"
-    length = int.from_bytes(message.raw[12:16], order)  # type: ignore[arg-type]
-    return message.raw[16 : 16 + length].split(b"\0")[0].decode("utf-8", "replace")

@@ -80,6 +80,7 @@ class PedestrianSensing:
         ValueError: a model the options name is not there or not usable.
 
     Attributes:
+        returns: track -> (M, 3) float32, m, LiDAR frame: all returns on the pedestrian in the last frame.
         timings: ms per stage of the last frame: detect, track, cut, total.
         problems: what is wrong with the input or had to be left out, in sentences; empty when all is well.
         warm_up_s: time the kernels took to compile or load.
@@ -108,6 +109,7 @@ class PedestrianSensing:
         self._clouds = CloudWatch()
         self.tracker = PedestrianTracker(self.config.tracker, tracker_id)
         self._links = GaitLinks(self.tracker.relink)
+        self.returns: dict[int, Float32] = {}
         self.timings: dict[str, float] = {}
         self.problems: tuple[str, ...] = ()
         self._frames = 0
@@ -239,6 +241,7 @@ class PedestrianSensing:
 
     def _cut(self, frame: SensorFrame, detections: Detections, tracks: TrackedPedestrians) -> tuple[Sample, ...]:
         """One sample for each track, in LiDAR coordinates."""
+        self.returns = {}
         if len(tracks) == 0:
             return ()
         center = np.column_stack([tracks.position, tracks.bottom + tracks.size[:, 2] / 2])
@@ -257,6 +260,8 @@ class PedestrianSensing:
             track_id = int(tracks.track_id[i])
             seen = detection >= 0
             members = frame.points[detections.members(int(detection)), :3] if seen else None
+            if members is not None:
+                self.returns[track_id] = members
             pedestrians.append(
                 Sample(
                     track_id=track_id,

@@ -69,6 +69,7 @@ sys.exit(sys.argv[1] in sys.modules)
     ("words", "module"),
     [
         (["--help"], "numba"),
+        (["bench", "--help"], "numba"),
         (["gallery", "list", "--gallery", "none.db"], "numba"),
         (["gallery", "calibrate", "--help"], "numba"),
         (["up", "--help"], "numba"),

@@ -26,9 +26,10 @@ from emgait_msgs.msg import IdentityArray  # noqa: E402
 from emgait_ros.config import CameraConfig, TrackerNodeConfig  # noqa: E402
 from emgait_ros.lab.simulation.recording import BagWriter  # noqa: E402
 from emgait_ros.live import answers  # noqa: E402
-from emgait_ros.live.answers import after_their_images, stamp_of  # noqa: E402
+from emgait_ros.live.answers import after_their_images  # noqa: E402
 from emgait_ros.recordings.bag import BagRecording  # noqa: E402
 from emgait_ros.recordings.rosbag import CLOUD, IMAGE, BagMessage  # noqa: E402
+from emgait_ros.recordings.serialized_header import stamp_of  # noqa: E402
 from emgait_ros.samples import CameraModel  # noqa: E402
 from emgait_ros.transport import use_shipped_profile  # noqa: E402
 
@@ -219,9 +220,3 @@ def test_late_images_are_paired_by_the_real_tracker_as_offline(tmp_path: Path, l
     config = TrackerNodeConfig(camera=CameraConfig(T_camera_lidar=tuple(np.eye(4).ravel())))
     with BagRecording(tmp_path / "bag") as bag:
         assert [frame.image_dt_s for frame in bag.sensor_frames(config)] == pytest.approx([0.004] * 30, abs=1e-3)
-
-
-@pytest.mark.parametrize(("order", "flag"), [("little", 1), ("big", 0)])
-def test_the_stamp_is_read_in_both_byte_orders(order: str, flag: int) -> None:
-    raw = bytes([0, flag, 0, 0]) + (7).to_bytes(4, order) + (250).to_bytes(4, order) + b"\0" * 8
-    assert stamp_of(raw) == 7_000_000_250

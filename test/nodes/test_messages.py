@@ -7,10 +7,17 @@ import math
 import numpy as np
 import pytest
 from live_graph import pedestrian, pedestrians
+from sensor_msgs_py import point_cloud2
 from visualization_msgs.msg import Marker
 
 from emgait_ros.nodes.markers import TrackMarkers, label_of
-from emgait_ros.nodes.messages import frame_to_message, header_of, identities_to_message, message_to_frame
+from emgait_ros.nodes.messages import (
+    frame_to_message,
+    header_of,
+    identities_to_message,
+    message_to_frame,
+    returns_to_message,
+)
 from emgait_ros.recognition.decision import Decision, Vote, Why
 from emgait_ros.recognition.identity_results import IdentityResult
 from emgait_ros.samples import Candidate, Modality, PedestrianFrame, Sample, Status
@@ -144,3 +151,16 @@ def test_each_trackers_markers_stand_for_themselves():
     assert update("a") == [(delete, "a/box", -1), (delete, "a/name", -1)]
     assert update("a") == []
     assert update("b") == [(delete, "b/box", 0), (delete, "b/name", 0)]
+
+
+@pytest.mark.parametrize("sizes", [{7: 3, 4_000_000_000: 2}, {7: 1}, {}])
+def test_returns_become_one_cloud_with_the_number_of_their_track(sizes):
+    rng = np.random.default_rng(2)
+    returns = {track: rng.random((size, 3), dtype=np.float32) for track, size in sizes.items()}
+    message = returns_to_message(returns, header_of(STAMP_NS, "lidar"))
+    points = point_cloud2.read_points(message)
+    assert (message.width, message.height, message.point_step) == (sum(sizes.values()), 1, 16)
+    assert message.header == header_of(STAMP_NS, "lidar")
+    assert points["track_id"].tolist() == [track for track, size in sizes.items() for _ in range(size)]
+    for track, own in returns.items():
+        assert np.column_stack([points[points["track_id"] == track][n] for n in "xyz"]).tolist() == own.tolist()

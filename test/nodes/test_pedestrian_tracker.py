@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from live_graph import T_CAMERA_LIDAR, LiveGraph, NodeProcess, camera_info, cloud, image, qos, stamp_of, street
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
+from sensor_msgs_py import point_cloud2
 
 from emgait_msgs.msg import Identity, IdentityArray, PedestrianArray
 
@@ -113,6 +114,28 @@ def test_overlay_is_drawn_for_who_looks(sensors):
     assert sensors.graph.wait(lambda: pictures, 10.0, sensors.good_frame), sensors.node.output
     assert (pictures[0].width, pictures[0].height, pictures[0].encoding) == (320, 240, "rgb8")
     assert len(pictures[0].data) == 320 * 240 * 3
+
+
+def test_the_returns_on_people_are_a_cloud_for_who_looks(sensors):
+    clouds = sensors.graph.collect(PointCloud2, "/pedestrian_tracker/points")
+    walk = (8.0 + 0.12 * step for step in range(150))
+
+    def found():
+        """A cloud with the person, and the frame it belongs to."""
+        frames = {stamp_of(m): m for m in sensors.received if any(p.point_count for p in m.pedestrians)}
+        return next(((c, frames[stamp_of(c)]) for c in clouds if c.width and stamp_of(c) in frames), None)
+
+    both = sensors.graph.wait(found, 15.0, lambda: (sensors.good_frame(street(next(walk))), time.sleep(0.1)))
+    assert both, sensors.node.output
+    message, frame = both
+    assert message.header == frame.header
+    assert [f.name for f in message.fields] == ["x", "y", "z", "track_id"]
+    points = point_cloud2.read_points(message)
+    for person in frame.pedestrians:
+        own = points[points["track_id"] == person.track_id]
+        assert len(own) == person.point_count, "all returns, before resampling"
+        assert np.median(own["x"]) == pytest.approx(person.center.x, abs=0.4)
+    assert set(points["track_id"]) <= {p.track_id for p in frame.pedestrians}
 
 
 def _without_z(stamp):

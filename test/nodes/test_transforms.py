@@ -153,7 +153,11 @@ def test_a_drive_is_tracked_live_as_offline(graph: LiveGraph, start, tmp_path: P
             offline[header_ns] = [(p.track_id, *p.center, p.crop is not None) for p in people]
     assert len(offline) == CLOUDS
 
-    node = start("pedestrian_tracker", namespace="drive", **{k.replace(".", "__"): v for k, v in options.items()})
+    played_topics = {
+        "topics.cloud": "/lidar/points", "topics.image": "/camera/image", "topics.camera_info": "/camera/camera_info"
+    }  # fmt: skip
+    parameters = {name.replace(".", "__"): value for name, value in (options | played_topics).items()}
+    node = start("pedestrian_tracker", namespace="drive", **parameters)
     received = graph.collect(PedestrianArray, "/drive/pedestrian_tracker/pedestrians")
     assert graph.wait(lambda: _warm(graph), 90.0), node.output
     follow = ["--follow", "/drive/pedestrian_tracker/pedestrians"]

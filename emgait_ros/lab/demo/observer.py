@@ -21,6 +21,7 @@ from emgait_ros.recordings.bag import GroundTruth
 from emgait_ros.recordings.truth import matched_walkers, places_of, truth_at
 from emgait_ros.recordings.walks import EnrollmentNote, EnrollmentPlan, RecordedWalk, Sighting
 from emgait_ros.samples import Status
+from emgait_ros.sensing.conversions import stamp_ns as stamp_of
 
 READY_S = 60.0
 KEPT_TRUTHS = 100  # 10 s: an answer comes long before that
@@ -64,10 +65,10 @@ class DemoObserver(Node):
         walkers = np.array([p.track_id for p in people], dtype=np.int64)
         centers = np.array([(p.center.x, p.center.y, p.center.z) for p in people]).reshape(-1, 3)
         count = np.array([p.point_count for p in people], dtype=np.int64)
-        self._truth.append(GroundTruth(_stamp_ns(message), walkers, centers, count))
+        self._truth.append(GroundTruth(stamp_of(message.header), walkers, centers, count))
 
     def _on_identities(self, message: IdentityArray) -> None:
-        stamp_ns = _stamp_ns(message)
+        stamp_ns = stamp_of(message.header)
         places = places_of([(i.position.x, i.position.y) for i in message.identities])
         walkers, _ = matched_walkers(truth_at(self._truth, stamp_ns), places)
         for identity, walker in zip(message.identities, walkers, strict=True):
@@ -169,7 +170,3 @@ def _sighting(stamp_ns: int, walker: int | None, identity: Identity) -> Sighting
         center=(identity.position.x, identity.position.y, identity.position.z),
         size=(identity.size.x, identity.size.y, identity.size.z),
     )
-
-
-def _stamp_ns(message: PedestrianArray | IdentityArray) -> int:
-    return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -29,6 +26,7 @@ from emgait_ros.lab.training.placement import Placement
 from emgait_ros.lab.training.recipe import OptimizationConfig, TrainingConfig
 from emgait_ros.lab.training.sampler import IdentitySampler, draw_frames
 from emgait_ros.samples import Float32, Int64
+from emgait_ros.stop_signals import asked_to_stop
 
 
 class Interrupted(KeyboardInterrupt):
@@ -127,14 +125,14 @@ class Trainer:
         until = self.steps if until is None else min(until, self.steps)
         log: list[dict[str, float]] = []
         self.network.train()
-        with _stop_requests() as stop, _progress(self.placement.is_first) as progress:
+        with asked_to_stop() as asked, _progress(self.placement.is_first) as progress:
             bar = progress.add_task(self.folder.name, total=self.steps, completed=self.step, figures="")
             while self.step < until:
                 entry = self.train_step()
                 log.append(entry)
                 progress.update(bar, completed=self.step, figures=f"loss {entry['loss']:.3f}")
                 self._unlogged.append(entry)
-                stopping = self.placement.mean([float(bool(stop))])[0] > 0  # all processes stop after the same step
+                stopping = self.placement.mean([float(asked.is_set())])[0] > 0  # all processes stop after the same step
                 if stopping or self.step == until or self.step % self.config.optimization.checkpoint_every == 0:
                     self.keep()
                 if stopping:
@@ -262,23 +260,3 @@ def _progress(shown: bool) -> Progress:
         TextColumn("{task.fields[figures]}"),
         disable=not shown,
     )
-
-
-@contextmanager
-def _stop_requests() -> Iterator[list[int]]:
-    """A list that SIGINT and SIGTERM are noted in, so that the current step ends and is kept."""
-    seen: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        seen.append(number)
-
-    try:
-        previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: signals are somebody else's business
-        yield seen
-        return
-    try:
-        yield seen
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

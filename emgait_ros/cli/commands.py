@@ -1,0 +1,35 @@
+"""Sub-commands of a parser: a table of modules, each imported only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+Commands = Mapping[str, tuple[str, str]]
+"""name: (module with configure(parser) and run(args) -> exit status, one line of help)"""
+
+
+class _Command(argparse.ArgumentParser):
+    """A parser that a module declares the arguments of, once there is something to parse."""
+
+    module = ""
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        if self.module:
+            part = import_module(self.module)
+            self.module, self.epilog = "", part.__doc__
+            self.set_defaults(run=getattr(part, "run", None))
+            part.configure(self)
+        return super().parse_known_args(args, namespace)
+
+
+def add_commands(parser: argparse.ArgumentParser, commands: Commands, dest: str, metavar: str) -> None:
+    """Declare sub-commands; ``run`` of the parsed arguments is what the chosen one does."""
+    actions = parser.add_subparsers(dest=dest, metavar=metavar, required=True, parser_class=_Command)
+    for name, (module, summary) in commands.items():
+        made = actions.add_parser(
+            name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        made.module = module
