@@ -14,7 +14,7 @@ from live_graph import ROOT
 
 pytest.importorskip("rclpy")
 
-from emgait_ros.nodes.spinning import STOP_WITHIN_S, StopSignals
+from emgait_ros.stop_signals import STOP_WITHIN_S, StopSignals
 
 pytestmark = pytest.mark.ros
 ENDS_S = 5.0  # it takes 1.6 s at most; machines that run tests are busy
