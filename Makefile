@@ -1,4 +1,4 @@
-# Everything starts here: each target sets up what it needs (scripts/setup.sh) and does nothing twice.
+# Each target sets up what it needs (scripts/setup.sh) and does nothing twice.
 # `make demo PYTHON=python3.12` chooses a Python (3.10 to 3.13); without it an environment that exists is kept as it is.
 ROS_DISTRO ?= jazzy
 VENV := $(if $(filter kilted,$(ROS_DISTRO)),.venv-kilted,.venv)
@@ -16,7 +16,7 @@ setup:  ## make the environment (run time only, no torch)
 demo: setup  ## people walk past a LiDAR and a camera, are enrolled, and recognised on live ROS 2 nodes
 	@$(VENV_PYTHON) -m emgait_ros demo --out out/demo
 
-DATA ?= ../shared/data/kitti
+DATA ?= $(HOME)/kitti/training
 demo-real: setup  ## real KITTI frames (DATA=folder) through the live tracker node, compared with their labels
 	@$(VENV_PYTHON) -m emgait_ros demo-real $(DATA) --out out/demo-real
 

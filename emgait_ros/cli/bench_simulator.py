@@ -2,7 +2,7 @@
 
   emgait bench simulator                                   samples a second on two processes, repeatability, spread of people
   emgait bench simulator --pictures docs/images/simulator  pictures of walks in all conditions and views, and of a street
-  emgait bench simulator --kitti ../shared/data/kitti --beside beside.png   real pedestrians above, simulated ones below
+  emgait bench simulator --kitti ~/kitti/training --beside beside.png   real pedestrians above, simulated ones below
 
 A sample is one pedestrian in one frame: LiDAR returns and a 128 x 64 crop, at 10 to 50 m, in all conditions, written to
 disk. The picture beside KITTI shows real people: KITTI is CC BY-NC-SA 3.0, keep the picture out of this repository.

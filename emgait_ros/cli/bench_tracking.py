@@ -1,6 +1,6 @@
 """How well and how fast people are followed: real detections of KITTI tracking, and simulated people who cross.
 
-  emgait bench tracking --kitti ../shared/data/kitti_tracking
+  emgait bench tracking --kitti ~/kitti_tracking
   emgait bench tracking --kitti DIR --out out/tracks --json f.json     also writes the tracks: frame,id,x,y,z
 
 MOTA, IDF1 and HOTA in percent over the sequences 0016 and 0019 together, pedestrians within 50 m, centre distance at

@@ -13,6 +13,7 @@ recognizers take it over at their next frame. Making simulated walks takes about
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,15 @@ def configure(add: Any) -> None:
 def _calibrate(gallery: Gallery, args: argparse.Namespace) -> Answer:
     # Not before: the other actions on a gallery need no kernels, and work where numba does not.
     from emgait_ros.cli.calibration_sources import from_bags, from_simulation
+
+    for rate in args.far:
+        if not 0.0 < rate < 1.0:
+            raise ValueError(f"--far is {rate:g}: expected a rate between 0 and 1, such as 0.01")
+        needed = 2 * (math.ceil(1 / rate - 1e-9) - 1)
+        if not args.bags and args.strangers // 2 < needed // 2:
+            raise ValueError(
+                f"--strangers is {args.strangers}: --far {rate:g} needs {needed}, half of whom only check the promise"
+            )
 
     found, report = from_bags(gallery, args) if args.bags else from_simulation(gallery, args)
     for calibration in found:

@@ -1,6 +1,6 @@
 """Turns real frames of the KITTI object data set into bags that the live nodes can be tried on.
 
-  emgait kitti-bag ../shared/data/kitti out/kitti             a bag for each frame: out/kitti/000000, out/kitti/000134 ...
+  emgait kitti-bag ~/kitti/training out/kitti                 a bag for each frame: out/kitti/000000, out/kitti/000134 ...
   emgait kitti-bag ~/kitti/training out/kitti --frames 000134
   emgait up --params out/kitti/000134.params.yaml             in one terminal,
   emgait play out/kitti/000134                                in another: the real frame through the live tracker

@@ -34,8 +34,8 @@ def main(argv: list[str] | None = None) -> int:
         prog="emgait", description="Recognise people by the way they walk, from a LiDAR and a camera."
     )
     add_commands(parser, COMMANDS, "command", "COMMAND")
-    args = parser.parse_args(argv)
     try:
+        args = parser.parse_args(argv)  # imports the command's module, which can take a second
         return int(args.run(args))
     except KeyboardInterrupt:
         return 130

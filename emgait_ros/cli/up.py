@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -59,6 +60,10 @@ def run(args: argparse.Namespace) -> int:
             raise FileNotFoundError(f"there is no parameter file {args.params}")
         for sentence in load_parameters(args.params, args.namespace)[2]:
             print(f"[up] {sentence}", file=sys.stderr, flush=True)
+    if not re.fullmatch(r"/?([A-Za-z_][A-Za-z0-9_]*/?)*", args.namespace):
+        raise ValueError(
+            f"--namespace is '{args.namespace}': expected letters, digits and _, such as robot1 or fleet/robot1"
+        )
     environment = dict(os.environ, PYTHONUNBUFFERED="1")
     use_shipped_profile(environment)
     print(f"[up] Fast DDS profile: {profile_in_use(environment)}", flush=True)

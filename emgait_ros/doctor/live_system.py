@@ -35,9 +35,17 @@ def judge(system: LiveSystem, config: TrackerNodeConfig) -> Iterator[Finding]:
         yield from judge_pairing(cloud, image, config.pairing)
         yield from judge_calibration(system, points, pixels)
     for level, name, sentence in system.complaints:
+        if not _is_of(name, system.namespace):
+            continue  # another robot's
         yield (fail if level > 1 else warn)(
             name, sentence, "as it says; this is what the node itself reports on /diagnostics"
         )
+
+
+def _is_of(name: str, namespace: str) -> bool:
+    """Whether a diagnostic status ("robot1/pedestrian_tracker: pairing") is of a node in the namespace that is looked at."""
+    node = name.split(":", 1)[0].strip().strip("/")
+    return node.rpartition("/")[0] == namespace.strip("/")
 
 
 def judge_nodes(system: LiveSystem) -> Iterator[Finding]:
@@ -61,7 +69,7 @@ def judge_nodes(system: LiveSystem) -> Iterator[Finding]:
                 "stop all but one, or give them other names or namespaces",
             )
         else:
-            yield ok(name, f"runs as {', '.join(running)}")
+            yield ok(name, f"runs as {full_name(name, system.namespace)}")
     for node, state in system.recognizer_states.items():
         if state != "active":
             fix = f"`ros2 lifecycle set {node} activate` (configure first when it is unconfigured); its log says why it is not active"

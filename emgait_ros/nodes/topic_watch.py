@@ -113,16 +113,16 @@ class TopicWatch:
         """Why messages of this topic are lost, if they are, and what to do."""
         publishers = self._node.get_publishers_info_by_topic(self._subscribed)
         names = named(publishers)
-        recorded = " (or missing in the recording)" if any(player in names for player in PLAYERS) else ""
+        sender = names or "the sender"
         if self._qos.reliability == ReliabilityPolicy.RELIABLE or self._bytes < SMALL_SEGMENT_BYTES:
-            return f"the machine of {names}{recorded}, this one or the network between them is overloaded"
+            return f"the machine of {sender}, this one or the network between them is overloaded{_recorded(names)}"
         other = ""
         if publishers and all(p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers):
             other = ", or set topics.reliability to reliable, which it offers"
         return (
             f"best-effort messages over {SMALL_SEGMENT_BYTES / 1e6:.1f} MB (these have {self._bytes / 1e6:.1f} MB) are lost where the "
-            f"sender's Fast DDS shared-memory segment has its usual size: start {names}{recorded} with {_profile_advice()}{other}. If it "
-            "runs with that already, this machine is overloaded"
+            f"sender's Fast DDS shared-memory segment has its usual size: start {sender} with {_profile_advice()}{other}. If it "
+            f"runs with that already, this machine is overloaded{_recorded(names)}"
         )
 
     def why_silent(self) -> str:
@@ -204,8 +204,12 @@ class TopicWatch:
 
 
 def named(endpoints: Iterable[Any]) -> str:
-    """Full names of the nodes that publish or subscribe, sorted."""
-    return ", ".join(sorted({f"{e.node_namespace.rstrip('/')}/{e.node_name}" for e in endpoints})) or "nobody any more"
+    """Full names of the nodes that publish or subscribe, sorted; empty when there are none any more."""
+    return ", ".join(sorted({f"{e.node_namespace.rstrip('/')}/{e.node_name}" for e in endpoints}))
+
+
+def _recorded(names: str) -> str:
+    return ", or the recording lacks them" if any(player in names for player in PLAYERS) else ""
 
 
 def _profile_advice() -> str:

@@ -90,6 +90,8 @@ class Rosbag:
         self.latched_topics = frozenset(c.topic for c in connections if _is_latched(c))
         if not any(counts.values()):
             self.close()
+            if self.notes:
+                raise ValueError(f"no message of {self.path} can be read: {'; '.join(self.notes)}")
             raise ValueError(f"{self.path} is empty: it has {len(self.topics)} topics and no message")
 
     def _open(self, files: Sequence[Path]) -> list[Reader]:

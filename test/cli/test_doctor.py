@@ -457,6 +457,18 @@ def test_what_is_wrong_with_a_live_system(replaced, level, subject, words):
     assert words in text_of(f for f in findings if f.level is level)
 
 
+@pytest.mark.parametrize(
+    ("namespace", "heard"),
+    [("/", {"gait_recognizer: gallery"}), ("/robot1", {"robot1/gait_recognizer: gallery"})],
+)
+def test_another_robots_complaints_are_not_judged(namespace, heard):
+    complaints = tuple(
+        (2, f"{robot}gait_recognizer: gallery", "the disk is full") for robot in ("", "robot1/", "robot2/")
+    )
+    findings = live.judge(healthy(complaints=complaints, namespace=namespace), TrackerNodeConfig())
+    assert {f.subject for f in findings if "disk is full" in f.what} == heard
+
+
 def _zeros():
     return cloud_message(points=np.zeros((500, 3), np.float32))
 

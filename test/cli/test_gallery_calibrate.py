@@ -36,7 +36,7 @@ def test_simulated_strangers(tmp_path, capsys):
         assert 8.0 <= stored.ranges_m[0] < stored.ranges_m[1] <= 30.0
         assert 0 < stored.returns_at_10m[0] < stored.returns_at_10m[1]
     assert main([*words, "--members", "2", "--strangers", "8"]) == 1  # 1 % takes 99
-    assert "4 impostor tracks cannot promise a false-accept rate of 0.01" in capsys.readouterr().err
+    assert "--strangers is 8: --far 0.01 needs 198" in capsys.readouterr().err
 
 
 def test_a_larger_plan_keeps_the_people_of_a_smaller_one():
@@ -50,3 +50,19 @@ def test_a_larger_plan_keeps_the_people_of_a_smaller_one():
 def test_plans_that_cannot_be(wrong):
     with pytest.raises(ValueError, match="expected at least 2, 2 and 3 to 20 s"):
         CalibrationWalks(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--far", "2"], "between 0 and 1"),
+        (["--far", "0.01", "--strangers", "100"], "--far 0.01 needs 198"),
+    ],
+)
+def test_rates_that_cannot_be_promised_are_refused_before_anybody_walks(words, said, tmp_path, capsys):
+    walks = tmp_path / "walks"
+    Gallery(tmp_path / "g.db").close()
+    command = ["gallery", "calibrate", "--gallery", str(tmp_path / "g.db"), *words, "--walks", str(walks)]
+    assert main(command) == 1
+    assert said in capsys.readouterr().err
+    assert not walks.exists()

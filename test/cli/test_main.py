@@ -79,3 +79,11 @@ sys.exit(sys.argv[1] in sys.modules)
 def test_commands_that_need_no_kernels_load_none(words, module, tmp_path, repository):
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(repository)!r})" + LOADED, module, *words]
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120).returncode == 0
+
+
+def test_an_interrupt_while_a_command_is_imported_is_no_traceback(monkeypatch):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("emgait_ros.cli.commands.import_module", interrupted)
+    assert cli.main(["dataset", "check", "/nowhere"]) == 130

@@ -165,3 +165,9 @@ def test_a_robot_in_a_namespace_stays_in_it(repository, tmp_path):
         output, _ = process.communicate(timeout=30)
         graph.close()
     assert process.returncode == 0, output
+
+
+@pytest.mark.parametrize("namespace", ["1 bad", "robot-1", "a//b c"])
+def test_a_namespace_that_ros_cannot_take_is_a_sentence(namespace, capsys):
+    assert main(["up", "--namespace", namespace]) == 1
+    assert f"--namespace is '{namespace}'" in capsys.readouterr().err
