@@ -274,5 +274,6 @@ class Matcher:
             self._blocks = []
         while len(self._blocks) * BLOCK < rows:
             self._blocks.append(np.zeros((parts, dimensions + 2, BLOCK), np.float32))
-        more = np.zeros(max(0, len(self._blocks) * BLOCK - len(self._owner)), np.int64)
-        self._owner, self._modalities = np.concatenate([self._owner, more]), np.concatenate([self._modalities, more])
+        if (missing := len(self._blocks) * BLOCK - len(self._owner)) > 0:
+            self._owner = np.concatenate([self._owner, np.zeros(missing, np.int64)])
+            self._modalities = np.concatenate([self._modalities, np.zeros(missing, np.int64)])
