@@ -82,21 +82,11 @@ class DetectorConfig:
     sensor_height_m: float = option(
         0.0, "Height of the LiDAR over the ground; 0: found from the cloud itself.", unit="m", low=0, high=10
     )
-    min_height_m: float = option(
-        0.9, "Lowest visible height of a person: legs may be hidden by a car or a wall.", unit="m", low=0.3, high=2
-    )
-    max_height_m: float = option(2.2, "Nobody is taller; poles, walls and trees are.", unit="m", low=1, high=3)
-    max_width_m: float = option(
-        1.3,
-        "Largest horizontal extent: a long stride seen from the side with swinging arms.",
-        unit="m",
-        low=0.3,
-        high=3,
-    )
     min_points: int = option(8, "Fewer returns say nothing about a gait; a person at 50 m has 15-25.", low=3, high=1000)
+    scorer: str = option("", "Path of a scorer trained with `emgait train-detector` (ONNX); empty: the one that ships.")
     min_score: float = option(
         0.6,
-        "Shapes trusted less are no detections; the tracker also gets those down to tracker.weak_score.",
+        "Shapes that are a person with less probability are no detections; the tracker also gets those down to tracker.weak_score.",
         low=0,
         high=1,
     )

@@ -26,7 +26,7 @@ from emgait_ros.sensing.perception.background import StaticBackground
 from emgait_ros.sensing.perception.camera import box_rectangles, check_model
 from emgait_ros.sensing.perception.cloud_watch import CloudWatch
 from emgait_ros.sensing.perception.crops import cut_crop, resample, sharpness
-from emgait_ros.sensing.perception.detector import Detector, GeometricDetector, without
+from emgait_ros.sensing.perception.detector import Detector, ShapeDetector, without
 from emgait_ros.sensing.perception.ground import GroundEstimator
 from emgait_ros.sensing.perception.image_detector import ImageDetector, fuse, make_image_detector
 from emgait_ros.sensing.perception.occlusion import covered_by_nearer
@@ -72,7 +72,7 @@ class PedestrianSensing:
     Args:
         config: detector, tracker and sample options.
         tracker_id: fixed name of this run; empty: a random one.
-        detector: another detector than the geometric one that ships (see ``Detector`` for what it is asked).
+        detector: another detector than the one that ships (see ``Detector`` for what it is asked).
         image_detector, verifier: others than the options ask for.
         models: of these options, when they are loaded already.
 
@@ -98,7 +98,7 @@ class PedestrianSensing:
         self.config = config or SensingConfig()
         options = self.config.detector
         self._least_score = min(options.min_score, self.config.tracker.weak_score)
-        self.detector: Detector = detector or GeometricDetector(options, self._least_score)
+        self.detector: Detector = detector or ShapeDetector(options, self._least_score)
         models = models or load_models(self.config)
         self._image_detector = image_detector or models.image_detector
         verifier = verifier or models.verifier
@@ -208,7 +208,7 @@ class PedestrianSensing:
 
     def _problems(self, frame: SensorFrame) -> Iterator[str]:
         if self.detector.left_out:
-            yield f"{self.detector.left_out} of the shapes in a cloud were not looked at, the nearest were: too many at once"
+            yield f"{self.detector.left_out} of the shapes in a cloud were not looked at: too many at once, those from {self.detector.left_out_from_m:.0f} m on"
         if self._background is not None and frame.T_fixed_lidar is not None:
             yield "detector.static_sensor is set, but the sensor moves (frames.fixed): no background is learned"
         self._clouds.observe(frame.points)

@@ -19,6 +19,8 @@ CELL_M = 0.1
 BODY_LOW_M = 0.07  # lower returns are ground
 BODY_HIGH_M = 2.15
 TALL_LOW_M, TALL_HIGH_M = 2.2, 2.8  # returns here make a cell part of a wall, pole or tree
+BRIDGE_LOW_M = 1.95  # ... and so high that they reach up from below: a crown or a ceiling hangs over what it hangs over
+SPARSE_M = 30.0  # beyond, the rings are too far apart to show that
 TALL_NEIGHBOR_M = 1.8  # so do neighboring cells that reach this high
 UPPER_LOW_M, UPPER_FULL_M = 0.7, 1.4  # weight of a return in the map: 0 at the hips, 1 at the chest
 MIN_WEIGHT = 2.0  # of a peak: two returns from the chest
@@ -37,7 +39,6 @@ class BodyMap:
         start: (C + 1,) int64: cell c owns ``index[start[c]:start[c + 1]]``.
         tall: (C,) bool: part of something taller than a person.
         top: (C,) float32 highest return over the ground, m.
-        top_z: (C,) float32 the same in the LiDAR frame, m.
         weight: (C,) float32 smoothed upper-body returns; 0 where tall.
         slot: (S, S) int32 from column and row to the cell's number, -1 where empty.
         origin: coordinate of the corner of column 0 and row 0, m.
@@ -49,7 +50,6 @@ class BodyMap:
     start: Int64
     tall: NDArray[np.bool_]
     top: Float32
-    top_z: Float32
     weight: Float32
     slot: NDArray[np.int32]
     origin: np.float32
@@ -77,12 +77,12 @@ class BirdView:
             heights: (N,) float32, m over the ground; far larger for points to leave out.
         """
         self._slot[self._in_use[:, 0], self._in_use[:, 1]] = -1
-        index, slot_of, cell, tall, top, top_z = _occupy(points, heights, self._slot, self._origin)
+        index, slot_of, cell, tall, top = _occupy(points, heights, self._slot, self._origin)
         self._in_use = cell
         _grow_tall(cell, tall, top, self._slot)
         start, index, position = _sort_by_cell(points, heights, index, slot_of, len(cell))
         weight = _smooth(position, start, cell, tall, self._slot, self._kernels, self._origin)
-        return BodyMap(index, position, cell, start, tall, top, top_z, weight, self._slot, self._origin)
+        return BodyMap(index, position, cell, start, tall, top, weight, self._slot, self._origin)
 
 
 def peaks(body: BodyMap) -> Float32:
@@ -99,7 +99,7 @@ def _gaussian(sigma_m: float, reach: int) -> Float32:
 
 @njit(error_model="numpy")
 def _occupy(points, heights, slot, origin):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Number the cells with returns; per cell: part of something tall, highest return over ground and in z."""
+    """Number the cells with returns; per cell: part of something tall, highest return over the ground."""
     low, high = np.float32(BODY_LOW_M), np.float32(TALL_HIGH_M)
     count = 0
     for i in range(len(heights)):
@@ -108,9 +108,8 @@ def _occupy(points, heights, slot, origin):  # type: ignore[no-untyped-def]  # p
     index = np.empty(count, np.int64)
     slot_of = np.empty(count, np.int32)
     cell = np.empty((count, 2), np.int32)
-    tall = np.zeros(count, np.bool_)
+    tall, bridged = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
     top = np.zeros(count, np.float32)
-    top_z = np.zeros(count, np.float32)
     used, kept = 0, 0
     scale = np.float32(1.0 / CELL_M)
     for i in range(len(heights)):
@@ -125,15 +124,24 @@ def _occupy(points, heights, slot, origin):  # type: ignore[no-untyped-def]  # p
             slot[column, row] = s
             cell[s, 0], cell[s, 1] = column, row
             used += 1
-        if h > top[s]:
-            top[s], top_z[s] = h, points[i, 2]
         if h > np.float32(TALL_LOW_M):
             tall[s] = True
-        elif h < np.float32(BODY_HIGH_M):
+            continue
+        if h > np.float32(BRIDGE_LOW_M):
+            bridged[s] = True
+        if h > top[s]:
+            top[s] = h
+        if h < np.float32(BODY_HIGH_M):
             index[kept] = i
             slot_of[kept] = s
             kept += 1
-    return index[:kept], slot_of[:kept], cell[:used].copy(), tall[:used].copy(), top[:used].copy(), top_z[:used].copy()
+    for s in range(used):
+        if tall[s]:
+            x, y = cell[s, 0] * CELL_M + origin, cell[s, 1] * CELL_M + origin
+            tall[s] = bridged[s] or x * x + y * y > SPARSE_M * SPARSE_M
+            if tall[s]:
+                top[s] = np.float32(TALL_HIGH_M)
+    return index[:kept], slot_of[:kept], cell[:used].copy(), tall[:used].copy(), top[:used].copy()
 
 
 @njit(error_model="numpy")

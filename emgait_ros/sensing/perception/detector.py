@@ -1,8 +1,7 @@
-"""People in a cloud: the protocol of a detector, and the geometric one that is included."""
+"""People in a cloud: the protocol of a detector, and the one that is included."""
 
 from __future__ import annotations
 
-import logging
 from abc import abstractmethod
 from typing import Protocol
 
@@ -11,17 +10,14 @@ from numpy.typing import NDArray
 
 from emgait_ros.config import DetectorConfig
 from emgait_ros.samples import Detections, Float32, Float64
-from emgait_ros.sensing.perception.clusters import BirdView, peaks
-from emgait_ros.sensing.perception.company import DOUBTFUL_SCORE, ramp, with_company
-from emgait_ros.sensing.perception.ground import GroundEstimator, GroundSurface
-from emgait_ros.sensing.perception.shape_kernels import HORIZON_STEP_M
-from emgait_ros.sensing.perception.shapes import hidden_below, horizon, measure, members
+from emgait_ros.sensing.perception.candidates import CandidateFinder, Found
+from emgait_ros.sensing.perception.ground import GroundSurface
+from emgait_ros.sensing.perception.occlusion import covered_by_others, out_of_sight
+from emgait_ros.sensing.perception.scorer import Scorer
+from emgait_ros.sensing.perception.shapes import members
 
-log = logging.getLogger(__name__)
-
-MAX_CANDIDATES = 400  # shapes examined in one cloud: bounds the time; the nearest go first
 BODY_DEPTH_M = 0.1  # the trunk's middle lies this far behind the surface that returns the beams
-RING_SPACING = 0.0075  # vertical distance of beams over range: 0.43 degrees, a 64-beam sensor
+GROUP = 0.5  # probability of several people from which on a detection is a group
 MIN_DISTANCE_M = 0.4  # two people never stand closer
 
 
@@ -33,9 +29,11 @@ class Detector(Protocol):
 
     Attributes:
         left_out: shapes that were not examined because there were too many.
+        left_out_from_m: range from which on, m.
     """
 
     left_out: int = 0
+    left_out_from_m: float = np.inf
 
     @abstractmethod
     def detect(self, points: Float32) -> Detections:
@@ -58,67 +56,60 @@ class Detector(Protocol):
         return np.zeros(len(place), bool)
 
 
-class GeometricDetector(Detector):
-    """Ground, bird's-eye peaks, shape: no learned model, one core, deterministic. Detections come nearest first.
+class ShapeDetector(Detector):
+    """Ground, bird's-eye peaks, and a learned judge of what each looks like; one core, deterministic. Detections come nearest first.
 
     Args:
-        config: ranges, gates and the least score.
+        config: ranges, the judge's file and the least score.
         min_score: least score instead of the options', for a tracker that can use weaker ones.
+
+    Raises:
+        ValueError: the judge's file cannot be used.
 
     Attributes:
         ground: ground surface of the last cloud; None before the first.
+        examined_xy: (K, 2) float32, m, LiDAR frame: the peaks of the last cloud that were looked at.
+        examined_score: (K,) float32, 0..1: what they scored, NaN where too few returns left one out.
     """
 
     def __init__(self, config: DetectorConfig | None = None, min_score: float | None = None) -> None:
         self.config = config or DetectorConfig()
         self._min_score = self.config.min_score if min_score is None else min_score
-        self._ground = GroundEstimator(self.config.min_range_m, self.config.max_range_m, self.config.sensor_height_m)
-        self._view = BirdView(self.config.max_range_m)
-        self.ground: GroundSurface | None = None
-        self.left_out = 0
-        self._horizon: Float32 | None = None
+        self._finder = CandidateFinder(self.config)
+        self._scorer = Scorer(self.config.scorer)
+        self._last: Found | None = None
+        self.left_out, self.left_out_from_m = 0, np.inf
+        self.examined_xy, self.examined_score = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
+
+    @property
+    def ground(self) -> GroundSurface | None:
+        """See the attributes."""
+        return None if self._last is None else self._last.ground
 
     def detect(self, points: Float32) -> Detections:
         """See ``Detector``."""
-        points = np.ascontiguousarray(points[:, :3], np.float32)
-        self.ground, heights = self._ground.estimate(points)
-        body = self._view.build(points, heights)
-        self._horizon = horizon(body)
-        found = peaks(body)
-        self.left_out = max(0, len(found) - MAX_CANDIDATES)
-        if self.left_out:
-            log.debug("%d candidates beyond %.0f m left out", self.left_out, float(np.hypot(*found[MAX_CANDIDATES])))
-        found = found[:MAX_CANDIDATES]
-        candidates = measure(body, found, self.config.min_points)
-        shape = candidates.shape
-        if len(shape) == 0:
-            return no_detections()
-        floor = self.ground.height_at(shape["x"], shape["y"])
-        hidden = hidden_below(self._horizon, shape["x"], shape["y"])
-        ceiling = self.ground.highest_slope * shape["range"]
-        below_view = np.minimum(self.ground.lowest_slope, 0.0) * shape["range"]
-        expected = self.ground.expected_returns(
-            np.clip(shape["slice_width"], 0.2, 0.7), shape["range"], floor + shape["bottom"], floor + shape["top"]
-        )
-        alone, wide = shape_score(shape, np.maximum(hidden, below_view) - floor, ceiling - floor, expected, self.config)
-        score, group = with_company(alone, wide, candidates, body, found)
-        group |= too_wide(shape)
+        found = self._last = self._finder.find(points)
+        self.left_out, self.left_out_from_m = found.left_out, found.left_out_from_m
+        shape = found.candidates.shape
+        score, several = self._scorer.score(found.views)
+        self.examined_xy, self.examined_score = found.peak, np.full(len(found.peak), np.nan, np.float32)
+        self.examined_score[found.candidates.peak] = score
         chosen = _apart(shape, score, self._min_score)
-        index, splits = members(body, found, candidates.owner, candidates.peak[chosen])
-        covered = np.clip((hidden - floor)[chosen] / np.maximum(shape["top"][chosen], 0.1), 0.0, 1.0)
-        return _boxes(shape[chosen], floor[chosen], score[chosen], index, splits, covered, group[chosen])
+        if len(chosen) == 0:
+            return no_detections()
+        index, splits = members(found.body, found.peak, found.candidates.owner, found.candidates.peak[chosen])
+        covered = covered_by_others(found.views.front[chosen], shape["top"][chosen])
+        return _boxes(
+            shape[chosen], found.floor[chosen], score[chosen], index, splits, covered, several[chosen] > GROUP
+        )
 
     def ground_z(self, points: Float32) -> Float64 | None:
         """See ``Detector``."""
-        return None if self.ground is None else self.ground.height_at(points[:, 0], points[:, 1])
+        return None if self._last is None else self._last.ground.height_at(points[:, 0], points[:, 1])
 
     def hides(self, place: Float64) -> NDArray[np.bool_]:
         """See ``Detector``."""
-        if self._horizon is None:
-            return np.zeros(len(place), bool)
-        reach = (self._horizon.shape[1] - 2) * HORIZON_STEP_M
-        inside = np.hypot(place[:, 0], place[:, 1]) < reach
-        return inside & (hidden_below(self._horizon, place[:, 0], place[:, 1]) > place[:, 2])
+        return np.zeros(len(place), bool) if self._last is None else out_of_sight(self._last.rays, place)
 
 
 def no_detections() -> Detections:
@@ -142,55 +133,7 @@ def without(detections: Detections, gone: NDArray[np.bool_]) -> Detections:
     )
 
 
-def shape_score(
-    shape: np.ndarray,
-    hidden: np.ndarray,
-    ceiling: np.ndarray,
-    expected: np.ndarray,
-    config: DetectorConfig,
-) -> tuple[Float64, Float64]:
-    """How much each shape looks like a person who stands alone, 0..1, and how much like several side by side.
-
-    Args:
-        shape: (K,) measures of dtype ``shapes.SHAPE``.
-        hidden: (K,) height over the ground, m, below which nearer things hide the place.
-        ceiling: (K,) height over the ground of the sensor's highest beam there, m.
-        expected: (K,) returns a solid thing of that size would give.
-        config: the gates.
-    """
-    top, bottom, distance = shape["top"].astype(np.float64), shape["bottom"], shape["range"]
-    beam = RING_SPACING * distance
-    reaches = top + 0.5 * beam  # the head lies between the highest beam that hit it and the next
-    low, high = config.min_height_m, config.max_height_m
-    tall = np.maximum(ramp(reaches, low + 0.1, low + 0.5), DOUBTFUL_SCORE * ramp(reaches, low - 0.1, low + 0.05))
-    tall *= ramp(top, high, 1.95)
-    seen = ramp(top - bottom, 0.2, 0.5)
-    stands = ramp(bottom - np.maximum(hidden, 0.1) - beam, 0.7, 0.3)
-    head = ramp(shape["head_width"], 0.72, 0.54)
-    unseen = 0.0025 * distance  # the outermost returns lie this far inside the outline
-    thick = ramp(np.maximum(shape["slice_width"], 0.5 * shape["trunk_width"]) + unseen, 0.08, 0.18)
-    narrow = ramp(shape["trunk_width"], config.max_width_m, 0.9) * ramp(shape["length"], config.max_width_m, 1.1)
-    no_bicycle = ramp(shape["low_length"], 1.55, 1.2)
-    surface = ramp(shape["depth_spread"], 0.25, 0.17)
-    filled = ramp(shape["slices"] / ((top - bottom) / np.maximum(0.2, 1.3 * beam) + 1e-6), 0.3, 0.7)
-    solid = ramp(shape["count"] / np.maximum(expected, 1e-6), 0.15, 0.4)
-    through = np.where(hidden > top - 0.1, 0.4, 1.0)  # seen through leaves, a fence or a gap
-    cut = np.where(
-        np.abs(ceiling - top) < 0.1 + beam, np.where(top > 1.85, 0.4, 0.7), 1.0
-    )  # may go on above the highest beam
-    upright = tall * seen * stands * thick * no_bicycle * surface * filled * solid * through * cut
-    abreast = ramp(shape["head_width"], 1.05, 0.9) * ramp(shape["trunk_width"], 1.4, 1.2)
-    return upright * head * narrow, upright * abreast
-
-
-def too_wide(shape: np.ndarray) -> NDArray[np.bool_]:
-    """Which shapes (K,) are wider than one person is: head and shoulders, or the trunk with its arms."""
-    return np.asarray(
-        (shape["head_width"] > 0.53 + ramp(shape["range"], 20, 40) * 0.15) | (shape["trunk_width"] > 0.78)
-    )
-
-
-def _apart(shape: np.ndarray, score: Float64, min_score: float) -> np.ndarray:
+def _apart(shape: np.ndarray, score: Float32, min_score: float) -> np.ndarray:
     """Indices of accepted shapes, nearest first, without the weaker one of two that overlap."""
     good = np.flatnonzero(score >= min_score)
     if len(good) > 1:
@@ -207,7 +150,7 @@ def _apart(shape: np.ndarray, score: Float64, min_score: float) -> np.ndarray:
 def _boxes(
     shape: np.ndarray,
     floor: Float64,
-    score: Float64,
+    score: Float32,
     index: np.ndarray,
     splits: np.ndarray,
     covered: Float64,

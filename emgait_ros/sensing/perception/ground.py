@@ -11,13 +11,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from emgait_ros.samples import Float32, Float64
+from emgait_ros.samples import Float32
 from emgait_ros.sensing.perception.ground_kernels import (
-    BEAM_BINS,
-    BEAM_SPAN,
-    BEAM_STEP,
     NO_GROUND,
     heights_over,
     plane_ransac,
@@ -31,9 +27,9 @@ RING_GROWTH = 0.04  # ring width grows with range, as the spacing of the beams o
 MAX_TILT = math.tan(math.radians(15.0))  # of the sensor against the ground
 MAX_SLOPE = 0.12  # of the ground against the plane under the sensor
 MAX_STEP_M = 0.16  # a kerb
+UPRIGHT_M = 0.3  # height within a cell from which on something stands in it
 SEED_RANGE_M = 20.0
 SEED_TRIALS = 160
-SHARED_SECTORS = 10  # of 180: more than one person covers
 
 
 @dataclass(frozen=True)
@@ -44,24 +40,11 @@ class GroundSurface:
         plane: (3,) float64 a, b, c of z = a x + b y + c: the ground near the sensor, m.
         offset: (sectors, rings) float32 height of the ground over that plane, m.
         ring_centers: (rings,) float32, m.
-        lowest_slope, highest_slope: z over range of the lowest and highest returns that several directions share:
-            the sensor's view ends there, unless nothing higher stands around.
-        beams: (BEAM_BINS + 1,) float64 returns per radian of azimuth below z over range = k * BEAM_STEP - BEAM_SPAN:
-            how densely the sensor looks in each direction.
     """
 
     plane: np.ndarray
     offset: Float32
     ring_centers: Float32
-    lowest_slope: float
-    highest_slope: float
-    beams: NDArray[np.float64]
-
-    def expected_returns(self, width: Float32, distance: Float32, low: Float64, high: Float64) -> Float64:
-        """Returns a solid thing of that width (m) at that range (m) would give from z ``low`` to ``high`` (m)."""
-        edges = np.arange(BEAM_BINS + 1) * BEAM_STEP - BEAM_SPAN
-        safe = np.maximum(distance, 0.1)
-        return (np.interp(high / safe, edges, self.beams) - np.interp(low / safe, edges, self.beams)) * width / safe
 
     def height_at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Ground z (m, LiDAR frame) at positions x, y (m), arrays of one shape; float64."""
@@ -108,14 +91,15 @@ class GroundEstimator:
             The surface, and heights (N,) float32, m; ``NO_GROUND`` for points out of range or not finite.
         """
         rings = len(self._centers)
-        cell, distance, lowest, slopes, beams = polar_minima(
+        cell, distance, lowest, highest = polar_minima(
             points, self._ring_of_step, self._min_range, self._max_range, SECTORS, rings
         )
+        upright = (highest - lowest > UPRIGHT_M).reshape(SECTORS, rings)
         lowest = lowest.reshape(SECTORS, rings)
         plane = self._seed_plane(lowest)
         residual = lowest - (plane[0] * self._cell_x + plane[1] * self._cell_y + plane[2])
-        offset = walk_outwards(residual, self._centers, self._edges, MAX_SLOPE, MAX_STEP_M)
-        surface = GroundSurface(plane, offset, self._centers, *_shared_limits(slopes), beams)
+        offset = walk_outwards(residual, upright, self._centers, self._edges, MAX_SLOPE, MAX_STEP_M)
+        surface = GroundSurface(plane, offset, self._centers)
         return surface, heights_over(points, cell, distance, plane, offset, self._centers)
 
     def _seed_plane(self, lowest: np.ndarray) -> np.ndarray:
@@ -129,8 +113,3 @@ class GroundEstimator:
         x, y, z = self._cell_x[near], self._cell_y[near], lowest[near].astype(np.float64)
         triples = np.random.default_rng(1).integers(0, len(x), (SEED_TRIALS, 3))  # the same cloud gives the same plane
         return plane_ransac(x, y, z, guess, triples, MAX_TILT)
-
-
-def _shared_limits(slopes: Float32) -> tuple[float, float]:
-    """Lowest and highest slope that ``SHARED_SECTORS`` directions reach, from (2, sectors) extremes."""
-    return float(np.sort(slopes[0])[SHARED_SECTORS - 1]), float(np.sort(slopes[1])[-SHARED_SECTORS])

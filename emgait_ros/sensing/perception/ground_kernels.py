@@ -9,8 +9,6 @@ import numpy as np
 from emgait_ros.jit import njit
 
 BUMP_SECTORS, BUMP_M = 6, 0.15
-BEAM_SPAN, BEAM_STEP = 1.0, 0.02  # of the histogram over z / range
-BEAM_BINS = 100
 NO_GROUND = np.float32(1e9)
 
 
@@ -33,15 +31,11 @@ def fast_atan2(y: float, x: float) -> float:  # pragma: no cover - compiled
 
 @njit(error_model="numpy")
 def polar_minima(points, ring_of_step, min_range, max_range, sectors, rings):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Polar cell (-1: unused) and range of every point, the lowest z per cell, the lowest and highest z over range per sector, and the beams."""
+    """Polar cell (-1: unused) and range of every point, the lowest and the highest z per cell."""
     count = len(points)
     cell = np.empty(count, np.int32)
     distance = np.empty(count, np.float32)
-    lowest = np.full(sectors * rings, NO_GROUND, np.float32)
-    slopes = np.empty((2, sectors), np.float32)
-    slopes[0], slopes[1] = np.float32(10.0), np.float32(-10.0)
-    beams = np.zeros(BEAM_BINS, np.int64)
-    per_beam, last_beam = np.float32(1.0 / BEAM_STEP), np.float32(BEAM_BINS - 1)
+    lowest, highest = np.full(sectors * rings, NO_GROUND, np.float32), np.full(sectors * rings, -NO_GROUND, np.float32)
     low, high = min_range * min_range, max_range * max_range
     scale = np.float32(sectors / (2 * math.pi))
     pi = np.float32(math.pi)
@@ -60,22 +54,9 @@ def polar_minima(points, ring_of_step, min_range, max_range, sectors, rings):  #
         distance[i] = r
         if z < lowest[k]:
             lowest[k] = z
-        slope = z / r
-        if slope < slopes[0, sector]:
-            slopes[0, sector] = slope
-        if slope > slopes[1, sector]:
-            slopes[1, sector] = slope
-        beams[int(min(max((slope + np.float32(BEAM_SPAN)) * per_beam, np.float32(0.0)), last_beam))] += 1
-    reached = 0
-    for s in range(sectors):
-        for k in range(s * rings, (s + 1) * rings):
-            if lowest[k] < NO_GROUND:
-                reached += 1
-                break
-    below = np.zeros(BEAM_BINS + 1)
-    for b in range(BEAM_BINS):
-        below[b + 1] = below[b] + beams[b] / max(reached * 2 * math.pi / sectors, 1e-3)
-    return cell, distance, lowest, slopes, below
+        if z > highest[k]:
+            highest[k] = z
+    return cell, distance, lowest, highest
 
 
 @njit(error_model="numpy")
@@ -129,8 +110,12 @@ def plane_ransac(x, y, z, height_guess, triples, max_tilt):  # type: ignore[no-u
 
 
 @njit(error_model="numpy")
-def walk_outwards(residual, centers, edges, max_slope, max_step):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """(sectors, rings) float32 ground over the plane: accepted candidates, holes filled, smoothed over sectors."""
+def walk_outwards(residual, upright, centers, edges, max_slope, max_step):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """(sectors, rings) float32 ground over the plane: accepted candidates, holes filled, smoothed over sectors.
+
+    ``upright`` (sectors, rings): cells with something that stands. Its lowest return beyond a hole is where the shadow of
+    something nearer ends, not its foot: it is ground only at the height that was there before.
+    """
     sectors, rings = residual.shape
     missing = np.float32(1e6)
     ground = np.full((sectors, rings), missing, np.float32)
@@ -138,7 +123,10 @@ def walk_outwards(residual, centers, edges, max_slope, max_step):  # type: ignor
         last, last_range = 0.0, 0.0
         for k in range(rings):
             candidate = residual[s, k]
-            reach = max_step + max_slope * min(centers[k] - last_range, 12.0)
+            gap = centers[k] - last_range
+            reach = max_step + max_slope * min(gap, 12.0)
+            if upright[s, k] and candidate > last and gap > 1.5 * (centers[k] - centers[k - 1]):
+                reach = max_step
             if candidate < 1e6 and abs(candidate - last) <= reach:
                 ground[s, k] = candidate
                 last, last_range = candidate, centers[k]

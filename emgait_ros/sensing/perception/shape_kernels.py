@@ -1,4 +1,4 @@
-"""Compiled inner loops of the shapes: nearest peak of each cell, measures, gaps between neighbors, members, horizon."""
+"""Compiled inner loops of the shapes: nearest peak of each cell, measures, members."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 
 from emgait_ros.jit import njit
 from emgait_ros.sensing.perception.clusters import CELL_M
-from emgait_ros.sensing.perception.ground_kernels import fast_atan2
 
 CORE_M = 0.6  # a person's returns lie this near to the peak: half a long stride
 WINDOW_M = 1.0  # what stands this near to a peak shows what it belongs to
@@ -16,10 +15,8 @@ HEAD_BAND_M = 0.4  # head and shoulders: narrow on a person, wide on a hedge, a 
 HEAD_RADIUS_M = 0.47  # farther out is a neighbor's arm
 TRUNK_LOW_M = 0.9
 LOW_M = 1.0
-MAX_PAIRS = 32
 _CELLS = round(WINDOW_M / CELL_M)
 HALF_CHORD = np.array([int(math.sqrt(_CELLS**2 - k**2)) for k in range(_CELLS + 1)])  # cells: the window is round
-HORIZON_SECTORS, HORIZON_STEP_M = 720, 1.0
 
 MEASURES = (
     "x",  # middle of the trunk, m, LiDAR frame
@@ -80,16 +77,12 @@ def measure_peaks(position, cell_start, cell, tall, cell_top, slot, origin, peak
     high = np.empty((2 * reach + 1) ** 2, np.int64)
     kept = np.empty(len(peaks), np.int64)
     values = np.empty((len(peaks), MEASURE_COUNT), np.float32)
-    beside, other = np.empty(len(peaks) * MAX_PAIRS, np.int64), np.empty(len(peaks) * MAX_PAIRS, np.int64)
-    ring_returns = np.zeros(len(peaks) * MAX_PAIRS, np.float32)
-    pair_of = np.full(len(peaks), -1, np.int64)
-    used, pairs = 0, 0
+    used = 0
     for k in range(len(peaks)):
         px, py = peaks[k, 0] - origin, peaks[k, 1] - origin
         column, row = int(px / CELL_M), int(py / CELL_M)
         cores, rests, highs, count, clutter, structure = 0, 0, 0, 0, 0, 0
         top = np.float32(0.0)
-        first_pair = pairs
         for c in range(max(column - reach, 0), min(column + reach + 1, slot.shape[0])):
             half = HALF_CHORD[abs(c - column)]
             for r in range(max(row - half, 0), min(row + half + 1, slot.shape[1])):
@@ -111,18 +104,7 @@ def measure_peaks(position, cell_start, cell, tall, cell_top, slot, origin, peak
                         clutter += inside
                         rest[rests] = s
                         rests += 1
-                elif owner[s] >= 0 and cell_top[s] > 0.3:
-                    pair = pair_of[owner[s]]
-                    if pair < first_pair or other[pair] != owner[s]:
-                        if pairs - first_pair == MAX_PAIRS:
-                            continue
-                        pair = pairs
-                        beside[pair], other[pair], ring_returns[pair] = used, owner[s], 0.0
-                        pair_of[owner[s]] = pair
-                        pairs += 1
-                    ring_returns[pair] += inside
-        if count < min_points or top < 0.8 or clutter > count or structure > 8 * count:
-            pairs = first_pair
+        if count < min_points or top < 0.8:
             continue
         kept[used] = k
         values[used] = _core_shape(position, cell_start, core[:cores], rest[:rests], peaks[k, 0], peaks[k, 1])
@@ -137,13 +119,7 @@ def measure_peaks(position, cell_start, cell, tall, cell_top, slot, origin, peak
             attached,
         )
         used += 1
-    return (
-        kept[:used].copy(),
-        values[:used].copy(),
-        beside[:pairs].copy(),
-        other[:pairs].copy(),
-        ring_returns[:pairs].copy(),
-    )
+    return kept[:used].copy(), values[:used].copy()
 
 
 @njit(error_model="numpy")
@@ -233,52 +209,6 @@ def _core_shape(position, cell_start, core, rest, px, py):  # type: ignore[no-un
 
 
 @njit(error_model="numpy")
-def widest_gaps(position, cell_start, tall, cell_top, slot, origin, peaks, owner, first, second, band):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Widest free stretch (m) between the peaks ``first[p]`` and ``second[p]`` in the ``band`` (m) below the lower one's top, (P,)."""
-    out = np.zeros(len(first), np.float32)
-    occupied = np.zeros(64, np.bool_)
-    for p in range(len(first)):
-        a, b = first[p], second[p]
-        ax, ay = peaks[a, 0], peaks[a, 1]
-        dx, dy = peaks[b, 0] - ax, peaks[b, 1] - ay
-        length = np.float32(math.sqrt(dx * dx + dy * dy))
-        dx, dy = dx / length, dy / length
-        mx, my = ax + dx * length / 2 - origin, ay + dy * length / 2 - origin
-        reach = math.ceil((length / 2 + 0.1) / CELL_M)
-        column, row = int(mx / CELL_M), int(my / CELL_M)
-        top_a, top_b = np.float32(0.0), np.float32(0.0)
-        for c in range(max(column - reach, 0), min(column + reach + 1, slot.shape[0])):
-            for r in range(max(row - reach, 0), min(row + reach + 1, slot.shape[1])):
-                s = slot[c, r]
-                if s >= 0 and not tall[s]:
-                    if owner[s] == a:
-                        top_a = max(top_a, cell_top[s])
-                    elif owner[s] == b:
-                        top_b = max(top_b, cell_top[s])
-        floor = min(top_a, top_b) - np.float32(band)
-        occupied[:] = False
-        step = length / 64
-        for c in range(max(column - reach, 0), min(column + reach + 1, slot.shape[0])):
-            for r in range(max(row - reach, 0), min(row + reach + 1, slot.shape[1])):
-                s = slot[c, r]
-                if s < 0 or cell_top[s] < floor:
-                    continue
-                for i in range(cell_start[s], cell_start[s + 1]):
-                    if position[i, 2] < floor:
-                        continue
-                    px, py = position[i, 0] - ax, position[i, 1] - ay
-                    t = px * dx + py * dy
-                    if 0 <= t < length and abs(px * dy - py * dx) < np.float32(0.4):
-                        occupied[int(t / step)] = True
-        widest, run = 0, 0
-        for k in range(64):
-            run = 0 if occupied[k] else run + 1
-            widest = max(widest, run)
-        out[p] = widest * step
-    return out
-
-
-@njit(error_model="numpy")
 def collect_members(index, cell_start, tall, slot, origin, peaks, owner, chosen):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     reach = math.ceil(CORE_M / CELL_M)
     splits = np.zeros(len(chosen) + 1, np.int64)
@@ -299,28 +229,3 @@ def collect_members(index, cell_start, tall, slot, origin, peaks, owner, chosen)
                         used += 1
         splits[n + 1] = used
     return out[:used].copy(), splits
-
-
-@njit(error_model="numpy")
-def steepest_lines(cell, top_z, origin):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """(sectors, steps) float32: steepest line of sight (z over range) that ends on a cell nearer than the step."""
-    steps = int(-origin * 1.5 / HORIZON_STEP_M) + 2
-    steepest = np.full((HORIZON_SECTORS, steps), np.float32(-9.0))
-    scale = HORIZON_SECTORS / (2 * math.pi)
-    for c in range(len(cell)):
-        x, y = (cell[c, 0] + 0.5) * CELL_M + origin, (cell[c, 1] + 0.5) * CELL_M + origin
-        distance = math.sqrt(x * x + y * y)
-        step = int(distance / HORIZON_STEP_M) + 1
-        if step >= steps or distance < 0.3:
-            continue
-        slope = np.float32(top_z[c] / distance)
-        middle = (fast_atan2(y, x) + math.pi) * scale
-        half = 0.5 * CELL_M / distance * scale
-        for k in range(math.floor(middle - half), math.floor(middle + half) + 1):
-            sector = k % HORIZON_SECTORS
-            if slope > steepest[sector, step]:
-                steepest[sector, step] = slope
-    for sector in range(HORIZON_SECTORS):
-        for step in range(1, steps):
-            steepest[sector, step] = max(steepest[sector, step], steepest[sector, step - 1])
-    return steepest

@@ -8,7 +8,7 @@ from synthetic_clouds import SENSOR_HEIGHT_M, person, scan
 
 from emgait_ros.config import DetectorConfig
 from emgait_ros.sensing.perception.background import StaticBackground
-from emgait_ros.sensing.perception.detector import GeometricDetector
+from emgait_ros.sensing.perception.detector import ShapeDetector
 
 STEP_NS = 100_000_000
 DUMMY = (9.0, 3.0)  # shaped like a person, never moves
@@ -17,7 +17,7 @@ DUMMY = (9.0, 3.0)  # shaped like a person, never moves
 @pytest.fixture(scope="module")
 def learned():
     """Background and detector after 12 s of a shop window's dummy and a passer-by."""
-    background, detector = StaticBackground(55.0, 10.0), GeometricDetector(DetectorConfig())
+    background, detector = StaticBackground(55.0, 10.0), ShapeDetector(DetectorConfig())
     flags: dict[str, list[bool]] = {"dummy": [], "walker": []}
     for k in range(120):
         place = (12.0, -6.0 + 0.1 * k)
@@ -42,7 +42,7 @@ def test_the_walker_never_is(learned):
 
 
 def test_a_jump_back_in_time_starts_over():
-    background, detector = StaticBackground(55.0, 2.0), GeometricDetector(DetectorConfig())
+    background, detector = StaticBackground(55.0, 2.0), ShapeDetector(DetectorConfig())
     cloud = scan(person(*DUMMY), azimuth_step_deg=0.4, beams=48)
     for k in range(40):
         background.observe(10**9 + k * STEP_NS, cloud, -SENSOR_HEIGHT_M)

@@ -8,12 +8,12 @@ from kitti_frames import FRAMES, load_frame
 from synthetic_clouds import SENSOR_HEIGHT_M, person, scan
 
 from emgait_ros.config import DetectorConfig
-from emgait_ros.sensing.perception.detector import MAX_CANDIDATES, GeometricDetector
+from emgait_ros.sensing.perception.detector import MAX_CANDIDATES, ShapeDetector
 
 
 @pytest.fixture(scope="module")
-def detector() -> GeometricDetector:
-    return GeometricDetector(DetectorConfig())
+def detector() -> ShapeDetector:
+    return ShapeDetector(DetectorConfig())
 
 
 POLE = [("cylinder", (10.0, 3.0, 0.1, 0.0, 4.0))]
@@ -176,7 +176,7 @@ def test_what_hides_a_place(detector):
     detector.detect(scan(WALL + person(10, 3)))
     place = np.array([[20.0, 0.0, -0.5], [12.0, 0.0, -0.5], [14.0, 4.2, -0.5], [20.0, 0.0, 5.0], [500.0, 0.0, 0.0]])
     assert detector.hides(place).tolist() == [True, False, True, False, False]
-    assert GeometricDetector().hides(place).tolist() == [False] * 5  # before the first cloud
+    assert ShapeDetector().hides(place).tolist() == [False] * 5  # before the first cloud
 
 
 def test_two_hundred_people_nearest_first(detector):

@@ -11,7 +11,7 @@ from emgait_ros.config import ImageDetectorConfig, SensingConfig, with_options
 from emgait_ros.samples import CameraModel, SensorFrame
 from emgait_ros.sensing.pedestrian_sensing import PedestrianSensing
 from emgait_ros.sensing.perception.camera import box_rectangles
-from emgait_ros.sensing.perception.detector import GeometricDetector, no_detections
+from emgait_ros.sensing.perception.detector import ShapeDetector, no_detections
 from emgait_ros.sensing.perception.image_detector import OnnxImageDetector, fuse, non_maximum_suppression, overlaps
 
 AXES = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
@@ -81,7 +81,7 @@ def test_a_box_without_returns_is_nobody(box, reason):
 
 def test_a_box_confirms_a_detection():
     cloud = scan(person(12.0, 1.0) + person(15.0, -2.0))
-    before = GeometricDetector().detect(cloud)
+    before = ShapeDetector().detect(cloud)
     weaker = type(before)(
         before.center, before.size, before.score * 0 + np.float32(0.5), before.point_index, before.splits, before.occlusion
     )  # fmt: skip

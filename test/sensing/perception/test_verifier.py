@@ -13,7 +13,7 @@ from emgait_ros.config import DetectorConfig, SampleConfig, VerifierConfig
 from emgait_ros.samples import Sample
 from emgait_ros.sensing.perception.camera import box_rectangles
 from emgait_ros.sensing.perception.crops import cut_crop
-from emgait_ros.sensing.perception.detector import GeometricDetector
+from emgait_ros.sensing.perception.detector import ShapeDetector
 from emgait_ros.sensing.perception.verifier import OnnxVerifier, TrackVerdicts, make_verifier, squared
 
 HAS_POSE = find_spec("mediapipe") is not None and find_spec("ai_edge_litert") is not None
@@ -72,7 +72,7 @@ def test_mediapipe_that_is_not_installed_says_what_to_do():
 @pytest.mark.skipif(not HAS_POSE, reason="mediapipe and ai-edge-litert are not installed")
 def test_mediapipe_knows_real_people_from_street(shared_data):
     data = load_frame(shared_data, "000000")
-    found = GeometricDetector(DetectorConfig()).detect(data.points)
+    found = ShapeDetector(DetectorConfig()).detect(data.points)
     rectangle, _ = box_rectangles(found.center.astype(float), found.size.astype(float), data.camera)
     nearest = int(np.argmin(np.hypot(*(found.center[:, :2] - data.people[0]).T)))
     man = cut_crop(data.image, rectangle[nearest], SampleConfig())

@@ -1,0 +1,72 @@
+"""From a cloud to the places where a person may stand, with what the scorer looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from emgait_ros.config import DetectorConfig
+from emgait_ros.samples import Float32, Float64
+from emgait_ros.sensing.perception.clusters import BirdView, BodyMap, peaks
+from emgait_ros.sensing.perception.ground import GroundEstimator, GroundSurface
+from emgait_ros.sensing.perception.shapes import Candidates, measure
+from emgait_ros.sensing.perception.views import Rays, Views, look, sorted_rays
+
+MAX_CANDIDATES = 400  # looked at in one cloud: bounds the time; the nearest go first
+
+
+@dataclass(frozen=True)
+class Found:
+    """Candidates of one cloud.
+
+    Attributes:
+        ground, body, rays: of the cloud.
+        peak: (P, 2) float32 x, y of all peaks looked at, m, LiDAR frame, nearest first.
+        candidates: the K of them that have enough returns, with their measures.
+        place: (K, 2) float32 their x, y, m.
+        floor: (K,) float64 z of the ground there, m.
+        views: what they look like.
+        left_out: peaks that were too many.
+        left_out_from_m: range from which on they were left out; infinite when none was.
+    """
+
+    ground: GroundSurface
+    body: BodyMap
+    rays: Rays
+    peak: Float32
+    candidates: Candidates
+    place: Float32
+    floor: Float64
+    views: Views
+    left_out: int
+    left_out_from_m: float
+
+
+class CandidateFinder:
+    """Ground, bird's-eye peaks, measures and views of one cloud after another; keeps only buffers between clouds.
+
+    Args:
+        config: ranges and the least number of returns.
+    """
+
+    def __init__(self, config: DetectorConfig) -> None:
+        self._config = config
+        self._ground = GroundEstimator(config.min_range_m, config.max_range_m, config.sensor_height_m)
+        self._view = BirdView(config.max_range_m)
+
+    def find(self, points: Float32) -> Found:
+        """Candidates in a cloud (N, 3) float32, m, LiDAR frame, z up; valid until the next one is looked at."""
+        points = np.ascontiguousarray(points[:, :3], np.float32)
+        ground, heights = self._ground.estimate(points)
+        body = self._view.build(points, heights)
+        rays = sorted_rays(points)
+        found = peaks(body)
+        left_out = max(0, len(found) - MAX_CANDIDATES)
+        left_out_from_m = float(np.hypot(*found[MAX_CANDIDATES])) if left_out else np.inf
+        found = found[:MAX_CANDIDATES]
+        candidates = measure(body, found, self._config.min_points)
+        place = found[candidates.peak]
+        floor = ground.height_at(place[:, 0], place[:, 1])
+        views = look(rays, body, candidates.shape, place, floor)
+        return Found(ground, body, rays, found, candidates, place, floor, views, left_out, left_out_from_m)

@@ -1,0 +1,84 @@
+"""What the sensor sees around each candidate: the input of the learned scorer.
+
+A front view, 1.8 m wide and 2.56 m high, upright at the candidate and facing the sensor: which lines of sight end on the
+candidate, beyond it or before it. A view from above, 2.4 m wide, shows what it stands beside. Together they tell apart what is empty
+from what is hidden, which the returns on the candidate alone do not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from emgait_ros.samples import Float32, Float64, Int64
+from emgait_ros.sensing.perception.clusters import BodyMap
+from emgait_ros.sensing.perception.shape_kernels import MEASURES
+from emgait_ros.sensing.perception.view_kernels import (
+    FRONT_CHANNELS,
+    FRONT_COLUMNS,
+    FRONT_ROWS,
+    TOP_CELLS,
+    TOP_CHANNELS,
+    front_views,
+    sort_by_direction,
+    top_views,
+)
+
+COUNTS = ("count", "clutter", "structure", "attached")  # of returns: their logarithm is looked at
+LEFT_OUT = ("x", "y", "half_x", "half_y")  # the same thing elsewhere looks the same
+READ = tuple(name for name in MEASURES if name not in LEFT_OUT)
+FRONT_SHAPE = (FRONT_CHANNELS, FRONT_ROWS, FRONT_COLUMNS)
+TOP_SHAPE = (TOP_CHANNELS, TOP_CELLS, TOP_CELLS)
+
+
+@dataclass(frozen=True)
+class Rays:
+    """The returns of a cloud sorted by direction.
+
+    Attributes:
+        start: (sectors + 1,) int64: sector s owns ``points[start[s]:start[s + 1]]``.
+        points: (N, 3) float32 m, LiDAR frame.
+    """
+
+    start: Int64
+    points: Float32
+
+
+@dataclass(frozen=True)
+class Views:
+    """What is looked at of K candidates.
+
+    Attributes:
+        front: (K, 6, 16, 20) float32; rows from the ground upwards, columns across the line of sight. Channels: parts of the
+            lines of sight that end on the candidate, beyond it, before it; mean depth and spread of the returns on it over
+            0.6 m; 1 where any line of sight passes.
+        top: (K, 2, 16, 16) float32; rows along the line of sight. Channels: how many returns, how high (of 2.8 m).
+        measures: (K, M) float32: ``READ``, counts as log(1 + n).
+    """
+
+    front: Float32
+    top: Float32
+    measures: Float32
+
+
+def sorted_rays(points: Float32) -> Rays:
+    """Sort a cloud (N, 3), m, LiDAR frame, by direction."""
+    return Rays(*sort_by_direction(points))
+
+
+def look(rays: Rays, body: BodyMap, shape: np.ndarray, place: Float32, floor: Float64) -> Views:
+    """Views of K candidates.
+
+    Args:
+        rays, body: of the cloud.
+        shape: (K,) measures of dtype ``shapes.SHAPE``.
+        place: (K, 2) float32 x, y, m, LiDAR frame.
+        floor: (K,) z of the ground under them, m, LiDAR frame.
+    """
+    x, y = place[:, 0].astype(np.float64), place[:, 1].astype(np.float64)
+    return Views(
+        front_views(rays.points, rays.start, x, y, floor),
+        top_views(body.start, body.top, body.slot, float(body.origin), x, y),
+        np.column_stack([np.log1p(shape[name]) if name in COUNTS else shape[name] for name in READ]).astype(np.float32),
+    )
