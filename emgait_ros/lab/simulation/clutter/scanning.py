@@ -44,9 +44,9 @@ class Scenery:
         glass = [(part, -1 - number) for number, (_, mesh) in enumerate(layout.things) for part in mesh.glass]
         leaves = [(leaf, -1 - number) for number, (_, mesh) in enumerate(layout.things) for leaf in mesh.leaves]
         bodies = []
-        for number, (person, *place, yaw) in enumerate(layout.people):
-            solid += [(part, number + 1) for part in person.worn.at(*place, yaw).parts]
-            standing = person.vertices @ rotation(yaw).T + np.asarray(place)
+        for number, (person, x, y, z, yaw) in enumerate(layout.people):
+            solid += [(part, number + 1) for part in person.worn.at(x, y, z, yaw).parts]
+            standing = person.vertices @ rotation(yaw).T + (x, y, z)
             bodies.append(((standing, Body.load().faces), number + 1))
         return Scenery(
             layout.ground,
