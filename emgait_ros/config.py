@@ -83,7 +83,7 @@ class DetectorConfig:
         0.0, "Height of the LiDAR over the ground; 0: found from the cloud itself.", unit="m", low=0, high=10
     )
     min_points: int = option(8, "Fewer returns say nothing about a gait; a person at 50 m has 15-25.", low=3, high=1000)
-    scorer: str = option("", "Path of a scorer trained with `emgait train-detector` (ONNX); empty: the one that ships.")
+    scorer: str = option("", "Folder of a scorer trained with `emgait train-detector`; empty: the one that ships.")
     min_score: float = option(
         0.6,
         "Shapes that are a person with less probability are no detections; the tracker also gets those down to tracker.weak_score.",

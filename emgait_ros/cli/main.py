@@ -23,6 +23,10 @@ COMMANDS = {
     "kitti-bag": ("emgait_ros.cli.kitti_bag", "turn real frames of the KITTI data set into bags"),
     "bench": ("emgait_ros.cli.bench", "measure speed on this machine"),
     "train": ("emgait_ros.cli.train", "train EMGaitNet by a recipe, up to a finished bundle"),
+    "train-detector": (
+        "emgait_ros.cli.train_detector",
+        "train what judges whether a shape is a person, on simulated clouds",
+    ),
     "export": ("emgait_ros.cli.export", "turn a model bundle into FP16 ONNX graphs or TensorRT engines"),
     "doctor": ("emgait_ros.cli.doctor", "say what is wrong with this installation or the live system, and what to do"),
 }

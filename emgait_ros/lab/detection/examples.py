@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -96,8 +97,9 @@ def write_shard(path: Path, seeds: range, config: DetectorConfig) -> int:
     if not path.exists():
         finder = CandidateFinder(config)
         examples = joined([examples_of(seed, finder) for seed in seeds])
-        with write_whole(path) as stream:
-            np.savez_compressed(stream, **{f.name: getattr(examples, f.name) for f in fields(Examples)})
+        unfinished = path.with_suffix(".unfinished.npz")
+        np.savez_compressed(unfinished, **{f.name: getattr(examples, f.name) for f in fields(Examples)})
+        os.replace(unfinished, path)
     return len(read_shard(path))
 
 

@@ -1,4 +1,4 @@
-"""The network that judges candidates: two small convolutional towers over the views, joined with the measures."""
+"""The networks that judge candidates: a first look at the measures, then two small convolutional towers over the views."""
 
 from __future__ import annotations
 
@@ -52,6 +52,31 @@ class Probabilities(nn.Module):
     def forward(self, front: Tensor, top: Tensor, measures: Tensor) -> Tensor:
         """(K, 2) 0..1."""
         return torch.sigmoid(self.network(front, top, measures))
+
+
+class FirstLook(nn.Module):
+    """From the measures alone whether a candidate is worth views: above 0 it is. Spares the time of most walls and bushes.
+
+    Attributes:
+        least: logit that all but a few people reach.
+    """
+
+    mean: Tensor
+    spread: Tensor
+    least: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(len(READ)))
+        self.register_buffer("spread", torch.ones(len(READ)))
+        self.register_buffer("least", torch.zeros(()))
+        self.layers = nn.Sequential(
+            nn.Linear(len(READ), 48), nn.ReLU(), nn.Linear(48, 32), nn.ReLU(), nn.Linear(32, 1), nn.Flatten(0)
+        )
+
+    def forward(self, measures: Tensor) -> Tensor:
+        """Measures (K, M): logits over ``least`` (K,)."""
+        return torch.as_tensor(self.layers(((measures - self.mean) / self.spread).clamp(-4.0, 4.0)) - self.least)
 
 
 def _step(inputs: int, outputs: int) -> list[nn.Module]:

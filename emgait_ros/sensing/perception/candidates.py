@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emgait_ros.config import DetectorConfig
-from emgait_ros.samples import Float32, Float64
+from emgait_ros.samples import Float32, Float64, Int64
 from emgait_ros.sensing.perception.clusters import BirdView, BodyMap, peaks
 from emgait_ros.sensing.perception.ground import GroundEstimator, GroundSurface
 from emgait_ros.sensing.perception.shapes import Candidates, measure
-from emgait_ros.sensing.perception.views import Rays, Views, look, sorted_rays
+from emgait_ros.sensing.perception.views import Rays, Views, look, measures_of, sorted_rays
 
 MAX_CANDIDATES = 400  # looked at in one cloud: bounds the time; the nearest go first
+Promising = Callable[[Float32], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class Found:
     Attributes:
         ground, body, rays: of the cloud.
         peak: (P, 2) float32 x, y of all peaks looked at, m, LiDAR frame, nearest first.
-        candidates: the K of them that have enough returns, with their measures.
+        candidates: those of them that have enough returns, with their measures.
+        chosen: (K,) int64 the candidates that were worth views.
         place: (K, 2) float32 their x, y, m.
         floor: (K,) float64 z of the ground there, m.
         views: what they look like.
@@ -36,6 +40,7 @@ class Found:
     rays: Rays
     peak: Float32
     candidates: Candidates
+    chosen: Int64
     place: Float32
     floor: Float64
     views: Views
@@ -48,10 +53,11 @@ class CandidateFinder:
 
     Args:
         config: ranges and the least number of returns.
+        promising: which candidates are worth views, (J,) bool from measures (J, M); None: all are.
     """
 
-    def __init__(self, config: DetectorConfig) -> None:
-        self._config = config
+    def __init__(self, config: DetectorConfig, promising: Promising | None = None) -> None:
+        self._config, self._promising = config, promising
         self._ground = GroundEstimator(config.min_range_m, config.max_range_m, config.sensor_height_m)
         self._view = BirdView(config.max_range_m)
 
@@ -60,13 +66,15 @@ class CandidateFinder:
         points = np.ascontiguousarray(points[:, :3], np.float32)
         ground, heights = self._ground.estimate(points)
         body = self._view.build(points, heights)
-        rays = sorted_rays(points)
+        rays = sorted_rays(points, self._ground.direction)
         found = peaks(body)
         left_out = max(0, len(found) - MAX_CANDIDATES)
         left_out_from_m = float(np.hypot(*found[MAX_CANDIDATES])) if left_out else np.inf
         found = found[:MAX_CANDIDATES]
         candidates = measure(body, found, self._config.min_points)
-        place = found[candidates.peak]
+        measures = measures_of(candidates.shape)
+        chosen = np.arange(len(measures)) if self._promising is None else np.flatnonzero(self._promising(measures))
+        place = found[candidates.peak[chosen]]
         floor = ground.height_at(place[:, 0], place[:, 1])
-        views = look(rays, body, candidates.shape, place, floor)
-        return Found(ground, body, rays, found, candidates, place, floor, views, left_out, left_out_from_m)
+        views = look(rays, body, measures[chosen], place, floor)
+        return Found(ground, body, rays, found, candidates, chosen, place, floor, views, left_out, left_out_from_m)

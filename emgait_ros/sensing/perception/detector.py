@@ -75,8 +75,8 @@ class ShapeDetector(Detector):
     def __init__(self, config: DetectorConfig | None = None, min_score: float | None = None) -> None:
         self.config = config or DetectorConfig()
         self._min_score = self.config.min_score if min_score is None else min_score
-        self._finder = CandidateFinder(self.config)
         self._scorer = Scorer(self.config.scorer)
+        self._finder = CandidateFinder(self.config, self._scorer.promising)
         self._last: Found | None = None
         self.left_out, self.left_out_from_m = 0, np.inf
         self.examined_xy, self.examined_score = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
@@ -90,14 +90,15 @@ class ShapeDetector(Detector):
         """See ``Detector``."""
         found = self._last = self._finder.find(points)
         self.left_out, self.left_out_from_m = found.left_out, found.left_out_from_m
-        shape = found.candidates.shape
+        shape, peak = found.candidates.shape[found.chosen], found.candidates.peak[found.chosen]
         score, several = self._scorer.score(found.views)
         self.examined_xy, self.examined_score = found.peak, np.full(len(found.peak), np.nan, np.float32)
-        self.examined_score[found.candidates.peak] = score
+        self.examined_score[found.candidates.peak] = 0.0
+        self.examined_score[peak] = score
         chosen = _apart(shape, score, self._min_score)
         if len(chosen) == 0:
             return no_detections()
-        index, splits = members(found.body, found.peak, found.candidates.owner, found.candidates.peak[chosen])
+        index, splits = members(found.body, found.peak, found.candidates.owner, peak[chosen])
         covered = covered_by_others(found.views.front[chosen], shape["top"][chosen])
         return _boxes(
             shape[chosen], found.floor[chosen], score[chosen], index, splits, covered, several[chosen] > GROUP

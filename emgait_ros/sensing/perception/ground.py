@@ -64,6 +64,9 @@ class GroundEstimator:
     Args:
         min_range_m, max_range_m: horizontal ranges looked at.
         sensor_height_m: height of the LiDAR over the ground, or 0 to find it from the cloud.
+
+    Attributes:
+        direction: (N,) int16 azimuth of every point of the last cloud, in 1440 steps from -180 degrees; -1: not finite.
     """
 
     def __init__(self, min_range_m: float, max_range_m: float, sensor_height_m: float = 0.0) -> None:
@@ -77,6 +80,7 @@ class GroundEstimator:
         self._ring_of_step = self._ring_of_step.astype(np.int32)
         self._min_range, self._max_range = np.float32(min_range_m), np.float32(max_range_m)
         self._sensor_height = float(sensor_height_m)
+        self.direction = np.zeros(0, np.int16)
         azimuth = (np.arange(SECTORS) + 0.5) * (2 * np.pi / SECTORS) - np.pi
         self._cell_x = np.outer(np.cos(azimuth), self._centers)
         self._cell_y = np.outer(np.sin(azimuth), self._centers)
@@ -91,7 +95,7 @@ class GroundEstimator:
             The surface, and heights (N,) float32, m; ``NO_GROUND`` for points out of range or not finite.
         """
         rings = len(self._centers)
-        cell, distance, lowest, highest = polar_minima(
+        cell, self.direction, distance, lowest, highest = polar_minima(
             points, self._ring_of_step, self._min_range, self._max_range, SECTORS, rings
         )
         upright = (highest - lowest > UPRIGHT_M).reshape(SECTORS, rings)

@@ -9,6 +9,7 @@ import numpy as np
 from emgait_ros.jit import njit
 
 BUMP_SECTORS, BUMP_M = 6, 0.15
+DIRECTIONS = 1440
 NO_GROUND = np.float32(1e9)
 
 
@@ -31,22 +32,28 @@ def fast_atan2(y: float, x: float) -> float:  # pragma: no cover - compiled
 
 @njit(error_model="numpy")
 def polar_minima(points, ring_of_step, min_range, max_range, sectors, rings):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Polar cell (-1: unused) and range of every point, the lowest and the highest z per cell."""
+    """Polar cell (-1: unused), direction (of DIRECTIONS) and range of every point, the lowest and the highest z per cell."""
     count = len(points)
     cell = np.empty(count, np.int32)
+    direction = np.empty(count, np.int16)
     distance = np.empty(count, np.float32)
     lowest, highest = np.full(sectors * rings, NO_GROUND, np.float32), np.full(sectors * rings, -NO_GROUND, np.float32)
     low, high = min_range * min_range, max_range * max_range
-    scale = np.float32(sectors / (2 * math.pi))
+    scale, fine = np.float32(sectors / (2 * math.pi)), np.float32(DIRECTIONS / (2 * math.pi))
     pi = np.float32(math.pi)
     for i in range(count):
         x, y, z = points[i, 0], points[i, 1], points[i, 2]
         squared = x * x + y * y
-        if not (low <= squared < high) or not (abs(z) < np.float32(1e4)):  # false for NaN, too
+        if not (squared < np.float32(1e8)) or not (abs(z) < np.float32(1e4)):  # false for NaN, too
+            cell[i] = direction[i] = -1
+            continue
+        turn = np.float32(fast_atan2(y, x)) + pi
+        direction[i] = min(int(turn * fine), DIRECTIONS - 1)
+        if not (low <= squared < high):
             cell[i] = -1
             continue
         r = np.float32(math.sqrt(squared))
-        sector = int((np.float32(fast_atan2(y, x)) + pi) * scale)
+        sector = int(turn * scale)
         if sector >= sectors:
             sector -= sectors
         k = sector * rings + ring_of_step[int(r * np.float32(4.0))]
@@ -56,7 +63,7 @@ def polar_minima(points, ring_of_step, min_range, max_range, sectors, rings):  #
             lowest[k] = z
         if z > highest[k]:
             highest[k] = z
-    return cell, distance, lowest, highest
+    return cell, direction, distance, lowest, highest
 
 
 @njit(error_model="numpy")

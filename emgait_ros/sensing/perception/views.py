@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emgait_ros.samples import Float32, Float64, Int64
 from emgait_ros.sensing.perception.clusters import BodyMap
@@ -62,17 +63,24 @@ class Views:
     measures: Float32
 
 
-def sorted_rays(points: Float32) -> Rays:
-    """Sort a cloud (N, 3), m, LiDAR frame, by direction."""
-    return Rays(*sort_by_direction(points))
+def sorted_rays(points: Float32, direction: NDArray[np.int16]) -> Rays:
+    """Sort a cloud (N, 3), m, LiDAR frame, by its directions (N,) of ``ground.GroundEstimator``."""
+    return Rays(*sort_by_direction(points, direction))
 
 
-def look(rays: Rays, body: BodyMap, shape: np.ndarray, place: Float32, floor: Float64) -> Views:
+def measures_of(shape: np.ndarray) -> Float32:
+    """(K, M) float32 what is read of measures (K,) of dtype ``shapes.SHAPE``."""
+    return np.column_stack([np.log1p(shape[name]) if name in COUNTS else shape[name] for name in READ]).astype(
+        np.float32
+    )
+
+
+def look(rays: Rays, body: BodyMap, measures: Float32, place: Float32, floor: Float64) -> Views:
     """Views of K candidates.
 
     Args:
         rays, body: of the cloud.
-        shape: (K,) measures of dtype ``shapes.SHAPE``.
+        measures: (K, M) of :func:`measures_of`.
         place: (K, 2) float32 x, y, m, LiDAR frame.
         floor: (K,) z of the ground under them, m, LiDAR frame.
     """
@@ -80,5 +88,5 @@ def look(rays: Rays, body: BodyMap, shape: np.ndarray, place: Float32, floor: Fl
     return Views(
         front_views(rays.points, rays.start, x, y, floor),
         top_views(body.start, body.top, body.slot, float(body.origin), x, y),
-        np.column_stack([np.log1p(shape[name]) if name in COUNTS else shape[name] for name in READ]).astype(np.float32),
+        measures,
     )

@@ -39,9 +39,9 @@ def furnish(rng: Rng) -> tuple[str, Layout, Scanner, tuple[float, float]]:
     count = (
         int(rng.integers(12, 31))
         if crowded
-        else int(min(rng.poisson(rng.choice([0.7, 4.0, 6.0, 9.0], p=[0.15, 0.4, 0.3, 0.15])), 30))
+        else int(min(rng.poisson(rng.choice([0.7, 6.0, 12.0, 20.0], p=[0.15, 0.3, 0.35, 0.2])), 40))
     )
-    reach = float(rng.uniform(3.0, 5.0) if crowded else rng.uniform(5, 18))
+    reach = float(rng.uniform(3.0, 5.0) if crowded else rng.uniform(5, 22))
     people_the_place(layout, area, count, reach, fronts)
     if rng.random() < 0.6:  # more things close to people
         _crowd_in(layout, INDOORS if indoors else MIXED | GREENERY)

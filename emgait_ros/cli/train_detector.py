@@ -1,0 +1,65 @@
+"""Train the scorer that judges what the detector sees, on simulated clouds alone.
+
+    emgait train-detector my_scorer                     6,000 simulated clouds, 12 passes: about an hour on two cores
+    emgait train-detector my_scorer --clouds 500        a quick one
+    emgait train-detector my_scorer --shards runs/here  keep the examples there, and use those that are there
+
+The clouds are streets, squares, parks and rooms with people and clutter, before sensors of many kinds
+(emgait_ros/lab/simulation/cluttered_scenes.py). What is learned from each: what the sensor sees around every place where somebody may
+stand, from the front and from above (emgait_ros/sensing/perception/views.py), and whether it was a person.
+Use the result with the option detector.scorer, and see what it finds with `emgait evaluate detection FOLDER`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where the scorer goes (two ONNX files)")
+    parser.add_argument("--clouds", type=int, default=6000, metavar="N", help="simulated clouds (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=12, metavar="N", help="passes over them (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the training (default: %(default)s)")
+    parser.add_argument(
+        "--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="that simulate (default: all cores)"
+    )
+    parser.add_argument(
+        "--shards", type=Path, default=Path("runs/detector"), metavar="DIR", help="examples (default: %(default)s)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Simulate, train, write; exit status 0."""
+    try:
+        from emgait_ros.lab.detection import training
+        from emgait_ros.lab.detection.examples import read_shard
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"training needs the package '{error.name}', which is not installed: install requirements/dev.txt"
+        ) from error
+
+    options = training.ScorerTraining(args.clouds, epochs=args.epochs, seed=args.seed, processes=args.processes)
+    args.folder.mkdir(parents=True, exist_ok=True)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=1.0)
+
+        def report(text: str, done: float) -> None:
+            progress.update(task, description=text, completed=done)
+
+        shards = training.write_shards(args.shards, options, report)
+        first, network, figures = training.train(shards, options, report)
+    training.export(first, network, read_shard(shards[0]), args.folder)
+    text = json.dumps(figures, indent=2)
+    if args.json:
+        args.json.write_text(text + "\n", encoding="utf-8")
+    print(text)
+    print(f"written: {args.folder}; use it with the option detector.scorer")
+    return 0
