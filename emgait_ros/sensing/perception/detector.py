@@ -67,6 +67,8 @@ class GeometricDetector(Detector):
 
     Attributes:
         ground: ground surface of the last cloud; None before the first.
+        examined_xy: (K, 2) float32, m, LiDAR frame: the peaks of the last cloud that were looked at.
+        examined_score: (K,) float32, 0..1: what they scored, NaN where a gate left one out (too few returns, say).
     """
 
     def __init__(self, config: DetectorConfig | None = None, min_score: float | None = None) -> None:
@@ -76,6 +78,7 @@ class GeometricDetector(Detector):
         self._view = BirdView(self.config.max_range_m)
         self.ground: GroundSurface | None = None
         self.left_out = 0
+        self.examined_xy, self.examined_score = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
         self._horizon: Float32 | None = None
 
     def detect(self, points: Float32) -> Detections:
@@ -89,6 +92,7 @@ class GeometricDetector(Detector):
         if self.left_out:
             log.debug("%d candidates beyond %.0f m left out", self.left_out, float(np.hypot(*found[MAX_CANDIDATES])))
         found = found[:MAX_CANDIDATES]
+        self.examined_xy, self.examined_score = found.copy(), np.full(len(found), np.nan, np.float32)
         candidates = measure(body, found, self.config.min_points)
         shape = candidates.shape
         if len(shape) == 0:
@@ -102,6 +106,7 @@ class GeometricDetector(Detector):
         )
         alone, wide = shape_score(shape, np.maximum(hidden, below_view) - floor, ceiling - floor, expected, self.config)
         score, group = with_company(alone, wide, candidates, body, found)
+        self.examined_score[candidates.peak] = score
         group |= too_wide(shape)
         chosen = _apart(shape, score, self._min_score)
         index, splits = members(body, found, candidates.owner, candidates.peak[chosen])
