@@ -28,8 +28,8 @@ Why somebody was missed:
   suppressed   scored enough, but a better shape overlaps it, or its detection stands for another labelled person
   place        detected, but farther from the label than --within
 
---pictures OUT writes OUT/FOLDER.png: for each case the view from above (the line of sight goes up; green label, orange detections,
-crosses and scores of all peaks) and the view from the sensor, colored by height over the ground.
+--pictures OUT writes OUT/FOLDER.png (40 cases, then FOLDER_2.png): each case from above, where the line of sight goes up, with
+green labels, orange detections and the score of each peak (x), and beside it as the sensor sees it, colored by height over the ground.
 """
 
 from __future__ import annotations
@@ -87,7 +87,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     parser.add_argument("--pictures", type=Path, metavar="OUT", help="folder for one contact sheet a FOLDER")
     parser.add_argument(
-        "--most-pictures", type=int, default=80, metavar="N", help="cases a sheet, misses first (default: %(default)s)"
+        "--most-pictures",
+        type=int,
+        default=80,
+        metavar="N",
+        help="cases drawn of a FOLDER, misses first (default: %(default)s)",
     )
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Polygon
 from numpy.typing import NDArray
@@ -21,7 +20,8 @@ REACH_M = 2.5  # shown around each case
 FRONT_M = 1.25  # to both sides in the front view
 OWN_MARGIN_M = 0.15
 GROUND_M, HIGH_M = 0.07, 2.4
-COLUMNS, TILE_IN, DPI = 4, 2.3, 100
+COLUMNS, CASES_A_SHEET = 4, 40
+TILE_IN, TITLE_IN, DPI = 2.3, 0.45, 100
 GREEN, ORANGE, RED = "#1a9850", "#e66101", "#c51b7d"
 
 
@@ -33,7 +33,7 @@ class Case:
         title: two lines.
         missed: a person who was missed; else a false detection.
         points: (N, 3) float64, m; ``own`` (N,) bool: its returns.
-        labels, detections: (L, 4, 2) and (D, 4, 2) float64, m: corners of their boxes; ``scores`` (D,).
+        labels, detections: (L, 4, 2) and (D, 4, 2) float64, m: corners of their boxes.
         peaks: (K, 2) float64, m; ``peak_scores`` (K,).
         within_m: what counted as near.
     """
@@ -44,7 +44,6 @@ class Case:
     own: NDArray[np.bool_]
     labels: Float64
     detections: Float64
-    scores: Float64
     peaks: Float64
     peak_scores: Float64
     within_m: float
@@ -115,7 +114,6 @@ class ContactSheet:
                 own[near],
                 (outline - place[:2]) @ axes.T,
                 (corners - place[:2]) @ axes.T,
-                result.detections.score.astype(np.float64),
                 peaks[(np.abs(peaks) < REACH_M).all(axis=1)],
                 result.peak_score[(np.abs(peaks) < REACH_M).all(axis=1)].astype(np.float64),
                 rules.within_m,
@@ -123,22 +121,29 @@ class ContactSheet:
         )
 
     def write(self, path: Path) -> str:
-        """Draw a PNG; returns a sentence that says where it is and what it shows."""
+        """Draw a PNG, and NAME_2.png and so on for more than ``CASES_A_SHEET``; returns a sentence about what was drawn."""
         cases = [case for kind in self._cases for case in kind][: self._most]
-        rows = -(-len(cases) // COLUMNS)
-        figure = Figure(figsize=(2 * COLUMNS * TILE_IN, rows * (TILE_IN + 0.45)), dpi=DPI)
-        FigureCanvasAgg(figure)
-        grid = figure.subplots(rows, 2 * COLUMNS, squeeze=False)
-        for axes in grid.flat:
-            axes.set_visible(False)
-        for number, case in enumerate(cases):
-            row, column = divmod(number, COLUMNS)
-            _draw_above(grid[row, 2 * column], case)
-            _draw_front(grid[row, 2 * column + 1], case)
-        figure.subplots_adjust(0.01, 0.01, 0.995, 1 - 0.4 / (rows * (TILE_IN + 0.45)), 0.08, 0.25)
-        figure.savefig(path)
-        left = self._count - len(cases)
-        return f"{path}: {len(cases)} misses and false detections" + (f", {left} more are not drawn" if left else "")
+        written = []
+        for begin in range(0, len(cases), CASES_A_SHEET):
+            number = begin // CASES_A_SHEET + 1
+            written.append(path if number == 1 else path.with_name(f"{path.stem}_{number}{path.suffix}"))
+            _sheet(cases[begin : begin + CASES_A_SHEET]).savefig(written[-1])
+        left = f"; {self._count - len(cases)} more were not drawn (--most-pictures)" if self._count > len(cases) else ""
+        return f"{', '.join(map(str, written))}: {len(cases)} misses and false detections{left}"
+
+
+def _sheet(cases: list[Case]) -> Figure:
+    rows = -(-len(cases) // COLUMNS)
+    height_in = rows * (TILE_IN + TITLE_IN)
+    figure = Figure(figsize=(2 * COLUMNS * TILE_IN, height_in), dpi=DPI)
+    grid = figure.subplots(rows, 2 * COLUMNS, squeeze=False)
+    for axes in grid.flat[2 * len(cases) :]:
+        axes.set_visible(False)
+    for number, case in enumerate(cases):
+        _draw_above(grid.flat[2 * number], case)
+        _draw_front(grid.flat[2 * number + 1], case)
+    figure.subplots_adjust(0.01, 0.01, 0.995, 1 - TITLE_IN / height_in, 0.08, 0.25)
+    return figure
 
 
 def _corners() -> Float64:
@@ -150,13 +155,12 @@ def _draw_above(axes: Axes, case: Case) -> None:
     _prepare(axes, (-REACH_M, REACH_M), (-REACH_M, REACH_M))
     axes.set_title(case.title, fontsize=8, loc="left", color=RED if case.missed else ORANGE)
     low = case.points[:, 2] < GROUND_M
-    axes.scatter(*case.points[low, :2].T, s=0.6, c="#d0d0d0", linewidths=0)
-    _scatter(axes, case, ~low, 0, 1)
+    axes.scatter(case.points[low, 0], case.points[low, 1], s=0.6, c="#d0d0d0", linewidths=0)
+    _scatter(axes, case, ~low, 1)
     for corners in case.labels:
         axes.add_patch(Polygon(corners, fill=False, edgecolor=GREEN, linewidth=1.3))
-    for corners, score in zip(case.detections, case.scores, strict=True):
+    for corners in case.detections:
         axes.add_patch(Polygon(corners, fill=False, edgecolor=ORANGE, linewidth=1.3))
-        axes.text(*corners[3], f"{score:.2f}", fontsize=6, color=ORANGE, clip_on=True)
     if case.missed:
         axes.add_patch(Circle((0, 0), case.within_m, fill=False, edgecolor=GREEN, linewidth=0.6, linestyle=":"))
     for (right, away), score in zip(case.peaks, case.peak_scores, strict=True):
@@ -168,16 +172,15 @@ def _draw_above(axes: Axes, case: Case) -> None:
 def _draw_front(axes: Axes, case: Case) -> None:
     """As the sensor sees it: its own returns in color, what stands within a meter before or behind in gray."""
     _prepare(axes, (-FRONT_M, FRONT_M), (-0.1, HIGH_M))
-    close = np.abs(case.points[:, 1]) < 1.0
-    axes.scatter(*case.points[close & ~case.own][:, [0, 2]].T, s=1.5, c="#b8b8b8", linewidths=0)
-    _scatter(axes, case, case.own, 0, 2)
+    others = ~case.own & (np.abs(case.points[:, 1]) < 1.0)
+    axes.scatter(case.points[others, 0], case.points[others, 2], s=1.5, c="#b8b8b8", linewidths=0)
+    _scatter(axes, case, case.own, 2)
     for height in (0.0, 1.0, 2.0):
         axes.axhline(height, color="#888888", linewidth=0.4)
         axes.text(-FRONT_M, height, f"{height:g} m", fontsize=6, color="#555555", va="bottom")
 
 
 def _prepare(axes: Axes, right: tuple[float, float], up: tuple[float, float]) -> None:
-    axes.set_visible(True)
     axes.set_xlim(*right)
     axes.set_ylim(*up)
     axes.set_aspect("equal")
@@ -185,8 +188,7 @@ def _prepare(axes: Axes, right: tuple[float, float], up: tuple[float, float]) ->
     axes.set_yticks([])
 
 
-def _scatter(axes: Axes, case: Case, mask: NDArray[np.bool_], first: int, second: int) -> None:
-    shown = case.points[mask]
-    axes.scatter(
-        shown[:, first], shown[:, second], s=3, c=shown[:, 2], cmap="viridis", vmin=0, vmax=HIGH_M, linewidths=0
-    )
+def _scatter(axes: Axes, case: Case, mask: NDArray[np.bool_], up: int) -> None:
+    """Points, colored by height: to the right, and coordinate ``up`` upwards."""
+    right, height = case.points[mask, 0], case.points[mask, 2]
+    axes.scatter(right, case.points[mask, up], s=3, c=height, cmap="viridis", vmin=0, vmax=HIGH_M, linewidths=0)
