@@ -27,6 +27,7 @@ Why somebody was missed:
                tracker.weak_score on
   suppressed   scored enough, but a better shape overlaps it, or its detection stands for another labelled person
   place        detected, but farther from the label than --within
+"(ground +0.8 m)" beside it: under the label's feet the ground was taken 0.8 m too high, which hides legs or the whole person.
 
 --pictures OUT writes OUT/FOLDER.png (40 cases, then FOLDER_2.png): each case from above, where the line of sight goes up, with
 green labels, orange detections and the score of each peak (x), and beside it as the sensor sees it, colored by height over the ground.
@@ -48,7 +49,14 @@ from rich.table import Table
 
 from emgait_ros.config import TrackerNodeConfig
 from emgait_ros.lab.datasets.labelled_clouds import LabelledFolder, open_labelled
-from emgait_ros.lab.evaluation.detection import CloudResult, DetectorEvaluation, Rules, as_json, cloud_as_json
+from emgait_ros.lab.evaluation.detection import (
+    WRONG_GROUND_M,
+    CloudResult,
+    DetectorEvaluation,
+    Rules,
+    as_json,
+    cloud_as_json,
+)
 from emgait_ros.lab.evaluation.detection_pictures import ContactSheet
 from emgait_ros.parameter_file import load_parameters
 
@@ -204,7 +212,9 @@ def _by_cloud(folders: list[dict[str, Any]]) -> Table:
 
 def _miss(person: dict[str, Any]) -> str:
     score = "" if person["score"] is None else f" {person['score']:.2f}"
-    return f"{person['range_m']:.1f} m, {person['returns']}, {person['reason']}{score}"
+    wrong = person["ground_m"] is not None and abs(person["ground_m"]) > WRONG_GROUND_M
+    ground = f" (ground {person['ground_m']:+.1f} m)" if wrong else ""
+    return f"{person['range_m']:.1f} m, {person['returns']}, {person['reason']}{score}{ground}"
 
 
 def _together(figures: dict[str, Any]) -> Table:
@@ -226,8 +236,14 @@ def _notes(figures: dict[str, Any], rules: Rules) -> list[str]:
     why = ", ".join(f"{reason} {count}" for reason, count in figures["missed"].items() if count)
     precision = [figures["average_precision"], figures["average_precision_in_view"]]
     shown = ["-" if value is None else f"{100 * value:.1f} %" for value in precision]
+    wrong = figures["missed_with_wrong_ground"]
+    ground = (
+        f"; under {wrong} of them the ground is taken more than {WRONG_GROUND_M:g} m too high or too low"
+        if wrong
+        else ""
+    )
     notes = [
-        f"missed: {why or 'nobody'}",
+        f"missed: {why or 'nobody'}{ground}",
         f"false detections a cloud: {figures['false_per_cloud']:.2f} all round, {figures['false_in_view_per_cloud']:.2f} in view ({views})",
         f"average precision within {rules.within_m:g} m: {shown[0]} all round, {shown[1]} in view",
     ]

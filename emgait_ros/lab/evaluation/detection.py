@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emgait_ros.config import DetectorConfig
+from emgait_ros.lab.datasets.boxes import OrientedBoxes
 from emgait_ros.lab.datasets.labelled_clouds import LabelledCloud
 from emgait_ros.lab.evaluation.metrics import Share
 from emgait_ros.samples import Detections, Float32, Float64, Int64
@@ -31,6 +32,7 @@ REASONS = {
 }
 BAND_M = 10.0
 MANY_RETURNS = 100
+WRONG_GROUND_M = 0.3
 PERSON, SITTING = "Pedestrian", "Person_sitting"
 SWEEP_SCORE = 0.01  # average precision looks at detections down to it; most of what there is scores 0
 
@@ -68,7 +70,8 @@ class CloudResult:
         name: of the cloud.
         place: (P, 3) float64, m, LiDAR frame: the people who count. Of each: ``returns`` (P,) int64 in the box, ``in_view`` (P,)
             bool, ``box`` (P,) int64 index of the label, ``found`` (P,) bool, ``reason`` (P,) one of ``REASONS`` or "",
-            and ``score`` (P,) float32: of the detection, or the best of the shapes there, NaN without one.
+            ``score`` (P,) float32: of the detection, or the best of the shapes there, NaN without one; and ``ground_m`` (P,)
+            float64: how far the estimated ground lies over the bottom of the label.
         detections: as the detector returned them; ``false`` (D,) bool, ``false_in_view`` (D,) bool.
         swept: for average precision.
         peak_xy, peak_score: (K, 2) and (K,) float32: the detector's ``examined_xy`` and ``examined_score``.
@@ -83,6 +86,7 @@ class CloudResult:
     found: NDArray[np.bool_]
     reason: NDArray[np.str_]
     score: Float32
+    ground_m: Float64
     detections: Detections
     false: NDArray[np.bool_]
     false_in_view: NDArray[np.bool_]
@@ -146,6 +150,7 @@ class DetectorEvaluation:
             found,
             reason,
             score,
+            _ground_over_labels(people[counts], detector),
             detections,
             false,
             false & self.in_view(cloud, detections.center),
@@ -249,6 +254,12 @@ def _reasons(
     return reason, score
 
 
+def _ground_over_labels(people: OrientedBoxes, detector: GeometricDetector) -> Float64:
+    """(P,) m: a ground that is taken much too high hides legs or all of a person, one much too low makes a giant."""
+    ground = detector.ground_z(people.center)
+    return np.full(len(people), np.nan) if ground is None else ground - (people.center[:, 2] - people.size[:, 2] / 2)
+
+
 def recalls(results: Sequence[CloudResult], rules: Rules) -> dict[str, Share]:
     """People found: "all", by bands of range ("0-10 m" ...), and "100 or more returns"."""
     found = np.concatenate([np.zeros(0, bool), *[r.found for r in results]])
@@ -288,6 +299,7 @@ def as_json(results: Sequence[CloudResult], rules: Rules) -> dict[str, Any]:
         **_share(shares.pop("all")),
         "by": {name: _share(share) for name, share in shares.items()},
         "missed": missed(results),
+        "missed_with_wrong_ground": sum(int((~r.found & (np.abs(r.ground_m) > WRONG_GROUND_M)).sum()) for r in results),
         "false": false,
         "false_in_view": false_in_view,
         "false_per_cloud": round(false / clouds, 4),
@@ -314,6 +326,7 @@ def cloud_as_json(result: CloudResult) -> dict[str, Any]:
                 "returns": int(result.returns[i]),
                 "reason": str(result.reason[i]),
                 "score": _rounded(float(result.score[i])),
+                "ground_m": _rounded(float(result.ground_m[i])),
             }
             for i in gone
         ],

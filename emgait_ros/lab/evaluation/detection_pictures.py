@@ -12,7 +12,7 @@ from matplotlib.patches import Circle, Polygon
 from numpy.typing import NDArray
 
 from emgait_ros.lab.datasets.labelled_clouds import LabelledCloud
-from emgait_ros.lab.evaluation.detection import PERSON, CloudResult, Rules
+from emgait_ros.lab.evaluation.detection import PERSON, WRONG_GROUND_M, CloudResult, Rules
 from emgait_ros.samples import Float64
 from emgait_ros.sensing.perception.detector import Detector
 
@@ -72,6 +72,8 @@ class ContactSheet:
             own = box.contains(cloud.points, OWN_MARGIN_M)[0]
             score = "" if np.isnan(result.score[person]) else f" {result.score[person]:.2f}"
             title = f"{cloud.name}: {result.reason[person]}{score}\n{result.range_m[person]:.1f} m, {result.returns[person]} returns"
+            if abs(result.ground_m[person]) > WRONG_GROUND_M:
+                title += f", ground {result.ground_m[person]:+.1f} m"
             self._take(0, title, cloud, result, detector, rules, result.place[person], own)
         for found in np.flatnonzero(result.false):
             own = np.zeros(len(cloud.points), bool)
