@@ -132,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
     ]
     console.print(_by_cloud(figures["folders"]))
     console.print(_together(figures))
-    for note in [*_notes(figures, rules), *notes]:
+    for note in [*_notes(figures, rules, options.tracker.weak_score), *notes]:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
@@ -231,9 +231,11 @@ def _together(figures: dict[str, Any]) -> Table:
     return table
 
 
-def _notes(figures: dict[str, Any], rules: Rules) -> list[str]:
+def _notes(figures: dict[str, Any], rules: Rules, weak_score: float) -> list[str]:
     views = "; ".join(f"{form}: {view}" for form, view in figures["view"].items())
     why = ", ".join(f"{reason} {count}" for reason, count in figures["missed"].items() if count)
+    gone = [person for folder in figures["folders"] for cloud in folder["files"] for person in cloud["missed"]]
+    weak = sum(person["reason"] == "score" and person["score"] >= weak_score for person in gone)
     precision = [figures["average_precision"], figures["average_precision_in_view"]]
     shown = ["-" if value is None else f"{100 * value:.1f} %" for value in precision]
     wrong = figures["missed_with_wrong_ground"]
@@ -247,6 +249,11 @@ def _notes(figures: dict[str, Any], rules: Rules) -> list[str]:
         f"false detections a cloud: {figures['false_per_cloud']:.2f} all round, {figures['false_in_view_per_cloud']:.2f} in view ({views})",
         f"average precision within {rules.within_m:g} m: {shown[0]} all round, {shown[1]} in view",
     ]
+    if weak:
+        notes.insert(
+            1,
+            f"{weak} of the missed scored at least tracker.weak_score ({weak_score:g}): the tracker uses them, single clouds do not",
+        )
     if "KITTI" in figures["view"]:
         notes.append("KITTI labels only what its camera sees: all round, people outside its view count as false.")
     if figures["peaks_left_out"]:

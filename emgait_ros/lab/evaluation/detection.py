@@ -256,7 +256,7 @@ def _reasons(
 
 def _ground_over_labels(people: OrientedBoxes, detector: GeometricDetector) -> Float64:
     """(P,) m: a ground that is taken much too high hides legs or all of a person, one much too low makes a giant."""
-    ground = detector.ground_z(people.center)
+    ground = detector.ground_z(people.center.astype(np.float32))
     return np.full(len(people), np.nan) if ground is None else ground - (people.center[:, 2] - people.size[:, 2] / 2)
 
 

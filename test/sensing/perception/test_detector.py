@@ -88,6 +88,21 @@ def test_members_are_the_returns_on_the_person(detector):
     assert len(np.unique(found.point_index)) == len(found.point_index)
 
 
+def test_what_was_looked_at_is_told(detector):
+    """Every peak of the last cloud with its score: a person, a post, and a post that a gate leaves out for its few returns."""
+    post, far_post = (("cylinder", (x, y, 0.1, 0.0, 1.1)) for x, y in ((10.0, 4.0), (25.0, -5.0)))
+    few = GeometricDetector(DetectorConfig(min_points=30))
+    found = few.detect(scan([*person(10, 0), post, far_post]))
+    assert few.examined_xy.dtype == few.examined_score.dtype == np.float32
+    near = [np.hypot(*(few.examined_xy - place).T).argmin() for place in ((10, 0), (10, 4), (25, -5))]
+    assert np.hypot(*(few.examined_xy[near] - [(10, 0), (10, 4), (25, -5)]).T).max() < 0.4
+    assert few.examined_score[near[0]] == found.score[0] >= 0.6
+    assert few.examined_score[near[1]] < 0.6
+    assert np.isnan(few.examined_score[near[2]])
+    few.detect(scan())
+    assert len(few.examined_xy) == len(few.examined_score) == 0
+
+
 def test_twice_the_same(detector):
     cloud = scan(person(10, 0) + WALL)
     first, second = detector.detect(cloud), detector.detect(cloud)
