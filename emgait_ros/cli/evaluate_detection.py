@@ -140,9 +140,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rules(args: argparse.Namespace) -> Rules:
-    for name, value, low in (("range", args.range, 1.0), ("returns", args.returns, 1), ("within", args.within, 0.05)):
-        if not value >= low:
-            raise ValueError(f"--{name} is {value}: expected {low:g} or more")
+    for name, value, low, high in (
+        ("range", args.range, 1.0, 1000.0),
+        ("returns", args.returns, 1, 100_000),
+        ("within", args.within, 0.05, 10.0),
+    ):
+        if not low <= value <= high:
+            raise ValueError(f"--{name} is {value:g}: expected {low:g} to {high:g}")
     if not 0 < args.view <= 180:
         raise ValueError(f"--view is {args.view:g}: expected more than 0 and at most 180 degrees")
     if args.most_pictures < 1:

@@ -52,7 +52,7 @@ def test_two_folders(sites, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("option", "reason"), [("detector.min_points: 1000", "gate"), ("detector.min_score: 1.0", "score"), ("", None)]
+    ("option", "reason"), [("detector.min_points: 1000", "gate"), ("detector.max_range_m: 9.0", "no peak"), ("", None)]
 )
 def test_options_of_the_detector(sites, tmp_path, option, reason, capsys):
     params, file = tmp_path / "p.yaml", tmp_path / "f.json"
@@ -70,6 +70,7 @@ def test_options_of_the_detector(sites, tmp_path, option, reason, capsys):
         (["missing"], "missing is no folder"),
         (["one", "--range", 0], "--range is 0"),
         (["one", "--range", "nan"], "--range is nan"),
+        (["one", "--range", "inf"], "--range is inf"),
         (["one", "--returns", 0], "--returns is 0"),
         (["one", "--within", 0], "--within is 0"),
         (["one", "--view", 200], "--view is 200"),

@@ -71,11 +71,10 @@ def test_npz(tmp_path, integers):
         ({"xyz": POINTS, "boxes": BOXES * np.nan}, "not finite"),
         ({"xyz": POINTS[:, :2], "boxes": BOXES}, r"points are \(3, 2\) float32"),
         ({"xyz_cm2": POINTS, "boxes": BOXES}, "'xyz_cm2' of int16"),
-        ({"xyz": POINTS.astype(int), "boxes": BOXES}, "'xyz' of float"),
+        ({"xyz": POINTS[[0, 2]].astype(int), "boxes": BOXES}, "'xyz' of float"),
         ({"xyz": np.array([{}]), "boxes": BOXES}, "a.npz is a damaged .npz file"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
 def test_npz_of_another_form(tmp_path, content, words):
     np.savez(tmp_path / "a.npz", **content)
     with pytest.raises(ValueError, match=words):
@@ -91,11 +90,11 @@ def test_a_damaged_npz_is_named(tmp_path):
 def test_folders_of_another_form(tmp_path):
     with pytest.raises(FileNotFoundError, match="missing is no folder"):
         open_labelled(tmp_path / "missing")
-    with pytest.raises(ValueError, match="no labelled cloud: expected NAME.npz"):
+    with pytest.raises(ValueError, match=r"no labelled cloud: expected NAME\.npz"):
         open_labelled(tmp_path)
     write_kitti(tmp_path, labels=None)
     with pytest.raises(ValueError, match="without labels"):
         open_labelled(tmp_path)
     np.savez(tmp_path / "a.npz", xyz=POINTS, boxes=BOXES)
-    with pytest.raises(ValueError, match="both .npz files and KITTI frames"):
+    with pytest.raises(ValueError, match=r"both \.npz files and KITTI frames"):
         open_labelled(tmp_path)

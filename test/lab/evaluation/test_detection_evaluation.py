@@ -30,11 +30,11 @@ CAMERA = CameraModel(
 
 
 def cloud(solids, labels, kinds=None, name="street_0001", **more) -> LabelledCloud:
-    """A scanned cloud; labels are the places x, y of boxes as large as a person with the arms out."""
+    """A scanned cloud; labels are the places x, y of boxes 1.3 by 0.8 m from 0.1 m over the ground to 1.8 m."""
     place = np.array(labels, float).reshape(-1, 2)
-    center = np.column_stack([place, np.full(len(place), 0.875 - SENSOR_HEIGHT_M)])
+    center = np.column_stack([place, np.full(len(place), 0.95 - SENSOR_HEIGHT_M)])
     kinds = np.array(kinds or ["Pedestrian"] * len(place), dtype=np.str_)
-    boxes = OrientedBoxes(kinds, center, np.tile([1.3, 0.8, 1.8], (len(place), 1)), np.zeros(len(place)))
+    boxes = OrientedBoxes(kinds, center, np.tile([1.3, 0.8, 1.7], (len(place), 1)), np.zeros(len(place)))
     return LabelledCloud(name, scan(solids), boxes, **more)
 
 
@@ -66,7 +66,7 @@ def test_who_counts(solids, labels, more, counted, found, false, in_view):
     assert (len(result.place), result.found.sum()) == (counted, found)
     assert (result.false.sum(), result.false_in_view.sum()) == (false, in_view)
     assert (result.reason == "").sum() == found
-    np.testing.assert_allclose(result.ground_m, -0.025, atol=0.1)  # boxes 1.8 m high around 1.75 m
+    np.testing.assert_allclose(result.ground_m, -0.1, atol=0.3)  # at 48 m no ring hits the ground any more
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_who_counts(solids, labels, more, counted, found, false, in_view):
     [
         (Rules(), 2, 2, 0),
         (Rules(range_m=40), 1, 1, 0),  # the person at 48 m is found, and neither right nor false
-        (Rules(returns=40), 1, 1, 0),  # likewise: too few returns
+        (Rules(returns=12), 1, 1, 0),  # likewise: too few returns
         (Rules(within_m=0.05), 2, 0, 2),
     ],
 )
@@ -104,7 +104,7 @@ def test_reasons_of_misses(solids, labels, options, reason, has_score):
 
 
 def test_a_ground_taken_too_high_is_said():
-    """A platform hides the ground and the legs of somebody who stands behind its edge."""
+    """The same person with a label half a meter lower: whoever labels does not err by that much, an estimate may."""
     result = DetectorEvaluation().evaluate(cloud(person(10, 0), [(10, 0)]))
     sunk = cloud(person(10, 0), [(10, 0)])
     sunk.boxes.center[:, 2] -= 0.5
@@ -125,7 +125,7 @@ def test_figures_of_several_clouds():
         "20-30 m": (0, 0),
         "30-40 m": (0, 0),
         "40-50 m": (0, 0),
-        "100 or more returns": (shares["100 or more returns"][0], 4),
+        "100 or more returns": (3, 3),
     }
     figures = as_json(results, Rules())
     assert (figures["false_per_cloud"], figures["false_in_view_per_cloud"]) == (0.5, 0.0)
@@ -134,7 +134,9 @@ def test_figures_of_several_clouds():
     assert figures["by"]["20-30 m"] == {"people": 0, "found": 0, "recall": None, "recall_ci95": None}
     assert list(recalls(results, Rules(range_m=25)))[1:4] == ["0-10 m", "10-20 m", "20-25 m"]
     assert as_json([], Rules())["average_precision"] is None
-    assert 0.5 < figures["average_precision"] <= 0.8 < figures["average_precision_in_view"] + 0.2
+    assert as_json(results[:1], Rules())["average_precision"] == 1.0
+    assert 0.6 < figures["average_precision"] < 1.0  # the person who is not labelled scores as much as the others
+    assert figures["average_precision_in_view"] > figures["average_precision"]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ def test_contact_sheets(tmp_path):
     assert f"{CASES_A_SHEET + 1} misses and false detections; 1 more" in said
     whole, rest = (cv2.imread(str(tmp_path / name)) for name in ("street.png", "street_2.png"))
     assert whole.shape[0] == 10 * rest.shape[0]
-    used = (rest < 250).any(axis=2).reshape(rest.shape[0], 8, -1).any(axis=(0, 2))
+    used = (rest < 250).any(axis=2).reshape(rest.shape[0], 8, -1)[:, :, 20:-20].any(axis=(0, 2))
     assert used.tolist() == [True, True] + [False] * 6
 
 
