@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from emgait_ros.config import DetectorConfig
 from emgait_ros.lab.datasets.boxes import OrientedBoxes
 from emgait_ros.lab.datasets.labelled_clouds import LabelledCloud
+from emgait_ros.lab.evaluation.detection_matching import apart_m, average_precision, nearest_first, strongest_first
 from emgait_ros.lab.evaluation.metrics import Share
 from emgait_ros.samples import Detections, Float32, Float64, Int64
 from emgait_ros.sensing.perception.camera import project
@@ -136,28 +137,28 @@ class DetectorEvaluation:
         counts = near & (returns >= rules.returns) & (people.kind == PERSON)
         belongs = nearest_first(people.center[:, :2], detections.center[:, :2], rules.within_m)
         false = self._false(cloud, detections, belongs, people.center[~counts])
-        found = belongs[counts] >= 0
-        reason, score = _reasons(people.center[counts, :2], belongs[counts], detections, detector, rules.within_m)
+        reason, score = _reasons(people.center[:, :2], belongs, detections, detector, rules.within_m)
         by_score = strongest_first(people.center[:, :2], sweep.center[:, :2], sweep.score, rules.within_m)
         right = np.isin(np.arange(len(sweep)), by_score[counts])
         judged = right | self._false(cloud, sweep, by_score, people.center[~counts])
+        swept = Swept(sweep.score[judged].astype(np.float64), right[judged], self.in_view(cloud, sweep.center[judged]))
         return CloudResult(
-            cloud.name,
-            people.center[counts],
-            returns[counts],
-            self.in_view(cloud, people.center[counts]),
-            boxes[counts],
-            found,
-            reason,
-            score,
-            _ground_over_labels(people[counts], detector),
-            detections,
-            false,
-            false & self.in_view(cloud, detections.center),
-            Swept(sweep.score[judged].astype(np.float64), right[judged], self.in_view(cloud, sweep.center[judged])),
-            detector.examined_xy,
-            detector.examined_score,
-            detector.left_out,
+            name=cloud.name,
+            place=people.center[counts],
+            returns=returns[counts],
+            in_view=self.in_view(cloud, people.center[counts]),
+            box=boxes[counts],
+            found=belongs[counts] >= 0,
+            reason=reason[counts],
+            score=score[counts],
+            ground_m=_ground_over_labels(people[counts], detector),
+            detections=detections,
+            false=false,
+            false_in_view=false & self.in_view(cloud, detections.center),
+            swept=swept,
+            peak_xy=detector.examined_xy,
+            peak_score=detector.examined_score,
+            left_out=detector.left_out,
         )
 
     def in_view(self, cloud: LabelledCloud, place: Float32 | Float64) -> NDArray[np.bool_]:
@@ -174,7 +175,7 @@ class DetectorEvaluation:
         place = detections.center
         false = np.hypot(place[:, 0], place[:, 1]) <= self.rules.range_m
         false[belongs[belongs >= 0]] = False
-        false &= (_apart(place[:, :2], others[:, :2]) > self.rules.within_m).all(axis=1)
+        false &= (apart_m(place[:, :2], others[:, :2]) > self.rules.within_m).all(axis=1)
         if cloud.camera is not None and len(cloud.not_labelled):
             pixel, valid = project(place, cloud.camera)
             u, v = pixel[:, 0, None], pixel[:, 1, None]
@@ -183,57 +184,12 @@ class DetectorEvaluation:
         return false
 
 
-def nearest_first(people: Float64, detections: Float32, within_m: float) -> Int64:
-    """(L,) int64: the detection of each person, -1 for none; places (L, 2) and (D, 2), m, paired one to one, the nearest first."""
-    apart = _apart(people, detections)
-    belongs = np.full(len(people), -1, np.int64)
-    while apart.size and apart.min() <= within_m:
-        person, detection = np.unravel_index(int(apart.argmin()), apart.shape)
-        belongs[person] = detection
-        apart[person], apart[:, detection] = np.inf, np.inf
-    return belongs
-
-
-def strongest_first(people: Float64, detections: Float32, score: Float32, within_m: float) -> Int64:
-    """As ``nearest_first``, but detections choose the nearest person left in the order of their ``score`` (D,)."""
-    apart = _apart(people, detections)
-    belongs = np.full(len(people), -1, np.int64)
-    for detection in np.argsort(-score, kind="stable").tolist() if len(people) else []:
-        person = int(apart[:, detection].argmin())
-        if apart[person, detection] <= within_m:
-            belongs[person] = detection
-            apart[person] = np.inf
-    return belongs
-
-
-def average_precision(score: ArrayLike, hit: ArrayLike, people: int) -> float:
-    """Area under the curve of precision over recall, 0..1; precision never rises with recall; NaN without people.
-
-    Args:
-        score: (S,) of all detections.
-        hit: (S,) bool: whether it is a person; of equal scores the false ones come first.
-        people: how many there are to find.
-    """
-    score, hit = np.asarray(score, np.float64), np.asarray(hit, bool)
-    if people == 0:
-        return float("nan")
-    hit = hit[np.lexsort((hit, -score))]
-    precision = np.cumsum(hit) / np.arange(1, len(hit) + 1)
-    best_from_here = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(best_from_here[hit].sum() / people)
-
-
-def _apart(one: ArrayLike, other: ArrayLike) -> Float64:
-    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
-    return np.hypot(one[:, None, 0] - other[None, :, 0], one[:, None, 1] - other[None, :, 1])
-
-
 def _reasons(
     people: Float64, belongs: Int64, detections: Detections, detector: GeometricDetector, within_m: float
 ) -> tuple[NDArray[np.str_], Float32]:
     """Why each person (P, 2) without a detection was missed, "" for others; and the score of the best shape there."""
     reason, score = np.full(len(people), "", dtype="<U10"), np.full(len(people), np.nan, np.float32)
-    to_peak = _apart(people, detector.examined_xy)
+    to_peak = apart_m(people, detector.examined_xy)
     taken = np.isin(np.arange(len(detections)), belongs)
     for person, detection in enumerate(belongs.tolist()):
         if detection >= 0:
@@ -249,7 +205,7 @@ def _reasons(
         if score[person] < np.float32(detector.config.min_score):
             reason[person] = "score"
         else:
-            own = _apart(detector.examined_xy[[best]], detections.center[~taken, :2]) <= within_m
+            own = apart_m(detector.examined_xy[[best]], detections.center[~taken, :2]) <= within_m
             reason[person] = "place" if own.any() else "suppressed"
     return reason, score
 

@@ -10,15 +10,8 @@ from synthetic_clouds import SENSOR_HEIGHT_M, person, scan
 from emgait_ros.config import DetectorConfig
 from emgait_ros.lab.datasets.boxes import OrientedBoxes
 from emgait_ros.lab.datasets.labelled_clouds import LabelledCloud, open_labelled
-from emgait_ros.lab.evaluation.detection import (
-    DetectorEvaluation,
-    Rules,
-    as_json,
-    average_precision,
-    nearest_first,
-    recalls,
-    strongest_first,
-)
+from emgait_ros.lab.evaluation.detection import DetectorEvaluation, Rules, as_json, recalls
+from emgait_ros.lab.evaluation.detection_matching import average_precision, nearest_first, strongest_first
 from emgait_ros.lab.evaluation.detection_pictures import CASES_A_SHEET, ContactSheet
 from emgait_ros.samples import CameraModel
 
