@@ -1,9 +1,10 @@
-"""Measures recognition, without ROS: on recordings by the live nodes' pipeline, on data sets by their protocols.
+"""Measures recognition and detection, without ROS: on recordings by the live nodes' pipeline, on data sets by their protocols.
 
   emgait evaluate bag BAG        who was recognised in a rosbag2, from when on, at what range
   emgait evaluate dataset sim    Rank-1, mAP, EER and more of a bundle on simulated people it never saw
+  emgait evaluate detection DIR  labelled people that the detector finds in clouds, and why it misses the others
 
-`emgait evaluate bag --help` and `emgait evaluate dataset --help` say more.
+`emgait evaluate bag --help` and its like say more.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from emgait_ros.cli.commands import add_commands
 KINDS = {
     "bag": ("emgait_ros.cli.evaluate_bag", "a rosbag2 of your sensors or of simulated people"),
     "dataset": ("emgait_ros.cli.evaluate_dataset", "a data set, by its published protocol"),
+    "detection": ("emgait_ros.cli.evaluate_detection", "clouds in which people are labelled: the detector alone"),
 }
 
 

@@ -16,7 +16,10 @@ COMMANDS = {
     "simulate": ("emgait_ros.cli.simulate", "write a bag of simulated people walking past a LiDAR and a camera"),
     "up": ("emgait_ros.cli.up", "start both nodes where there is no ROS launch"),
     "play": ("emgait_ros.cli.play", "play a bag to the live nodes"),
-    "evaluate": ("emgait_ros.cli.evaluate", "measure recognition on recordings and data sets, without ROS"),
+    "evaluate": (
+        "emgait_ros.cli.evaluate",
+        "measure recognition and detection on recordings and data sets, without ROS",
+    ),
     "dataset": ("emgait_ros.cli.dataset", "check a data set of gait recordings: what is missing or broken"),
     "enroll": ("emgait_ros.cli.enroll", "enrol somebody from a recording"),
     "gallery": ("emgait_ros.cli.gallery", "who is enrolled: list, change, export, import, calibrate, encrypt"),

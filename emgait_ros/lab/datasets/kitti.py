@@ -8,12 +8,14 @@ KITTI is CC BY-NC-SA 3.0: nothing of it may be put into this repository.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
+from emgait_ros.lab.datasets.boxes import OrientedBoxes
 from emgait_ros.samples import CameraModel, Float32, Float64, Int64, UInt8
 from emgait_ros.sensing.conversions import rigid_transform
 
@@ -21,50 +23,18 @@ PCD_TYPES = {("F", 4): "<f4", ("F", 8): "<f8", ("U", 4): "<u4", ("U", 2): "<u2",
 
 
 @dataclass(frozen=True)
-class KittiLabels:
-    """The labelled objects of a frame, a struct of arrays over L objects ("DontCare" regions are left out).
+class KittiLabels(OrientedBoxes):
+    """The labelled objects of a frame ("DontCare" regions are left out), with what KITTI says of them beside the box.
 
     Attributes:
-        kind: (L,) str: "Pedestrian", "Person_sitting", "Cyclist", "Car" ...
-        center: (L, 3) float64, m, box centre in the LiDAR frame.
-        size: (L, 3) float64, m: length, width, height of the oriented box.
-        yaw: (L,) float64, rad, about the LiDAR's z axis; 0 looks along x.
         rectangle: (L, 4) float64, px: left, top, right, bottom in the image.
         occlusion: (L,) int64: 0 visible, 1 partly, 2 largely hidden, 3 unknown.
         truncation: (L,) float64, 0..1, part that lies outside the image.
     """
 
-    kind: np.ndarray[tuple[int], np.dtype[np.str_]]
-    center: Float64
-    size: Float64
-    yaw: Float64
     rectangle: Float64
     occlusion: Int64
     truncation: Float64
-
-    def __len__(self) -> int:
-        return len(self.kind)
-
-    def of_kind(self, *kinds: str) -> KittiLabels:
-        """Only the objects of these kinds."""
-        keep = np.isin(self.kind, kinds)
-        return KittiLabels(*(getattr(self, name)[keep] for name in self.__dataclass_fields__))
-
-    def upright_size(self) -> Float64:
-        """(L, 3) m, extents of the boxes along the LiDAR's x, y, z axes, as :class:`emgait_ros.samples.Detections` has them."""
-        cosine, sine = np.abs(np.cos(self.yaw)), np.abs(np.sin(self.yaw))
-        length, width, height = self.size.T
-        return np.stack([length * cosine + width * sine, length * sine + width * cosine, height], axis=1)
-
-    def contains(self, points: Float32, margin_m: float = 0.0) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
-        """(L, N) bool: which points (N, 3), m, LiDAR frame, lie in which box grown by a margin."""
-        offset = points[None, :, :2] - self.center[:, None, :2]
-        cosine, sine = np.cos(self.yaw)[:, None], np.sin(self.yaw)[:, None]
-        along = np.abs(offset[..., 0] * cosine + offset[..., 1] * sine)
-        across = np.abs(offset[..., 1] * cosine - offset[..., 0] * sine)
-        above = np.abs(points[None, :, 2] - self.center[:, None, 2])
-        half = self.size[:, None, :] / 2 + margin_m
-        return (along <= half[..., 0]) & (across <= half[..., 1]) & (above <= half[..., 2])
 
 
 @dataclass(frozen=True)
@@ -78,6 +48,7 @@ class KittiFrame:
         image: (H, W, 3) uint8 RGB, rectified.
         camera: its calibration; T_camera_lidar leads to the optical frame of this (left colour) camera.
         labels: None where there is no label file.
+        not_labelled: (R, 4) float64, px: left, top, right, bottom of the "DontCare" regions, in which nothing is labelled.
     """
 
     name: str
@@ -86,18 +57,25 @@ class KittiFrame:
     image: UInt8
     camera: CameraModel
     labels: KittiLabels | None
+    not_labelled: Float64 = field(default_factory=lambda: np.zeros((0, 4)))
 
 
 class KittiFrames:
     """The frames of a folder, in order of their numbers: ``len()``, indexing by position or by name, iteration.
+
+    Args:
+        folder: with the official folders, or flat.
+        need_images: False: a frame whose image is missing gets a black one, twice as large as the calibration's
+            principal point says.
 
     Raises:
         FileNotFoundError: the folder is not there or holds no frame; a file of a frame is missing (on access).
         ValueError: a file cannot be read (on access); the sentence names it.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, need_images: bool = True) -> None:
         self.folder = Path(folder).expanduser()
+        self._need_images = need_images
         self._official = (self.folder / "velodyne").is_dir()
         clouds = self.folder / "velodyne" if self._official else self.folder
         files = [file for file in clouds.glob("*.*") if file.suffix in (".bin", ".pcd")]
@@ -120,16 +98,25 @@ class KittiFrames:
         if name not in self._clouds:
             raise ValueError(f"{self.folder} has no frame '{name}': its frames are {', '.join(self.names[:20])}")
         points, intensity = _read_cloud(self._clouds[name])
-        image_file = self._file(name, "image_2", ".png")
-        image = cv2.imread(str(image_file), cv2.IMREAD_COLOR)
-        if image is None:
-            raise ValueError(f"{image_file} is no picture that can be read")
         calibration = self._file(name, "calib", ".txt" if self._official else ".calib.txt", ".calib.json")
         K, T_camera_lidar, T_rectified_lidar = _read_calibration(calibration)
+        image = self._image(name, K)
         camera = CameraModel(image.shape[1], image.shape[0], K, np.empty(0), "plumb_bob", T_camera_lidar)
         label_file = self.folder / "label_2" / f"{name}.txt" if self._official else self.folder / f"{name}.label.txt"
-        labels = _read_labels(label_file, T_rectified_lidar) if label_file.is_file() else None
-        return KittiFrame(name, points, intensity, np.ascontiguousarray(image[:, :, ::-1], np.uint8), camera, labels)
+        frame = KittiFrame(name, points, intensity, image, camera, None)
+        return replace(frame, **_read_labels(label_file, T_rectified_lidar)) if label_file.is_file() else frame
+
+    def _image(self, name: str, K: Float64) -> UInt8:
+        try:
+            file = self._file(name, "image_2", ".png")
+        except FileNotFoundError:
+            if self._need_images:
+                raise
+            return np.zeros((round(2 * K[1, 2]), round(2 * K[0, 2]), 3), np.uint8)
+        image = cv2.imread(str(file), cv2.IMREAD_COLOR)
+        if image is None:
+            raise ValueError(f"{file} is no picture that can be read")
+        return np.ascontiguousarray(image[:, :, ::-1], np.uint8)
 
     def _file(self, name: str, official_folder: str, *endings: str) -> Path:
         folder = self.folder / official_folder if self._official else self.folder
@@ -227,23 +214,26 @@ def _homogeneous(rows: Float64) -> Float64:
     return matrix
 
 
-def _read_labels(file: Path, T_rectified_lidar: Float64) -> KittiLabels:
+def _read_labels(file: Path, T_rectified_lidar: Float64) -> dict[str, Any]:
+    """``labels`` and ``not_labelled`` of a frame."""
     rows = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    rows = [row for row in rows if row[0] != "DontCare"]
     try:
         numbers = np.array([row[1:15] for row in rows], np.float64).reshape(len(rows), 14)
     except ValueError as error:
         raise ValueError(f"{file} is a damaged label file: expected a kind and 14 numbers a line ({error})") from error
+    kind = np.array([row[0] for row in rows], dtype=np.str_)
+    not_labelled = numbers[kind == "DontCare", 3:7]
+    kind, numbers = kind[kind != "DontCare"], numbers[kind != "DontCare"]
     height, width, length = numbers[:, 7], numbers[:, 8], numbers[:, 9]
     # KITTI's place of a box is the middle of its bottom, in a frame whose y points down.
-    middle = numbers[:, 10:13] - np.stack([np.zeros(len(rows)), height / 2, np.zeros(len(rows))], axis=1)
+    middle = numbers[:, 10:13] - np.stack([np.zeros(len(kind)), height / 2, np.zeros(len(kind))], axis=1)
     T_lidar_rectified = np.linalg.inv(T_rectified_lidar)
     heading = (
-        np.stack([np.cos(numbers[:, 13]), np.zeros(len(rows)), -np.sin(numbers[:, 13])], axis=1)
+        np.stack([np.cos(numbers[:, 13]), np.zeros(len(kind)), -np.sin(numbers[:, 13])], axis=1)
         @ T_lidar_rectified[:3, :3].T
     )
-    return KittiLabels(
-        kind=np.array([row[0] for row in rows], dtype=np.str_),
+    labels = KittiLabels(
+        kind=kind,
         center=middle @ T_lidar_rectified[:3, :3].T + T_lidar_rectified[:3, 3],
         size=np.stack([length, width, height], axis=1),
         yaw=np.arctan2(heading[:, 1], heading[:, 0]),
@@ -251,3 +241,4 @@ def _read_labels(file: Path, T_rectified_lidar: Float64) -> KittiLabels:
         occlusion=numbers[:, 1].astype(np.int64),
         truncation=numbers[:, 0],
     )
+    return {"labels": labels, "not_labelled": not_labelled}

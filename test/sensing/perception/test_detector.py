@@ -88,6 +88,21 @@ def test_members_are_the_returns_on_the_person(detector):
     assert len(np.unique(found.point_index)) == len(found.point_index)
 
 
+def test_what_was_looked_at_is_told(detector):
+    """Every peak of the last cloud with its score: a person, a post, and a person whom a gate leaves out for few returns."""
+    people = ShapeDetector(DetectorConfig(min_points=60))
+    places = np.array([(10.0, 0.0), (10.0, 4.0), (35.0, -5.0)])
+    found = people.detect(scan([*person(10, 0), ("cylinder", (10.0, 4.0, 0.1, 0.0, 1.1)), *person(35, -5)]))
+    assert people.examined_xy.dtype == people.examined_score.dtype == np.float32
+    near = [np.hypot(*(people.examined_xy - place).T).argmin() for place in places]
+    assert np.hypot(*(people.examined_xy[near] - places).T).max() < 0.4
+    assert people.examined_score[near[0]] == found.score[0] >= 0.6
+    assert people.examined_score[near[1]] < 0.6
+    assert np.isnan(people.examined_score[near[2]])
+    people.detect(scan())
+    assert len(people.examined_xy) == len(people.examined_score) == 0
+
+
 def test_twice_the_same(detector):
     cloud = scan(person(10, 0) + WALL)
     first, second = detector.detect(cloud), detector.detect(cloud)
