@@ -8,7 +8,8 @@ from kitti_frames import FRAMES, load_frame
 from synthetic_clouds import SENSOR_HEIGHT_M, person, scan
 
 from emgait_ros.config import DetectorConfig
-from emgait_ros.sensing.perception.detector import MAX_CANDIDATES, ShapeDetector
+from emgait_ros.sensing.perception.candidates import MAX_CANDIDATES
+from emgait_ros.sensing.perception.detector import ShapeDetector
 
 
 @pytest.fixture(scope="module")

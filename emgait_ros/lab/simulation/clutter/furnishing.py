@@ -7,6 +7,7 @@ import numpy as np
 from emgait_ros.lab.simulation.clutter.buildings import ceiling, fence, front, ramp, stairs
 from emgait_ros.lab.simulation.clutter.greenery import GREENERY
 from emgait_ros.lab.simulation.clutter.layout import Layout
+from emgait_ros.lab.simulation.clutter.people import STANDING, person
 from emgait_ros.lab.simulation.clutter.places import (
     Area,
     Catalog,
@@ -19,7 +20,7 @@ from emgait_ros.lab.simulation.clutter.places import (
 )  # fmt: skip
 from emgait_ros.lab.simulation.clutter.props import INDOORS, STREET
 from emgait_ros.lab.simulation.clutter.sensors import Scanner, draw_scanner
-from emgait_ros.lab.simulation.clutter.vehicles import MOTOR, TWO_WHEELED
+from emgait_ros.lab.simulation.clutter.vehicles import MOTOR, TWO_WHEELED, car
 
 PLACES = ("street", "square", "park", "parking", "hall", "corridor")
 _CHANCES = (0.48, 0.14, 0.12, 0.08, 0.12, 0.06)
@@ -41,7 +42,11 @@ def furnish(rng: Rng) -> tuple[str, Layout, Scanner, tuple[float, float]]:
         if crowded
         else int(min(rng.poisson(rng.choice([0.7, 6.0, 12.0, 20.0], p=[0.15, 0.3, 0.35, 0.2])), 40))
     )
-    reach = float(rng.uniform(3.0, 5.0) if crowded else rng.uniform(5, 22))
+    reach = float(rng.uniform(3.0, 5.0) if crowded else rng.choice([rng.uniform(4, 12), rng.uniform(10, 28)]))
+    if not on_car and rng.random() < 0.15:  # who came with the sensor
+        turn = scanner.yaw_rad + np.pi + rng.normal(0, 0.8)
+        away, yaw = rng.uniform(1.1, 2.2), turn + np.pi + rng.normal(0, 0.5)
+        layout.settle(person(rng, STANDING), spot[0] + away * np.cos(turn), spot[1] + away * np.sin(turn), yaw)
     people_the_place(layout, area, count, reach, fronts)
     if rng.random() < 0.6:  # more things close to people
         _crowd_in(layout, INDOORS if indoors else MIXED | GREENERY)
@@ -64,6 +69,11 @@ def _crowd_in(layout: Layout, catalog: Catalog) -> None:
 
 def _stand(layout: Layout, scanner: Scanner, spot: tuple[float, float], on_car: bool) -> None:
     layout.take(*spot, scanner.yaw_rad, 2.4 if on_car else 0.7, 1.0 if on_car else 0.7)
+    if on_car and layout.rng.random() < 0.6:  # the sensor sees roof, hood and mirrors of its car
+        carrier = car(layout.rng)
+        roof = carrier.bounds()[1][2]
+        lower = (1.0, 1.0, (scanner.height_m - layout.rng.uniform(0.15, 0.4)) / roof)
+        layout.put("carrier", carrier.scaled(lower), *spot, scanner.yaw_rad, force=True)
 
 
 def _street(rng: Rng, scanner: Scanner, on_car: bool) -> tuple[Layout, Area, list[float], tuple[float, float]]:
@@ -85,10 +95,10 @@ def _street(rng: Rng, scanner: Scanner, on_car: bool) -> tuple[Layout, Area, lis
             _parked_row(layout, kerb - side * 1.05, float(rng.uniform(0.2, 0.9)), side)
         low, high = sorted((kerb + side * 0.3, kerb + side * min(1.0, walk * 0.5)))
         yaw = side * np.pi / 2 if rng.random() < 0.6 else None
-        scatter(layout, MIXED, rng.poisson(14 * density), (-28, 28), (low, high), yaw)
-        scatter(layout, GREENERY, rng.poisson(5 * density * rng.choice([0, 1, 2])), (-28, 28), (low, high), 0.0)
+        scatter(layout, MIXED, rng.poisson(14 * density), (-35, 35), (low, high), yaw)
+        scatter(layout, GREENERY, rng.poisson(5 * density * rng.choice([0, 1, 2])), (-35, 35), (low, high), 0.0)
         low, high = sorted((wall - side * 0.9, wall - side * 0.3))
-        scatter(layout, MIXED, rng.poisson(5 * density), (-25, 25), (low, high), -side * np.pi / 2)
+        scatter(layout, MIXED, rng.poisson(5 * density), (-32, 32), (low, high), -side * np.pi / 2)
     if rng.random() < 0.3:
         scatter(layout, {"car": MOTOR["car"]} | TWO_WHEELED, 3, (-25, 25), (-half, half), 0.0)
     if rng.random() < 0.2:

@@ -50,6 +50,28 @@ def young_tree(rng: Rng) -> Mesh:
     return mesh
 
 
+def propped_tree(rng: Rng) -> Mesh:
+    """A tree held by three or four splayed poles, as newly planted ones are."""
+    mesh, meet, foot = tree(rng), float(rng.uniform(1.3, 2.2)), float(rng.uniform(0.5, 1.3))
+    count, first = int(rng.integers(3, 5)), float(rng.uniform(0, 6))
+    for k in range(count):
+        x, y = np.cos(first + 2 * np.pi * k / count), np.sin(first + 2 * np.pi * k / count)
+        mesh.bar((foot * x, foot * y, 0), (0.1 * x, 0.1 * y, meet), float(rng.uniform(0.025, 0.05)))
+    mesh.footprint = (-foot * 0.8, foot * 0.8, -foot * 0.8, foot * 0.8)
+    return mesh
+
+
+def bed(rng: Rng) -> Mesh:
+    """A planted strip along y: low dense shrubs or flowers."""
+    length, half, height = float(rng.uniform(2, 9)), float(rng.uniform(0.4, 1.5)), float(rng.uniform(0.25, 0.95))
+    mesh, r, density = Mesh(), float(rng.uniform(0.25, 0.4)), float(rng.uniform(4, 15))
+    for y in np.arange(-length / 2, length / 2, r * 1.3):
+        for x in np.arange(-half, half, r * 1.3):
+            top = height * rng.uniform(0.6, 1.2)
+            mesh.foliage((x + rng.normal(0, 0.05), y + rng.normal(0, 0.05), top / 2), (r, r, top / 2), density)
+    return mesh
+
+
 def bush(rng: Rng) -> Mesh:
     """A bush of several clumps, from knee to well over head height."""
     height, spread = float(rng.uniform(0.5, 2.4)), float(rng.uniform(0.2, 1.0))
@@ -94,5 +116,5 @@ def tuft(rng: Rng) -> Mesh:
 
 GREENERY: dict[str, tuple[Callable[[Rng], Mesh], float]] = {
     "tree": (tree, 4), "young tree": (young_tree, 3), "bush": (bush, 5), "conifer": (conifer, 2), "hedge": (hedge, 2),
-    "tuft": (tuft, 3),
+    "tuft": (tuft, 3), "propped tree": (propped_tree, 2), "bed": (bed, 1.5),
 }  # fmt: skip

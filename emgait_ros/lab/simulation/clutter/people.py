@@ -115,8 +115,11 @@ class Pose:
         return self
 
 
-def person(rng: Rng, kind: str, alone: bool = True) -> PosedPerson:
-    """A person of one of ``KINDS``; ``alone``: there is room for dogs, prams and suitcases beside."""
+def person(rng: Rng, kind: str, alone: bool = True, seated: bool = False) -> PosedPerson:
+    """A person of one of ``KINDS``.
+
+    ``alone``: there is room for dogs, prams and suitcases beside; ``seated``: who sits has a seat already.
+    """
     child = kind == CHILD
     pooled = pooled_body(int(rng.integers(POOL)), child)
     tall = pooled.body.stature_m
@@ -140,6 +143,10 @@ def person(rng: Rng, kind: str, alone: bool = True) -> PosedPerson:
     if kind == LEANING:
         _tilt(posed, joints, np.radians(rng.uniform(-14, -4)))
     _wear(posed, pooled, joints, turns, size, moving, rng)
+    if kind == SITTING and not seated:
+        top, deep = float(joints[Body.load().bone["Hips"], 2]) - 0.1 * stature / tall, float(rng.uniform(0.15, 0.35))
+        wide = float(rng.uniform(0.2, 1.2))
+        posed.companions.append(("seat", Mesh().box((-deep - 0.1, -wide, 0), (0.12, wide, top))))
     if kind in (WALKER, STANDING, CHILD, PUSHING, CARRYING):
         _companions(posed, joints, alone, rng)
     return posed

@@ -28,7 +28,10 @@ from emgait_ros.lab.simulation.clutter.props import bench, chair, table
 
 Rng = np.random.Generator
 Catalog = dict[str, tuple[Callable[[Rng], Mesh], float]]
-_KINDS = {WALKER: 0.5, STANDING: 0.2, CHILD: 0.07, CARRYING: 0.05, PUSHING: 0.05, RIDER: 0.05, WHEELCHAIR: 0.02, CROUCHING: 0.02, SITTING: 0.02, LEANING: 0.02}  # fmt: skip
+_KINDS = {
+    WALKER: 0.36, STANDING: 0.15, CHILD: 0.08, CARRYING: 0.08, PUSHING: 0.12, RIDER: 0.11, WHEELCHAIR: 0.04, CROUCHING: 0.03,
+    SITTING: 0.05, LEANING: 0.02,
+}  # fmt: skip
 
 
 def draw_ground(rng: Rng, kerb: tuple[float, float] | None, indoors: bool) -> Ground:
@@ -102,9 +105,9 @@ def people_the_place(layout: Layout, area: Area, count: int, reach: float, front
             _queue(layout, x, y, heading, min(left, int(rng.integers(3, 8))))
         elif way < 0.65 and layout.things:
             _beside(layout, area, reach)
-        elif way < 0.69:
+        elif way < 0.7:
             _seated(layout, x, y)
-        elif way < 0.73 and fronts:
+        elif way < 0.8 and fronts:
             _at_a_wall(layout, x, float(rng.choice(fronts)))
         else:
             layout.settle(person(rng, draw_kind(rng)), x, y, heading)
@@ -170,7 +173,8 @@ def _at_a_wall(layout: Layout, x: float, wall_y: float) -> None:
     toward = 1.0 if wall_y > 0 else -1.0
     kind = str(rng.choice([LEANING, STANDING, WALKER, CROUCHING], p=[0.35, 0.35, 0.25, 0.05]))
     yaw = -toward * np.pi / 2 + rng.normal(0, 0.4) if kind != WALKER else float(rng.choice([0, np.pi]))
-    layout.settle(person(rng, kind), x, wall_y - toward * rng.uniform(0.28, 0.6), yaw, margin=-0.05)
+    away = rng.uniform(0.28, 0.6 if kind != WALKER else 1.3)
+    layout.settle(person(rng, kind), x, wall_y - toward * away, yaw, margin=-0.05)
 
 
 def _seated(layout: Layout, x: float, y: float) -> None:
@@ -182,7 +186,7 @@ def _seated(layout: Layout, x: float, y: float) -> None:
             return
         for side in rng.permutation([-0.55, 0.0, 0.55])[: int(rng.integers(1, 3))]:
             sx, sy = x - np.sin(yaw) * side, y + np.cos(yaw) * side
-            layout.settle(person(rng, SITTING, alone=False), sx, sy, yaw + rng.normal(0, 0.15), force=True)
+            layout.settle(person(rng, SITTING, alone=False, seated=True), sx, sy, yaw + rng.normal(0, 0.15), force=True)
         return
     if not layout.put("table", table(rng), x, y, rng.uniform(0, 3)):
         return
@@ -191,7 +195,7 @@ def _seated(layout: Layout, x: float, y: float) -> None:
         cx, cy = x + 0.85 * np.cos(turn), y + 0.85 * np.sin(turn)
         if layout.put("chair", chair(rng), cx, cy, turn + np.pi, margin=-0.05) and rng.random() < 0.5:
             layout.settle(
-                person(rng, SITTING, alone=False),
+                person(rng, SITTING, alone=False, seated=True),
                 cx + 0.03 * np.cos(turn),
                 cy + 0.03 * np.sin(turn),
                 turn + np.pi,

@@ -95,4 +95,12 @@ def scan(scenery: Scenery, scanner: Scanner, model: LidarModel, T: Float64, rng:
     brightness = rng.uniform(0.08, 0.8, scenery.people + scenery.things + 2).astype(np.float32)
     found = returns(model, image, brightness[owner + scenery.things + 1], owner + OFFSET, rng)
     object_id = np.where(found.object_id == 0, 0, found.object_id - OFFSET).astype(np.int32)
-    return LidarScan(found.points, found.intensity, object_id, found.time_s)
+    kept = rng.random(len(object_id)) < scanner.kept * (1 - _darkness(scenery, rng)[object_id + scenery.things + 1])
+    return LidarScan(found.points[kept], found.intensity[kept], object_id[kept], found.time_s[kept])
+
+
+def _darkness(scenery: Scenery, rng: np.random.Generator) -> Float64:
+    """Share of the returns that each owner, from the air on, swallows: black paint, wet surfaces, dark clothes."""
+    share = np.where(rng.random(scenery.things + 1) < 0.15, rng.uniform(0.1, 0.6, scenery.things + 1), 0.0)
+    clothes = np.where(rng.random(scenery.people) < 0.12, rng.uniform(0.1, 0.5, scenery.people), 0.0)
+    return np.concatenate([share, [0.0], clothes])
