@@ -1,26 +1,29 @@
-"""Clouds built from ground, cylinders and boxes, sampled like a spinning 64-beam LiDAR 1.73 m over the ground."""
+"""Clouds of ground, simulated bodies, cylinders, boxes and meshes, sampled like a spinning 64-beam LiDAR 1.73 m over the ground."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
+from emgait_ros.lab.simulation.body import Body
+from emgait_ros.lab.simulation.clutter import people
+from emgait_ros.lab.simulation.clutter.meshes import rotation
+from emgait_ros.lab.simulation.lidar import LidarModel, RangeImage, cast_mesh
+from emgait_ros.lab.simulation.walker import Walker
+
 SENSOR_HEIGHT_M = 1.73
-Solid = tuple[
-    str, tuple[float, ...]
-]  # ("cylinder", (x, y, radius, bottom, top)) or ("box", (x0, x1, y0, y1, bottom, top))
+CHILD_M = 1.45  # smaller people have a child's proportions
+Solid = tuple[str, Any]
+# ("cylinder", (x, y, radius, bottom, top)), ("box", (x0, x1, y0, y1, bottom, top)), ("body", (x, y, height, heading_rad))
+# or ("mesh", Mesh)
 
 
-def person(x: float, y: float, height: float = 1.75) -> list[Solid]:
-    """Two legs, a trunk and a head; metres over the ground."""
-    hip, shoulder = 0.48 * height, 0.83 * height
-    return [
-        ("cylinder", (x - 0.1, y - 0.1, 0.08, 0.0, hip)),
-        ("cylinder", (x + 0.1, y + 0.1, 0.08, 0.0, hip)),
-        ("cylinder", (x, y, 0.2, hip, shoulder)),
-        ("cylinder", (x, y, 0.1, shoulder, height)),
-    ]
+def person(x: float, y: float, height: float = 1.75, heading_rad: float = 0.0) -> list[Solid]:
+    """Somebody in mid-stride with the pelvis over x, y, walking along +x unless said otherwise; m, rad."""
+    return [("body", (x, y, height, heading_rad))]
 
 
 def scan(
@@ -30,31 +33,73 @@ def scan(
     beams: int = 64,
     seed: int = 0,
     max_range_m: float = 70.0,
+    highest_deg: float = 2.0,
 ) -> np.ndarray:
     """One turn: (N, 3) float32, m, LiDAR frame.
 
     Args:
         solids: what stands on the ground at z = 0 (heights are over the ground under the solid's middle).
         ground: z over (x, y) in the world, 0 by default.
-        azimuth_step_deg, beams: angular resolution; elevations from -24.8 to 2 degrees.
+        azimuth_step_deg, beams: angular resolution; 360 is a multiple of the former.
         seed: of the 1.5 cm range noise.
         max_range_m: farther returns are left out.
+        highest_deg: the beams lie between -24.8 degrees and this.
     """
-    azimuth = np.radians(np.arange(-180.0, 180.0, azimuth_step_deg))
-    elevation = np.radians(np.linspace(-24.8, 2.0, beams))
-    az, el = (a.ravel() for a in np.meshgrid(azimuth, elevation, indexing="ij"))
-    direction = np.stack([np.cos(az), np.sin(az)], axis=1)
-    slope = np.tan(el)
+    model = LidarModel(tuple(np.linspace(-24.8, highest_deg, beams)), azimuth_step_deg)
+    direction, slope = _rays(model)
     floor = ground or (lambda x, y: np.zeros_like(x))
     origin_z = SENSOR_HEIGHT_M + float(floor(np.zeros(1), np.zeros(1))[0])
-    reach = _ground_range(direction, slope, origin_z, floor, max_range_m)
+    if ground is None:
+        reach = np.divide(-origin_z, slope, out=np.full(len(slope), np.inf), where=slope < 0)
+    else:
+        reach = _ground_range(direction, slope, origin_z, floor, max_range_m)
+    meshes = [solid for solid in solids if solid[0] in ("body", "mesh")]
+    if meshes:
+        reach = np.minimum(reach, _meshes(model, meshes, origin_z, floor))
     for kind, numbers in solids:
-        reach = np.minimum(
-            reach, (_cylinder if kind == "cylinder" else _box)(direction, slope, origin_z, floor, numbers)
-        )
+        if kind in ("cylinder", "box"):
+            cut = _cylinder if kind == "cylinder" else _box
+            reach = np.minimum(reach, cut(direction, slope, origin_z, floor, numbers))
     reach = reach + np.random.default_rng(seed).normal(0, 0.015, reach.shape)
     hit = reach < max_range_m
     return np.column_stack([direction[hit] * reach[hit, None], slope[hit] * reach[hit]]).astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _rays(model: LidarModel) -> tuple[np.ndarray, np.ndarray]:
+    """Level direction (R, 2) and slope (R,) of the rays, column after column."""
+    azimuth = np.radians(model.azimuth_step_deg * np.arange(model.columns) - 180.0)
+    az, el = (a.ravel() for a in np.meshgrid(azimuth, np.radians(model.elevations_deg), indexing="ij"))
+    return np.stack([np.cos(az), np.sin(az)], axis=1), np.tan(el)
+
+
+@lru_cache(maxsize=64)
+def _body(height: float) -> np.ndarray:
+    """(V, 3) float32 an upright body that walks along +x, its pelvis over the origin, its soles on z = 0, m."""
+    if height < CHILD_M:
+        vertices = people.person(np.random.default_rng(5), people.CHILD).vertices
+    else:
+        walker = Walker(3, seed=77, outfit="light")
+        vertices = walker.vertices(1.0) - walker.position(1.0)
+    low, high = vertices[:, 2].min(), vertices[:, 2].max()
+    return ((vertices - (0, 0, low)) * (height / (high - low))).astype(np.float32)
+
+
+def _meshes(model, solids, origin_z, floor):
+    """Level reach (R,) of the rays to the nearest body or mesh."""
+    image = RangeImage.empty(model)
+    turn = rotation(np.radians(model.azimuth_step_deg / 2)).T  # its columns begin half a step later
+    for kind, what in solids:
+        if kind == "body":
+            x, y, height, heading = what
+            place = np.array([x, y, float(floor(np.array([x]), np.array([y]))[0]) - origin_z])
+            cast_mesh(model, (_body(height) @ rotation(heading).T + place) @ turn, Body.load().faces, image, closed=True)
+        else:
+            for vertices, faces in what.parts:
+                middle = vertices[:, :2].mean(0)
+                place = np.array([0, 0, float(floor(middle[:1], middle[1:])[0]) - origin_z])
+                cast_mesh(model, (vertices + place) @ turn, faces, image)
+    return (image.distance * np.cos(np.radians(model.elevations_deg))[:, None]).T.ravel()
 
 
 def _ground_range(direction, slope, origin_z, floor, max_range_m):
