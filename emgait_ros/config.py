@@ -140,8 +140,19 @@ class TrackerConfig:
     gate_m: float = option(
         0.9, "A pedestrian moves at most 0.25 m in 0.1 s; the rest is cluster noise at 50 m.", unit="m", low=0.1, high=5
     )
-    confirm_hits: int = option(4, "Detections before a track is believed: 0.4 s at 10 Hz.", low=1, high=50)
-    max_coast_s: float = option(1.2, "How long a hidden pedestrian is followed blindly.", unit="s", low=0.1, high=10)
+    confirm_hits: int = option(
+        2, "Sure detections in a row before a track is believed; of less sure ones it takes more.", low=1, high=50
+    )
+    max_coast_s: float = option(
+        1.2, "How long a pedestrian without returns is followed blindly.", unit="s", low=0.1, high=10
+    )
+    report_unseen_s: float = option(
+        0.35,
+        "How long somebody in open view without returns is still reported: three missed frames at 10 Hz.",
+        unit="s",
+        low=0,
+        high=10,
+    )
     weak_score: float = option(
         0.35,
         "Detections down to this score carry on a track, associated second; one that they begin is believed once it walks.",
@@ -181,6 +192,13 @@ class TrackerConfig:
     )
     walking_speed_m_s: float = option(
         0.35, "Slower than this is standing: no gait to see, and poles never walk.", unit="m/s", low=0, high=2
+    )
+    fastest_walk_m_s: float = option(
+        3.0,
+        "Faster is no walk, and not until 3 s after: people walk at up to 2.5 m/s, joggers and cyclists show another gait or none.",
+        unit="m/s",
+        low=1,
+        high=20,
     )
     walking_distance_m: float = option(
         0.8, "A track has walked once it came this far from where it began.", unit="m", low=0, high=10

@@ -107,7 +107,7 @@ class PedestrianSensing:
         self._ground = GroundEstimator(options.min_range_m, options.max_range_m)
         self._watch = ProjectionWatch()
         self._clouds = CloudWatch()
-        self.tracker = PedestrianTracker(self.config.tracker, tracker_id)
+        self.tracker = PedestrianTracker(self.config.tracker, tracker_id, options.min_score)
         self._links = GaitLinks(self.tracker.relink)
         self.returns: dict[int, Float32] = {}
         self.timings: dict[str, float] = {}
@@ -211,6 +211,12 @@ class PedestrianSensing:
             yield f"{self.detector.left_out} of the shapes in a cloud were not looked at: too many at once, those from {self.detector.left_out_from_m:.0f} m on"
         if self._background is not None and frame.T_fixed_lidar is not None:
             yield "detector.static_sensor is set, but the sensor moves (frames.fixed): no background is learned"
+        watch = self.tracker.sensor_motion
+        if watch.moves and frame.T_fixed_lidar is None:
+            yield (
+                f"the sensor moves: {watch.alike} of {watch.judged} tracks move alike, at {watch.speed_m_s:.1f} m/s, and things "
+                "that stand are taken for walkers: set frames.fixed to the odometry frame"
+            )
         self._clouds.observe(frame.points)
         unusable = self._clouds.problem()
         if self._frames % LOOK_EVERY == 0:

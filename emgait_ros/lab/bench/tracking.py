@@ -24,10 +24,10 @@ SEQUENCES = ("0016", "0019")
 PERIOD_S = 0.1
 MAX_RANGE_M = 50.0
 # PointRCNN's score is a logit: this logistic curve turns it into the share of true detections
-SCORE_MIDDLE, SCORE_SLOPE = 1.67, 1.12
+SCORE_MIDDLE, SCORE_SLOPE = 2.15, 1.48
 LEAST_SCORE = 0.3
-REPORTED_COAST_S = 0.25  # tracks unseen for longer are not written
-KITTI = TrackerConfig(confirm_hits=2, gate_m=1.2, position_noise_m=0.2, acceleration_m_s2=4.0)
+REPORTED_COAST_S = 9  # tracks unseen for longer are not written
+CONFIG=TrackerConfig()
 BODY = np.array([0.6, 0.6, 1.75])
 
 
@@ -75,7 +75,7 @@ def track_sequence(detections: Float64, count: int) -> tuple[list[Float64], floa
         detections: rows frame, type, 2D box (4), score, h, w, l, x, y, z, yaw, alpha; camera coordinates, m.
         count: frames.
     """
-    tracker = PedestrianTracker(KITTI, "bench")
+    tracker = PedestrianTracker(CONFIG, "bench")
     score = 1.0 / (1.0 + np.exp(-(detections[:, 6] - SCORE_MIDDLE) * SCORE_SLOPE))
     detections, score = detections[score >= LEAST_SCORE], score[score >= LEAST_SCORE]
     frame = detections[:, 0].astype(np.int64)
