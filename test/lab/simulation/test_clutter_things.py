@@ -196,8 +196,8 @@ def test_what_stands_takes_its_place() -> None:
     assert layout.put("roof", roof, 5, 0), "what hangs overhead needs no place"
     someone = person(np.random.default_rng(0), "standing", alone=False)
     assert not layout.settle(someone, 5.5, 0.3, 0.0)
-    assert layout.settle(someone, 3.1, 0.0, 0.0)
-    assert not layout.settle(someone, 3.3, 0.0, 0.0)
+    assert layout.settle(someone, 3.3, 0.0, 0.0)
+    assert not layout.settle(someone, 3.5, 0.0, 0.0)
     assert [name for name, _ in layout.things][:4] == ["block", "block", "block", "roof"]
 
 

@@ -68,7 +68,8 @@ def _crowd_in(layout: Layout, catalog: Catalog) -> None:
 
 
 def _stand(layout: Layout, scanner: Scanner, spot: tuple[float, float], on_car: bool) -> None:
-    layout.take(*spot, scanner.yaw_rad, 2.4 if on_car else 0.7, 1.0 if on_car else 0.7)
+    half_length, half_width = (2.4, 1.0) if on_car else (0.7, 0.7)
+    layout.take(*spot, scanner.yaw_rad, (-half_length, half_length, -half_width, half_width))
     if on_car and layout.rng.random() < 0.6:  # the sensor sees roof, hood and mirrors of its car
         carrier = car(layout.rng)
         roof = carrier.bounds()[1][2]

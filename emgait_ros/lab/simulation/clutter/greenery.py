@@ -29,7 +29,7 @@ def tree(rng: Rng) -> Mesh:
         if bare or rng.random() < 0.3:
             start = max(clear * 0.8, z - out)
             mesh.bar((lean[0] * start / height, lean[1] * start / height, start), (x, y, z), radius * 0.3, 0.015, 4)
-    mesh.footprint = (-radius - 0.1, radius + 0.1, -radius - 0.1, radius + 0.1)
+    mesh.footprint = [(-radius - 0.1, radius + 0.1, -radius - 0.1, radius + 0.1)]
     return mesh
 
 
@@ -46,7 +46,7 @@ def young_tree(rng: Rng) -> Mesh:
         r = crown * rng.uniform(0.4, 0.8)
         x, y, z = *rng.normal(0, crown * 0.4, 2), height - rng.uniform(0.0, 1.0)
         mesh.foliage((x, y, z), (r, r, r * rng.uniform(0.7, 1.6)), rng.uniform(2, 6))
-    mesh.footprint = (-0.35, 0.35, -0.35, 0.35)
+    mesh.footprint = [(-0.35, 0.35, -0.35, 0.35)]
     return mesh
 
 
@@ -57,7 +57,7 @@ def propped_tree(rng: Rng) -> Mesh:
     for k in range(count):
         x, y = np.cos(first + 2 * np.pi * k / count), np.sin(first + 2 * np.pi * k / count)
         mesh.bar((foot * x, foot * y, 0), (0.1 * x, 0.1 * y, meet), float(rng.uniform(0.025, 0.05)))
-    mesh.footprint = (-foot * 0.8, foot * 0.8, -foot * 0.8, foot * 0.8)
+    mesh.footprint = [(-foot * 0.8, foot * 0.8, -foot * 0.8, foot * 0.8)]
     return mesh
 
 

@@ -341,6 +341,7 @@ def _companions(posed: PosedPerson, joints: Float64, alone: bool, rng: Rng) -> N
             .bar((0.1, 0, height - 0.22), (0.1, 0, height), spread, 0.02, 8)
             .bar((0.1, -0.1, min(hand[2] + 0.3, height - 0.3)), (0.1, 0, height), 0.01, sides=4)
         )
+        canopy.footprint = [(0.05, 0.15, -0.05, 0.05)]
         posed.companions.append(("umbrella", canopy))
     elif alone and draw < 0.13:
         side = float(rng.choice([-1, 1]))

@@ -115,7 +115,7 @@ def people_the_place(layout: Layout, area: Area, count: int, reach: float, front
 
 def _side_by_side(layout: Layout, x: float, y: float, heading: float, count: int) -> None:
     rng = layout.rng
-    gap, abreast = float(rng.uniform(0.42, 0.8)), rng.random() < 0.85
+    gap, abreast = float(rng.uniform(0.36, 0.8)), rng.random() < 0.85
     kind = WALKER if rng.random() < 0.75 else STANDING
     place = np.array([x, y])
     across = np.array([-np.sin(heading), np.cos(heading)]) if abreast else np.array([np.cos(heading), np.sin(heading)])
@@ -123,9 +123,7 @@ def _side_by_side(layout: Layout, x: float, y: float, heading: float, count: int
         one = CHILD if rng.random() < 0.12 else kind
         close = person(rng, one, alone=False)
         spot = place + rng.normal(0, 0.1, 2) * (1 - abs(across))
-        layout.settle(
-            close, float(spot[0]), float(spot[1]), heading + rng.normal(0, 0.12), margin=-0.07 if gap > 0.5 else -0.12
-        )
+        layout.settle(close, float(spot[0]), float(spot[1]), heading + rng.normal(0, 0.12), close=0.3)
         place = place + across * (gap if abreast else gap + 0.25)
 
 
@@ -140,7 +138,7 @@ def _circle(layout: Layout, x: float, y: float, count: int) -> None:
             x + radius * np.cos(turn),
             y + radius * np.sin(turn),
             turn + np.pi + rng.normal(0, 0.4),
-            margin=-0.05,
+            close=0.25,
         )
 
 
@@ -158,9 +156,10 @@ def _beside(layout: Layout, area: Area, reach: float) -> None:
     kind = LEANING if rng.random() < 0.1 else draw_kind(rng)
     for _ in range(6):
         _, mesh = layout.things[int(rng.integers(len(layout.things)))]
-        plan = mesh.ground_plan()
-        if plan is None or max(plan[1] - plan[0], plan[3] - plan[2]) > 7:
+        plans = mesh.ground_plan()
+        if not plans or max(plans[0][1] - plans[0][0], plans[0][3] - plans[0][2]) > 7:
             continue
+        plan = plans[0]
         x, y = rng.uniform(plan[0] - 0.7, plan[1] + 0.7), rng.uniform(plan[2] - 0.7, plan[3] + 0.7)
         if np.hypot(x, y) < 3 * reach and layout.settle(
             person(rng, kind, alone=False), x, y, area.heading(rng), margin=-0.04
@@ -173,7 +172,9 @@ def _at_a_wall(layout: Layout, x: float, wall_y: float) -> None:
     toward = 1.0 if wall_y > 0 else -1.0
     kind = str(rng.choice([LEANING, STANDING, WALKER, CROUCHING], p=[0.35, 0.35, 0.25, 0.05]))
     yaw = -toward * np.pi / 2 + rng.normal(0, 0.4) if kind != WALKER else float(rng.choice([0, np.pi]))
-    away = rng.uniform(0.28, 0.6 if kind != WALKER else 1.3)
+    away = (
+        rng.uniform(0.28, 0.6 if kind != WALKER else 1.3) if rng.random() < 0.75 else rng.uniform(-1.0, 0.3)
+    )  # a niche
     layout.settle(person(rng, kind), x, wall_y - toward * away, yaw, margin=-0.05)
 
 
@@ -217,7 +218,12 @@ def scatter(
         name, mesh = pick(catalog, rng)
         for _ in range(3):
             turn = float(rng.uniform(-np.pi, np.pi)) if yaw is None else yaw + float(rng.normal(0, 0.15))
-            if layout.put(name, mesh, float(rng.uniform(*x)), float(rng.uniform(*y)), turn):
+            px, py = float(rng.uniform(*x)), float(rng.uniform(*y))
+            if layout.put(name, mesh, px, py, turn):
+                if rng.random() < 0.25:  # another touches it: a bicycle at a pole, a bin before a bush
+                    name, mesh = pick(catalog, rng)
+                    where, away = rng.uniform(-np.pi, np.pi), rng.uniform(0.2, 0.6)
+                    layout.put(name, mesh, px + away * np.cos(where), py + away * np.sin(where), turn, margin=-0.15)
                 break
 
 
@@ -236,7 +242,7 @@ def row_of_fronts(layout: Layout, y: float, side: int, reach: float, homes: floa
             house.join(Mesh().box((0, 6, 0), (length, 7, height)))
             for end in (0.0, length):
                 house.sheet([(end, 0, 0), (end, 7, 0), (end, 7, height), (end, 0, height)])
-            house.footprint = (0, length, -0.25, 7)
+            house.footprint.append((0.0, length, 3.5, 7.0))
             layout.put("house", house, start, y + side * back, yaw, force=True)
         if draw >= homes or back > 1.5:
             if rng.random() < 0.7:

@@ -263,7 +263,7 @@ def parasol(rng: Rng) -> Mesh:
         return mesh.bar((0, 0, 0.9), (0, 0, height), float(rng.uniform(0.1, 0.2)), 0.05, 10)
     spread = float(rng.uniform(1.0, 2.0))
     mesh.bar((0, 0, height - 0.15), (0, 0, height + 0.35), spread, 0.03, 8)
-    mesh.footprint = (-0.3, 0.3, -0.3, 0.3)
+    mesh.footprint = [(-0.3, 0.3, -0.3, 0.3)]
     return mesh
 
 
@@ -363,7 +363,7 @@ def bus_shelter(rng: Rng) -> Mesh:
     for y in (-length / 2, length / 2):
         mesh.box((-0.7, y - 0.01, 0.15), (0.5, y + 0.01, 2.1), glass=bool(rng.random() < 0.7))
     mesh.box((-0.6, -length * 0.35, 0.42), (-0.25, length * 0.2, 0.47))
-    mesh.footprint = (-0.85, -0.2, -length / 2, length / 2)
+    mesh.footprint = [(-0.85, -0.2, -length / 2, length / 2)]
     return mesh
 
 
