@@ -97,20 +97,24 @@ def people_the_place(layout: Layout, area: Area, count: int, reach: float, front
         way = rng.random()
         x, y = area.draw(rng, reach)
         heading = area.heading(rng)
-        if way < 0.3 and left >= 2:
+        if way < 0.2 and left >= 2:
             _side_by_side(layout, x, y, heading, min(left, int(rng.choice([2, 2, 2, 3, 4]))))
-        elif way < 0.4 and left >= 2:
+        elif way < 0.27 and left >= 2:
             _circle(layout, x, y, min(left, int(rng.integers(2, 7))))
-        elif way < 0.45 and left >= 3:
+        elif way < 0.31 and left >= 3:
             _queue(layout, x, y, heading, min(left, int(rng.integers(3, 8))))
-        elif way < 0.65 and layout.things:
+        elif way < 0.5 and layout.things:
             _beside(layout, area, reach)
-        elif way < 0.7:
+        elif way < 0.55:
             _seated(layout, x, y)
-        elif way < 0.8 and fronts:
+        elif way < 0.65 and fronts:
             _at_a_wall(layout, x, float(rng.choice(fronts)))
         else:
-            layout.settle(person(rng, draw_kind(rng)), x, y, heading)
+            one = person(rng, draw_kind(rng))
+            for _ in range(4):
+                if layout.settle(one, x, y, heading):
+                    break
+                x, y = area.draw(rng, reach)
 
 
 def _side_by_side(layout: Layout, x: float, y: float, heading: float, count: int) -> None:
