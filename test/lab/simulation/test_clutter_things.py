@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emgait_ros.lab.simulation.clutter import buildings, props, vehicles
+from emgait_ros.lab.simulation.clutter import buildings, furniture, vehicles
 from emgait_ros.lab.simulation.clutter.greenery import GREENERY
 from emgait_ros.lab.simulation.clutter.kernels import cast_ground_surface, cast_leaves, drops_in_the_air, see_glass
 from emgait_ros.lab.simulation.clutter.layout import Ground, Layout
@@ -25,10 +25,10 @@ OTHERS = {
     "stairs": buildings.stairs,
     "ramp": buildings.ramp,
     "ceiling": lambda rng: buildings.ceiling(-2, 6, -3, 3, 2.6, rng),
-    "dog": props.dog,
-    "pram": props.pram,
-    "suitcase": props.suitcase,
-    "kick scooter": vehicles.kick_scooter,
+    "dog": furniture.dog,
+    "pram": furniture.pram,
+    "suitcase": furniture.suitcase,
+    "wheelchair": vehicles.wheelchair,
 }
 MAKERS = {name: make for name, (make, _) in CATALOG.items()} | OTHERS
 

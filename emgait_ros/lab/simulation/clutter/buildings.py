@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from emgait_ros.lab.simulation.clutter.furniture import mannequin, shelf
 from emgait_ros.lab.simulation.clutter.meshes import Mesh
-from emgait_ros.lab.simulation.clutter.props import mannequin, shelf
 
 Rng = np.random.Generator
 FLOOR_M = 3.0

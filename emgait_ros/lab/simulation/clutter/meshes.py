@@ -97,6 +97,15 @@ class Mesh:
             faces += [[k, after, k + count], [after, after + count, k + count]]
         return self.add(np.concatenate([right, left]), np.array(faces, np.int32))
 
+    def loft(self, low: Sequence[float], high: Sequence[float]) -> Mesh:
+        """A skirt between two level ellipses (x, y, z, radius along x, along y)."""
+        ring, faces = _tube(14)
+        rings = [
+            np.column_stack([e[0] + e[3] * ring[:, 0], e[1] + e[4] * ring[:, 1], np.full(14, e[2])])
+            for e in (low, high)
+        ]
+        return self.add(np.concatenate(rings), faces)
+
     def wheel(self, center: Point, radius: float, width: float, thin: float = 0.0) -> Mesh:
         """A wheel rolling along x; ``thin``: only a rim of that thickness with some spokes, as of a bicycle."""
         x, y, z = center

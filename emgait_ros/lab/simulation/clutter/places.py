@@ -8,6 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from emgait_ros.lab.simulation.clutter.buildings import fence, front
+from emgait_ros.lab.simulation.clutter.furniture import bench, chair, table
 from emgait_ros.lab.simulation.clutter.greenery import GREENERY
 from emgait_ros.lab.simulation.clutter.layout import Ground, Layout
 from emgait_ros.lab.simulation.clutter.meshes import Mesh
@@ -24,7 +25,6 @@ from emgait_ros.lab.simulation.clutter.people import (
     WHEELCHAIR,
     person,
 )  # fmt: skip
-from emgait_ros.lab.simulation.clutter.props import bench, chair, table
 
 Rng = np.random.Generator
 Catalog = dict[str, tuple[Callable[[Rng], Mesh], float]]
