@@ -205,5 +205,6 @@ def test_scanners_are_of_every_kind() -> None:
     drawn = [draw_scanner(np.random.default_rng(seed), seed % 2 == 0, seed % 3 == 0) for seed in range(200)]
     assert {scanner.name for scanner in drawn} == set(NAMES)
     assert all(0.4 < scanner.height_m < 3.2 for scanner in drawn)
+    assert max(np.degrees(np.hypot(*scanner.tilt)) for scanner in drawn) < 4.01
     assert {scanner.beams for scanner in drawn if scanner.name == "two 32 dense"} == {64}
     assert all(np.ptp(scanner.sector) <= np.radians(121) for scanner in drawn if scanner.name == "solid state")

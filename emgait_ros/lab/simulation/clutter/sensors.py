@@ -80,7 +80,7 @@ def draw_scanner(rng: np.random.Generator, on_car: bool, indoors: bool) -> Scann
         if rng.random() < 0.5
         else rng.uniform(0.9, 2.4 if indoors else 3.1)
     )
-    tilt = np.radians(rng.normal(0, 0.5, 2) if rng.random() < 0.5 else rng.uniform(-4, 4, 2))
+    tilt = np.radians(rng.normal(0, 0.5, 2) if rng.random() < 0.5 else rng.uniform(-2.8, 2.8, 2))
     faults = {
         "min_range_m": float(rng.choice([0.3, 0.9])), "max_range_m": float(rng.choice([60.0, 80.0, 120.0])),
         "noise_m": float(rng.choice([0.005, 0.01, 0.015, 0.02, 0.04], p=[0.2, 0.3, 0.25, 0.15, 0.1])),
