@@ -40,7 +40,7 @@ def furnish(rng: Rng) -> tuple[str, Layout, Scanner, tuple[float, float]]:
     count = (
         int(rng.integers(12, 31))
         if crowded
-        else int(min(rng.poisson(rng.choice([0.7, 6.0, 12.0, 20.0], p=[0.15, 0.3, 0.35, 0.2])), 40))
+        else int(min(rng.poisson(rng.choice([0.7, 5.0, 9.0, 14.0], p=[0.15, 0.35, 0.3, 0.2])), 40))
     )
     reach = float(rng.uniform(3.0, 5.0) if crowded else rng.choice([rng.uniform(4, 12), rng.uniform(10, 28)]))
     if not on_car and rng.random() < 0.15:  # who came with the sensor
@@ -68,7 +68,8 @@ def _crowd_in(layout: Layout, catalog: Catalog) -> None:
 
 
 def _stand(layout: Layout, scanner: Scanner, spot: tuple[float, float], on_car: bool) -> None:
-    layout.take(*spot, scanner.yaw_rad, 2.4 if on_car else 0.7, 1.0 if on_car else 0.7)
+    half_length, half_width = (2.4, 1.0) if on_car else (0.7, 0.7)
+    layout.take(*spot, scanner.yaw_rad, (-half_length, half_length, -half_width, half_width))
     if on_car and layout.rng.random() < 0.6:  # the sensor sees roof, hood and mirrors of its car
         carrier = car(layout.rng)
         roof = carrier.bounds()[1][2]
