@@ -197,8 +197,12 @@ class EnrollmentsOverTime:
                 future.exception()
         self.collect()
 
-    def news(self) -> list[EnrollmentNews]:
-        """What happened since the last call, oldest first."""
+    def news(self, wait: bool = False) -> list[EnrollmentNews]:
+        """What happened since the last call, oldest first; ``wait`` for what is being stored."""
+        if wait:
+            self.wait()
+        else:
+            self.collect()
         found, self._news = self._news, []
         return found
 

@@ -82,6 +82,16 @@ class TrackWindow:
     gone: bool = False
     state: TrackState = field(default_factory=TrackState)
 
+    def add(self, features: Any, pedestrian: Sample, keep: bool) -> None:
+        """Put an encoded sample in; ``keep`` the sample itself too."""
+        modalities, brightness = Modality.POINTS, float("nan")
+        if pedestrian.crop is not None:
+            modalities, brightness = Modality.BOTH, float(pedestrian.crop[::8, ::8].mean())
+        place = (float(pedestrian.center[0]), float(pedestrian.center[1]))
+        facts = pedestrian.range_m, int(pedestrian.point_count), brightness, place, pedestrian if keep else None
+        self.samples.append(WindowSample(features, modalities, *facts))
+        self.taken += 1
+
     def modalities(self, needed: int) -> Modality:
         """Sensors with at least ``needed`` samples in the window."""
         found = Modality.NONE

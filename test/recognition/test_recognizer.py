@@ -667,7 +667,7 @@ def test_a_calibration_is_taken_over_while_running_and_bound_to_its_model(galler
     result = walk(recognizer, street, {1: 1}, frames=1)[1]
     assert (result.decision.threshold, result.name) == (0.1, "Anna")
     assert result.decision.probability > 0.9
-    assert recognizer.calibration.impostor_tracks == 200
+    assert recognizer._view.calibration.impostor_tracks == 200
 
 
 @pytest.mark.parametrize(
