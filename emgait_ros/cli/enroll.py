@@ -25,7 +25,8 @@ from rich.progress import Progress
 
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
 from emgait_ros.gallery.names import normalised_name
-from emgait_ros.gallery.store import GalleryError, open_gallery
+from emgait_ros.gallery.schema import GalleryError
+from emgait_ros.gallery.store import open_gallery
 from emgait_ros.parameter_file import load_parameters
 from emgait_ros.pipeline import open_recognizer
 from emgait_ros.recognition.enrollment import enrollable

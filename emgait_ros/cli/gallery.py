@@ -41,7 +41,8 @@ from emgait_ros.cli.asking import agreed
 from emgait_ros.config import GalleryConfig
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.expiry import GRACE_DAYS
-from emgait_ros.gallery.store import EnrolledIdentity, Gallery
+from emgait_ros.gallery.records import EnrolledIdentity
+from emgait_ros.gallery.store import Gallery
 
 Answer = tuple[int, dict[str, Any]]
 Action = Callable[[Gallery, argparse.Namespace], Answer]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 import zlib
-from collections.abc import Iterable
 from typing import Any
 
 from emgait_ros.gallery.encryption import PlainText, WrongKeyError
@@ -50,7 +49,7 @@ def seal_names(connection: Any, codec: PlainText) -> None:
 
 
 def rewrite_data(connection: Any, old: PlainText, new: PlainText, bound: bool = True) -> int:
-    """Within a change: encrypt all templates and saved walks anew, one at a time; returns the number of templates.
+    """Within a change: encrypt all templates and saved walks again, one at a time; returns the number of templates.
 
     Args:
         connection: the database.
@@ -61,49 +60,29 @@ def rewrite_data(connection: Any, old: PlainText, new: PlainText, bound: bool = 
     Raises:
         WrongKeyError: something cannot be read.
     """
+
+    def again(stored: bytes, was: str, becomes: str) -> bytes | None:
+        try:
+            return new.data(old.read_data(stored, was), becomes)
+        except WrongKeyError:
+            if bound:
+                raise
+            return None
+
     numbers = [row[0] for row in connection.execute("SELECT id FROM templates").fetchall()]
     for number in numbers:
         stored, fingerprint, identity, created = connection.execute(
             "SELECT embedding, fingerprint, identity_id, created_ns FROM templates WHERE id = ?", (number,)
         ).fetchone()
         context = template_context(fingerprint, identity, created)
-        blob = _again(stored, old, new, context if bound else fingerprint, context, strict=bound)
+        blob = again(stored, context if bound else fingerprint, context)
         if blob is not None:
             values = (blob, zlib.crc32(blob), number)
             connection.execute("UPDATE templates SET embedding = ?, checksum = ? WHERE id = ?", values)
-    walks = [row[0] for row in connection.execute("SELECT created_ns FROM saved_walks").fetchall()]
-    for created in walks:
+    for (created,) in connection.execute("SELECT created_ns FROM saved_walks").fetchall():
         query = "SELECT content FROM saved_walks WHERE created_ns = ?"
         stored = connection.execute(query, (created,)).fetchone()[0]
-        context = walk_context(created)
-        blob = _again(stored, old, new, context if bound else "saved walk", context, strict=bound)
+        blob = again(stored, walk_context(created) if bound else "saved walk", walk_context(created))
         if blob is not None:
             connection.execute("UPDATE saved_walks SET content = ? WHERE created_ns = ?", (blob, created))
     return len(numbers)
-
-
-def _again(stored: bytes, old: PlainText, new: PlainText, was: str, becomes: str, strict: bool) -> bytes | None:
-    try:
-        return new.data(old.read_data(stored, was), becomes)
-    except WrongKeyError:
-        if strict:
-            raise
-        return None
-
-
-def move_templates(connection: Any, codec: PlainText, numbers: Iterable[int], identity: int) -> None:
-    """Within a change: make templates those of another person.
-
-    Raises:
-        WrongKeyError: one of them is damaged, or is not that of the person who has it.
-    """
-    for number in numbers:
-        stored, fingerprint, owner, created = connection.execute(
-            "SELECT embedding, fingerprint, identity_id, created_ns FROM templates WHERE id = ?", (number,)
-        ).fetchone()
-        plain = codec.read_data(stored, template_context(fingerprint, owner, created))
-        connection.execute("UPDATE templates SET identity_id = ? WHERE id = ?", (identity, number))
-        if codec.encrypted:  # a plain one stays as it is, with its checksum, also when it is damaged
-            blob = codec.data(plain, template_context(fingerprint, identity, created))
-            values = (blob, zlib.crc32(blob), number)
-            connection.execute("UPDATE templates SET embedding = ?, checksum = ? WHERE id = ?", values)

@@ -55,6 +55,12 @@ def made_private(path: Path) -> bool:
     return not path.stat().st_mode & 0o077
 
 
+def readable_by_others(path: Path) -> str:
+    """That others can read a file, with its name and what to do; empty when they cannot."""
+    mode = path.stat().st_mode & 0o777
+    return f"{path} can be read by others (mode {mode:04o}): {how_to_close(path)}" if mode & 0o077 else ""
+
+
 def how_to_close(path: Path) -> str:
     """What to do about a file that others can read."""
     kind = file_system(path)

@@ -41,13 +41,8 @@ def look_alike_key(name: str) -> str:
 
 def look_alikes(name: str, names: Iterable[str]) -> list[str]:
     """Those of ``names`` that look like ``name``, sorted; none when it is among them itself."""
-    key, found = look_alike_key(name), []
-    for other in names:
-        if other == name:
-            return []
-        if look_alike_key(other) == key:
-            found.append(other)
-    return sorted(found)
+    others, key = list(names), look_alike_key(name)
+    return [] if name in others else sorted(other for other in others if look_alike_key(other) == key)
 
 
 def refuse_look_alikes(name: str, alike: list[str], otherwise: str) -> None:

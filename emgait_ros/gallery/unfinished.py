@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -22,6 +23,19 @@ def unfinished_beside(path: Path) -> Path:
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     fresh.unlink(missing_ok=True)
     return fresh
+
+
+@contextlib.contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """A new empty file (mode 0600) that is moved to ``path`` at the end, or removed with its side files when anything is raised."""
+    fresh = unfinished_beside(path)
+    try:
+        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        yield fresh
+        os.replace(fresh, path)
+    finally:
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            Path(f"{fresh}{suffix}").unlink(missing_ok=True)
 
 
 def _runs(process: int) -> bool:

@@ -13,7 +13,10 @@ from emgait_ros.recognition.decision import Decision, Vote, Why
 from emgait_ros.recognition.explain import explain, warnings
 from emgait_ros.recognition.view import GalleryView
 from emgait_ros.recognition.windows import TrackWindow
-from emgait_ros.samples import Float64, PedestrianFrame, Sample, Status
+from emgait_ros.samples import Float64, Modality, PedestrianFrame, Sample, Status
+
+OTHER_SENSOR = 1.5
+"""So many times fewer or more returns than calibrated are said to be another LiDAR's."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,18 @@ def identity_result(
 def _outside(
     window: TrackWindow | None, pedestrian: Sample, decision: Decision, calibration: Calibration | None
 ) -> tuple[str, ...]:
-    """What the calibration did not cover."""
+    """Sentences on the range, LiDAR or sensors that the calibration did not cover."""
     if calibration is None or window is None or decision.status == Status.PENDING:
         return ()
-    density = float(np.median([sample.point_count * (sample.range_m / 10.0) ** 2 for sample in window.samples]))
-    return calibration.outside(pedestrian.range_m, density, decision.modalities)
+    found = []
+    (near, far), (few, many) = calibration.ranges_m, calibration.returns_at_10m
+    if not 0.9 * near <= pedestrian.range_m <= 1.1 * far:
+        found.append(f"{pedestrian.range_m:.0f} m is outside the calibrated {near:.0f}-{far:.0f} m")
+    returns = float(np.median([sample.point_count * (sample.range_m / 10.0) ** 2 for sample in window.samples]))
+    if not few / OTHER_SENSOR <= returns <= many * OTHER_SENSOR:
+        found.append(
+            f"another LiDAR than calibrated: {returns:.0f} returns on a person at 10 m, not {few:.0f}-{many:.0f}"
+        )
+    if decision.modalities != Modality.BOTH:
+        found.append("calibrated with camera and LiDAR together")
+    return tuple(found)

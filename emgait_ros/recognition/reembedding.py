@@ -50,11 +50,11 @@ def reembed(
         GalleryError (a ValueError): the gallery cannot be read or written; what was made so far stays.
     """
     report = Reembedding()
-    numbers = gallery.saved_walks_without(encoder.fingerprint)
+    numbers = gallery.templates.walks_without(encoder.fingerprint)
     for done, number in enumerate(numbers):
         progress(done, len(numbers))
         try:
-            name, facts, content = gallery.saved_walk(number)
+            name, facts, content = gallery.templates.walk(number)
             pedestrians = unpack_walk(content)
         except ValueError as error:
             report.problems.append(str(error))

@@ -65,7 +65,7 @@ class GalleryView:
             ]
         )
         self._change = change
-        self._others = self.gallery.other_models(self._fingerprint)
+        self._others = self.gallery.templates.other_models(self._fingerprint)
         self._calibrated = self.gallery.calibrated_models()
         self.calibration = self.gallery.calibration(self._fingerprint)
         return True
