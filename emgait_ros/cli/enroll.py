@@ -7,7 +7,7 @@
 The bag goes through the same detection, tracking and recognition as on the live nodes (--params: their parameter file).
 A walk that is too short, too far or not straight is refused with the reason, and so is one that is unlike the person's
 other walks or nearer to somebody else's, and a name that looks like another ("anna" where "Anna" is enrolled): --confirm
-says that it is meant all the same. `emgait gallery undo` takes an enrolment back.
+accepts it anyway. `emgait gallery undo` takes an enrolment back.
 """
 
 from __future__ import annotations

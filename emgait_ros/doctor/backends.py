@@ -1,4 +1,4 @@
-"""What can run the network here, does the bundle hold what it says, and is the gallery whole?"""
+"""Which backends can run the network here, is the bundle intact, and is the gallery sound?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the encrypted rows of a gallery are bound to, so that nobody without the key can give them to somebody else.
+"""What the encrypted rows of a gallery are bound to, so that nobody without the key can assign them to another person.
 
 A template is bound to its model, its person's number and its time, a saved walk to its time (its templates share it), and
 a name, which has to be found again by equality, is sealed together with its person's number.
@@ -34,7 +34,7 @@ def is_sealed(codec: PlainText, identity: int, name: str, seal: str) -> bool:
 
 
 def not_theirs(place: str, what: str) -> str:
-    """What is said of something whose seal or binding does not fit."""
+    """The message about something whose seal or binding does not match."""
     return (
         f"gallery {place}: {what} was put there, or changed, by somebody without the key, and is not used: put a backup "
         "in place, or `emgait gallery remove` and enrol again"
@@ -55,7 +55,7 @@ def rewrite_data(connection: Any, old: PlainText, new: PlainText, bound: bool = 
         connection: the database.
         old, new: before and after.
         bound: False: they are as galleries before layout 5 kept them, bound to their model alone; what cannot be read
-            stays as it is, and is found as damaged later.
+            stays as it is, and is reported as damaged later.
 
     Raises:
         WrongKeyError: something cannot be read.

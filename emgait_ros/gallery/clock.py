@@ -1,4 +1,4 @@
-"""Whether the system's clock can be believed when people are to be deleted by it.
+"""Whether the system clock can be trusted before people are deleted by it.
 
 Clocks jump: a flat battery, a bad time server, a wrong year. What is known across restarts is the time of the last check
 that was believed, and which boot of the machine it was made in, with the time since that boot.

@@ -71,9 +71,9 @@ def how_to_close(path: Path) -> str:
 
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Of all processes and threads that would make ``path``, one at a time is in here; ask inside whether it is there.
+    """Lets one process or thread at a time create ``path``; check inside whether it exists by now.
 
-    The lock's file goes when ``path`` is there, so that whoever still waits for it finds ``path``.
+    The lock file is removed when ``path`` exists, so that whoever still waits for it finds ``path``.
     """
     lock = path.with_name(f".{path.name}.lock")
     descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
@@ -87,7 +87,7 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk, where the file system can do that for folders."""
+    """Flush a folder's entries to the disk, where the file system can do that."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

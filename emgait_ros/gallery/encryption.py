@@ -47,7 +47,7 @@ class PlainText:
         return stored
 
     def seal(self, content: str) -> str:
-        """What only somebody with the key can write under a text; empty without one."""
+        """A signature of a text that takes the key to make; empty without one."""
         return ""
 
 
@@ -163,14 +163,14 @@ def write_new_key(path: Path) -> bytes:
     """Make a key and write it to a new file (mode 0600).
 
     Raises:
-        FileExistsError: there is a file already: a lost key is a lost gallery.
+        FileExistsError: there is a file already, whose key a gallery may need.
     """
     key = os.urandom(32)
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError as error:
         raise FileExistsError(
-            f"{path} exists already and is kept: a lost key is a lost gallery; give another name"
+            f"{path} exists already and is kept, because without its key a gallery is lost: give another name"
         ) from error
     with os.fdopen(descriptor, "w", encoding="ascii") as stream:
         stream.write(key.hex() + "\n")

@@ -1,4 +1,4 @@
-"""Taking people out of a gallery into a signed file, and from such a file into a gallery: looked at first, with rules for conflicts."""
+"""Export of people to a signed file, and import with a preview and rules for conflicts."""
 
 from __future__ import annotations
 
@@ -103,13 +103,13 @@ class Exchange:
         return [person.name for person in people]
 
     def trusted_signers(self, signing: str | Path = SIGNING_KEY) -> set[str]:
-        """Whose exports are taken: one's own, and those trusted before."""
+        """Signers whose exports are accepted: this robot and those trusted before."""
         names = [row[0] for row in self.file.rows("SELECT name FROM properties")]
         trusted = {name.removeprefix(_TRUSTED) for name in names if name.startswith(_TRUSTED)}
         return {signer_of(signing_key(signing)), *trusted}
 
     def trust(self, signer: str) -> None:
-        """Take exports of a signer (64 hexadecimal digits) from now on.
+        """Accept exports of a signer (64 hexadecimal digits) from now on.
 
         Raises:
             ValueError: no such number.
@@ -176,7 +176,7 @@ class Exchange:
         raise ValueError(f"there are thousands called '{name}': rename them first")
 
     def import_people(self, people: list[ExportedPerson], rule: str = "refuse") -> list[ImportLine]:
-        """Take people over, all in one transaction that one undoing takes back.
+        """Import people, all in one transaction, which one undo reverts.
 
         Args:
             people: of :meth:`read_export`.

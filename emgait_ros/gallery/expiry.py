@@ -49,7 +49,7 @@ class Retention:
 
         Args:
             keep_days: days a person is kept; 0: everybody is kept for ever.
-            trust_clock: believe the clock, and nothing of what was written under another time than now.
+            trust_clock: trust the clock, and ignore the times of earlier entries.
         """
         if keep_days <= 0:
             return Expiry([], [], [])

@@ -1,10 +1,10 @@
-"""The one signed file that people are carried in from gallery to gallery.
+"""The signed file that transfers people between galleries.
 
     magic | length of head | head (JSON) | body | Ed25519 signature of all before it
 
 The head names the signer and says whether the body is encrypted (AES-256-GCM with the gallery's key). The body is a list
-of people (JSON, length first) and their templates as little-endian float32, one behind the other. Nothing is read before
-the signature is found right, and nothing in a file is trusted to be of the size it claims.
+of people (JSON, length first) and their templates as little-endian float32, one after the other. Nothing is read before
+the signature is verified, and nothing in a file is trusted to be of the size it claims.
 """
 
 from __future__ import annotations

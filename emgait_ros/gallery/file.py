@@ -54,7 +54,7 @@ class GalleryFile:
             raise
 
     def close(self) -> None:
-        """Let go of the database; an SQLite file then holds everything in one piece."""
+        """Close the database; an SQLite file then holds everything in one piece."""
         with self.lock:
             self.connection.close()
 

@@ -1,4 +1,4 @@
-"""What was done to a gallery: the audit log, and what it takes to restore what was before a change, kept in its own transaction."""
+"""The audit log of a gallery, and what it takes to undo a change, written in the change's own transaction."""
 
 from __future__ import annotations
 

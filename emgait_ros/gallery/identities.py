@@ -106,7 +106,7 @@ class Identities:
         self.file.execute("UPDATE identities SET name = ?, seal = ? WHERE id = ?", values)
 
     def keep(self, identity: int) -> None:
-        """Name somebody again who had expired; their time begins again."""
+        """Name an expired person again; the days they are kept count from now."""
         self.file.execute("UPDATE identities SET expired_ns = 0, kept_ns = ? WHERE id = ?", (time.time_ns(), identity))
 
     def delete(self, identity: int) -> int:

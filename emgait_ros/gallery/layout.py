@@ -1,6 +1,6 @@
 """The tables of a gallery file, as the steps that lead from an empty file to the newest layout.
 
-A new layout is a new step at the end, never a change of an old one: files of every age take the same way.
+A new layout is a new step at the end, never a change of an old one: files of every age go through the same steps.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ _APOSTROPHES = set("'`\u2018\u2019\u02bc\u02b9\u2032")
 
 
 class LookAlikeNameError(ValueError):
-    """The name is not enrolled, but looks like one that is: whoever asked may confirm that another person is meant."""
+    """The name is not enrolled, but looks like one that is: the caller may confirm that another person is meant."""
 
 
 def look_alike_key(name: str) -> str:

@@ -1,6 +1,6 @@
-"""A gallery in PostgreSQL, for several robots: the durable truth and the news of changes lie there, matching does not.
+"""A gallery in PostgreSQL, shared by several robots: it stores and announces changes; matching is done on the robots.
 
-Two connections: one for statements, and one of a thread that listens. Whoever matches asks :meth:`newest_change`, which
+Two connections: one for statements, and one of a thread that listens. The recognizer asks :meth:`newest_change`, which
 never touches the network; when the server is lost it says so, and what is in memory stays in use until it is back.
 """
 
@@ -57,7 +57,7 @@ class PostgresDatabase:
         create: make the tables where there are none.
 
     Raises:
-        GalleryError: psycopg is missing, the server cannot be reached or lets nobody in, or holds a newer layout.
+        GalleryError: psycopg is missing, the server cannot be reached or refuses the user, or holds a newer layout.
     """
 
     def __init__(self, url: str, create: bool = True) -> None:
@@ -136,7 +136,7 @@ class PostgresDatabase:
         self.execute(LOCK_AUDIT)
 
     def wipe(self) -> None:
-        """Have the removed rows' space reused; the server's log and its backups are its administrator's."""
+        """Let the space of removed rows be reused; the server's log and backups are up to its administrator."""
         with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
             for table in ("templates", "undo", "saved_walks"):
                 self.execute(f"VACUUM {SCHEMA}.{table}")
@@ -165,11 +165,11 @@ class PostgresDatabase:
             copy.close()
 
     def problems(self) -> list[str]:
-        """What the server says of itself; its storage is its administrator's (pg_amcheck)."""
+        """Whether the server answers; its storage is checked by its administrator (pg_amcheck)."""
         return [self._listener.problem] if self._listener.problem else []
 
     def close(self) -> None:
-        """End the listener and let go of the server."""
+        """End the listener and close the connection."""
         self._listener.close()
         self._connection.close()
 

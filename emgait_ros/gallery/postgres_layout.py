@@ -32,7 +32,7 @@ _TYPES = {
 
 
 def _translated(statements: tuple[str, ...]) -> tuple[str, ...]:
-    """SQLite's statements in PostgreSQL's words."""
+    """SQLite's statements as PostgreSQL takes them."""
     found = []
     for statement in statements:
         for sqlite, postgres in _TYPES.items():

@@ -143,8 +143,8 @@ class Calibration:
         probability: (slope, offset) of the logistic curve over the distance, fitted with as much weight on genuine as on
             impostor tracks; None without genuine tracks.
         ranges_m: smallest and largest range of the tracks, m.
-        returns_at_10m: 5th and 95th percentile of the samples' LiDAR returns, reckoned to a range of 10 m: tells sensors apart.
-        impostor_people: whose the impostor tracks are; 0: not noted.
+        returns_at_10m: 5th and 95th percentile of the samples' LiDAR returns, scaled to 10 m; distinguishes sensors.
+        impostor_people: number of people the impostor tracks are of; 0: not noted.
         gallery_size: identities the impostor tracks were compared with.
         source: where the tracks come from, in words.
         distances: genuine and impostor distances it rests on.

@@ -59,7 +59,7 @@ class SqliteDatabase:
         return None
 
     def announce(self, change: int) -> None:
-        """Others look for themselves."""
+        """Nothing to do: others ask for changes."""
 
     @contextlib.contextmanager
     def audit_unlocked(self) -> Iterator[None]:
@@ -93,5 +93,5 @@ class SqliteDatabase:
         return [problem for problem in found if problem]
 
     def close(self) -> None:
-        """Write everything into the main file and let go of it."""
+        """Write everything into the main file and close it."""
         self._connection.close()

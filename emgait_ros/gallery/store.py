@@ -187,7 +187,7 @@ class Gallery:
             return RenameOutcome(True, self.templates.count(target))
 
     def _log_merge(self, old: str, new: str, source: int, target: int) -> list[int]:
-        """Returns the templates that are to move."""
+        """Returns the numbers of the templates to move."""
         rows = self.file.rows("SELECT id, enrolled_ns, disabled FROM identities WHERE id IN (?, ?)", source, target)
         before = {identity: (enrolled, disabled) for identity, enrolled, disabled in rows}
         moved = self.templates.numbers_of(source)
@@ -198,7 +198,7 @@ class Gallery:
         return moved
 
     def split(self, name: str, templates: Collection[int], new_name: str, confirm: bool = False) -> int:
-        """Make some templates of a person somebody else's.
+        """Move some templates of a person to a new one.
 
         Args:
             name: whose they are.
@@ -207,7 +207,7 @@ class Gallery:
             confirm: also when the new name looks like one that is enrolled.
 
         Returns:
-            How many templates went over.
+            How many templates were moved.
 
         Raises:
             ValueError: nobody has that name, the new one is taken or looks like another, or the numbers are not theirs or

@@ -12,7 +12,7 @@ from pathlib import Path
 def unfinished_beside(path: Path) -> Path:
     """Where this process writes a file before it is moved to ``path``; leftovers of processes that are gone are deleted.
 
-    They hold templates or keys: nobody would ever look for them.
+    They may hold templates or keys.
     """
     pattern = re.compile(re.escape(f".{path.name}.") + r"(\d+)\.new(-wal|-shm|-journal)?")
     with contextlib.suppress(OSError):

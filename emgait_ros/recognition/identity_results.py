@@ -16,7 +16,7 @@ from emgait_ros.recognition.windows import TrackWindow
 from emgait_ros.samples import Float64, Modality, PedestrianFrame, Sample, Status
 
 OTHER_SENSOR = 1.5
-"""So many times fewer or more returns than calibrated are said to be another LiDAR's."""
+"""Factor by which returns differ from the calibrated ones when another LiDAR is reported."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class IdentityResult:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What makes this less sure than usual: a weak window, one sensor, outside of what was calibrated."""
+        """What makes this less certain than usual: a weak window, one sensor, conditions that were not calibrated."""
         return warnings(self.decision)
 
 
 def samples_to_count(config: WindowConfig) -> int:
-    """Samples of a sensor from which on a window counts as having it: half of the shortest window."""
+    """Samples of a sensor that a window needs to count as having it: half of the shortest window."""
     return max(1, config.min_samples // 2)
 
 
@@ -89,7 +89,7 @@ def identity_result(
         window: of the track, None when it is not kept.
         decision: of the window, or :func:`undecided`.
         config: of windows.
-        gallery: whom it was compared with.
+        gallery: what it was compared with.
     """
     complete = dataclasses.replace(
         decision,

@@ -158,7 +158,7 @@ class GaitRecognizer:
     def process(self, frame: PedestrianFrame) -> list[IdentityResult]:
         """Who the pedestrians of one frame are, in their order.
 
-        Two pedestrians of one frame are never given the same name. Trackers are decided apart: they may see the same
+        Two pedestrians of one frame are never given the same name. Trackers are decided separately: they may see the same
         person at the same time.
 
         Raises:
@@ -205,7 +205,8 @@ class GaitRecognizer:
         """Add the walk in a track's window to a person; one who is not there yet is created.
 
         Several templates are stored: the embedding of the whole window and, when it is long enough, those of its equal
-        consecutive pieces of at least ``window.min_samples``, so that young windows of a later walk find their like.
+        consecutive pieces of at least ``window.min_samples``, so that short windows of a later walk have templates of a similar
+        length.
 
         Args:
             name: 1 to 64 characters.
@@ -235,7 +236,7 @@ class GaitRecognizer:
         """Enrol a pedestrian from what is seen over the next seconds; returns at once.
 
         Templates are stored for every full window of new samples, and for what is left at the end (or when the
-        pedestrian leaves); :meth:`enrollment_news` tells how it goes on.
+        pedestrian leaves); :meth:`enrollment_news` reports its progress.
 
         Args:
             name, track_id, confirm, tracker_id: as :meth:`enroll`.
@@ -259,7 +260,7 @@ class GaitRecognizer:
             return self._over_time.pending
 
     def enrollment_news(self, wait: bool = False) -> list[EnrollmentNews]:
-        """How enrolments over time went on since the last call; ``wait`` for what is being stored."""
+        """Progress of enrolments over time since the last call; ``wait`` for what is being stored."""
         with self._lock:
             return self._over_time.news(wait)
 

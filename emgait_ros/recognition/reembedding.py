@@ -19,7 +19,7 @@ class Reembedding:
     """What was made.
 
     Attributes:
-        walks, templates: numbers of those made anew.
+        walks, templates: numbers of those made.
         people: whose.
         without: people who have no template of the model still: none of their walks was saved.
         problems: a sentence for each walk that could not be used.
