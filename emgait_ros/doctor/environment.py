@@ -108,7 +108,7 @@ def check_profile(environ: Mapping[str, str]) -> Iterator[Finding]:
     chosen = {name: environ[name] for name in PROFILE_VARIABLES if environ.get(name)}
     export = EXPORT_PROFILE.format(path=shipped_profile())
     if not chosen:
-        what = f"none is set: our nodes set their own, but a driver that sends more than {SMALL_SEGMENT_BYTES / 1e6:.1f} MB loses it in silence"
+        what = f"none is set: our nodes set their own, but a driver that sends more than {SMALL_SEGMENT_BYTES / 1e6:.1f} MB loses it silently"
         yield warn(subject, what, export)
         return
     if len(set(chosen.values())) > 1:

@@ -93,8 +93,8 @@ class SubscriberWait:
         if not missing:
             return ""
         return (
-            f"{_list(missing)} did not subscribe within {seconds:.1f} s (subscribed: {_list(found) or 'nobody'}): played all the "
-            "same; --wait-for names who is to listen"
+            f"{_list(missing)} did not subscribe within {seconds:.1f} s (subscribed: {_list(found) or 'nobody'}): played anyway; "
+            "--wait-for names who must listen"
         )
 
     def _missing(self, found: Collection[str]) -> list[str]:

@@ -188,12 +188,13 @@ def test_a_trusted_signer_may_send_nonsense(source, target, tmp_path, sign, monk
 
     from emgait_ros.gallery import exchange
 
-    [person] = source.exchange._exported({1})
+    file = tmp_path / "people.emgait"
+    source.exchange.export(file, ["Anna"], signing=sign)
+    [person] = source.exchange.read_export(file, sign)
     templates = tuple(
         dataclasses.replace(t, **{k: v for k, v in change.items() if k != "name"}) for t in person.templates
     )
     person = dataclasses.replace(person, templates=templates, name=change.get("name", person.name))
-    file = tmp_path / "people.emgait"
     exchange.write_export(file, [person], signing_key(sign), source.file.codec)
     with pytest.raises(ExportError, match=said):
         target.exchange.read_export(file, sign)
