@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import json
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,13 @@ from emgait_ros.gallery.templates import Templates
 
 UNDO_KEPT = 100
 """Changes that can be taken back, newest first."""
+
+
+@dataclass
+class UndoStep:
+    """Changes in several transactions that are taken back together; ``started``: number of the first one, 0 before it."""
+
+    started: int = 0
 
 
 def as_content(template: ExportedTemplate) -> dict[str, Any]:
@@ -114,10 +122,12 @@ class History:
             newest = connection.execute("SELECT started FROM undo ORDER BY change DESC LIMIT 1").fetchone()
             if newest is None:
                 raise ValueError("there is no change to undo: a removal is final, and what was before it is forgotten")
+            # An enrolment over time leaves others at work: what they did to it meanwhile is taken back before its beginning.
             rows = connection.execute(
                 "SELECT u.change, u.content, a.name, a.detail FROM undo u JOIN audit a ON a.id = u.change"
-                " WHERE u.started = ? ORDER BY u.change DESC",
-                newest,
+                " WHERE u.started = ? AND u.change > (SELECT coalesce(max(o.change), 0) FROM undo o JOIN audit b ON b.id = o.change"
+                " WHERE o.started <> ? AND b.action <> 'enroll') ORDER BY u.change DESC",
+                (*newest, *newest),
             ).fetchall()
             said = [self._undo_one(*row) for row in rows]
         return f"undone: {said[0]}" + (f", and of {len(said) - 1} more" if len(said) > 1 else "")
