@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from emgait_ros.cli.outputs import output_file, write_json
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
 from emgait_ros.gallery.database import is_url, open_database
 from emgait_ros.gallery.disk import made_private
@@ -47,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--walks", type=Path, metavar="FILE", help="who walks when, as `emgait simulate --json` wrote it"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -85,8 +86,7 @@ def run(args: argparse.Namespace) -> int:
         verdict_table.title = "Who walked, and what was said"
         console.print(verdict_table)
         figures |= summary(verdicts, result.enrollments, {})
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=2), encoding="utf-8")
+    write_json(args.json, figures)
     return 0
 
 
