@@ -162,7 +162,7 @@ def _state_of(person: EnrolledIdentity) -> str:
 def _show(gallery: Gallery, args: argparse.Namespace) -> Answer:
     templates = gallery.templates_of(args.name)
     table = Table(box=box.SIMPLE_HEAD, title=Text(f"templates of '{args.name}'"), title_justify="left")
-    for column in ("number", "walked", "samples", "range", "sensors", "of model"):
+    for column in ("number", "enrolled", "samples", "range", "sensors", "of model"):
         table.add_column(column, justify="right" if column in ("number", "samples", "range") else "left")
     sensors = {1: "camera", 2: "LiDAR", 3: "both"}
     for item in templates:
@@ -172,7 +172,7 @@ def _show(gallery: Gallery, args: argparse.Namespace) -> Answer:
     listed = [
         {
             "number": item.template_id,
-            "walked": shown_time(item.created_ns),
+            "enrolled": shown_time(item.created_ns),
             "samples": item.samples,
             "median_range_m": item.median_range_m,
             "modalities": item.modalities,

@@ -39,6 +39,9 @@ class Retention:
     Args:
         file: the open gallery.
         identities, history, upkeep: of it.
+
+    Attributes:
+        doubt: why the last check here did not believe the clock; empty when it did, or nobody is to be removed.
     """
 
     def __init__(self, file: GalleryFile, identities: Identities, history: History, upkeep: Upkeep) -> None:
@@ -46,6 +49,7 @@ class Retention:
         self._identities = identities
         self._history = history
         self._upkeep = upkeep
+        self.doubt = ""
 
     def expire(self, keep_days: float, trust_clock: bool = False) -> Expiry:
         """Hide everybody whose newest template is older, and delete who has been hidden for ``GRACE_DAYS``.
@@ -57,12 +61,13 @@ class Retention:
             trust_clock: believe the clock, and nothing of what was written under another time than now.
         """
         if keep_days <= 0:
+            self.doubt = ""
             return Expiry([], [], [])
         moment = Moment.read()
         with self._file.change():
-            doubt = self._clock_doubt(moment, trust_clock)
-            if doubt:
-                return Expiry([], [], [], doubt)
+            self.doubt = self._clock_doubt(moment, trust_clock)
+            if self.doubt:
+                return Expiry([], [], [], self.doubt)
             found = self._sorted_out(moment.now_ns, keep_days)
         if found.deleted:
             self._upkeep.forget_bytes()

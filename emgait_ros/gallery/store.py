@@ -79,6 +79,11 @@ class Gallery:
         return self.file.place
 
     @property
+    def clock_doubt(self) -> str:
+        """Why nobody is hidden or deleted although their time may be over, as the last check found; empty when that works."""
+        return self._retention.doubt
+
+    @property
     def encrypted(self) -> bool:
         """Names and templates in the gallery can only be read with the key."""
         return self.file.encrypted

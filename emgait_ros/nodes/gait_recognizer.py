@@ -302,7 +302,15 @@ def _model_status(recognizer: GaitRecognizer, encoder: GaitEncoder) -> Diagnosti
 
 def _gallery_status(recognizer: GaitRecognizer) -> DiagnosticStatus:
     values = {"path": recognizer.gallery.place, "identities": recognizer.identities}
-    note = recognizer.gallery_note
+    doubt = recognizer.gallery.clock_doubt
+    notes = [recognizer.gallery_note] if recognizer.gallery_note else []
+    if doubt:
+        values["clock_doubt"] = doubt
+        notes.append(
+            f"nobody is removed after gallery.keep_days: {doubt} (checked every hour; if the clock is right, say so: "
+            "emgait gallery expire --keep-days N --trust-clock)"
+        )
+    note = "; ".join(notes)
     return status("gallery", WARN if note else OK, note or f"{recognizer.identities} identities", values)
 
 
