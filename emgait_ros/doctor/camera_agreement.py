@@ -167,7 +167,8 @@ def judge_agreement(found: Agreement) -> Iterator[Finding]:
         yield warn(subject, text, fix or "look at ~/overlay (camera.overlay: true)", **figures)
     else:
         yield ok(subject, text, **figures)
-    yield from _judge_delay(delay)
+    if count:
+        yield from _judge_delay(delay)
 
 
 def _judge_delay(delay: Delay) -> Iterator[Finding]:
