@@ -133,7 +133,18 @@ def copy_gallery(source: str | Path | None, target: Path, required: bool) -> boo
 
 def _print(result: BagEvaluation, console: Console) -> None:
     tracks = Table(title="Tracks, and what was decided", title_justify="left")
-    for heading in ("track", "seen", "range", "samples", "walking", "decided", "after", "at", "distance", "really"):
+    for heading in (
+        "track",
+        "seen",
+        "range",
+        "samples",
+        "walking",
+        "decided",
+        "after",
+        "at",
+        "distance (threshold)",
+        "really",
+    ):
         tracks.add_column(heading, justify="left" if heading in ("seen", "decided", "really") else "right")
     for track in sorted(result.tracks, key=lambda t: (t.restart, t.first_s, t.track_id)):
         tracks.add_row(*_row(track, result.truth is not None))
@@ -165,9 +176,13 @@ def _row(track: TrackReport, has_truth: bool) -> list[str]:
         track.decided + (f" (also: {', '.join(others)})" if others else ""),
         "-" if track.decided_after_s is None else f"{track.decided_after_s:.1f} s",
         "-" if track.decided_range_m is None else f"{track.decided_range_m:.0f} m",
-        "-" if track.distance is None else f"{track.distance:.2f}",
+        "-" if track.distance is None else f"{track.distance:.3f} ({_number(track.threshold)})",
         "" if not has_truth else "nobody" if track.walker is None else f"person {track.walker}",
     ]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _percent(share: float | None) -> str:
