@@ -28,7 +28,7 @@ CACHE_VARIABLE = "NUMBA_CACHE_DIR"
 log = logging.getLogger(__name__)
 
 
-class ContentCacheLocator(UserWideCacheLocator):  # type: ignore[misc]  # numba has no types
+class ContentCacheLocator(UserWideCacheLocator):
     """Where numba keeps the compiled code of a function: in a folder named after what it was compiled from."""
 
     def __init__(self, py_func: Callable[..., Any], py_file: str) -> None:
