@@ -18,7 +18,6 @@ false detections in the camera's view. All but the KITTI lines are simulated.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from emgait_ros.cli.outputs import output_file, write_json
 from emgait_ros.lab.bench.perception import run_benchmark
 
 
@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--beams", type=int, default=64, choices=(32, 64, 128), help="of the LiDAR (default: 64)")
     parser.add_argument("--kitti", type=Path, metavar="DIR", help="folder with real KITTI frames")
     parser.add_argument("--no-peers", action="store_true", help="leave out Patchwork++, Open3D and scikit-learn")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,6 +59,5 @@ def run(args: argparse.Namespace) -> int:
         if name != "machine":
             table.add_row(name, "not installed" if value is None else str(value))
     Console(width=None if sys.stdout.isatty() else 100).print(table)
-    if args.json is not None:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    write_json(args.json, figures)
     return 0

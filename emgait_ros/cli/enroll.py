@@ -13,7 +13,6 @@ accepts it anyway. `emgait gallery undo` takes an enrolment back.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from emgait_ros.cli.outputs import output_file, write_json
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
 from emgait_ros.gallery.names import normalised_name
 from emgait_ros.gallery.schema import GalleryError
@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--key-file", metavar="FILE", help="key of an encrypted gallery")
     parser.add_argument("--bundle", metavar="FOLDER", help="model bundle; default: the shipped one")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the answer to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write the answer to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -89,8 +89,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{item.message} ({item.quality})" if item in stored else item.message)
     answer |= {"stored": [item.message for item in stored], "templates": stored[-1].templates if stored else 0}
     answer["refused"] = [item.message for item in news if item not in stored]
-    if args.json is not None:
-        args.json.write_text(json.dumps(answer, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(args.json, answer)
     return 0 if stored or args.tracks else 1
 
 

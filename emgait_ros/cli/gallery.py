@@ -28,7 +28,6 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -38,6 +37,7 @@ from rich.text import Text
 
 from emgait_ros.cli import gallery_calibrate, gallery_keys, gallery_transfer
 from emgait_ros.cli.asking import agreed
+from emgait_ros.cli.outputs import output_file, write_json
 from emgait_ros.config import GalleryConfig
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.expiry import GRACE_DAYS
@@ -87,7 +87,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--trust-clock", action="store_true", help="the clock is right, although the gallery's entries say otherwise"
     )
     backup = add("backup", _backup, "copy the whole gallery into a file")
-    backup.add_argument("file", type=Path, nargs="?", help="default: beside the gallery, with .backup behind its name")
+    backup.add_argument(
+        "file", type=output_file, nargs="?", help="default: beside the gallery, with .backup behind its name"
+    )
     add("check", _check, "look for damage")
     add("audit", _audit, "every change ever made")
     gallery_transfer.configure(add, agree)
@@ -107,7 +109,7 @@ def common_arguments() -> argparse.ArgumentParser:
     common.add_argument(
         "--key-file", default="", metavar="FILE", help="key of an encrypted gallery (or the environment's)"
     )
-    common.add_argument("--json", type=Path, metavar="FILE", help="also write the answer to this file")
+    common.add_argument("--json", type=output_file, metavar="FILE", help="also write the answer to this file")
     return common
 
 
@@ -119,8 +121,7 @@ def run(args: argparse.Namespace) -> int:
         with Gallery(args.gallery, create=args.action == "import", key=find_key(args.key_file)) as gallery:
             status, answer = args.do(gallery, args)
             answer = {"gallery": gallery.place, **answer}
-    if args.json is not None:
-        args.json.write_text(json.dumps(answer, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(args.json, answer)
     return status
 
 
@@ -162,7 +163,7 @@ def _state_of(person: EnrolledIdentity) -> str:
 def _show(gallery: Gallery, args: argparse.Namespace) -> Answer:
     templates = gallery.templates_of(args.name)
     table = Table(box=box.SIMPLE_HEAD, title=Text(f"templates of '{args.name}'"), title_justify="left")
-    for column in ("number", "walked", "samples", "range", "sensors", "of model"):
+    for column in ("number", "enrolled", "samples", "range", "sensors", "of model"):
         table.add_column(column, justify="right" if column in ("number", "samples", "range") else "left")
     sensors = {1: "camera", 2: "LiDAR", 3: "both"}
     for item in templates:
@@ -172,7 +173,7 @@ def _show(gallery: Gallery, args: argparse.Namespace) -> Answer:
     listed = [
         {
             "number": item.template_id,
-            "walked": shown_time(item.created_ns),
+            "enrolled": shown_time(item.created_ns),
             "samples": item.samples,
             "median_range_m": item.median_range_m,
             "modalities": item.modalities,

@@ -17,10 +17,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+from emgait_ros.cli.outputs import output_folder
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.lab.evaluation.calibration_walks import CalibrationWalks
+from emgait_ros.shipped import cache_folder
 
-WALKS = "~/.cache/emgait/calibration-walks"
 Answer = tuple[int, dict[str, Any]]
 
 
@@ -40,7 +41,11 @@ def configure(add: Any) -> None:
     parser.add_argument("--bags", type=Path, nargs="+", metavar="BAG", help="recordings of people who are not enrolled")
     parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file (YAML) of the nodes, for the bags")
     parser.add_argument(
-        "--walks", type=Path, default=Path(WALKS), metavar="FOLDER", help="simulated walks (default: %(default)s)"
+        "--walks",
+        type=output_folder,
+        default=cache_folder("calibration-walks"),
+        metavar="FOLDER",
+        help="simulated walks (default: %(default)s)",
     )
     for name in ("members", "strangers"):
         value = getattr(default, name)

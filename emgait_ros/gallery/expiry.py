@@ -41,6 +41,8 @@ class Retention:
     identities: Identities
     history: History
     upkeep: Upkeep
+    doubt: str = ""
+    """Why the last check here did not trust the clock; empty when it did, or nobody is to be removed."""
 
     def expire(self, keep_days: float, trust_clock: bool = False) -> Expiry:
         """Hide everybody whose newest template is older, and delete who has been hidden for ``GRACE_DAYS``.
@@ -52,12 +54,13 @@ class Retention:
             trust_clock: trust the clock, and ignore the times of earlier entries.
         """
         if keep_days <= 0:
+            self.doubt = ""
             return Expiry([], [], [])
         moment = Moment.read()
         with self.file.change():
-            doubt = self._clock_doubt(moment, trust_clock)
-            if doubt:
-                return Expiry([], [], [], doubt)
+            self.doubt = self._clock_doubt(moment, trust_clock)
+            if self.doubt:
+                return Expiry([], [], [], self.doubt)
             found = self._sorted_out(moment.now_ns, keep_days)
         if found.deleted:
             self.upkeep.forget_bytes()

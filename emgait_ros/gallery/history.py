@@ -19,6 +19,13 @@ UNDO_KEPT = 100
 """Changes that can be taken back, newest first."""
 
 
+@dataclass
+class UndoStep:
+    """Changes in several transactions that are taken back together; ``started``: number of the first one, 0 before it."""
+
+    started: int = 0
+
+
 def as_content(template: Template) -> dict[str, Any]:
     """A template for the undo log, which is encrypted as a whole."""
     return {**template.facts(), "embedding": base64.b64encode(template.embedding.tobytes()).decode()}
@@ -94,9 +101,12 @@ class History:
             newest = self.file.row("SELECT started FROM undo ORDER BY change DESC LIMIT 1")
             if newest is None:
                 raise ValueError("there is no change to undo: a removal is final, and what was before it is forgotten")
+            # An enrolment over time leaves others at work: what they did to it meanwhile is taken back before its beginning.
             rows = self.file.rows(
                 "SELECT u.change, u.content, a.name, a.detail FROM undo u JOIN audit a ON a.id = u.change"
-                " WHERE u.started = ? ORDER BY u.change DESC",
+                " WHERE u.started = ? AND u.change > (SELECT coalesce(max(o.change), 0) FROM undo o JOIN audit b ON b.id = o.change"
+                " WHERE o.started <> ? AND b.action <> 'enroll') ORDER BY u.change DESC",
+                *newest,
                 *newest,
             )
             said = [self._undo_one(*row) for row in rows]

@@ -18,7 +18,7 @@ from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.exchange import Exchange
 from emgait_ros.gallery.expiry import Retention
 from emgait_ros.gallery.file import GalleryFile
-from emgait_ros.gallery.history import History
+from emgait_ros.gallery.history import History, UndoStep
 from emgait_ros.gallery.identities import Identities
 from emgait_ros.gallery.names import normalised_name
 from emgait_ros.gallery.records import Calibration, RenameOutcome, Template, TemplateInfo, checked_embeddings
@@ -61,6 +61,11 @@ class Gallery:
         self.expire = self._retention.expire
 
     @property
+    def clock_doubt(self) -> str:
+        """Why nobody is hidden or deleted although their time may be over, as the last check found; empty when that works."""
+        return self._retention.doubt
+
+    @property
     def encrypted(self) -> bool:
         """Names and templates in the gallery can only be read with the key."""
         return self.file.codec.encrypted
@@ -92,6 +97,7 @@ class Gallery:
         quality: str = "",
         walk: bytes | None = None,
         created_ns: int = 0,
+        step: UndoStep | None = None,
     ) -> int:
         """Add templates to a person, who is created when new; all in one transaction.
 
@@ -104,7 +110,8 @@ class Gallery:
             median_range_m: m, of those samples.
             quality: report on the walk (JSON), kept with the templates.
             walk: its samples (:mod:`emgait_ros.gallery.saved_walks`), kept until no template rests on them.
-            created_ns: when the walk was, ns since 1970, of a walk that was stored before; 0: now.
+            created_ns: when the walk was enrolled, ns since 1970, of a walk that was stored before; 0: now.
+            step: what this is a part of: all of it is taken back by one :meth:`undo`; None: a change by itself.
 
         Returns:
             How many templates the person has now, of all models.
@@ -133,8 +140,12 @@ class Gallery:
             ]
             detail = f"{len(rows)} templates of model {fingerprint[:12]}"
             change = self.history.log("enroll", identity, clean, detail, now)
-            self.history.remember(change, action="enroll", identity=identity, created=created, templates=added)
-            return self.templates.count(identity)
+            started = step.started if step else 0
+            self.history.remember(change, started, action="enroll", identity=identity, created=created, templates=added)
+            count = self.templates.count(identity)
+        if step is not None:
+            step.started = started or change
+        return count
 
     def remove(self, name: str) -> int:
         """Delete a person with all templates, their bytes in the file and what could bring them back by undoing.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from emgait_ros.config import EnrollmentConfig, WindowConfig
+from emgait_ros.gallery.history import UndoStep
 from emgait_ros.gallery.names import LookAlikeNameError, normalised_name, refuse_look_alikes
 from emgait_ros.gallery.saved_walks import pack_walk
 from emgait_ros.gallery.store import Gallery
@@ -58,8 +59,8 @@ class PreparedWalk:
     note: str
     saved: bytes | None
 
-    def store(self, gallery: Gallery, fingerprint: str) -> EnrollmentResult:
-        """Put it into a gallery. Raises what ``Gallery.enroll`` does."""
+    def store(self, gallery: Gallery, fingerprint: str, step: UndoStep | None = None) -> EnrollmentResult:
+        """Put it into a gallery, as a part of an undo step if one is given. Raises what ``Gallery.enroll`` does."""
         templates = gallery.enroll(
             self.name,
             self.embeddings,
@@ -69,6 +70,7 @@ class PreparedWalk:
             median_range_m=self.median_range_m,
             quality=self.quality.to_json(),
             walk=self.saved,
+            step=step,
         )
         message = (
             f"enrolled '{self.name}' from track {self.track_id}: {self.samples[0]} samples"

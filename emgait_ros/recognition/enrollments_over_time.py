@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from emgait_ros.config import WindowConfig
+from emgait_ros.gallery.history import UndoStep
 from emgait_ros.recognition.enrollment import EnrollmentResult, PreparedWalk
 from emgait_ros.recognition.track_choice import too_short
 from emgait_ros.recognition.windows import GROUP, TrackWindow
@@ -56,6 +57,7 @@ class _Pending:
     confirm: bool
     stored_at: int
     now_ns: int
+    step: UndoStep
     reported_s: float = float("inf")
     over: bool = False
     tried: bool = False
@@ -69,7 +71,7 @@ class EnrollmentsOverTime:
     Args:
         window: options; templates are stored for every ``max_samples`` new samples, and for what is left at the end.
         prepare: as :meth:`WalkPreparer.prepare`.
-        store: puts a prepared walk into the gallery; called in the thread.
+        store: puts a prepared walk into the gallery, as a part of an undo step; called in the thread.
 
     Attributes:
         window: in use; may be replaced.
@@ -79,7 +81,7 @@ class EnrollmentsOverTime:
         self,
         window: WindowConfig,
         prepare: Callable[[str, TrackWindow, bool], PreparedWalk],
-        store: Callable[[PreparedWalk], EnrollmentResult],
+        store: Callable[[PreparedWalk, UndoStep], EnrollmentResult],
     ) -> None:
         self.window, self._prepare, self._store = window, prepare, store
         self._pending: list[_Pending] = []
@@ -94,8 +96,10 @@ class EnrollmentsOverTime:
             for entry in self._pending
         }
 
-    def begin(self, name: str, window: TrackWindow, seconds: float, confirm: bool) -> EnrollmentResult:
-        """Start one.
+    def begin(
+        self, name: str, window: TrackWindow, seconds: float, confirm: bool, step: UndoStep | None = None
+    ) -> EnrollmentResult:
+        """Start one; all it stores is taken back together, and with what else is of the ``step``.
 
         Raises:
             ValueError: the time is not possible, or the track is being enrolled already.
@@ -110,9 +114,8 @@ class EnrollmentsOverTime:
                     f"track {window.track_id} is being enrolled as '{entry.name}' already: wait until that is done"
                 )
         until_ns = window.seen_ns + int(seconds * 1e9)
-        self._pending.append(
-            _Pending(name, window, window.restarts, until_ns, confirm, window.taken, now_ns=window.seen_ns)
-        )
+        since = window.taken, window.seen_ns
+        self._pending.append(_Pending(name, window, window.restarts, until_ns, confirm, *since, step or UndoStep()))
         message = f"enrolling '{name}' from track {window.track_id} over {seconds:g} s"
         return EnrollmentResult(True, message, window.track_id, tracker_id=window.tracker_id)
 
@@ -154,7 +157,7 @@ class EnrollmentsOverTime:
         except ValueError as error:
             self._report(entry, EnrollmentState.REFUSED, str(error))
             return
-        entry.storing.append(self._thread.submit(self._store, prepared))
+        entry.storing.append(self._thread.submit(self._store, prepared, entry.step))
 
     def collect(self) -> None:
         """Take over what was stored meanwhile, and end what is over."""

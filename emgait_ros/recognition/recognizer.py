@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from emgait_ros.config import RecognitionConfig, WindowConfig
+from emgait_ros.gallery.history import UndoStep
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.encoder import GaitEncoder, SampleFeatures
 from emgait_ros.inference.preprocessing import prepare
@@ -231,7 +232,13 @@ class GaitRecognizer:
         return result
 
     def enroll_over(
-        self, name: str, track_id: int, seconds: float, confirm: bool = False, tracker_id: str = ""
+        self,
+        name: str,
+        track_id: int,
+        seconds: float,
+        confirm: bool = False,
+        tracker_id: str = "",
+        step: UndoStep | None = None,
     ) -> EnrollmentResult:
         """Enrol a pedestrian from what is seen over the next seconds; returns at once.
 
@@ -241,6 +248,7 @@ class GaitRecognizer:
         Args:
             name, track_id, confirm, tracker_id: as :meth:`enroll`.
             seconds: from the newest frame on, 0 to 60 s.
+            step: of several enrolments that are taken back together; None: what this one stores is.
 
         Returns:
             ``success``: it has begun; or what is wrong and what to do.
@@ -249,7 +257,7 @@ class GaitRecognizer:
             clean = enrollable(self.gallery, name, confirm)
             with self._lock:
                 window = chosen_window(self.windows, track_id, tracker_id)
-                return self._over_time.begin(clean, window, seconds, confirm)
+                return self._over_time.begin(clean, window, seconds, confirm, step)
         except (ValueError, OSError) as error:
             return refused(error, track_id)
 
@@ -271,8 +279,8 @@ class GaitRecognizer:
             self._over_time.close()
         self.gallery.close()
 
-    def _stored(self, prepared: PreparedWalk) -> EnrollmentResult:
-        return prepared.store(self.gallery, self.fingerprint)
+    def _stored(self, prepared: PreparedWalk, step: UndoStep | None = None) -> EnrollmentResult:
+        return prepared.store(self.gallery, self.fingerprint, step)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

@@ -829,6 +829,8 @@ def test_enrolling_over_the_next_seconds(recognizer, gallery):
     assert news[-1].message == "'Anna' is enrolled: 60 samples of this walk, 8 templates now"
     assert [person.templates for person in gallery.identities()] == [8]
     assert (recognizer.pending_enrollments, recognizer.enrollment_news()) == ({}, [])
+    gallery.undo()
+    assert gallery.identities() == []
 
 
 def test_enrolling_over_time_ends_when_the_person_leaves(recognizer, gallery):

@@ -56,6 +56,9 @@ def test_a_new_model_knows_everybody_whose_walk_was_saved(gallery):
     recognizer = GaitRecognizer(CONFIG, BuildEncoder(NEW), gallery)
     assert walk(recognizer, Street(9), {1: 2})[1].name == "Ben"
     assert gallery.check() == []
+    gallery.undo()
+    assert len(gallery.templates_for(NEW).identity_id) == 0
+    assert len(gallery.templates_for(OLD).identity_id) == len(before.identity_id)
 
 
 def test_a_removed_persons_walk_is_gone_and_a_merged_ones_goes_along(gallery):

@@ -12,6 +12,10 @@ import yaml
 
 from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
 from emgait_ros.inference.preprocessing import POINTS_FRAMES, Preprocessing
+from emgait_ros.lab.evaluation.calibration_walks import CalibrationWalks
+
+LIVE = CalibrationWalks()
+"""Walks that a threshold is promised for."""
 
 
 @dataclass(frozen=True)
@@ -190,12 +194,12 @@ class CalibrationConfig:
     Attributes:
         false_accept_rate: share of strangers' walks that may be given a name.
         gallery_size: identities enrolled in each drawn gallery.
-        galleries: how many galleries are drawn.
+        galleries: how many galleries are drawn; every walk of anybody else is played through the live decision against each.
     """
 
     false_accept_rate: float = 0.01
     gallery_size: int = 4
-    galleries: int = 40
+    galleries: int = 20
 
 
 @dataclass(frozen=True)
@@ -217,7 +221,8 @@ class TrainingConfig:
         start_from: checkpoint.safetensors of another run whose network this one goes on from, with a schedule of its own
             (what does not fit, such as the classes of other people, begins anew); empty: from nothing.
         points_frame: axes of the points (``inference.preprocessing.Preprocessing``).
-        train, auxiliary_identities, calibrate, test: who walks in the sets; no identity may be in two of them. Auxiliary identities
+        train, auxiliary_identities, calibrate, test: who walks in the sets; no identity may be in two of them. ``calibrate``: walk 0
+            is enrolled, the others are as long and as far as the strangers' walks of ``emgait gallery calibrate``. Auxiliary identities
             are generated only for ``optimization.plda_initialization``: a regression needs many people the network was not trained on.
     """
 
@@ -237,7 +242,9 @@ class TrainingConfig:
     auxiliary_identities: PeopleConfig = field(
         default_factory=lambda: PeopleConfig(10_000, identities=2000, walks=2, frames=14)
     )
-    calibrate: PeopleConfig = field(default_factory=lambda: PeopleConfig(first_identity=100_000, identities=60))
+    calibrate: PeopleConfig = field(
+        default_factory=lambda: PeopleConfig(100_000, 640, 2, 1, round(LIVE.track_s * LIVE.rate_hz), LIVE.ranges_m)
+    )
     test: PeopleConfig = field(default_factory=lambda: PeopleConfig(first_identity=200_000, identities=60))
     model: EMGaitNetConfig = field(default_factory=EMGaitNetConfig)
     clip: ClipTrainingConfig = field(default_factory=ClipTrainingConfig)
