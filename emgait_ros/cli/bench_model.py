@@ -6,10 +6,10 @@
   emgait bench model --approximate                 CLIP in INT8 and on every 5th image too: faster, not exact
   emgait bench model --json figures.json
 
-`plain` is the paper's forward, step by step: every frame of the window encoded anew, all 77 tokens of every prompt, edges
+`plain` is the paper's forward, step by step: every frame of the window encoded again, all 77 tokens of every prompt, edges
 gathered before they are multiplied. `stream` is what the live node does when one new frame arrives: encode that frame,
 run the sequence head on the window. `CLIP tower` is CLIP's image encoder alone as open_clip computes it; `as run` without
-what nobody reads of its last block. All take turns in one process; p50 and p95 over the rounds. `MB` is how much the
+the unused part of its last block. All take turns in one process; p50 and p95 over the rounds. `MB` is how much the
 peak of resident memory rose during the first call. Speed does not depend on the weights, so random ones will do.
 Close other programs first: a busy machine slows the contestants unevenly. Needs torch and open_clip (requirements/dev.txt).
 """

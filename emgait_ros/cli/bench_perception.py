@@ -7,12 +7,12 @@
 `p50_ms` and `p99_ms` are CPU times of one thread for detection, tracking, crops and points of one cloud with its image.
 `recall_30m`, `recall_40m` and `recall_50m` say how often a walker with at least 8 returns has a track within 0.6 m, from
 one second after appearing, up to 30 m, from 30 to 42 m and from 42 m on. `false_tracks_per_s` counts tracks that are
-said to walk and never were at a walker; those that stand carry no gait and are counted apart. `idf1_crossing` is the mean
+said to walk and never were at a walker; those that stand are counted separately. `idf1_crossing` is the mean
 (and `_worst` the least) over crossings of twelve people, rendered like the streets; hidden people count, too.
 `ratio_patchwork`, `ratio_open3d` and `ratio_sklearn` say how many times faster the detector is than Patchwork++ with
 connected components, Open3D's plane and DBSCAN, and Patchwork++ with scikit-learn's DBSCAN on the same clouds in the same
 run; a peer that is not installed is skipped and says why. `kitti_...` lines: labelled pedestrians found within 0.5 m, and
-what else is taken for one in the camera's view. All but the KITTI lines are simulated.
+false detections in the camera's view. All but the KITTI lines are simulated.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Looks after data sets of gait recordings.
+"""Checks data sets of gait recordings.
 
   emgait dataset check ~/SUSTech1K-Released-pkl        what is missing or broken, every file read once
   emgait dataset check ~/LRGait --json findings.json

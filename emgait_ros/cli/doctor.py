@@ -9,7 +9,7 @@
   emgait doctor BAG                                  a recording: what of it can be read, what its clouds and images contain
   emgait doctor calibration BAG                      only this: do the people in a recording stand where its images show them?
 
-`calibration` wants half a minute of somebody who walks both ways before sensors that stand still. It says how many walkers
+`calibration` needs half a minute of a person walking both ways in front of stationary sensors. It says how many walkers
 agree, by how many degrees the camera is turned, and by how many milliseconds its stamps are off. If the sensors move,
 image_detector.model (an ONNX detector, see config/) must say where the image's people are.
 
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
 from emgait_ros.doctor.findings import Finding, Level, Page, collect, fail, ok, warn
 
-# Nothing else is imported here: on a broken installation the page must come all the same, and say what is broken.
+# Nothing else is imported here: on a broken installation the page must still be printed, and say what is broken.
 if TYPE_CHECKING:
     from emgait_ros.doctor.observations import LiveSystem
 

@@ -7,7 +7,7 @@
 The bag goes through the same detection, tracking and recognition as on the live nodes (--params: their parameter file).
 A walk that is too short, too far or not straight is refused with the reason, and so is one that is unlike the person's
 other walks or nearer to somebody else's, and a name that looks like another ("anna" where "Anna" is enrolled): --confirm
-says that it is meant all the same. `emgait gallery undo` takes an enrolment back.
+accepts it anyway. `emgait gallery undo` takes an enrolment back.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from rich.progress import Progress
 
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
 from emgait_ros.gallery.names import normalised_name
-from emgait_ros.gallery.store import GalleryError, open_gallery
+from emgait_ros.gallery.schema import GalleryError
+from emgait_ros.gallery.store import open_gallery
 from emgait_ros.parameter_file import load_parameters
 from emgait_ros.pipeline import open_recognizer
 from emgait_ros.recognition.enrollment import enrollable

@@ -208,7 +208,7 @@ def _notes(args: argparse.Namespace, description: str, facts: dict[str, Any], pa
         f"Bundle {facts['bundle']} ({facts['fingerprint'][:12]}), {facts['inference']}; {times}.",
     ]
     if args.set == "sim":
-        notes.append("Simulated people, sensors and gait: how well real people are told apart is not known.")
+        notes.append("Simulated people, sensors and gait: how well real people are distinguished is not known.")
     elif partition is None:
         notes.append(
             "No --partition: everybody in the folder was scored, also people the bundle may have been trained on."

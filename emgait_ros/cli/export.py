@@ -12,7 +12,7 @@
 
   emgait export models/emgait-sim --to bundle --name fast --precision int8 --clip-stride 5 --out models
       a bundle whose CLIP runs in INT8 on CPUs, and on every 5th image of a track only. Not exact: measure what it costs
-      with `emgait evaluate dataset sim --bundle models/fast`. Also writes bundles of an older format anew
+      with `emgait evaluate dataset sim --bundle models/fast`. Also updates bundles of an older format
 
 TensorRT-RTX: pip install tensorrt-rtx; TensorRT: pip install tensorrt; the GPU is asked through cuda-python.
 Engines are caches: the live nodes build a missing or stale one themselves, and use none that disagrees with FP32.

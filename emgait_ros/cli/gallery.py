@@ -3,7 +3,7 @@
     emgait gallery list                          who is enrolled, since when, with how many templates of which model
     emgait gallery show "Anna"                   her templates: number, walk, range, sensors
     emgait gallery rename "Anna" "Anna B."       another name; onto a name that exists, the two become one person
-    emgait gallery split "Anna" "Eve" 12 13      make some of her templates somebody else's
+    emgait gallery split "Anna" "Eve" 12 13      move some of her templates to a new person
     emgait gallery disable "Ben"                 keep him but never name him (enable: name him again, also when he expired)
     emgait gallery remove "Ben"                  delete a person for good, from the file, its side files and its backup
     emgait gallery undo                          take back the newest change (not a removal)
@@ -41,7 +41,8 @@ from emgait_ros.cli.asking import agreed
 from emgait_ros.config import GalleryConfig
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.expiry import GRACE_DAYS
-from emgait_ros.gallery.store import EnrolledIdentity, Gallery
+from emgait_ros.gallery.records import EnrolledIdentity
+from emgait_ros.gallery.store import Gallery
 
 Answer = tuple[int, dict[str, Any]]
 Action = Callable[[Gallery, argparse.Namespace], Answer]
@@ -69,7 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     rename = add("rename", _rename, "give a person another name, or merge two", agree)
     rename.add_argument("old_name", help="name as listed")
     rename.add_argument("new_name", help="1 to 64 characters; an existing name merges the two")
-    split = add("split", _split, "make some templates of a person somebody else's", agree)
+    split = add("split", _split, "move some templates of a person to a new one", agree)
     split.add_argument("name", help="name as listed")
     split.add_argument("new_name", help="a name that is not enrolled yet")
     split.add_argument("templates", type=int, nargs="+", metavar="NUMBER", help="numbers as `show` lists them")

@@ -6,7 +6,7 @@
 
 Split-conformal: the threshold is the k-th smallest distance of n strangers' walks to this gallery, k = rate x (n + 1), which
 promises the rate for strangers like them and a gallery of this size. 1 % takes 99 walks, 0.1 % takes 999. Half of the
-simulated strangers have no part in it and check the promise afterwards. It is stored with the gallery, for this model only;
+simulated strangers are held back and check the promise afterwards. It is stored with the gallery, for this model only;
 recognizers take it over at their next frame. Making simulated walks takes about half a second a stranger, and 1.4 MB of disk.
 """
 

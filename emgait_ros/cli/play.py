@@ -4,7 +4,7 @@
   emgait play walk.bag --rate 0.5 --loop             half as fast, over and over, until Ctrl-C
   emgait play walk.bag --clock                       also /clock, for nodes with use_sim_time
   emgait play walk.bag --topics /lidar/points        only some topics
-  emgait play walk.bag --start 12                    from 12 s on (/tf_static is sent all the same)
+  emgait play walk.bag --start 12                    from 12 s on (/tf_static is still sent)
   emgait play walk.bag --namespace robot1            as /robot1/lidar/points, /robot1/tf_static ...
   emgait play walk.bag --remap /lidar/points:=/points
   emgait play walk.bag --clock --follow /gait_recognizer/identities

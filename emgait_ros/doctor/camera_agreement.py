@@ -1,4 +1,4 @@
-"""Do the people the LiDAR sees stand where the camera shows people? Measured over a recording, said as angles and as time.
+"""Do the people the LiDAR sees stand where the camera shows people? Measured over a recording, in degrees and milliseconds.
 
 The image's people are what moves before a background that does not (the median of the recording), or the boxes of a 2D
 detector when the options name one. Each walker's projected box is shifted until it covers them best; what all shifts have
@@ -29,11 +29,11 @@ STILL = 0.25  # more of the picture changing than this: the camera moves
 NEAR_M, FAR_M = 3.0, 40.0
 SEARCH = 0.6  # of a person's height, to each side
 COVERED, EMPTY = 0.35, 0.1  # of the box, at the best shift: from here on somebody is there; up to here nobody is
-CLOSE = 0.2  # of a person's height: a shift that a crop forgives
+CLOSE = 0.2  # of a person's height: a shift that a crop tolerates
 ENOUGH = 20
 GOOD, BAD = 0.8, 0.5
 WORTH_DEG, WORTH_PX, WORTH_S = 0.5, 5.0, 0.015
-UNSURE_PX = 3.0  # a walker's shadow or swinging arm shifts them this much; over their speeds it limits the delay told
+UNSURE_PX = 3.0  # a walker's shadow or swinging arm shifts them this much, which limits the delay that can be measured
 
 
 @dataclass
@@ -167,7 +167,7 @@ def agreement_share(found: Agreement) -> float:
 def common_shift(found: Agreement) -> tuple[Float64, float]:
     """Shift (2,) that all walkers share, px, and the delay (s) by which it grows with their speed.
 
-    The delay is 0 when too small to be told, NaN when all walk at about the same speed across the image.
+    The delay is 0 when too small to measure, NaN when all walk at about the same speed across the image.
 
     Weighted least squares, three rounds that trust outliers less.
     """
@@ -272,7 +272,7 @@ def _small(image: UInt8) -> UInt8:
 
 
 def _clean(different: np.ndarray) -> UInt8:
-    """Specks away, holes closed: (h, w) uint8 0 or 1."""
+    """Remove specks and close holes: (h, w) uint8 0 or 1."""
     mask = cv2.medianBlur(different.astype(np.uint8), 3)
     return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)), np.uint8)
 

@@ -72,7 +72,7 @@ class Answers:
         return waited_s
 
     def close(self) -> None:
-        """Let the node go."""
+        """Release the node."""
         self._executor.shutdown()
 
     def _take(self, raw: bytes) -> None:

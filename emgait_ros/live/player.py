@@ -37,7 +37,7 @@ class PlayOptions:
         loop: start over at the end, until stopped.
         clock: publish the log time on /clock, for nodes with use_sim_time.
         topics: only these; empty: all.
-        start_s: begin this far into the bag; latched topics (/tf_static) are sent all the same.
+        start_s: begin this far into the bag; latched topics (/tf_static) are still sent.
         wait_s: wait at most this long for subscribers before playing; 0: do not wait.
         wait_for: nodes, topics or "TOPIC:count" that are waited for; empty: the pedestrian_tracker where clouds are
             played, else any subscriber.
@@ -148,7 +148,7 @@ class BagPlayer(Node):
 
         Args:
             on_message: called for each message sent, e.g. to show progress.
-            say: told what is waited for, when that takes a while.
+            say: called with what is waited for, when that takes a while.
         """
         if self._options.wait_s > 0:
             self.report.waited = self._wait.wait(self._options.wait_s, self._runs, say)
@@ -245,7 +245,7 @@ def play_bag(
     Args:
         on_start: called with the player before it waits for subscribers.
         on_message: called for each message sent.
-        say: told what is waited for, when that takes a while.
+        say: called with what is waited for, when that takes a while.
         ros_args: ROS arguments such as ``--ros-args -r /lidar/points:=/points``.
 
     Raises:

@@ -302,7 +302,7 @@ def _gallery_status(recognizer: GaitRecognizer) -> DiagnosticStatus:
 def _tracks_status(recognizer: GaitRecognizer, results: dict[str, list[IdentityResult]]) -> DiagnosticStatus:
     """Samples of each track in view, what was left out and why, and how long each stage takes."""
     values: dict[str, Any] = {
-        "tracks kept": recognizer.tracks,
+        "tracks kept": len(recognizer.windows),
         "name changes per track-minute": f"{recognizer.flicker:.3f}",
     }
     listed = [item for _, items in sorted(results.items()) for item in items]

@@ -1,4 +1,4 @@
-"""Enrolling somebody over the next seconds: what is collected, when it is stored, and how it goes on."""
+"""Enrolling somebody over the next seconds: what is collected, when it is stored, and its progress."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class EnrollmentState(IntEnum):
 
 @dataclass(frozen=True)
 class EnrollmentNews:
-    """How an enrolment over time goes on; fields as in ``emgait_msgs/msg/Enrollment``."""
+    """Progress of an enrolment over time; fields as in ``emgait_msgs/msg/Enrollment``."""
 
     stamp_ns: int
     name: str
@@ -46,8 +46,8 @@ class EnrollmentNews:
 
 @dataclass(eq=False)
 class _Pending:
-    """``stored_at``: the window's count of samples when templates were last stored; ``told_s``: remaining when last told;
-    ``now_ns``: stamp of the newest frame of the window's tracker."""
+    """``stored_at``: the window's count of samples when templates were last stored; ``reported_s``: time remaining when
+    progress was last reported; ``now_ns``: stamp of the newest frame of the window's tracker."""
 
     name: str
     window: TrackWindow
@@ -56,7 +56,7 @@ class _Pending:
     confirm: bool
     stored_at: int
     now_ns: int
-    told_s: float = float("inf")
+    reported_s: float = float("inf")
     over: bool = False
     tried: bool = False
     stored: list[EnrollmentResult] = field(default_factory=list)
@@ -117,7 +117,7 @@ class EnrollmentsOverTime:
         return EnrollmentResult(True, message, window.track_id, tracker_id=window.tracker_id)
 
     def go_on(self, tracker_id: str, now_ns: int) -> None:
-        """After a frame of a tracker: prepare what is due. Takes a head run of the network when something is, else nothing."""
+        """After a frame of a tracker: prepare what is due. Runs the sequence head only when something is due."""
         for entry in self._pending:
             if entry.over:  # what is left is being stored
                 continue
@@ -139,11 +139,11 @@ class EnrollmentsOverTime:
             self._attempt(entry)
         elif window.group:
             entry.tried = True
-            self._tell(entry, EnrollmentState.REFUSED, f"track {window.track_id} is {GROUP} now")
+            self._report(entry, EnrollmentState.REFUSED, f"track {window.track_id} is {GROUP} now")
         remaining_s = max(0.0, (entry.until_ns - entry.now_ns) * 1e-9)
-        if not entry.over and remaining_s <= entry.told_s - 1.0 + 1e-6:
-            entry.told_s = remaining_s
-            self._tell(entry, EnrollmentState.COLLECTING, f"{fresh} of {self.window.max_samples} samples")
+        if not entry.over and remaining_s <= entry.reported_s - 1.0 + 1e-6:
+            entry.reported_s = remaining_s
+            self._report(entry, EnrollmentState.COLLECTING, f"{fresh} of {self.window.max_samples} samples")
 
     def _attempt(self, entry: _Pending) -> None:
         entry.stored_at, entry.tried = entry.window.taken, True
@@ -152,7 +152,7 @@ class EnrollmentsOverTime:
                 raise ValueError(too_short(entry.window, self.window.min_samples))
             prepared = self._prepare(entry.name, entry.window, entry.confirm)
         except ValueError as error:
-            self._tell(entry, EnrollmentState.REFUSED, str(error))
+            self._report(entry, EnrollmentState.REFUSED, str(error))
             return
         entry.storing.append(self._thread.submit(self._store, prepared))
 
@@ -169,25 +169,25 @@ class EnrollmentsOverTime:
     def _take(self, entry: _Pending, future: Future[EnrollmentResult]) -> None:
         try:
             result = future.result()
-        except Exception as error:  # the gallery's own sentences; anything else is said all the same
-            self._tell(entry, EnrollmentState.REFUSED, str(error))
+        except Exception as error:  # a sentence of the gallery's; anything else is reported too
+            self._report(entry, EnrollmentState.REFUSED, str(error))
             return
         entry.stored.append(result)
-        self._tell(entry, EnrollmentState.STORED, result.message, result)
+        self._report(entry, EnrollmentState.STORED, result.message, result)
 
     def _finish(self, entry: _Pending) -> None:
         if entry.stored:
             samples, last = sum(result.samples for result in entry.stored), entry.stored[-1]
             message = f"'{entry.name}' is enrolled: {samples} samples of this walk, {last.templates} templates now"
-            self._tell(entry, EnrollmentState.DONE, message, last)
+            self._report(entry, EnrollmentState.DONE, message, last)
         else:
-            self._tell(entry, EnrollmentState.DONE, f"nothing of this walk was stored as '{entry.name}'")
+            self._report(entry, EnrollmentState.DONE, f"nothing of this walk was stored as '{entry.name}'")
 
     def give_up(self, why: str) -> None:
-        """End all of them; what is being stored is stored."""
+        """End all of them; what is being stored is still completed."""
         for entry in self._pending:
             entry.over = entry.tried = True
-            self._tell(entry, EnrollmentState.REFUSED, f"enrolling '{entry.name}' ended: {why}")
+            self._report(entry, EnrollmentState.REFUSED, f"enrolling '{entry.name}' ended: {why}")
         self.wait()
 
     def wait(self) -> None:
@@ -197,8 +197,12 @@ class EnrollmentsOverTime:
                 future.exception()
         self.collect()
 
-    def news(self) -> list[EnrollmentNews]:
-        """What happened since the last call, oldest first."""
+    def news(self, wait: bool = False) -> list[EnrollmentNews]:
+        """What happened since the last call, oldest first; ``wait`` for what is being stored."""
+        if wait:
+            self.wait()
+        else:
+            self.collect()
         found, self._news = self._news, []
         return found
 
@@ -206,7 +210,7 @@ class EnrollmentsOverTime:
         """End the thread."""
         self._thread.shutdown()
 
-    def _tell(
+    def _report(
         self, entry: _Pending, state: EnrollmentState, message: str, result: EnrollmentResult | None = None
     ) -> None:
         self._news.append(

@@ -19,7 +19,7 @@ class Reembedding:
     """What was made.
 
     Attributes:
-        walks, templates: numbers of those made anew.
+        walks, templates: numbers of those made.
         people: whose.
         without: people who have no template of the model still: none of their walks was saved.
         problems: a sentence for each walk that could not be used.
@@ -50,11 +50,11 @@ def reembed(
         GalleryError (a ValueError): the gallery cannot be read or written; what was made so far stays.
     """
     report = Reembedding()
-    numbers = gallery.saved_walks_without(encoder.fingerprint)
+    numbers = gallery.templates.walks_without(encoder.fingerprint)
     for done, number in enumerate(numbers):
         progress(done, len(numbers))
         try:
-            name, facts, content = gallery.saved_walk(number)
+            name, facts, content = gallery.templates.walk(number)
             pedestrians = unpack_walk(content)
         except ValueError as error:
             report.problems.append(str(error))

@@ -1,4 +1,4 @@
-"""`emgait doctor calibration` on a simulated bag: right, turned, late and inverted extrinsics are told apart."""
+"""`emgait doctor calibration` on a simulated bag: right, turned, late and inverted extrinsics are distinguished."""
 
 from __future__ import annotations
 

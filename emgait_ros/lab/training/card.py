@@ -13,7 +13,7 @@ from emgait_ros.lab.training.recipe import TrainingConfig
 def model_card(config: TrainingConfig, network: EMGaitNet, training: dict[str, Any], limits: DecisionLimits) -> str:
     """Markdown."""
     model, train, seconds = config.model, config.train, training["seconds"]
-    learnt = sum(parameter.numel() for parameter in network.trainable_parameters())
+    learnt = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     whole = sum(parameter.numel() for parameter in network.parameters())
     facts = limits.facts
     return f"""# {config.name}
