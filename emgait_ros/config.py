@@ -138,7 +138,11 @@ class TrackerConfig:
     """How detections become tracks (``emgait_ros.sensing.tracking``)."""
 
     gate_m: float = option(
-        0.9, "A pedestrian moves at most 0.25 m in 0.1 s; the rest is cluster noise at 50 m.", unit="m", low=0.1, high=5
+        0.9,
+        "0.1 s after the last detection: a pedestrian moves at most 0.25 m, the rest is cluster noise at 50 m or the sensor's motion.",
+        unit="m",
+        low=0.1,
+        high=5,
     )
     confirm_hits: int = option(
         2, "Sure detections in a row before a track is believed; of less sure ones it takes more.", low=1, high=50
@@ -161,7 +165,7 @@ class TrackerConfig:
     )
     max_hidden_s: float = option(
         3.0,
-        "How much longer when somebody nearer stands in the line of sight: two people who walk abreast.",
+        "How much longer when something nearer stands in the line of sight: two people who walk abreast. At most twice as long as they were seen, and 1.5 m of the sensor's way.",
         unit="s",
         low=0,
         high=30,
@@ -182,13 +186,17 @@ class TrackerConfig:
     )
     acceleration_m_s2: float = option(
         0.6,
-        "Process noise of the constant-velocity model: more loses people who cross, less those who stop.",
+        "Process noise of the constant-velocity model of who goes straight on; the tracker raises it where a track turns or stops.",
         unit="m/s^2",
         low=0.1,
         high=10,
     )
     position_noise_m: float = option(
-        0.06, "Measurement noise of a box centre up close; doubled at 30 m.", unit="m", low=0.01, high=1
+        0.06,
+        "Least measurement noise of a box centre up close, doubled at 30 m; the tracker raises it when the data do.",
+        unit="m",
+        low=0.01,
+        high=1,
     )
     walking_speed_m_s: float = option(
         0.35, "Slower than this is standing: no gait to see, and poles never walk.", unit="m/s", low=0, high=2

@@ -33,7 +33,8 @@ from emgait_ros.sensing.perception.occlusion import covered_by_nearer
 from emgait_ros.sensing.perception.orientation import orientation_problem
 from emgait_ros.sensing.perception.verifier import TrackVerdicts, Verifier, make_verifier
 from emgait_ros.sensing.tracking.memory import GaitLinks, NamedTrack
-from emgait_ros.sensing.tracking.tracker import PedestrianTracker, TrackedPedestrians
+from emgait_ros.sensing.tracking.tracker import PedestrianTracker
+from emgait_ros.sensing.tracking.tracks import TrackedPedestrians
 
 log = logging.getLogger(__name__)
 

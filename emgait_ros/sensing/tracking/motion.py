@@ -9,7 +9,9 @@ from emgait_ros.samples import Float64
 
 WINDOW_S = 1.0
 LENGTH = 16  # frames remembered: 1.6 s at 10 Hz, 0.8 s at 20 Hz
-SETTLED = 0.2  # s^2, sum of squared times about their mean from which on a velocity is known to 0.2 m/s: six frames at 10 Hz
+SETTLED = (
+    0.2  # s^2, sum of squared times about their mean from which on a velocity is known to 0.2 m/s: six frames at 10 Hz
+)
 FAST_MEMORY_S = 3.0  # what was too fast to walk is no walker for this long: a rider who brakes
 STOP_RATIO = 0.6  # hysteresis: a walker stands once slower than this fraction of the walking speed
 

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgait_ros.samples import Float64
+from emgait_ros.sensing.tracking.motion import WINDOW_S
 
 FEWEST = 6  # tracks to judge by
-ALIKE_M_S = 0.25  # a second of one track is measured to about 0.1 m/s; the speeds of walkers differ by 0.2 m/s and more
-ALIKE_SHARE = 0.75  # the others are people who walk
+ALIKE_M_S = 0.2  # a second of one track is measured to about 0.1 m/s; the speeds of walkers differ by 0.2 m/s
+ALIKE_SHARE = 0.7  # the others are people who walk, and badly measured
 STANDING_M_S, STANDING_SHARE = 0.2, 0.1  # somebody may walk beside the robot
 SPREAD_M = 4.0  # standard deviation of the places: a school class that passes is closer together
 MEMORY_S = 3.0  # time constant of the mean over frames
@@ -40,10 +41,11 @@ class SensorMotionWatch:
         Args:
             dt_s: time since the last frame.
             place: (T, 2) m from the sensor.
-            velocity: (T, 2) m/s.
+            velocity: (T, 2) m/s over the last second.
         """
         if len(place) < FEWEST:
             return
+        place = place - velocity * WINDOW_S / 2  # where the tracks were when they had this velocity: a turn bends it
         common, alike = rigid_motion(place, velocity)
         speed = float(np.median(np.hypot(*common.T)))
         standing = float(np.mean(np.hypot(*velocity.T) < STANDING_M_S))

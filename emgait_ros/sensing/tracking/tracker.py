@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,50 +31,18 @@ from emgait_ros.sensing.tracking.kalman import KalmanBank
 from emgait_ros.sensing.tracking.memory import FASTEST_M_S, TrackMemory
 from emgait_ros.sensing.tracking.motion import MotionHistory
 from emgait_ros.sensing.tracking.sensor_motion import SensorMotionWatch
-from emgait_ros.sensing.tracking.tracks import Detections, Tracks
+from emgait_ros.sensing.tracking.tracks import Detections, TrackedPedestrians, Tracks
 
 GATE_SIGMA = 4.0
+GATE_PERIOD_S = 0.1  # what tracker.gate_m is for; half of it grows with the time since the last detection, to twice
 NOISE_RANGE_M = 30.0  # range at which the measurement noise has doubled
 CHEST = 0.7  # of the height: when this is out of sight, too little is left to see
 SENSOR_MOVES = 5  # tracks from which on a motion that most of them share is the sensor's own
 SCORE_MEMORY, SIZE_MEMORY, BOTTOM_MEMORY, GROUP_MEMORY = 0.3, 0.2, 0.3, 0.3  # weights of the newest detection
 GROUP_ON, GROUP_OFF = 0.5, 0.15  # two frames in a row make a track a group, six without end it
+HIDDEN_PER_SEEN = 2.0  # who was seen for a moment is not followed behind something for seconds
 VIEW_CHANGES_M = 1.5  # a sensor that has moved this far since then no longer knows what hides a pedestrian
 TENTATIVE_FRAMES = 2.5  # a tentative track may miss one frame, not two
-
-
-@dataclass(frozen=True)
-class TrackedPedestrians:
-    """Confirmed tracks after one frame, over T tracks, in the frame the detections were given in.
-
-    Attributes:
-        track_id: (T,) int64, never reused.
-        position: (T, 2) float64 filtered, m.
-        velocity: (T, 2) float64 over the last second, m/s.
-        moving: (T,) bool: walks now and has come some distance since it appeared.
-        detection: (T,) int64 index of the detection of this frame, -1 when it coasts.
-        score: (T,) float64 running mean of the detections' scores.
-        coasted_s: (T,) float64 time since the last detection.
-        size: (T, 3) float64 smoothed extents, m.
-        bottom: (T,) float64 z of the ground under the feet, m.
-        previous_id: (T,) int64 number of the track until now, when it got an earlier one back; else 0.
-        group: (T,) bool: several people who cannot be separated, or one of them.
-    """
-
-    track_id: Int64
-    position: Float64
-    velocity: Float64
-    moving: NDArray[np.bool_]
-    detection: Int64
-    score: Float64
-    coasted_s: Float64
-    size: Float64
-    bottom: Float64
-    previous_id: Int64
-    group: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.track_id)
 
 
 class PedestrianTracker:
@@ -188,7 +155,9 @@ class PedestrianTracker:
         group: NDArray[np.bool_] | None,
     ) -> Detections:
         """The arguments of :meth:`update` in float64, with the measurement noise at their range."""
-        noise = (self.config.position_noise_m * (1.0 + np.asarray(distance, np.float64) / NOISE_RANGE_M)) ** 2
+        noise = (
+            self._filter.noise * self.config.position_noise_m * (1.0 + np.asarray(distance, np.float64) / NOISE_RANGE_M)
+        ) ** 2
         return Detections(
             center=np.asarray(center, np.float64),
             size=np.asarray(size, np.float64),
@@ -225,7 +194,7 @@ class PedestrianTracker:
             chest = tracks.bottom[missing] + CHEST * tracks.size[missing, 2]
             tracks.hidden[missing] = hides(np.column_stack([position[missing], chest]))
         travelled = np.hypot(*(sensor - tracks.sensor).T)
-        tracks.hidden &= (tracks.lost_s <= tracks.seen_s + dt_s) & (travelled <= VIEW_CHANGES_M)
+        tracks.hidden &= (tracks.lost_s <= HIDDEN_PER_SEEN * tracks.seen_s + dt_s) & (travelled <= VIEW_CHANGES_M)
         tracks.unexplained_s += np.where(tracks.hidden, 0.0, dt_s)
 
     def _remove_dead(self, dt_s: float) -> None:
@@ -251,7 +220,7 @@ class PedestrianTracker:
             variance=self._filter.covariance[:, 0],
             measured=detections.center[:, :2],
             noise=detections.noise,
-            gate_m=np.minimum(self.config.gate_m * (1.0 + 0.5 * lost_s), 2.0 * self.config.gate_m),
+            gate_m=self.config.gate_m * np.clip(0.5 + lost_s / (2 * GATE_PERIOD_S), 0.5, 2.0),
             gate_sigma=GATE_SIGMA,
         )  # (T, D)
         cost[self._tracks.hidden] += HIDDEN_PENALTY

@@ -1,4 +1,4 @@
-"""What the tracker works on: the detections of one frame, and the state of all tracks as arrays of one length."""
+"""What the tracker works on: the detections of one frame, the state of all tracks as arrays, and its answer."""
 
 from __future__ import annotations
 
@@ -123,3 +123,37 @@ class Tracks:
         """Drop all tracks but those in the boolean mask (T,)."""
         for each in fields(self):
             setattr(self, each.name, getattr(self, each.name)[mask])
+
+
+@dataclass(frozen=True)
+class TrackedPedestrians:
+    """Confirmed tracks after one frame, over T tracks, in the frame the detections were given in.
+
+    Attributes:
+        track_id: (T,) int64, never reused.
+        position: (T, 2) float64 filtered, m.
+        velocity: (T, 2) float64 over the last second, m/s.
+        moving: (T,) bool: walks now and has come some distance since it appeared.
+        detection: (T,) int64 index of the detection of this frame, -1 when it coasts: the position is a prediction.
+        score: (T,) float64 running mean of the detections' scores.
+        coasted_s: (T,) float64 time since the last detection.
+        size: (T, 3) float64 smoothed extents, m.
+        bottom: (T,) float64 z of the ground under the feet, m.
+        previous_id: (T,) int64 number of the track until now, when it got an earlier one back; else 0.
+        group: (T,) bool: several people who cannot be separated, or one of them.
+    """
+
+    track_id: Int64
+    position: Float64
+    velocity: Float64
+    moving: NDArray[np.bool_]
+    detection: Int64
+    score: Float64
+    coasted_s: Float64
+    size: Float64
+    bottom: Float64
+    previous_id: Int64
+    group: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.track_id)
