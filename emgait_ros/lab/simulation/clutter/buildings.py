@@ -134,14 +134,14 @@ def fence(length: float, rng: Rng) -> Mesh:
 
 def stairs(rng: Rng) -> Mesh:
     """A flight of steps going up along x, with or without rails."""
-    half, rise, tread = float(rng.uniform(0.7, 2.0)), float(rng.uniform(0.14, 0.18)), float(rng.uniform(0.28, 0.36))
+    half, rise, run = float(rng.uniform(0.7, 2.0)), float(rng.uniform(0.14, 0.18)), float(rng.uniform(0.28, 0.36))
     steps, mesh = int(rng.integers(3, 10)), Mesh()
     for k in range(steps):
-        mesh.box((k * tread, -half, 0), (steps * tread + 0.8, half, (k + 1) * rise))
+        mesh.box((k * run, -half, 0), (steps * run + 0.8, half, (k + 1) * rise))
     for side in (-half, half) if rng.random() < 0.6 else ():
-        mesh.bar((0, side, 0.9), (steps * tread, side, steps * rise + 0.9), 0.025)
+        mesh.bar((0, side, 0.9), (steps * run, side, steps * rise + 0.9), 0.025)
         for k in range(0, steps + 1, 2):
-            mesh.bar((k * tread, side, k * rise), (k * tread, side, k * rise + 0.9), 0.02)
+            mesh.bar((k * run, side, k * rise), (k * run, side, k * rise + 0.9), 0.02)
     return mesh
 
 

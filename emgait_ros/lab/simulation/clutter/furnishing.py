@@ -7,6 +7,7 @@ import numpy as np
 from emgait_ros.lab.simulation.clutter.buildings import ceiling, fence, front, ramp, stairs
 from emgait_ros.lab.simulation.clutter.greenery import GREENERY
 from emgait_ros.lab.simulation.clutter.layout import Layout
+from emgait_ros.lab.simulation.clutter.meshes import Mesh
 from emgait_ros.lab.simulation.clutter.people import STANDING, person
 from emgait_ros.lab.simulation.clutter.places import (
     Area,
@@ -26,6 +27,13 @@ PLACES = ("street", "square", "park", "parking", "hall", "corridor")
 _CHANCES = (0.48, 0.14, 0.12, 0.08, 0.12, 0.06)
 MIXED: Catalog = {**STREET, **{name: (make, 0.7 * weight) for name, (make, weight) in TWO_WHEELED.items()}}
 
+BUILT: Catalog = {
+    "stairs": (stairs, 1),
+    "ramp": (ramp, 1),
+    "low wall": (lambda rng: Mesh().box((0, -0.15, 0), (rng.uniform(0.8, 5), 0.15, rng.uniform(0.4, 1.4))), 2),
+    "fence": (lambda rng: fence(float(rng.uniform(2, 6)), rng), 2),
+}
+
 
 def furnish(rng: Rng) -> tuple[str, Layout, Scanner, tuple[float, float]]:
     """Kind of place, what stands in it, the sensor and where it stands."""
@@ -36,6 +44,8 @@ def furnish(rng: Rng) -> tuple[str, Layout, Scanner, tuple[float, float]]:
     layout, area, fronts, spot = {
         "street": _street, "square": _square, "park": _park, "parking": _parking, "hall": _hall, "corridor": _corridor,
     }[place](rng, scanner, on_car)  # fmt: skip
+    if not indoors:
+        scatter(layout, BUILT, rng.poisson(1.2), (-18, 18), (-12, 12))
     crowded = rng.random() < 0.12
     count = (
         int(rng.integers(12, 31))
@@ -105,7 +115,7 @@ def _street(rng: Rng, scanner: Scanner, on_car: bool) -> tuple[Layout, Area, lis
     if rng.random() < 0.2:
         scatter(layout, {name: STREET[name] for name in ("cone", "beacon", "barrier")}, 8, (3, 14), (-half, half))
     if rng.random() < 0.2:
-        layout.put("stairs", stairs(rng), float(rng.uniform(-10, 10)), half + left, np.pi / 2)
+        layout.put("stairs", stairs(rng), float(rng.uniform(-10, 10)), half + left - 0.5, np.pi / 2)
     walks = [(-40.0, 40.0, half + 0.2, half + left - 0.25), (-40.0, 40.0, -half - right + 0.25, -half - 0.2)]
     road = (-30.0, 30.0, -half, half)
     return layout, Area([*walks * 2, road], True), [half + left, -half - right], spot
