@@ -36,7 +36,6 @@ green labels, orange detections and the score of each peak (x), and beside it as
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -47,6 +46,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.config import TrackerNodeConfig
 from emgait_ros.lab.datasets.labelled_clouds import LabelledFolder, open_labelled
 from emgait_ros.lab.evaluation.detection import (
@@ -92,8 +92,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DEG",
         help=".npz: half of the view (default: %(default)g)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
-    parser.add_argument("--pictures", type=Path, metavar="OUT", help="folder for one contact sheet a FOLDER")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--pictures", type=output_folder, metavar="OUT", help="folder for one contact sheet a FOLDER")
     parser.add_argument(
         "--most-pictures",
         type=int,
@@ -135,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
     for note in [*_notes(figures, rules, options.tracker.weak_score), *notes]:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     if args.json:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        write_json(args.json, figures)
     return 0
 
 

@@ -20,10 +20,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from emgait_ros.cli.outputs import output_file, output_folder, write_json
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="where the scorer goes (two ONNX files)")
+    parser.add_argument("folder", type=output_folder, metavar="DIR", help="where the scorer goes (two ONNX files)")
     parser.add_argument("--clouds", type=int, default=6000, metavar="N", help="simulated clouds (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=12, metavar="N", help="passes over them (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the training (default: %(default)s)")
@@ -31,9 +33,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="that simulate (default: all cores)"
     )
     parser.add_argument(
-        "--shards", type=Path, default=Path("runs/detector"), metavar="DIR", help="examples (default: %(default)s)"
+        "--shards",
+        type=output_folder,
+        default=Path("runs/detector"),
+        metavar="DIR",
+        help="examples (default: %(default)s)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="also write the figures to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,9 +63,8 @@ def run(args: argparse.Namespace) -> int:
         shards = training.write_shards(args.shards, options, report)
         first, network, figures = training.train(shards, options, report)
     training.export(first, network, read_shard(shards[0]), args.folder)
-    text = json.dumps(figures, indent=2)
     if args.json:
-        args.json.write_text(text + "\n", encoding="utf-8")
-    print(text)
+        write_json(args.json, figures)
+    print(json.dumps(figures, indent=2))
     print(f"written: {args.folder}; use it with the option detector.scorer")
     return 0

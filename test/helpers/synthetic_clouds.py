@@ -93,7 +93,9 @@ def _meshes(model, solids, origin_z, floor):
         if kind == "body":
             x, y, height, heading = what
             place = np.array([x, y, float(floor(np.array([x]), np.array([y]))[0]) - origin_z])
-            cast_mesh(model, (_body(height) @ rotation(heading).T + place) @ turn, Body.load().faces, image, closed=True)
+            cast_mesh(
+                model, (_body(height) @ rotation(heading).T + place) @ turn, Body.load().faces, image, closed=True
+            )
         else:
             for vertices, faces in what.parts:
                 middle = vertices[:, :2].mean(0)

@@ -19,7 +19,7 @@ from emgait_ros.shipped import shipped_path
 
 SHIPPED = "models/pedestrian-scorer"
 FIRST_LOOK, SCORER = "first_look.onnx", "scorer.onnx"
-INPUTS = {
+INPUTS: dict[str, dict[str, tuple[int, ...]]] = {
     FIRST_LOOK: {"measures": (len(READ),)},
     SCORER: {"front": FRONT_SHAPE, "top": TOP_SHAPE, "measures": (len(READ),)},
 }
