@@ -138,10 +138,25 @@ class TrackerConfig:
     """How detections become tracks (``emgait_ros.sensing.tracking``)."""
 
     gate_m: float = option(
-        0.9, "A pedestrian moves at most 0.25 m in 0.1 s; the rest is cluster noise at 50 m.", unit="m", low=0.1, high=5
+        0.9,
+        "0.1 s after the last detection: a pedestrian moves at most 0.25 m, the rest is cluster noise at 50 m or the sensor's motion.",
+        unit="m",
+        low=0.1,
+        high=5,
     )
-    confirm_hits: int = option(4, "Detections before a track is believed: 0.4 s at 10 Hz.", low=1, high=50)
-    max_coast_s: float = option(1.2, "How long a hidden pedestrian is followed blindly.", unit="s", low=0.1, high=10)
+    confirm_hits: int = option(
+        2, "Sure detections in a row before a track is believed; of less sure ones it takes more.", low=1, high=50
+    )
+    max_coast_s: float = option(
+        1.2, "How long a pedestrian without returns is followed blindly.", unit="s", low=0.1, high=10
+    )
+    report_unseen_s: float = option(
+        0.35,
+        "How long somebody in open view without returns is still reported: three missed frames at 10 Hz.",
+        unit="s",
+        low=0,
+        high=10,
+    )
     weak_score: float = option(
         0.35,
         "Detections down to this score carry on a track, associated second; one that they begin is believed once it walks.",
@@ -150,7 +165,7 @@ class TrackerConfig:
     )
     max_hidden_s: float = option(
         3.0,
-        "How much longer when somebody nearer stands in the line of sight: two people who walk abreast.",
+        "How much longer when something nearer stands in the line of sight: two people who walk abreast. At most twice as long as they were seen, and 1.5 m of the sensor's way.",
         unit="s",
         low=0,
         high=30,
@@ -171,16 +186,27 @@ class TrackerConfig:
     )
     acceleration_m_s2: float = option(
         0.6,
-        "Process noise of the constant-velocity model: more loses people who cross, less those who stop.",
+        "Process noise of the constant-velocity model of who goes straight on; the tracker raises it where a track turns or stops.",
         unit="m/s^2",
         low=0.1,
         high=10,
     )
     position_noise_m: float = option(
-        0.06, "Measurement noise of a box centre up close; doubled at 30 m.", unit="m", low=0.01, high=1
+        0.06,
+        "Least measurement noise of a box centre up close, doubled at 30 m; the tracker raises it when the data do.",
+        unit="m",
+        low=0.01,
+        high=1,
     )
     walking_speed_m_s: float = option(
         0.35, "Slower than this is standing: no gait to see, and poles never walk.", unit="m/s", low=0, high=2
+    )
+    fastest_walk_m_s: float = option(
+        3.0,
+        "Faster is no walk, and not until 3 s after: people walk at up to 2.5 m/s, joggers and cyclists show another gait or none.",
+        unit="m/s",
+        low=1,
+        high=20,
     )
     walking_distance_m: float = option(
         0.8, "A track has walked once it came this far from where it began.", unit="m", low=0, high=10
@@ -380,6 +406,13 @@ class TrackerTopicsConfig:
         1, "Queue depth of the cloud subscription: 1 is latest wins; deeper queues deliver old data.", low=1, high=100
     )
     output_depth: int = option(5, "Queue depth of what the node publishes.", low=1, high=100)
+    start_grace_s: float = option(
+        5.0,
+        "So long after the start a topic on which nothing has come yet is information; then it is a warning.",
+        unit="s",
+        low=0,
+        high=600,
+    )
     identities: str = option(
         "",
         "emgait_msgs/IdentityArray of the recognizer: a lost track gets its number back when the same person reappears; empty: by place alone.",
@@ -435,6 +468,13 @@ class RecognizerTopicsConfig:
         high=100,
     )
     output_depth: int = option(5, "Queue depth of what the node publishes.", low=1, high=100)
+    start_grace_s: float = option(
+        5.0,
+        "So long after the start a topic on which nothing has come yet is information; then it is a warning.",
+        unit="s",
+        low=0,
+        high=600,
+    )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from emgait_ros.config import WindowConfig
 from emgait_ros.recognition.decision import TrackState, Weakness
 from emgait_ros.samples import Float32, Modality, PedestrianFrame, Sample, UInt8
 
-GROUP = "a group of people who cannot be told apart"
+GROUP = "a group of people who cannot be distinguished"
 """What a track with ``Pedestrian.group`` is; such tracks have no samples and get no name."""
 TOO_MANY_TRACKS = "more tracks than window.max_tracks"
 """Why a track in view is not kept."""
@@ -50,7 +50,7 @@ class TrackWindow:
     """The newest samples of one track and what was made of them.
 
     Attributes:
-        tracker_id, track_id: whose.
+        tracker_id, track_id: of the track.
         samples: oldest first, at most ``max_samples``.
         seen_ns: stamp of the last frame the track was in, by its tracker's clock.
         seen_frame: number of that frame among those of all trackers, as they came.
@@ -61,9 +61,9 @@ class TrackWindow:
         taken: samples ever put in.
         restarts: how often the window started over: what followed may be somebody else.
         decided_ns: stamp of the last frame something was decided in; 0 before the first.
-        group: in the last frame the track was a group of people who cannot be told apart.
+        group: in the last frame the track was a group of people who cannot be distinguished.
         gone: no longer kept.
-        state: what its windows have settled about who it is.
+        state: what was decided from its windows.
     """
 
     tracker_id: str
@@ -82,6 +82,16 @@ class TrackWindow:
     gone: bool = False
     state: TrackState = field(default_factory=TrackState)
 
+    def add(self, features: Any, pedestrian: Sample, keep: bool) -> None:
+        """Put an encoded sample in; ``keep`` the sample itself too."""
+        modalities, brightness = Modality.POINTS, float("nan")
+        if pedestrian.crop is not None:
+            modalities, brightness = Modality.BOTH, float(pedestrian.crop[::8, ::8].mean())
+        place = (float(pedestrian.center[0]), float(pedestrian.center[1]))
+        facts = pedestrian.range_m, int(pedestrian.point_count), brightness, place, pedestrian if keep else None
+        self.samples.append(WindowSample(features, modalities, *facts))
+        self.taken += 1
+
     def modalities(self, needed: int) -> Modality:
         """Sensors with at least ``needed`` samples in the window."""
         found = Modality.NONE
@@ -91,7 +101,7 @@ class TrackWindow:
         return found
 
     def weakness(self, config: WindowConfig) -> Weakness:
-        """Why the window says little about who it is, if so. (One sensor alone has a limit of its own.)"""
+        """Why the window is weak evidence of an identity, if it is. (A single sensor has its own limit.)"""
         returns = float(np.median([sample.point_count for sample in self.samples])) if self.samples else 0.0
         light = [sample.brightness for sample in self.samples if np.isfinite(sample.brightness)]
         return Weakness(

@@ -33,7 +33,8 @@ from emgait_ros.sensing.perception.occlusion import covered_by_nearer
 from emgait_ros.sensing.perception.orientation import orientation_problem
 from emgait_ros.sensing.perception.verifier import TrackVerdicts, Verifier, make_verifier
 from emgait_ros.sensing.tracking.memory import GaitLinks, NamedTrack
-from emgait_ros.sensing.tracking.tracker import PedestrianTracker, TrackedPedestrians
+from emgait_ros.sensing.tracking.tracker import PedestrianTracker
+from emgait_ros.sensing.tracking.tracks import TrackedPedestrians
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ class PedestrianSensing:
         self._ground = GroundEstimator(options.min_range_m, options.max_range_m)
         self._watch = ProjectionWatch()
         self._clouds = CloudWatch()
-        self.tracker = PedestrianTracker(self.config.tracker, tracker_id)
+        self.tracker = PedestrianTracker(self.config.tracker, tracker_id, options.min_score)
         self._links = GaitLinks(self.tracker.relink)
         self.returns: dict[int, Float32] = {}
         self.timings: dict[str, float] = {}
@@ -211,6 +212,12 @@ class PedestrianSensing:
             yield f"{self.detector.left_out} of the shapes in a cloud were not looked at: too many at once, those from {self.detector.left_out_from_m:.0f} m on"
         if self._background is not None and frame.T_fixed_lidar is not None:
             yield "detector.static_sensor is set, but the sensor moves (frames.fixed): no background is learned"
+        watch = self.tracker.sensor_motion
+        if watch.moves and frame.T_fixed_lidar is None:
+            yield (
+                f"the sensor moves: {watch.alike} of {watch.judged} tracks move alike, at {watch.speed_m_s:.1f} m/s, and things "
+                "that stand are taken for walkers: set frames.fixed to the odometry frame"
+            )
         self._clouds.observe(frame.points)
         unusable = self._clouds.problem()
         if self._frames % LOOK_EVERY == 0:

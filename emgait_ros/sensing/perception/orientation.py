@@ -11,6 +11,7 @@ ON_GROUND_M = 0.15
 ENOUGH = 0.2  # fraction of the returns on the ground from which on an orientation is accepted
 BETTER = 3.0  # times as many as the right way up
 NEAR_M = 25.0
+LOWEST_SENSOR_M = 0.2  # over the ground
 SIDEWAYS = "in other axes (a camera's, z forward and y down, or a LiDAR on its side)"
 OTHERS: tuple[tuple[str, str, np.ndarray], ...] = (
     # what it is, what to do, rotation into z up
@@ -24,28 +25,32 @@ OTHERS: tuple[tuple[str, str, np.ndarray], ...] = (
 )
 
 
-def ground_share(points: Float32, estimator: GroundEstimator) -> float:
-    """Fraction of the returns within 25 m that lie on the ground found under them, with the sensor over it; 0..1."""
+def ground_share(points: Float32, estimator: GroundEstimator) -> tuple[float, float]:
+    """Fraction of the returns within 25 m that lie on the ground found under them, 0..1, and z of that ground at the origin, m."""
     near = points[np.hypot(points[:, 0], points[:, 1]) < NEAR_M]
     if len(near) < 500:
-        return 0.0
+        return 0.0, -np.inf
     surface, heights = estimator.estimate(np.ascontiguousarray(near, np.float32))
-    if surface.plane[2] > -0.2:  # the ground is under the sensor, or it is a ceiling
-        return 0.0
-    return float((np.abs(heights) < ON_GROUND_M).mean())
+    return float((np.abs(heights) < ON_GROUND_M).mean()), float(surface.plane[2])
 
 
 def orientation_problem(points: Float32, estimator: GroundEstimator) -> str:
-    """A sentence when the cloud makes sense in another orientation only; empty when it is the right way up or unclear.
+    """A sentence when the cloud is in a frame on the ground, or makes sense in another orientation only; else empty.
 
     Args:
         points: (N, 3) float32 m, LiDAR frame.
         estimator: with the ranges of the detector.
     """
-    upright = ground_share(points, estimator)
+    upright = _under_sensor(points, estimator)
     if upright >= ENOUGH:
         return ""
-    shares = [ground_share(points @ turn.T.astype(np.float32), estimator) for _, _, turn in OTHERS]
+    share, ground_z = ground_share(points, estimator)
+    if share >= ENOUGH and abs(ground_z) < LOWEST_SENSOR_M:
+        return (
+            f"the ground lies at z = {ground_z:.2f} m: the cloud seems to be in a frame on the ground (base_link), but what hides "
+            "what is judged by the lines of sight from its origin; publish it in the frame of the LiDAR"
+        )
+    shares = [_under_sensor(points @ turn.T.astype(np.float32), estimator) for _, _, turn in OTHERS]
     best = int(np.argmax(shares))
     if shares[best] < max(ENOUGH, BETTER * upright):
         return ""
@@ -54,3 +59,9 @@ def orientation_problem(points: Float32, estimator: GroundEstimator) -> str:
         f"the cloud seems to be {name}: {shares[best] * 100:.0f} % of it lies on the ground that way, "
         f"{upright * 100:.0f} % as it is; {advice}"
     )
+
+
+def _under_sensor(points: Float32, estimator: GroundEstimator) -> float:
+    """The share of :func:`ground_share`; 0 where that ground is not under the sensor: it is a ceiling, or the origin lies on it."""
+    share, ground_z = ground_share(points, estimator)
+    return share if ground_z < -LOWEST_SENSOR_M else 0.0

@@ -10,65 +10,39 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgait_ros.config import TrackerConfig
+from emgait_ros.config import DetectorConfig, TrackerConfig
 from emgait_ros.samples import Float32, Float64, Int64
 from emgait_ros.sensing.tracking.association import HIDDEN_PENALTY, cascade, gated_cost, hidden_by
+from emgait_ros.sensing.tracking.evidence import (
+    EVIDENCE_CAP,
+    MISS_EVIDENCE,
+    NEUTRAL_TRUST,
+    SURE_TRUST,
+    WEAK_TRUST,
+    evidence,
+    needed_evidence,
+    trust,
+)
 from emgait_ros.sensing.tracking.kalman import KalmanBank
 from emgait_ros.sensing.tracking.memory import FASTEST_M_S, TrackMemory
 from emgait_ros.sensing.tracking.motion import MotionHistory
-from emgait_ros.sensing.tracking.tracks import Detections, Tracks
+from emgait_ros.sensing.tracking.sensor_motion import SensorMotionWatch
+from emgait_ros.sensing.tracking.tracks import Detections, TrackedPedestrians, Tracks
 
 GATE_SIGMA = 4.0
+GATE_PERIOD_S = 0.1  # what tracker.gate_m is for; half of it grows with the time since the last detection, to twice
 NOISE_RANGE_M = 30.0  # range at which the measurement noise has doubled
-HIGH_SCORE = 0.4  # detections below are associated second, with the tracks that are left
-BIRTH_SCORE = 0.6  # a track that detections below started, or continue, is confirmed once it walks
-DOUBT = 0.4  # a detection's evidence is its score less this: what scores lower speaks against the track
-MISS_EVIDENCE = 0.1  # what a track loses in a frame without a detection
-EVIDENCE_CAP = 3.0  # above the confirmation: what a long-seen track has to lose
 CHEST = 0.7  # of the height: when this is out of sight, too little is left to see
 SENSOR_MOVES = 5  # tracks from which on a motion that most of them share is the sensor's own
 SCORE_MEMORY, SIZE_MEMORY, BOTTOM_MEMORY, GROUP_MEMORY = 0.3, 0.2, 0.3, 0.3  # weights of the newest detection
 GROUP_ON, GROUP_OFF = 0.5, 0.15  # two frames in a row make a track a group, six without end it
+HIDDEN_PER_SEEN = 2.0  # who was seen for a moment is not followed behind something for seconds
+VIEW_CHANGES_M = 1.5  # a sensor that has moved this far since then no longer knows what hides a pedestrian
 TENTATIVE_FRAMES = 2.5  # a tentative track may miss one frame, not two
-
-
-@dataclass(frozen=True)
-class TrackedPedestrians:
-    """Confirmed tracks after one frame, over T tracks, in the frame the detections were given in.
-
-    Attributes:
-        track_id: (T,) int64, never reused.
-        position: (T, 2) float64 filtered, m.
-        velocity: (T, 2) float64 over the last second, m/s.
-        moving: (T,) bool: walks now and has come some distance since it appeared.
-        detection: (T,) int64 index of the detection of this frame, -1 when it coasts.
-        score: (T,) float64 running mean of the detections' scores.
-        coasted_s: (T,) float64 time since the last detection.
-        size: (T, 3) float64 smoothed extents, m.
-        bottom: (T,) float64 z of the ground under the feet, m.
-        previous_id: (T,) int64 number of the track until now, when it got an earlier one back; else 0.
-        group: (T,) bool: several people who cannot be separated, or one of them.
-    """
-
-    track_id: Int64
-    position: Float64
-    velocity: Float64
-    moving: NDArray[np.bool_]
-    detection: Int64
-    score: Float64
-    coasted_s: Float64
-    size: Float64
-    bottom: Float64
-    previous_id: Int64
-    group: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.track_id)
 
 
 class PedestrianTracker:
@@ -77,13 +51,19 @@ class PedestrianTracker:
     Args:
         config: gates, noise, birth, death and the walking decision.
         tracker_id: name of this run; empty: a random one.
+        min_score: from this score on the detector says that it is a person (``detector.min_score``).
 
     Attributes:
         tracker_id: the name; track ids are unique within it.
+        sensor_motion: whether all tracks move as before a sensor that moves although it is said to stand.
     """
 
-    def __init__(self, config: TrackerConfig | None = None, tracker_id: str = "") -> None:
+    def __init__(
+        self, config: TrackerConfig | None = None, tracker_id: str = "", min_score: float = DetectorConfig.min_score
+    ) -> None:
         self.config = config or TrackerConfig()
+        self._min_score = min_score
+        self._needed_evidence = needed_evidence(self.config.confirm_hits)
         self.tracker_id = tracker_id or f"tracker-{secrets.token_hex(4)}"
         self._next_id = 1
         self.reset()
@@ -94,7 +74,10 @@ class PedestrianTracker:
         self._renamed: dict[int, int] = {}  # number now: number before, reported in the next frame
         self._linked = TrackMemory(self.config.gait_relink_s)
         self._filter = KalmanBank(self.config.acceleration_m_s2)
-        self._history = MotionHistory(self.config.walking_speed_m_s, self.config.walking_distance_m)
+        self._history = MotionHistory(
+            self.config.walking_speed_m_s, self.config.walking_distance_m, self.config.fastest_walk_m_s
+        )
+        self.sensor_motion = SensorMotionWatch()
         self._tracks = Tracks()
 
     def update(
@@ -120,16 +103,18 @@ class PedestrianTracker:
             hides: which of the places (K, 3), m, in that frame, something nearer keeps out of sight, (K,) bool.
             group: (D,) which detections are several people who cannot be separated; None: none.
         """
-        dt_s = self._advance(stamp_ns)
+        dt_s, place = self._advance(stamp_ns), np.asarray(sensor, np.float64)
         detections = self._detections(center, size, score, distance, group)
         self._predict(dt_s)
-        self._find_hidden(dt_s, detections, np.asarray(sensor, np.float64), hides)
+        self._find_hidden(dt_s, detections, place, hides)
         self._remove_dead(dt_s)  # before the association: after a pause nothing is linked to a track lost long ago
         match = self._associate(detections)
-        self._correct(match, detections)
+        self._correct(match, detections, place)
         self._count_misses(match)
-        match = self._start(match, detections)
+        match = self._start(match, detections, place)
         velocity, moving = self._estimate_motion(stamp_ns, match)
+        judged = self._history.settled & (match >= 0)
+        self.sensor_motion.observe(dt_s, self._filter.position[judged] - place, velocity[judged])
         self._confirm(velocity, moving)
         return self._report(stamp_ns, match, velocity, moving)
 
@@ -170,11 +155,14 @@ class PedestrianTracker:
         group: NDArray[np.bool_] | None,
     ) -> Detections:
         """The arguments of :meth:`update` in float64, with the measurement noise at their range."""
-        noise = (self.config.position_noise_m * (1.0 + np.asarray(distance, np.float64) / NOISE_RANGE_M)) ** 2
+        noise = (
+            self._filter.noise * self.config.position_noise_m * (1.0 + np.asarray(distance, np.float64) / NOISE_RANGE_M)
+        ) ** 2
         return Detections(
             center=np.asarray(center, np.float64),
             size=np.asarray(size, np.float64),
             score=np.asarray(score, np.float64),
+            trust=trust(np.asarray(score, np.float64), self.config.weak_score, self._min_score),
             noise=noise,
             group=np.zeros(len(score), bool) if group is None or len(group) == 0 else group,
         )
@@ -200,11 +188,13 @@ class PedestrianTracker:
             hides: of :meth:`update`, asked only for confirmed tracks that had no detection in the last frame.
         """
         tracks, position = self._tracks, self._filter.position
-        tracks.hidden = hidden_by(position, detections.center[detections.score >= HIGH_SCORE, :2], sensor)
+        tracks.hidden = hidden_by(position, detections.center[detections.trust >= NEUTRAL_TRUST, :2], sensor)
         missing = np.flatnonzero((tracks.lost_s > dt_s) & tracks.confirmed & ~tracks.hidden)
         if hides is not None and len(missing):
             chest = tracks.bottom[missing] + CHEST * tracks.size[missing, 2]
             tracks.hidden[missing] = hides(np.column_stack([position[missing], chest]))
+        travelled = np.hypot(*(sensor - tracks.sensor).T)
+        tracks.hidden &= (tracks.lost_s <= HIDDEN_PER_SEEN * tracks.seen_s + dt_s) & (travelled <= VIEW_CHANGES_M)
         tracks.unexplained_s += np.where(tracks.hidden, 0.0, dt_s)
 
     def _remove_dead(self, dt_s: float) -> None:
@@ -230,14 +220,14 @@ class PedestrianTracker:
             variance=self._filter.covariance[:, 0],
             measured=detections.center[:, :2],
             noise=detections.noise,
-            gate_m=np.minimum(self.config.gate_m * (1.0 + 0.5 * lost_s), 2.0 * self.config.gate_m),
+            gate_m=self.config.gate_m * np.clip(0.5 + lost_s / (2 * GATE_PERIOD_S), 0.5, 2.0),
             gate_sigma=GATE_SIGMA,
         )  # (T, D)
         cost[self._tracks.hidden] += HIDDEN_PENALTY
-        lost, sure = self._given_up, detections.score >= HIGH_SCORE
+        lost, sure = self._given_up, detections.trust >= NEUTRAL_TRUST
         return cascade(cost, ((~lost, sure), (~lost, ~sure), (lost, sure)))
 
-    def _correct(self, match: Int64, detections: Detections) -> None:
+    def _correct(self, match: Int64, detections: Detections, sensor: Float64) -> None:
         """Correct the tracks that have a detection: position, evidence, and the running means of what is reported.
 
         Args:
@@ -248,11 +238,13 @@ class PedestrianTracker:
         found = match[seen]
         score = detections.score[found]
         self._filter.update(seen, detections.center[found, :2], detections.noise[found])
+        tracks.seen_s[seen] += tracks.lost_s[seen]
         tracks.lost_s[seen] = tracks.unexplained_s[seen] = 0.0
-        evidence, first = tracks.evidence[seen], BIRTH_SCORE - DOUBT
-        doubtful = ~tracks.confirmed[seen] & (score < BIRTH_SCORE) & (evidence <= first + 1e-9)
-        gain = np.where(doubtful, 0.0, score - DOUBT)  # before anything sure, only walking counts
-        tracks.evidence[seen] = np.minimum(evidence + gain, self._needed_evidence + EVIDENCE_CAP)
+        tracks.sensor[seen] = sensor
+        trusted, before = detections.trust[found], tracks.evidence[seen]
+        doubtful = ~tracks.confirmed[seen] & (trusted < SURE_TRUST) & (before <= evidence(SURE_TRUST) + 1e-9)
+        gain = np.where(doubtful, 0.0, evidence(trusted))  # before anything sure, only walking counts
+        tracks.evidence[seen] = np.minimum(before + gain, self._needed_evidence + EVIDENCE_CAP)
         tracks.score[seen] += SCORE_MEMORY * (score - tracks.score[seen])
         tracks.size[seen] += SIZE_MEMORY * (detections.size[found] - tracks.size[seen])
         tracks.bottom[seen] += BOTTOM_MEMORY * (detections.bottom[found] - tracks.bottom[seen])
@@ -263,7 +255,7 @@ class PedestrianTracker:
         """Tracks without a detection lose evidence, unless they are hidden; match: (T,) as in :meth:`_correct`."""
         self._tracks.evidence[(match < 0) & ~self._tracks.hidden] -= MISS_EVIDENCE
 
-    def _start(self, match: Int64, detections: Detections) -> Int64:
+    def _start(self, match: Int64, detections: Detections, sensor: Float64) -> Int64:
         """Birth: every detection that no track took, and that is not weak, starts a tentative track.
 
         Args:
@@ -273,15 +265,15 @@ class PedestrianTracker:
         Returns:
             (T + N,) ``match`` with the detections of the N new tracks at its end.
         """
-        free = detections.score >= self.config.weak_score
+        free = detections.trust >= WEAK_TRUST
         free[match[match >= 0]] = False
         new = np.flatnonzero(free)
         if len(new) == 0:
             return match
-        evidence = np.maximum(detections.score[new], BIRTH_SCORE) - DOUBT
+        begin = evidence(np.maximum(detections.trust[new], SURE_TRUST))
         self._filter.add(detections.center[new, :2], detections.noise[new])
         self._history.add(len(new))
-        self._tracks.append(Tracks.born(self._next_id, detections, new, evidence))
+        self._tracks.append(Tracks.born(self._next_id, detections, new, begin, sensor))
         self._next_id += len(new)
         return np.concatenate([match, new])
 
@@ -308,7 +300,9 @@ class PedestrianTracker:
         """The confirmed tracks that are seen or coast, of match (T,), velocity (T, 2) m/s and moving (T,)."""
         tracks, position, confirmed = self._tracks, self._filter.position, self._tracks.confirmed
         self._linked.note(stamp_ns, tracks.id[confirmed], position[confirmed], match[confirmed])
-        shown = np.flatnonzero(confirmed & (tracks.evidence > 0) & ~self._given_up)
+        open_s, hidden_s = self.config.report_unseen_s, self.config.max_hidden_s
+        unseen = (tracks.unexplained_s > open_s + 1e-6) | (tracks.lost_s > open_s + hidden_s + 1e-6)
+        shown = np.flatnonzero(confirmed & (tracks.evidence > 0) & ~unseen)
         renamed, self._renamed = self._renamed, {}
         return TrackedPedestrians(
             track_id=tracks.id[shown],
@@ -323,11 +317,6 @@ class PedestrianTracker:
             previous_id=np.array([renamed.get(number, 0) for number in tracks.id[shown].tolist()], np.int64),
             group=tracks.group[shown],
         )
-
-    @property
-    def _needed_evidence(self) -> float:
-        """What ``confirm_hits`` sure detections in a row add up to."""
-        return self.config.confirm_hits * (1.0 - DOUBT) * 0.95
 
     @property
     def _given_up(self) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""What the tracker works on: the detections of one frame, and the state of all tracks as arrays of one length."""
+"""What the tracker works on: the detections of one frame, the state of all tracks as arrays, and its answer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class Detections:
     Attributes:
         center: (D, 3) float64 box centers, m.
         size: (D, 3) float64 extents, m.
-        score: (D,) float64 trust, 0..1.
+        score: (D,) float64, of the detector's scale.
+        trust: (D,) float64, 0..1: the score relative to the options (``evidence.trust``).
         noise: (D,) float64 variance of the measured position along x and along y, m^2.
         group: (D,) bool: several people whom the detector could not separate.
     """
@@ -35,6 +36,7 @@ class Detections:
     center: Float64
     size: Float64
     score: Float64
+    trust: Float64
     noise: Float64
     group: Bool
 
@@ -57,6 +59,8 @@ class Tracks:
         confirmed: (T,) bool: enough evidence once; the others are tentative.
         lost_s: (T,) time since the last detection.
         unexplained_s: (T,) the part of it in which nothing stood in front.
+        seen_s: (T,) time from the first to the last detection.
+        sensor: (T, 2) where the sensor was at the last detection, m.
         hidden: (T,) bool: something stands in front in this frame.
         score: (T,) running mean of the detections' scores.
         size: (T, 3) smoothed extents, m.
@@ -69,6 +73,8 @@ class Tracks:
     confirmed: Bool = field(default_factory=_none)
     lost_s: Float64 = field(default_factory=lambda: _empty(0))
     unexplained_s: Float64 = field(default_factory=lambda: _empty(0))
+    seen_s: Float64 = field(default_factory=lambda: _empty(0))
+    sensor: Float64 = field(default_factory=lambda: _empty(0, 2))
     hidden: Bool = field(default_factory=_none)
     score: Float64 = field(default_factory=lambda: _empty(0))
     size: Float64 = field(default_factory=lambda: _empty(0, 3))
@@ -80,7 +86,7 @@ class Tracks:
         return len(self.id)
 
     @staticmethod
-    def born(first_id: int, detections: Detections, which: Int64, evidence: Float64) -> Tracks:
+    def born(first_id: int, detections: Detections, which: Int64, evidence: Float64, sensor: Float64) -> Tracks:
         """New tentative tracks.
 
         Args:
@@ -88,6 +94,7 @@ class Tracks:
             detections: of this frame.
             which: (N,) indices of the detections that start a track.
             evidence: (N,) what they start with.
+            sensor: (2,) where the sensor is, m.
         """
         count = len(which)
         group = detections.group[which]
@@ -97,6 +104,8 @@ class Tracks:
             confirmed=np.zeros(count, bool),
             lost_s=np.zeros(count),
             unexplained_s=np.zeros(count),
+            seen_s=np.zeros(count),
+            sensor=np.tile(sensor, (count, 1)),
             hidden=np.zeros(count, bool),
             score=detections.score[which],
             size=detections.size[which],
@@ -114,3 +123,37 @@ class Tracks:
         """Drop all tracks but those in the boolean mask (T,)."""
         for each in fields(self):
             setattr(self, each.name, getattr(self, each.name)[mask])
+
+
+@dataclass(frozen=True)
+class TrackedPedestrians:
+    """Confirmed tracks after one frame, over T tracks, in the frame the detections were given in.
+
+    Attributes:
+        track_id: (T,) int64, never reused.
+        position: (T, 2) float64 filtered, m.
+        velocity: (T, 2) float64 over the last second, m/s.
+        moving: (T,) bool: walks now and has come some distance since it appeared.
+        detection: (T,) int64 index of the detection of this frame, -1 when it coasts: the position is a prediction.
+        score: (T,) float64 running mean of the detections' scores.
+        coasted_s: (T,) float64 time since the last detection.
+        size: (T, 3) float64 smoothed extents, m.
+        bottom: (T,) float64 z of the ground under the feet, m.
+        previous_id: (T,) int64 number of the track until now, when it got an earlier one back; else 0.
+        group: (T,) bool: several people who cannot be separated, or one of them.
+    """
+
+    track_id: Int64
+    position: Float64
+    velocity: Float64
+    moving: NDArray[np.bool_]
+    detection: Int64
+    score: Float64
+    coasted_s: Float64
+    size: Float64
+    bottom: Float64
+    previous_id: Int64
+    group: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.track_id)

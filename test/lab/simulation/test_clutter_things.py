@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emgait_ros.lab.simulation.clutter import buildings, props, vehicles
+from emgait_ros.lab.simulation.clutter import buildings, furniture, vehicles
 from emgait_ros.lab.simulation.clutter.greenery import GREENERY
 from emgait_ros.lab.simulation.clutter.kernels import cast_ground_surface, cast_leaves, drops_in_the_air, see_glass
 from emgait_ros.lab.simulation.clutter.layout import Ground, Layout
@@ -25,10 +25,10 @@ OTHERS = {
     "stairs": buildings.stairs,
     "ramp": buildings.ramp,
     "ceiling": lambda rng: buildings.ceiling(-2, 6, -3, 3, 2.6, rng),
-    "dog": props.dog,
-    "pram": props.pram,
-    "suitcase": props.suitcase,
-    "kick scooter": vehicles.kick_scooter,
+    "dog": furniture.dog,
+    "pram": furniture.pram,
+    "suitcase": furniture.suitcase,
+    "wheelchair": vehicles.wheelchair,
 }
 MAKERS = {name: make for name, (make, _) in CATALOG.items()} | OTHERS
 
@@ -196,8 +196,8 @@ def test_what_stands_takes_its_place() -> None:
     assert layout.put("roof", roof, 5, 0), "what hangs overhead needs no place"
     someone = person(np.random.default_rng(0), "standing", alone=False)
     assert not layout.settle(someone, 5.5, 0.3, 0.0)
-    assert layout.settle(someone, 3.1, 0.0, 0.0)
-    assert not layout.settle(someone, 3.3, 0.0, 0.0)
+    assert layout.settle(someone, 3.3, 0.0, 0.0)
+    assert not layout.settle(someone, 3.5, 0.0, 0.0)
     assert [name for name, _ in layout.things][:4] == ["block", "block", "block", "roof"]
 
 
@@ -205,5 +205,6 @@ def test_scanners_are_of_every_kind() -> None:
     drawn = [draw_scanner(np.random.default_rng(seed), seed % 2 == 0, seed % 3 == 0) for seed in range(200)]
     assert {scanner.name for scanner in drawn} == set(NAMES)
     assert all(0.4 < scanner.height_m < 3.2 for scanner in drawn)
+    assert max(np.degrees(np.hypot(*scanner.tilt)) for scanner in drawn) < 4.01
     assert {scanner.beams for scanner in drawn if scanner.name == "two 32 dense"} == {64}
     assert all(np.ptp(scanner.sector) <= np.radians(121) for scanner in drawn if scanner.name == "solid state")

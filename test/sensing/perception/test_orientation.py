@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from kitti_frames import FRAMES, load_frame
-from synthetic_clouds import person, scan
+from synthetic_clouds import SENSOR_HEIGHT_M, person, scan
 
 from emgait_ros.sensing.perception.ground import GroundEstimator
 from emgait_ros.sensing.perception.orientation import OTHERS, orientation_problem
@@ -39,3 +39,11 @@ def test_upright_is_not_complained_of_and_every_other_way_is(ground, request, fr
 )
 def test_unclear_clouds_are_not_complained_of(ground, cloud):
     assert orientation_problem(cloud, ground) == ""
+
+
+@pytest.mark.parametrize("frame", ["scene", "000000"])
+def test_a_cloud_in_a_frame_on_the_ground_is_named(ground, request, frame):
+    cloud = scan(SCENE) if frame == "scene" else load_frame(request.getfixturevalue("shared_data"), frame).points[:, :3]
+    for over_ground_m, named in ((0.0, True), (0.1, True), (0.5, False)):
+        moved = np.ascontiguousarray(cloud + np.float32([0, 0, SENSOR_HEIGHT_M - over_ground_m]), np.float32)
+        assert ("base_link" in orientation_problem(moved, ground)) == named

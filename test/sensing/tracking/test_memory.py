@@ -10,7 +10,8 @@ import pytest
 from emgait_ros.config import TrackerConfig
 from emgait_ros.samples import Status
 from emgait_ros.sensing.tracking.memory import GaitLinks
-from emgait_ros.sensing.tracking.tracker import PedestrianTracker, TrackedPedestrians
+from emgait_ros.sensing.tracking.tracker import PedestrianTracker
+from emgait_ros.sensing.tracking.tracks import TrackedPedestrians
 
 BODY = np.array([[0.6, 0.6, 1.75]])
 

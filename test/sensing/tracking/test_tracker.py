@@ -7,10 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from emgait_ros.config import TrackerConfig
+from emgait_ros.config import DetectorConfig, TrackerConfig
 from emgait_ros.lab.bench.tracking import crossing_idf1
 from emgait_ros.sensing.tracking.association import FORBIDDEN, cascade, hidden_by
-from emgait_ros.sensing.tracking.tracker import PedestrianTracker, TrackedPedestrians
+from emgait_ros.sensing.tracking.tracker import PedestrianTracker
+from emgait_ros.sensing.tracking.tracks import TrackedPedestrians
 
 PERIOD_NS = 100_000_000
 BODY = (0.6, 0.6, 1.75)
@@ -86,22 +87,82 @@ def test_occlusion(hidden_frames, same):
             assert (report.detection == -1).all()
             coasting += len(report)
     assert (len(set(numbers)) == 1) == same
-    assert coasting == min(hidden_frames, round(TrackerConfig().max_coast_s * 10))
+    assert coasting == min(hidden_frames, 3)  # tracker.report_unseen_s
 
 
 @pytest.mark.parametrize(
-    ("hits", "confirmed"),
+    ("score", "hits", "confirmed"),
     [
-        (1, False),  # a flash
-        (2, False),
-        (4, True),
+        (1.0, 1, False),  # a flash
+        (1.0, 2, True),  # tracker.confirm_hits
+        (0.8, 2, False),  # of less sure ones it takes more
+        (0.8, 4, True),
+        (0.65, 4, False),
+        (0.65, 9, True),
     ],
 )
-def test_birth(hits, confirmed):
+def test_birth(score, hits, confirmed):
     tracker = PedestrianTracker()
-    shown = [len(step(tracker, k, [(10, 0)] if k < hits else [])) for k in range(10)]
+    shown = [len(step(tracker, k, [(10, 0)] if k < hits else [], [score] * (k < hits))) for k in range(hits + 10)]
     assert any(shown) == confirmed
-    assert shown[-1] == confirmed  # a confirmed one coasts
+    assert shown[hits] == confirmed  # a confirmed one coasts, for a moment
+    assert not shown[-1]
+
+
+@pytest.mark.parametrize(("weak", "least"), [(0.1, 0.2), (0.2, 0.5), (0.7, 0.9)])
+def test_scores_count_relative_to_the_options(weak, least):
+    """Another detector's scores with the options to fit: the same tracks."""
+    scores = np.random.default_rng(3).uniform(0.3, 1.0, 60)
+    places = [(10 + 0.1 * k, 2.0) for k in range(60)]
+    before, now = PedestrianTracker(), PedestrianTracker(TrackerConfig(weak_score=weak), min_score=least)
+    options = (0.0, TrackerConfig.weak_score, DetectorConfig.min_score, 1.0)
+    for k, (place, score) in enumerate(zip(places, scores, strict=True)):
+        expected, found = (
+            step(before, k, [place], [score]),
+            step(now, k, [place], [np.interp(score, options, (0.0, weak, least, 1.0))]),
+        )
+        assert found.track_id.tolist() == expected.track_id.tolist()
+        assert found.detection.tolist() == expected.detection.tolist()
+
+
+@pytest.mark.parametrize(("seen_frames", "sensor_m_s", "shown_frames"), [(20, 0.0, 33), (4, 0.0, 9), (20, 10.0, 4)])
+def test_how_long_the_hidden_are_reported(seen_frames, sensor_m_s, shown_frames):
+    """Up to max_hidden_s; twice the time they were seen; while the sensor has not come far since."""
+    tracker, shown = PedestrianTracker(), []
+    for k in range(seen_frames + 60):
+        count = int(k < seen_frames)
+        report = tracker.update(
+            k * PERIOD_NS, np.array([[14.0, 0.12 * k, -0.8]])[:count], np.array([BODY])[:count], np.ones(count),
+            np.full(count, 14.0), (0.1 * sensor_m_s * k, 0.0), lambda place: np.ones(len(place), bool),
+        )  # fmt: skip
+        if k >= seen_frames:
+            assert (report.detection == -1).all()
+            shown.append(len(report))
+    assert sum(shown) == pytest.approx(shown_frames, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("speed_m_s", "moving"),
+    [(0.2, False), (1.3, True), (2.5, True), (3.6, False), (5.0, False), (8.0, False)],
+    ids=["stands", "walks", "hurries", "jogs", "rides", "drives"],
+)
+def test_who_is_too_fast_does_not_walk(speed_m_s, moving):
+    tracker = PedestrianTracker()
+    random = np.random.default_rng(0)
+    said = [step(tracker, k, [(5 + 0.1 * speed_m_s * k + random.normal(0, 0.04), 3.0)]).moving.any() for k in range(40)]
+    assert said[-1] == moving
+    if not moving:
+        assert sum(said) <= 3  # frames before the speed is known
+
+
+def test_a_rider_who_brakes_walks_only_after_a_while():
+    tracker = PedestrianTracker()
+    place, said = 0.0, []
+    for k in range(100):
+        place += max(0.13, 0.5 - 0.03 * max(0, k - 20))
+        said.append(bool(step(tracker, k, [(5 + place, 3.0)]).moving.any()))
+    assert not any(said[10:48])
+    assert said[-1]
 
 
 def test_doubtful_detections_carry_a_track_but_never_begin_one():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from emgait_ros.lab.simulation.clutter.furniture import mannequin, shelf
 from emgait_ros.lab.simulation.clutter.meshes import Mesh
-from emgait_ros.lab.simulation.clutter.props import mannequin, shelf
 
 Rng = np.random.Generator
 FLOOR_M = 3.0
@@ -19,7 +19,8 @@ def front(length: float, height: float, rng: Rng) -> Mesh:
         kind = str(rng.choice(["plain", "window", "door", "niche", "bay", "shop"], p=_SHOPS if shops else _HOMES))
         width = float(rng.uniform(2.0, 4.5) if kind == "shop" else rng.uniform(0.8, 2.2))
         width = width if length - x - width > 0.8 else length - x
-        _ground_floor(mesh, kind, x, x + width, min(FLOOR_M, height), rng)
+        face = _ground_floor(mesh, kind, x, x + width, min(FLOOR_M, height), rng)
+        mesh.footprint.append((x, x + width, face, 4.0))
         if height > FLOOR_M:
             _upper_floors(mesh, x, x + width, height, rng)
         if rng.random() < 0.12:
@@ -36,7 +37,9 @@ _HOMES = (0.3, 0.36, 0.14, 0.07, 0.13, 0.0)
 _SHOPS = (0.15, 0.12, 0.15, 0.08, 0.1, 0.4)
 
 
-def _ground_floor(mesh: Mesh, kind: str, x: float, end: float, high: float, rng: Rng) -> None:
+def _ground_floor(mesh: Mesh, kind: str, x: float, end: float, high: float, rng: Rng) -> float:
+    """One section; returns the y from which on nobody can stand there."""
+    face = 0.0
     if kind == "window":
         sill, lintel, side = rng.uniform(0.6, 1.1), min(rng.uniform(2.0, 2.6), high), 0.2 * (end - x)
         mesh.box((x, 0, 0), (end, 0.25, sill)).box((x, 0, lintel), (end, 0.25, high))
@@ -47,7 +50,7 @@ def _ground_floor(mesh: Mesh, kind: str, x: float, end: float, high: float, rng:
         if rng.random() < 0.3:
             mesh.box((x + side, -0.15, sill - 0.06), (end - side, 0, sill))
     elif kind in ("door", "niche"):
-        depth = float(rng.uniform(0.15, 0.4) if kind == "door" else rng.uniform(0.4, 1.5))
+        face = depth = float(rng.uniform(0.15, 0.4) if kind == "door" else rng.uniform(0.4, 1.5))
         top = min(float(rng.uniform(2.1, 2.7)), high)
         for side in (x, end - 0.08):
             mesh.box((side, 0, 0), (side + 0.08, depth, top))
@@ -56,11 +59,14 @@ def _ground_floor(mesh: Mesh, kind: str, x: float, end: float, high: float, rng:
         )
         mesh.sheet([(x, 0, top), (end, 0, top), (end, depth, top), (x, depth, top)])
         if rng.random() < 0.4:  # steps before the door
-            for k in range(int(rng.integers(1, 4)), 0, -1):
-                mesh.box((x, -0.3 * k, 0), (end, 0.1, 0.17 * (4 - k)))
+            count = int(rng.integers(1, 4))
+            face = -0.3 * count
+            for k in range(count, 0, -1):
+                mesh.box((x, -0.3 * k, 0), (end, depth, 0.17 * (count + 1 - k)))
     elif kind == "bay":
         out = float(rng.uniform(0.1, 0.6))
         mesh.box((x, -out, 0), (end, 0.2, high))
+        face = -out
     elif kind == "shop":
         sill, lintel, deep = rng.uniform(0.1, 0.5), 2.5, float(rng.uniform(1.2, 3.5))
         mesh.box((x, 0, 0), (end, 0.15, sill)).box((x, 0, lintel), (end, 0.2, high))
@@ -78,6 +84,7 @@ def _ground_floor(mesh: Mesh, kind: str, x: float, end: float, high: float, rng:
             mesh.sheet([(x, -out, z), (end, -out, z), (end, -out, z - 0.2), (x, -out, z - 0.2)])
     else:
         mesh.sheet([(x, 0, 0), (end, 0, 0), (end, 0, high), (x, 0, high)])
+    return face
 
 
 def _upper_floors(mesh: Mesh, x: float, end: float, height: float, rng: Rng) -> None:
@@ -127,14 +134,14 @@ def fence(length: float, rng: Rng) -> Mesh:
 
 def stairs(rng: Rng) -> Mesh:
     """A flight of steps going up along x, with or without rails."""
-    half, rise, tread = float(rng.uniform(0.7, 2.0)), float(rng.uniform(0.14, 0.18)), float(rng.uniform(0.28, 0.36))
+    half, rise, run = float(rng.uniform(0.7, 2.0)), float(rng.uniform(0.14, 0.18)), float(rng.uniform(0.28, 0.36))
     steps, mesh = int(rng.integers(3, 10)), Mesh()
     for k in range(steps):
-        mesh.box((k * tread, -half, 0), (steps * tread + 0.8, half, (k + 1) * rise))
+        mesh.box((k * run, -half, 0), (steps * run + 0.8, half, (k + 1) * rise))
     for side in (-half, half) if rng.random() < 0.6 else ():
-        mesh.bar((0, side, 0.9), (steps * tread, side, steps * rise + 0.9), 0.025)
+        mesh.bar((0, side, 0.9), (steps * run, side, steps * rise + 0.9), 0.025)
         for k in range(0, steps + 1, 2):
-            mesh.bar((k * tread, side, k * rise), (k * tread, side, k * rise + 0.9), 0.02)
+            mesh.bar((k * run, side, k * rise), (k * run, side, k * rise + 0.9), 0.02)
     return mesh
 
 

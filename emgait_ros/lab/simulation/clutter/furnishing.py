@@ -7,6 +7,7 @@ import numpy as np
 from emgait_ros.lab.simulation.clutter.buildings import ceiling, fence, front, ramp, stairs
 from emgait_ros.lab.simulation.clutter.greenery import GREENERY
 from emgait_ros.lab.simulation.clutter.layout import Layout
+from emgait_ros.lab.simulation.clutter.meshes import Mesh
 from emgait_ros.lab.simulation.clutter.people import STANDING, person
 from emgait_ros.lab.simulation.clutter.places import (
     Area,
@@ -26,6 +27,13 @@ PLACES = ("street", "square", "park", "parking", "hall", "corridor")
 _CHANCES = (0.48, 0.14, 0.12, 0.08, 0.12, 0.06)
 MIXED: Catalog = {**STREET, **{name: (make, 0.7 * weight) for name, (make, weight) in TWO_WHEELED.items()}}
 
+BUILT: Catalog = {
+    "stairs": (stairs, 1),
+    "ramp": (ramp, 1),
+    "low wall": (lambda rng: Mesh().box((0, -0.15, 0), (rng.uniform(0.8, 5), 0.15, rng.uniform(0.4, 1.4))), 2),
+    "fence": (lambda rng: fence(float(rng.uniform(2, 6)), rng), 2),
+}
+
 
 def furnish(rng: Rng) -> tuple[str, Layout, Scanner, tuple[float, float]]:
     """Kind of place, what stands in it, the sensor and where it stands."""
@@ -36,11 +44,13 @@ def furnish(rng: Rng) -> tuple[str, Layout, Scanner, tuple[float, float]]:
     layout, area, fronts, spot = {
         "street": _street, "square": _square, "park": _park, "parking": _parking, "hall": _hall, "corridor": _corridor,
     }[place](rng, scanner, on_car)  # fmt: skip
+    if not indoors:
+        scatter(layout, BUILT, rng.poisson(1.2), (-18, 18), (-12, 12))
     crowded = rng.random() < 0.12
     count = (
         int(rng.integers(12, 31))
         if crowded
-        else int(min(rng.poisson(rng.choice([0.7, 6.0, 12.0, 20.0], p=[0.15, 0.3, 0.35, 0.2])), 40))
+        else int(min(rng.poisson(rng.choice([0.7, 5.0, 9.0, 14.0], p=[0.15, 0.35, 0.3, 0.2])), 40))
     )
     reach = float(rng.uniform(3.0, 5.0) if crowded else rng.choice([rng.uniform(4, 12), rng.uniform(10, 28)]))
     if not on_car and rng.random() < 0.15:  # who came with the sensor
@@ -68,7 +78,8 @@ def _crowd_in(layout: Layout, catalog: Catalog) -> None:
 
 
 def _stand(layout: Layout, scanner: Scanner, spot: tuple[float, float], on_car: bool) -> None:
-    layout.take(*spot, scanner.yaw_rad, 2.4 if on_car else 0.7, 1.0 if on_car else 0.7)
+    half_length, half_width = (2.4, 1.0) if on_car else (0.7, 0.7)
+    layout.take(*spot, scanner.yaw_rad, (-half_length, half_length, -half_width, half_width))
     if on_car and layout.rng.random() < 0.6:  # the sensor sees roof, hood and mirrors of its car
         carrier = car(layout.rng)
         roof = carrier.bounds()[1][2]
@@ -104,7 +115,7 @@ def _street(rng: Rng, scanner: Scanner, on_car: bool) -> tuple[Layout, Area, lis
     if rng.random() < 0.2:
         scatter(layout, {name: STREET[name] for name in ("cone", "beacon", "barrier")}, 8, (3, 14), (-half, half))
     if rng.random() < 0.2:
-        layout.put("stairs", stairs(rng), float(rng.uniform(-10, 10)), half + left, np.pi / 2)
+        layout.put("stairs", stairs(rng), float(rng.uniform(-10, 10)), half + left - 0.5, np.pi / 2)
     walks = [(-40.0, 40.0, half + 0.2, half + left - 0.25), (-40.0, 40.0, -half - right + 0.25, -half - 0.2)]
     road = (-30.0, 30.0, -half, half)
     return layout, Area([*walks * 2, road], True), [half + left, -half - right], spot

@@ -29,7 +29,7 @@ def tree(rng: Rng) -> Mesh:
         if bare or rng.random() < 0.3:
             start = max(clear * 0.8, z - out)
             mesh.bar((lean[0] * start / height, lean[1] * start / height, start), (x, y, z), radius * 0.3, 0.015, 4)
-    mesh.footprint = (-radius - 0.1, radius + 0.1, -radius - 0.1, radius + 0.1)
+    mesh.footprint = [(-radius - 0.1, radius + 0.1, -radius - 0.1, radius + 0.1)]
     return mesh
 
 
@@ -46,7 +46,7 @@ def young_tree(rng: Rng) -> Mesh:
         r = crown * rng.uniform(0.4, 0.8)
         x, y, z = *rng.normal(0, crown * 0.4, 2), height - rng.uniform(0.0, 1.0)
         mesh.foliage((x, y, z), (r, r, r * rng.uniform(0.7, 1.6)), rng.uniform(2, 6))
-    mesh.footprint = (-0.35, 0.35, -0.35, 0.35)
+    mesh.footprint = [(-0.35, 0.35, -0.35, 0.35)]
     return mesh
 
 
@@ -57,7 +57,7 @@ def propped_tree(rng: Rng) -> Mesh:
     for k in range(count):
         x, y = np.cos(first + 2 * np.pi * k / count), np.sin(first + 2 * np.pi * k / count)
         mesh.bar((foot * x, foot * y, 0), (0.1 * x, 0.1 * y, meet), float(rng.uniform(0.025, 0.05)))
-    mesh.footprint = (-foot * 0.8, foot * 0.8, -foot * 0.8, foot * 0.8)
+    mesh.footprint = [(-foot * 0.8, foot * 0.8, -foot * 0.8, foot * 0.8)]
     return mesh
 
 
@@ -82,6 +82,22 @@ def bush(rng: Rng) -> Mesh:
         mesh.foliage(
             (x, y, rng.uniform(r * 0.6, max(height - r, r))), (r, r, r * rng.uniform(0.7, 1.4)), rng.uniform(3, 14)
         )
+    return mesh
+
+
+def shrub(rng: Rng) -> Mesh:
+    """Twigs that spread from one root, with few leaves: a person's width and height; sometimes around a thin pole."""
+    height, spread = float(rng.uniform(0.9, 2.1)), float(rng.uniform(0.2, 0.7))
+    mesh = Mesh()
+    for _ in range(int(rng.integers(8, 30))):
+        tip = np.array([*rng.normal(0, spread * 0.5, 2), height * rng.uniform(0.5, 1.0)])
+        mesh.bar((*rng.normal(0, 0.06, 2), 0.0), (float(tip[0]), float(tip[1]), float(tip[2])), 0.008)
+        if rng.random() < 0.6:
+            r = float(rng.uniform(0.08, 0.22))
+            mesh.foliage((float(tip[0] * 0.8), float(tip[1] * 0.8), float(tip[2] * 0.8)), (r, r, r), rng.uniform(2, 8))
+    if rng.random() < 0.4:
+        x, y = rng.normal(0, 0.2, 2)
+        mesh.column(float(x), float(y), 0.0, float(rng.uniform(2.0, 5.0)), float(rng.uniform(0.02, 0.07)))
     return mesh
 
 
@@ -115,6 +131,6 @@ def tuft(rng: Rng) -> Mesh:
 
 
 GREENERY: dict[str, tuple[Callable[[Rng], Mesh], float]] = {
-    "tree": (tree, 4), "young tree": (young_tree, 3), "bush": (bush, 5), "conifer": (conifer, 2), "hedge": (hedge, 2),
+    "tree": (tree, 4), "young tree": (young_tree, 3), "bush": (bush, 5), "shrub": (shrub, 5), "conifer": (conifer, 2), "hedge": (hedge, 2),
     "tuft": (tuft, 3), "propped tree": (propped_tree, 2), "bed": (bed, 1.5),
 }  # fmt: skip

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emgait_ros.lab.simulation.clutter.meshes import Mesh
-from emgait_ros.lab.simulation.clutter.people import PosedPerson
+from emgait_ros.lab.simulation.clutter.meshes import Mesh, Rectangle
+from emgait_ros.lab.simulation.clutter.people import RIDER, WHEELCHAIR, PosedPerson
 from emgait_ros.samples import Float64
-
-PERSON_RADIUS_M = 0.27
 
 
 @dataclass(frozen=True)
@@ -46,11 +44,14 @@ class Layout:
         self.ground, self.rng = ground, rng
         self.things: list[tuple[str, Mesh]] = []
         self.people: list[tuple[PosedPerson, float, float, float, float]] = []
-        self._taken = np.zeros((256, 6))  # x, y, cosine, sine, half length, half width of what stands there
+        self._taken = np.zeros((256, 7))  # x, y, cosine, sine, half length, half width; 1 for a person
         self._count = 0
 
-    def free(self, discs: Float64) -> bool:
-        """Whether none of the discs (D, 3: x, y, radius) touches what stands already."""
+    def free(self, discs: Float64, near_people_m: float = 0.0) -> bool:
+        """Whether none of the discs (D, 3: x, y, radius) touches what stands already.
+
+        ``near_people_m``: by how much they may come closer to people than to things.
+        """
         taken = self._taken[: self._count]
         if not len(taken):
             return True
@@ -59,58 +60,64 @@ class Layout:
         along = np.abs(dx * taken[:, 2] + dy * taken[:, 3]) - taken[:, 4]
         across = np.abs(dy * taken[:, 2] - dx * taken[:, 3]) - taken[:, 5]
         distance = np.hypot(np.maximum(along, 0), np.maximum(across, 0))
-        return bool(np.all(distance >= discs[:, 2:]))
+        return bool(np.all(distance >= np.maximum(discs[:, 2:] - near_people_m * taken[:, 6], 0.01)))
 
-    def take(self, x: float, y: float, yaw: float, half_length: float, half_width: float) -> None:
-        """Nothing else may stand on this rectangle."""
+    def take(self, x: float, y: float, yaw: float, plan: Rectangle, person: bool = False) -> None:
+        """Nothing else may stand on this rectangle of a thing (or a person) at a place."""
         if self._count == len(self._taken):
             self._taken = np.concatenate([self._taken, np.zeros_like(self._taken)])
-        self._taken[self._count] = x, y, np.cos(yaw), np.sin(yaw), half_length, half_width
+        a, b, c, s = (plan[0] + plan[1]) / 2, (plan[2] + plan[3]) / 2, np.cos(yaw), np.sin(yaw)
+        place = x + c * a - s * b, y + s * a + c * b, c, s
+        self._taken[self._count] = *place, (plan[1] - plan[0]) / 2, (plan[3] - plan[2]) / 2, person
         self._count += 1
 
     def put(
         self, name: str, mesh: Mesh, x: float, y: float, yaw: float = 0.0, margin: float = 0.05, force: bool = False
     ) -> bool:
         """Set a thing down where it has room; False where not. ``force``: even where something stands."""
-        plan = mesh.ground_plan()
-        if plan is not None and not self._claim(plan, x, y, yaw, margin, force):
+        plans = mesh.ground_plan()
+        if plans and not force and not self.free(np.concatenate([_discs(plan, x, y, yaw, margin) for plan in plans])):
             return False
+        for plan in plans:
+            self.take(x, y, yaw, plan)
         self.things.append((name, mesh.at(x, y, self.ground.height(x, y) - 0.01, yaw)))
         return True
 
     def settle(
-        self, person: PosedPerson, x: float, y: float, yaw: float, margin: float = 0.0, force: bool = False
+        self,
+        person: PosedPerson,
+        x: float,
+        y: float,
+        yaw: float,
+        *,
+        margin: float = 0.0,
+        close: float = 0.0,
+        force: bool = False,
     ) -> bool:
-        """Let a person, with what goes along, stand at a place; False where there is no room."""
+        """Let a person, with what goes along, stand at a place; False where there is no room.
+
+        ``margin``: to things, m; ``close``: how much nearer people may be; ``force``: on a bench or chair.
+        """
         low, high = person.box()
-        half = max(PERSON_RADIUS_M, (high[1] - low[1]) / 2 * 0.8)
-        wheeled = person.kind in ("rider", "wheelchair")
-        plan = (low[0], high[0], low[1], high[1]) if wheeled else (-half, half, -half, half)
-        discs = [_discs(plan, x, y, yaw, margin)]
-        plans = [mesh.ground_plan() for _, mesh in person.companions]
-        discs += [_discs(p, x, y, yaw, 0.03) for p in plans if p is not None]
-        if not force and not self.free(np.concatenate(discs)):
+        half = float(np.clip((high[1] - low[1]) / 2 * 0.8, 0.24, 0.36))
+        deep = float(np.clip((high[0] - low[0]) / 2 * 0.6, 0.17, 0.28))
+        plan = (-deep, deep, -half, half)
+        if person.kind in (RIDER, WHEELCHAIR):
+            plan = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+        plans = [part for _, mesh in person.companions for part in mesh.ground_plan()]
+        discs = [_discs(plan, x, y, yaw, margin), *(_discs(part, x, y, yaw, 0.03) for part in plans)]
+        if not force and not self.free(np.concatenate(discs), close):
             return False
         z = self.ground.height(x, y)
-        for p in (plan, *plans):
-            if p is not None:
-                self._claim(p, x, y, yaw, 0.0, force=True)
+        self.take(x, y, yaw, plan, person=True)
+        for part in plans:
+            self.take(x, y, yaw, part)
         self.people.append((person, x, y, z, yaw))
         self.things += [(name, mesh.at(x, y, z, yaw)) for name, mesh in person.companions]
         return True
 
-    def _claim(
-        self, plan: tuple[float, float, float, float], x: float, y: float, yaw: float, margin: float, force: bool
-    ) -> bool:
-        if not force and not self.free(_discs(plan, x, y, yaw, margin)):
-            return False
-        a, b = (plan[0] + plan[1]) / 2, (plan[2] + plan[3]) / 2
-        c, s = np.cos(yaw), np.sin(yaw)
-        self.take(x + c * a - s * b, y + s * a + c * b, yaw, (plan[1] - plan[0]) / 2, (plan[3] - plan[2]) / 2)
-        return True
 
-
-def _discs(plan: tuple[float, float, float, float], x: float, y: float, yaw: float, margin: float) -> Float64:
+def _discs(plan: Rectangle, x: float, y: float, yaw: float, margin: float) -> Float64:
     """(D, 3) discs that cover a rectangle, turned and moved."""
     length, width = plan[1] - plan[0], plan[3] - plan[2]
     step = max(min(length, width), 0.15)

@@ -15,6 +15,7 @@ import numpy as np
 from emgait_ros.samples import Float32, Float64
 
 Point = Sequence[float] | Float64
+Rectangle = tuple[float, float, float, float]
 _BOX_FACES = np.array(
     [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4],
      [1, 5, 7], [1, 7, 3]], np.int32
@@ -31,13 +32,14 @@ class Mesh:
         parts: opaque (vertices (V, 3) float64 m, faces (F, 3) int32).
         glass: panes, in the same form.
         leaves: (cx, cy, cz, rx, ry, rz, hits per m) of each ellipsoid.
-        footprint: (x low, x high, y low, y high) that nothing else may stand on; default: of everything below 1.95 m.
+        footprint: rectangles (x low, x high, y low, y high) that nothing else may stand on; empty: around everything
+            below 1.95 m.
     """
 
     parts: list[tuple[Float64, np.ndarray]] = field(default_factory=list)
     glass: list[tuple[Float64, np.ndarray]] = field(default_factory=list)
     leaves: list[tuple[float, ...]] = field(default_factory=list)
-    footprint: tuple[float, float, float, float] | None = None
+    footprint: list[Rectangle] = field(default_factory=list)
 
     def add(self, vertices: Float64, faces: np.ndarray, glass: bool = False) -> Mesh:
         """Any triangles."""
@@ -95,6 +97,15 @@ class Mesh:
             faces += [[k, after, k + count], [after, after + count, k + count]]
         return self.add(np.concatenate([right, left]), np.array(faces, np.int32))
 
+    def loft(self, low: Sequence[float], high: Sequence[float]) -> Mesh:
+        """A skirt between two level ellipses (x, y, z, radius along x, along y)."""
+        ring, faces = _tube(14)
+        rings = [
+            np.column_stack([e[0] + e[3] * ring[:, 0], e[1] + e[4] * ring[:, 1], np.full(14, e[2])])
+            for e in (low, high)
+        ]
+        return self.add(np.concatenate(rings), faces)
+
     def wheel(self, center: Point, radius: float, width: float, thin: float = 0.0) -> Mesh:
         """A wheel rolling along x; ``thin``: only a rim of that thickness with some spokes, as of a bicycle."""
         x, y, z = center
@@ -144,9 +155,9 @@ class Mesh:
         high = [v.max(0) for v, _ in (*self.parts, *self.glass)] + [np.add(b[:3], b[3:6]) for b in self.leaves]
         return np.min(low, axis=0), np.max(high, axis=0)
 
-    def ground_plan(self) -> tuple[float, float, float, float] | None:
-        """(x low, x high, y low, y high) of what is below 1.95 m, None where everything hangs higher."""
-        if self.footprint is not None:
+    def ground_plan(self) -> list[Rectangle]:
+        """Its footprint; of what is below 1.95 m where none is given: empty when everything hangs higher."""
+        if self.footprint:
             return self.footprint
         corners = [v[v[:, 2] < LOW_M, :2] for v, _ in (*self.parts, *self.glass)]
         for leaf in self.leaves:
@@ -154,8 +165,8 @@ class Mesh:
                 corners += [np.array([[leaf[0] - leaf[3], leaf[1] - leaf[4]], [leaf[0] + leaf[3], leaf[1] + leaf[4]]])]
         low = np.concatenate(corners) if corners else np.zeros((0, 2))
         if not len(low):
-            return None
-        return float(low[:, 0].min()), float(low[:, 0].max()), float(low[:, 1].min()), float(low[:, 1].max())
+            return []
+        return [(float(low[:, 0].min()), float(low[:, 0].max()), float(low[:, 1].min()), float(low[:, 1].max()))]
 
 
 def rotation(yaw: float, pitch: float = 0.0, roll: float = 0.0) -> Float64:

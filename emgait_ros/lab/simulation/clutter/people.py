@@ -5,16 +5,16 @@ Frame of a person: x forward, y left, z up, the pelvis over the origin, ground a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
 
 from emgait_ros.lab.simulation.appearance import bag_mesh, draw_appearance, dressed
 from emgait_ros.lab.simulation.body import Body, PersonalBody, forward_kinematics, skin
+from emgait_ros.lab.simulation.clutter.furniture import dog, pram, shopping_cart, suitcase
 from emgait_ros.lab.simulation.clutter.meshes import Mesh, rotation
-from emgait_ros.lab.simulation.clutter.props import dog, pram, shopping_cart, suitcase
-from emgait_ros.lab.simulation.clutter.vehicles import bicycle, kick_scooter
+from emgait_ros.lab.simulation.clutter.vehicles import bicycle, kick_scooter, wheelchair
 from emgait_ros.lab.simulation.gait import GaitSpace
 from emgait_ros.samples import Float32, Float64
 
@@ -60,21 +60,25 @@ class PosedPerson:
         return np.minimum(low, worn_low), np.maximum(high, worn_high)
 
 
-@lru_cache(maxsize=2 * POOL)
-def pooled_body(number: int, child: bool) -> PooledBody:
-    """Body ``number`` of the pool; ``child``: with a child's large head and short limbs, still of adult size."""
+@lru_cache(maxsize=POOL)
+def pooled_body(number: int) -> PooledBody:
+    """Body ``number`` of the pool."""
     body, space = Body.load(), GaitSpace.load()
     rng = np.random.default_rng([POOL_SEED, number])
     person = body.personal(body.draw_shape(rng))
     outfit = str(rng.choice(["light", "random", "coat"]))
     look = draw_appearance(rng, rng, "none", outfit, body.region_names)
-    vertices = dressed(body, person.vertices, look)
-    if child:
-        head = body.bone["Head"]
-        weight = (np.isin(body.skin_index, [head]) * body.skin_weight).sum(1)[:, None]
-        vertices = (vertices + 0.32 * weight * (vertices - person.heads[head])).astype(np.float32)
     gait = space.parameters(space.draw_walk(space.draw_person(rng), rng))
-    return PooledBody(vertices, person, gait.coefficients)
+    return PooledBody(dressed(body, person.vertices, look), person, gait.coefficients)
+
+
+def as_child(pooled: PooledBody) -> PooledBody:
+    """With a child's large head for its limbs, still of adult size."""
+    body = Body.load()
+    head = body.bone["Head"]
+    weight = ((body.skin_index == head) * body.skin_weight).sum(1)[:, None]
+    larger = pooled.vertices + 0.32 * weight * (pooled.vertices - pooled.body.heads[head])
+    return replace(pooled, vertices=larger.astype(np.float32))
 
 
 class Pose:
@@ -121,7 +125,9 @@ def person(rng: Rng, kind: str, alone: bool = True, seated: bool = False) -> Pos
     ``alone``: there is room for dogs, prams and suitcases beside; ``seated``: who sits has a seat already.
     """
     child = kind == CHILD
-    pooled = pooled_body(int(rng.integers(POOL)), child)
+    pooled = pooled_body(int(rng.integers(POOL)))
+    if child:
+        pooled = as_child(pooled)
     tall = pooled.body.stature_m
     stature = float(rng.uniform(0.95, 1.5) if child else np.clip(tall * rng.normal(1.0, 0.025), 1.42, 2.08))
     size = np.array([1.0, 1.0, 1.0]) * stature / tall
@@ -137,7 +143,8 @@ def person(rng: Rng, kind: str, alone: bool = True, seated: bool = False) -> Pos
     if kind == RIDER:
         lift = _mount(posed, joints, lift, rng)
     elif kind == WHEELCHAIR:
-        lift = _wheelchair(posed, joints, rng)
+        posed.worn.join(wheelchair(rng))
+        lift = float(rng.uniform(0.58, 0.64))
     posed.vertices += np.array([0, 0, lift], np.float32)
     joints[:, 2] += lift
     if kind == LEANING:
@@ -156,8 +163,12 @@ def _gait_pose(pooled: PooledBody, moving: bool, rng: Rng) -> Pose:
     mean = pooled.coefficients[..., 0].real
     if moving:
         harmonics = np.exp(1j * rng.uniform(0, 2 * np.pi) * np.arange(pooled.coefficients.shape[-1]))
-        rotations = mean + rng.uniform(0.6, 1.2) * (np.real(pooled.coefficients @ harmonics) - mean)
-        return Pose(rotations + rng.normal(0, 0.02, mean.shape))
+        runs = rng.random() < 0.06
+        rotations = mean + rng.uniform(*((1.3, 1.7) if runs else (0.6, 1.2))) * (
+            np.real(pooled.coefficients @ harmonics) - mean
+        )
+        pose = Pose(rotations + rng.normal(0, 0.02, mean.shape))
+        return pose.trunk(12).bend("LeftForeArm", 85).bend("RightForeArm", 85) if runs else pose
     pose = Pose(mean * 0.5 + rng.normal(0, 0.035, mean.shape))
     weight = rng.uniform(-6, 10)  # one leg carries, the other is put forward
     front = str(rng.choice(["Left", "Right"]))
@@ -245,35 +256,6 @@ def _mount(posed: PosedPerson, joints: Float64, lift: float, rng: Rng) -> float:
     return float(rng.uniform(0.93, 1.02))
 
 
-def _wheelchair(posed: PosedPerson, joints: Float64, rng: Rng) -> float:
-    chair = Mesh()
-    for y in (-0.3, 0.3):
-        chair.wheel((-0.08, y, 0.3), 0.3, 0.03, 0.014).wheel((0.36, y * 0.8, 0.09), 0.09, 0.03)
-        chair.bar((-0.25, y * 0.8, 0.3), (-0.28, y * 0.8, 0.95), 0.014).bar(
-            (-0.28, y * 0.8, 0.95), (-0.4, y * 0.8, 0.95), 0.018
-        )
-        chair.bar((-0.2, y * 0.9, 0.68), (0.2, y * 0.9, 0.68), 0.02).bar(
-            (0.2, y * 0.8, 0.5), (0.45, y * 0.5, 0.12), 0.014
-        )
-    chair.box((-0.22, -0.23, 0.45), (0.22, 0.23, 0.49)).box((-0.27, -0.22, 0.5), (-0.24, 0.22, 0.9)).box(
-        (0.38, -0.2, 0.1), (0.55, 0.2, 0.12)
-    )
-    posed.worn.join(chair)
-    return float(rng.uniform(0.58, 0.64))
-
-
-def _loft(low: tuple[float, ...], high: tuple[float, ...]) -> Mesh:
-    """A skirt between two ellipses (x, y, z, rx, ry)."""
-    angle = np.linspace(0, 2 * np.pi, 14, endpoint=False)
-    rings = [
-        np.stack([r[0] + r[3] * np.cos(angle), r[1] + r[4] * np.sin(angle), np.full(14, r[2])], axis=1)
-        for r in (low, high)
-    ]
-    here, after = np.arange(14), (np.arange(14) + 1) % 14
-    faces = np.concatenate([np.stack([here, after, here + 14], 1), np.stack([after, after + 14, here + 14], 1)])
-    return Mesh().add(np.concatenate(rings), faces.astype(np.int32))
-
-
 def _wear(
     posed: PosedPerson, pooled: PooledBody, joints: Float64, turns: Float64, size: Float64, moving: bool, rng: Rng
 ) -> None:
@@ -291,7 +273,7 @@ def _wear(
         hem = float(max(pelvis[2] - drop * (pelvis[2] - knees[:, 2].mean()), 0.06))
         reach = np.abs(below[:, :2] - below[:, :2].mean(0)).max(0) + rng.uniform(0.07, 0.16) * scale
         high = (*pelvis[:2], pelvis[2] + 0.12 * scale, 0.15 * scale, 0.19 * scale)
-        worn.join(_loft((*below[:, :2].mean(0), hem, *reach), high))
+        worn.loft((*below[:, :2].mean(0), hem, *reach), high)
     if posed.kind != CROUCHING and rng.random() < 0.3:
         way, center = int(rng.integers(3)), head + np.array([0.0, 0.0, 0.09 * scale])
         if way == 0:  # hood or woolen hat
@@ -304,7 +286,7 @@ def _wear(
             worn.ball((*center[:2], top - 0.06), (0.14, 0.115, 0.11))
     if posed.kind == CARRYING:
         if rng.random() < 0.6:
-            infant = pooled_body(int(rng.integers(POOL)), True)
+            infant = as_child(pooled_body(int(rng.integers(POOL))))
             pose = Pose(np.zeros_like(pooled.coefficients[..., 0].real)).legs(70, 60, 20).arms(50, 40)
             small, _, _ = _pose_body(infant, pose.rotations, np.full(3, rng.uniform(0.38, 0.58)))
             turn = rotation(float(rng.choice([np.pi, np.pi / 2, 0.0]))).T
@@ -341,6 +323,7 @@ def _companions(posed: PosedPerson, joints: Float64, alone: bool, rng: Rng) -> N
             .bar((0.1, 0, height - 0.22), (0.1, 0, height), spread, 0.02, 8)
             .bar((0.1, -0.1, min(hand[2] + 0.3, height - 0.3)), (0.1, 0, height), 0.01, sides=4)
         )
+        canopy.footprint = [(0.05, 0.15, -0.05, 0.05)]
         posed.companions.append(("umbrella", canopy))
     elif alone and draw < 0.13:
         side = float(rng.choice([-1, 1]))

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from emgait_ros.lab.simulation.clutter.buildings import fence, front
+from emgait_ros.lab.simulation.clutter.furniture import bench, chair, table
 from emgait_ros.lab.simulation.clutter.greenery import GREENERY
 from emgait_ros.lab.simulation.clutter.layout import Ground, Layout
 from emgait_ros.lab.simulation.clutter.meshes import Mesh
@@ -24,7 +25,6 @@ from emgait_ros.lab.simulation.clutter.people import (
     WHEELCHAIR,
     person,
 )  # fmt: skip
-from emgait_ros.lab.simulation.clutter.props import bench, chair, table
 
 Rng = np.random.Generator
 Catalog = dict[str, tuple[Callable[[Rng], Mesh], float]]
@@ -97,25 +97,29 @@ def people_the_place(layout: Layout, area: Area, count: int, reach: float, front
         way = rng.random()
         x, y = area.draw(rng, reach)
         heading = area.heading(rng)
-        if way < 0.3 and left >= 2:
+        if way < 0.2 and left >= 2:
             _side_by_side(layout, x, y, heading, min(left, int(rng.choice([2, 2, 2, 3, 4]))))
-        elif way < 0.4 and left >= 2:
+        elif way < 0.27 and left >= 2:
             _circle(layout, x, y, min(left, int(rng.integers(2, 7))))
-        elif way < 0.45 and left >= 3:
+        elif way < 0.31 and left >= 3:
             _queue(layout, x, y, heading, min(left, int(rng.integers(3, 8))))
-        elif way < 0.65 and layout.things:
+        elif way < 0.5 and layout.things:
             _beside(layout, area, reach)
-        elif way < 0.7:
+        elif way < 0.55:
             _seated(layout, x, y)
-        elif way < 0.8 and fronts:
+        elif way < 0.65 and fronts:
             _at_a_wall(layout, x, float(rng.choice(fronts)))
         else:
-            layout.settle(person(rng, draw_kind(rng)), x, y, heading)
+            one = person(rng, draw_kind(rng))
+            for _ in range(4):
+                if layout.settle(one, x, y, heading):
+                    break
+                x, y = area.draw(rng, reach)
 
 
 def _side_by_side(layout: Layout, x: float, y: float, heading: float, count: int) -> None:
     rng = layout.rng
-    gap, abreast = float(rng.uniform(0.42, 0.8)), rng.random() < 0.85
+    gap, abreast = float(rng.uniform(0.36, 0.8)), rng.random() < 0.85
     kind = WALKER if rng.random() < 0.75 else STANDING
     place = np.array([x, y])
     across = np.array([-np.sin(heading), np.cos(heading)]) if abreast else np.array([np.cos(heading), np.sin(heading)])
@@ -123,9 +127,7 @@ def _side_by_side(layout: Layout, x: float, y: float, heading: float, count: int
         one = CHILD if rng.random() < 0.12 else kind
         close = person(rng, one, alone=False)
         spot = place + rng.normal(0, 0.1, 2) * (1 - abs(across))
-        layout.settle(
-            close, float(spot[0]), float(spot[1]), heading + rng.normal(0, 0.12), margin=-0.07 if gap > 0.5 else -0.12
-        )
+        layout.settle(close, float(spot[0]), float(spot[1]), heading + rng.normal(0, 0.12), close=0.3)
         place = place + across * (gap if abreast else gap + 0.25)
 
 
@@ -140,7 +142,7 @@ def _circle(layout: Layout, x: float, y: float, count: int) -> None:
             x + radius * np.cos(turn),
             y + radius * np.sin(turn),
             turn + np.pi + rng.normal(0, 0.4),
-            margin=-0.05,
+            close=0.25,
         )
 
 
@@ -158,9 +160,10 @@ def _beside(layout: Layout, area: Area, reach: float) -> None:
     kind = LEANING if rng.random() < 0.1 else draw_kind(rng)
     for _ in range(6):
         _, mesh = layout.things[int(rng.integers(len(layout.things)))]
-        plan = mesh.ground_plan()
-        if plan is None or max(plan[1] - plan[0], plan[3] - plan[2]) > 7:
+        plans = mesh.ground_plan()
+        if not plans or max(plans[0][1] - plans[0][0], plans[0][3] - plans[0][2]) > 7:
             continue
+        plan = plans[0]
         x, y = rng.uniform(plan[0] - 0.7, plan[1] + 0.7), rng.uniform(plan[2] - 0.7, plan[3] + 0.7)
         if np.hypot(x, y) < 3 * reach and layout.settle(
             person(rng, kind, alone=False), x, y, area.heading(rng), margin=-0.04
@@ -173,7 +176,9 @@ def _at_a_wall(layout: Layout, x: float, wall_y: float) -> None:
     toward = 1.0 if wall_y > 0 else -1.0
     kind = str(rng.choice([LEANING, STANDING, WALKER, CROUCHING], p=[0.35, 0.35, 0.25, 0.05]))
     yaw = -toward * np.pi / 2 + rng.normal(0, 0.4) if kind != WALKER else float(rng.choice([0, np.pi]))
-    away = rng.uniform(0.28, 0.6 if kind != WALKER else 1.3)
+    away = (
+        rng.uniform(0.28, 0.6 if kind != WALKER else 1.3) if rng.random() < 0.75 else rng.uniform(-1.0, 0.3)
+    )  # a niche
     layout.settle(person(rng, kind), x, wall_y - toward * away, yaw, margin=-0.05)
 
 
@@ -217,7 +222,12 @@ def scatter(
         name, mesh = pick(catalog, rng)
         for _ in range(3):
             turn = float(rng.uniform(-np.pi, np.pi)) if yaw is None else yaw + float(rng.normal(0, 0.15))
-            if layout.put(name, mesh, float(rng.uniform(*x)), float(rng.uniform(*y)), turn):
+            px, py = float(rng.uniform(*x)), float(rng.uniform(*y))
+            if layout.put(name, mesh, px, py, turn):
+                if rng.random() < 0.25:  # another touches it: a bicycle at a pole, a bin before a bush
+                    name, mesh = pick(catalog, rng)
+                    where, away = rng.uniform(-np.pi, np.pi), rng.uniform(0.2, 0.6)
+                    layout.put(name, mesh, px + away * np.cos(where), py + away * np.sin(where), turn, margin=-0.15)
                 break
 
 
@@ -236,7 +246,7 @@ def row_of_fronts(layout: Layout, y: float, side: int, reach: float, homes: floa
             house.join(Mesh().box((0, 6, 0), (length, 7, height)))
             for end in (0.0, length):
                 house.sheet([(end, 0, 0), (end, 7, 0), (end, 7, height), (end, 0, height)])
-            house.footprint = (0, length, -0.25, 7)
+            house.footprint.append((0.0, length, 3.5, 7.0))
             layout.put("house", house, start, y + side * back, yaw, force=True)
         if draw >= homes or back > 1.5:
             if rng.random() < 0.7:

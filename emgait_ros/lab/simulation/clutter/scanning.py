@@ -96,7 +96,11 @@ def scan(scenery: Scenery, scanner: Scanner, model: LidarModel, T: Float64, rng:
     found = returns(model, image, brightness[owner + scenery.things + 1], owner + OFFSET, rng)
     object_id = np.where(found.object_id == 0, 0, found.object_id - OFFSET).astype(np.int32)
     kept = rng.random(len(object_id)) < scanner.kept * (1 - _darkness(scenery, rng)[object_id + scenery.things + 1])
-    return LidarScan(found.points[kept], found.intensity[kept], object_id[kept], found.time_s[kept])
+    points, object_id = found.points[kept], object_id[kept]
+    ghosts = rng.random(len(points)) < scanner.ghosts
+    points[ghosts] *= rng.uniform(1.1, 2.5, (int(ghosts.sum()), 1)).astype(np.float32)
+    object_id[ghosts] = -1 - scenery.things
+    return LidarScan(points, found.intensity[kept], object_id, found.time_s[kept])
 
 
 def _darkness(scenery: Scenery, rng: np.random.Generator) -> Float64:

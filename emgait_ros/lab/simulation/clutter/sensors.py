@@ -39,6 +39,7 @@ class Scanner:
         velocity: (3,) forward, left m/s and yaw rad/s of the carrier, not compensated in the points; (0, 0, 0) mostly.
         glass: share of the beams that a pane returns; rain: share that ends in the air.
         kept: share of the directions that are measured in one turn: below 1 for scanners that do not repeat themselves.
+        ghosts: share of the returns that come mirrored, from too far away, also from below the ground.
         on_car: a car carries it; else a robot, a tripod or a person.
     """
 
@@ -53,6 +54,7 @@ class Scanner:
     glass: float
     rain: float
     kept: float
+    ghosts: float
     on_car: bool
 
     @property
@@ -78,7 +80,7 @@ def draw_scanner(rng: np.random.Generator, on_car: bool, indoors: bool) -> Scann
         if rng.random() < 0.5
         else rng.uniform(0.9, 2.4 if indoors else 3.1)
     )
-    tilt = np.radians(rng.normal(0, 0.5, 2) if rng.random() < 0.5 else rng.uniform(-4, 4, 2))
+    tilt = np.radians(rng.normal(0, 0.5, 2) if rng.random() < 0.5 else rng.uniform(-2.8, 2.8, 2))
     faults = {
         "min_range_m": float(rng.choice([0.3, 0.9])), "max_range_m": float(rng.choice([60.0, 80.0, 120.0])),
         "noise_m": float(rng.choice([0.005, 0.01, 0.015, 0.02, 0.04], p=[0.2, 0.3, 0.25, 0.15, 0.1])),
@@ -111,7 +113,8 @@ def draw_scanner(rng: np.random.Generator, on_car: bool, indoors: bool) -> Scann
         yaw_rad=float(rng.choice([0, np.pi]) + rng.normal(0, 0.1) if on_car else rng.uniform(-np.pi, np.pi)), sector=sector,
         velocity=(speed, 0.0, float(rng.normal(0, 0.2))) if moving else (0.0, 0.0, 0.0),
         glass=float(rng.uniform(0.02, 0.3)), rain=float(rng.choice([0.0, 0.0005, 0.003, 0.012], p=[0.7, 0.14, 0.1, 0.06])) if not indoors else 0.0,
-        kept=float(rng.uniform(0.25, 0.7)) if name == "solid state" and rng.random() < 0.5 else 1.0, on_car=on_car,
+        kept=float(rng.uniform(0.25, 0.7)) if name == "solid state" and rng.random() < 0.5 else 1.0,
+        ghosts=float(rng.choice([0.0, 0.0003, 0.0015])), on_car=on_car,
     )  # fmt: skip
 
 

@@ -236,6 +236,21 @@ def kick_scooter(rng: Rng) -> Mesh:
     return mesh.bar((0.48, 0, 0.15), (0.36, 0, 1.1), 0.025).bar((0.36, -0.22, 1.1), (0.36, 0.22, 1.1), 0.018)
 
 
+def wheelchair(rng: Rng) -> Mesh:
+    """A wheelchair; who sits in it has the pelvis over the origin."""
+    mesh, radius = Mesh(), float(rng.uniform(0.27, 0.32))
+    for y in (-0.3, 0.3):
+        mesh.wheel((-0.08, y, radius), radius, 0.03, 0.014).wheel((0.36, y * 0.8, 0.09), 0.09, 0.03)
+        mesh.bar((-0.25, y * 0.8, 0.3), (-0.28, y * 0.8, 0.95), 0.014).bar(
+            (-0.28, y * 0.8, 0.95), (-0.4, y * 0.8, 0.95), 0.018
+        )
+        mesh.bar((-0.2, y * 0.9, 0.68), (0.2, y * 0.9, 0.68), 0.02).bar(
+            (0.2, y * 0.8, 0.5), (0.45, y * 0.5, 0.12), 0.014
+        )
+    mesh.box((-0.22, -0.23, 0.45), (0.22, 0.23, 0.49)).box((-0.27, -0.22, 0.5), (-0.24, 0.22, 0.9))
+    return mesh.box((0.38, -0.2, 0.1), (0.55, 0.2, 0.12))
+
+
 MOTOR: dict[str, tuple[Callable[[Rng], Mesh], float]] = {
     "car": (car, 10), "van": (van, 3), "lorry": (lorry, 0.8), "bus": (bus, 0.4),
 }  # fmt: skip
