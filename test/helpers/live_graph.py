@@ -26,6 +26,7 @@ from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from std_msgs.msg import Header
+from synthetic_clouds import person, scan
 
 from emgait_msgs.msg import Pedestrian, PedestrianArray
 
@@ -187,14 +188,8 @@ def header(stamp_ns: int, frame_id: str) -> Header:
 
 
 def street(person_x_m: float = 8.0) -> np.ndarray:
-    """(N, 3) float32 m: flat ground 1.7 m below the LiDAR and one upright body."""
-    x, y = np.meshgrid(np.arange(-15.0, 15.0, 0.3), np.arange(-15.0, 15.0, 0.3))
-    ground = np.column_stack([x.ravel(), y.ravel(), np.full(x.size, -1.7)])
-    angle, height = np.meshgrid(np.linspace(0, 2 * np.pi, 14), np.arange(0.05, 1.75, 0.08))
-    body = np.column_stack(
-        [person_x_m + 0.2 * np.cos(angle).ravel(), 0.22 * np.sin(angle).ravel(), height.ravel() - 1.7]
-    )
-    return np.concatenate([ground, body]).astype(np.float32)
+    """(N, 3) float32 m: level ground 1.73 m below the LiDAR and somebody who walks away from it."""
+    return scan(person(person_x_m, 0), azimuth_step_deg=0.4, beams=40, max_range_m=30.0)
 
 
 def cloud(points: np.ndarray, stamp_ns: int, *, order: str = "<", rows: int = 1, row_padding: int = 0) -> PointCloud2:

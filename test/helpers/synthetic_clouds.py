@@ -10,7 +10,7 @@ import numpy as np
 
 from emgait_ros.lab.simulation.body import Body
 from emgait_ros.lab.simulation.clutter import people
-from emgait_ros.lab.simulation.clutter.meshes import rotation
+from emgait_ros.lab.simulation.clutter.meshes import Mesh, rotation
 from emgait_ros.lab.simulation.lidar import LidarModel, RangeImage, cast_mesh
 from emgait_ros.lab.simulation.walker import Walker
 
@@ -24,6 +24,15 @@ Solid = tuple[str, Any]
 def person(x: float, y: float, height: float = 1.75, heading_rad: float = 0.0) -> list[Solid]:
     """Somebody in mid-stride with the pelvis over x, y, walking along +x unless said otherwise; m, rad."""
     return [("body", (x, y, height, heading_rad))]
+
+
+def crown(x: float, y: float) -> list[Solid]:
+    """Leaves of a tree that hang 2.3 to 4 m over the ground, within 1.6 m; m."""
+    rng = np.random.default_rng(1)
+    middle = rng.normal(size=(1500, 1, 3))
+    middle *= rng.random((1500, 1, 1)) ** (1 / 3) / np.linalg.norm(middle, axis=2, keepdims=True)
+    corners = middle * (1.55, 1.55, 0.8) + (x, y, 3.15) + rng.normal(0, 0.04, (1500, 3, 3)).clip(-0.05, 0.05)
+    return [("mesh", Mesh().add(corners.reshape(-1, 3), np.arange(4500, dtype=np.int32).reshape(-1, 3)))]
 
 
 def scan(

@@ -33,7 +33,7 @@ def cloud(solids, labels, kinds=None, name="street_0001", **more) -> LabelledClo
 
 BOLLARD = [("cylinder", (10.0, 0.0, 0.25, 0.0, 0.6))]
 POST = [("cylinder", (10.0, 0.0, 0.1, 0.0, 1.0))]
-FAR = person(48, 0) + person(30, 4)
+FAR = person(30, 4) + person(18, -3)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ FAR = person(48, 0) + person(30, 4)
         (person(10, 0) + person(15, -9), [(10, 0)], {}, 1, 1, 1, 1),  # in view, not labelled
         (person(9, 10) + person(10, 9), [], {}, 0, 0, 2, 1),  # at 48 and 42 degrees
         (person(9, 10) + person(10, 9), [], {"camera": CAMERA}, 0, 0, 2, 1),  # a camera's edge lies there, too
-        (FAR, [(48, 0), (30, 4)], {}, 2, 2, 0, 0),
+        (FAR, [(30, 4), (18, -3)], {}, 2, 2, 0, 0),
         (person(10, 0), [(10, 0)], {"kinds": ["Person_sitting"]}, 0, 0, 0, 0),  # neither missed nor false
         (person(10, 0), [(10, 0)], {"kinds": ["Cyclist"]}, 0, 0, 1, 1),
         # u, v of somebody 10 m ahead: 100 and 60 to 75
@@ -59,20 +59,20 @@ def test_who_counts(solids, labels, more, counted, found, false, in_view):
     assert (len(result.place), result.found.sum()) == (counted, found)
     assert (result.false.sum(), result.false_in_view.sum()) == (false, in_view)
     assert (result.reason == "").sum() == found
-    np.testing.assert_allclose(result.ground_m, -0.1, atol=0.3)  # at 48 m no ring hits the ground any more
+    np.testing.assert_allclose(result.ground_m, -0.1, atol=0.1)
 
 
 @pytest.mark.parametrize(
     ("rules", "counted", "found", "false"),
     [
         (Rules(), 2, 2, 0),
-        (Rules(range_m=40), 1, 1, 0),  # the person at 48 m is found, and neither right nor false
-        (Rules(returns=12), 1, 1, 0),  # likewise: too few returns
+        (Rules(range_m=25), 1, 1, 0),  # the person at 30 m is found, and neither right nor false
+        (Rules(returns=45), 1, 1, 0),  # likewise: too few returns
         (Rules(within_m=0.05), 2, 0, 2),
     ],
 )
 def test_rules(rules, counted, found, false):
-    result = DetectorEvaluation(rules=rules).evaluate(cloud(FAR, [(48.15, 0.15), (30.1, 4.15)]))
+    result = DetectorEvaluation(rules=rules).evaluate(cloud(FAR, [(30.15, 4.15), (18.15, -2.85)]))
     assert (len(result.place), result.found.sum(), result.false.sum()) == (counted, found, false)
 
 
@@ -83,7 +83,7 @@ def test_rules(rules, counted, found, false):
         (person(10, 0), [(10, 0)], {"min_points": 1000}, "gate", False),
         (POST, [(10, 0)], {}, "score", True),
         (person(10, 0), [(10, 0), (10, 0.3)], {}, "suppressed", True),  # two labels on one person
-        (person(10, 0), [(9.43, 0)], {}, "place", True),  # the peak is on the near side, the box 0.1 m behind it
+        (person(10, 0), [(9.5, 0)], {}, "place", True),  # the peak is on the near side, the box 0.1 m behind it
     ],
 )
 def test_reasons_of_misses(solids, labels, options, reason, has_score):
@@ -128,8 +128,8 @@ def test_figures_of_several_clouds():
     assert list(recalls(results, Rules(range_m=25)))[1:4] == ["0-10 m", "10-20 m", "20-25 m"]
     assert as_json([], Rules())["average_precision"] is None
     assert as_json(results[:1], Rules())["average_precision"] == 1.0
-    assert 0.6 < figures["average_precision"] < 1.0  # the person who is not labelled scores as much as the others
-    assert figures["average_precision_in_view"] > figures["average_precision"]
+    assert 0.54 <= figures["average_precision"] <= 0.8  # the person who is not labelled may score most or least
+    assert figures["average_precision_in_view"] == 0.75  # nothing false is in view, one of four is missed
 
 
 @pytest.mark.parametrize(

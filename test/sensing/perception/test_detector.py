@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from kitti_frames import FRAMES, load_frame
-from synthetic_clouds import SENSOR_HEIGHT_M, person, scan
+from synthetic_clouds import SENSOR_HEIGHT_M, crown, person, scan
 
-from emgait_ros.config import DetectorConfig
+from emgait_ros.config import DetectorConfig, TrackerConfig
+from emgait_ros.lab.simulation.clutter.vehicles import bicycle
 from emgait_ros.sensing.perception.candidates import MAX_CANDIDATES
 from emgait_ros.sensing.perception.detector import ShapeDetector
 
@@ -30,7 +31,6 @@ CAR = [("box", (10.0, 14.0, -1.0, 1.0, 0.2, 1.4))]
         (person(-10, 0), [(-10, 0)]),  # on the seam of the turn
         (person(20, 1), [(20, 1)]),
         (person(30, 1), [(30, 1)]),
-        (person(50, 1), [(50, 1)]),  # nine returns
         (person(12, 0.3) + person(12, -0.3, 1.65), [(12, 0.3), (12, -0.3)]),  # shoulder to shoulder
         (person(20, 0.3) + person(20, -0.3, 1.65), [(20, 0.3), (20, -0.3)]),
         (CAR + person(15, 0), [(15, 0)]),  # head and shoulders over the roof of a car
@@ -49,6 +49,106 @@ def test_people_among_things(detector, solids, people):
     assert len(found) == len(people)
     for place in people:
         assert np.hypot(*(found - place).T).min() < 0.15
+
+
+ACROSS = np.pi / 2
+WEAK = TrackerConfig().weak_score
+
+
+@pytest.fixture(scope="module")
+def eager() -> ShapeDetector:
+    """Finds whom the tracker goes on with, too."""
+    return ShapeDetector(DetectorConfig(), min_score=WEAK)
+
+
+@pytest.mark.parametrize("heading", [0.0, ACROSS, np.pi])
+@pytest.mark.parametrize(
+    ("range_m", "height"),
+    [
+        (10, 1.2),  # a child
+        (15, 1.2),
+        (35, 1.75),
+        (40, 1.75),
+        (50, 1.75),  # five to ten returns
+    ],
+)
+def test_small_and_far_people_carry_on_a_track(eager, range_m, height, heading):
+    cloud = scan(person(range_m, 1, height, heading))
+    upper = cloud[cloud[:, 2] > 0.1 - SENSOR_HEIGHT_M]
+    found = eager.detect(cloud)
+    if (np.hypot(*(upper[:, :2] - (range_m, 1)).T) < 0.8).sum() < DetectorConfig().min_points:
+        assert len(found) == 0
+    else:
+        assert np.hypot(*(found.center[:, :2] - (range_m, 1)).T).tolist() == [pytest.approx(0.0, abs=0.2)]
+
+
+def doorway(x: float) -> list:
+    """A wall with an opening 1 m wide and 2.05 m high."""
+    return [("box", (x - 0.1, x + 0.1, *side)) for side in ((-5, -0.5, 0, 3), (0.5, 5, 0, 3), (-0.5, 0.5, 2.05, 3))]
+
+
+ROOF = [("box", (-20.0, 20.0, -8.0, 8.0, 2.6, 2.8))]
+
+
+@pytest.mark.parametrize("range_m", [8, 10, 15])
+@pytest.mark.parametrize(
+    "things",
+    [
+        lambda r: [("mesh", bicycle(np.random.default_rng(2)).at(r, 0.6, 0, 0.0))],
+        lambda r: [("mesh", bicycle(np.random.default_rng(2)).at(r, -0.6, 0, ACROSS))],
+        lambda r: [("cylinder", (r, 0.5, 0.08, 0.0, 4.0))],
+        lambda r: doorway(r + 0.4),
+        lambda r: doorway(r),
+        lambda r: doorway(r - 0.6),
+        lambda r: crown(r, 0.0),
+        lambda r: ROOF,
+    ],
+    ids=[
+        "beside a bicycle",
+        "beside a bicycle, seen from its end",
+        "beside a pole",
+        "before a door",
+        "in a doorway",
+        "behind a doorway",
+        "under a crown",
+        "under a ceiling",
+    ],
+)
+def test_a_person_close_to_things(detector, things, range_m):
+    found = detector.detect(scan([*things(float(range_m)), *person(range_m, 0)], highest_deg=15.0, beams=96))
+    assert np.hypot(*(found.center[:, :2] - (range_m, 0)).T).tolist() == [pytest.approx(0.0, abs=0.2)]
+    assert detector.ground_z(found.center.astype(np.float64)) == pytest.approx([-SENSOR_HEIGHT_M], abs=0.15)
+
+
+@pytest.mark.parametrize("range_m", [10, 15])
+def test_the_ground_of_somebody_behind_a_car_is_not_the_lowest_return_on_them(detector, range_m):
+    """Only the upper 0.8 m show over the roof."""
+    found = detector.detect(scan([("box", (range_m - 3.2, range_m - 0.6, -2.0, 2.0, 0.2, 1.0)), *person(range_m, 0)]))
+    assert np.hypot(*(found.center[:, :2] - (range_m, 0)).T).tolist() == [pytest.approx(0.0, abs=0.2)]
+    assert detector.ground_z(np.array([[range_m, 0.0, 0.0]])) == pytest.approx([-SENSOR_HEIGHT_M], abs=0.15)
+    assert found.center[0, 2] - found.size[0, 2] / 2 == pytest.approx(-SENSOR_HEIGHT_M, abs=0.15)
+
+
+def couple(range_m: float, apart_m: float) -> list:
+    """Two people side by side, seen from behind."""
+    return person(range_m, apart_m / 2) + person(range_m, -apart_m / 2, 1.65, 0.3)
+
+
+@pytest.mark.parametrize("range_m", [10, 15, 20])
+@pytest.mark.parametrize("apart_m", [0.6, 0.8, 1.2])
+def test_couples_are_two_people(detector, range_m, apart_m):
+    found = detector.detect(scan(couple(range_m, apart_m))).center[:, :2]
+    assert len(found) == 2
+    for side in (apart_m / 2, -apart_m / 2):
+        assert np.hypot(*(found - (range_m, side)).T).min() < 0.15
+
+
+@pytest.mark.parametrize("range_m", [10, 15, 20])
+def test_people_arm_in_arm_are_two_or_a_group(detector, range_m):
+    found = detector.detect(scan(couple(range_m, 0.4)))
+    assert len(found) >= 1
+    assert len(found) == 2 or found.group.all()
+    assert np.hypot(*(found.center[:, :2] - (range_m, 0)).T).max() < 0.35
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,91 @@
+"""The scorer's training from simulated clouds to files that the detector takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from synthetic_clouds import person, scan
+
+torch = pytest.importorskip("torch")
+
+from emgait_ros.config import DetectorConfig  # noqa: E402
+from emgait_ros.lab.detection.examples import NOBODY, joined, read_shard  # noqa: E402
+from emgait_ros.lab.detection.network import FirstLook  # noqa: E402
+from emgait_ros.lab.detection.training import ScorerTraining, export, train, unpacked, write_shards  # noqa: E402
+from emgait_ros.sensing.perception.detector import ShapeDetector  # noqa: E402
+from emgait_ros.sensing.perception.scorer import FIRST_LOOK, SCORER, Scorer  # noqa: E402
+from emgait_ros.sensing.perception.views import Views  # noqa: E402
+
+OPTIONS = ScorerTraining(clouds=4, shard_clouds=2, epochs=1, seed=3, processes=1)
+
+
+@pytest.mark.parametrize("options", [{"clouds": 49}, {"epochs": 0}, {"processes": 0}, {"clouds": 3, "shard_clouds": 2}])
+def test_options_that_give_nothing_are_refused(options):
+    with pytest.raises(ValueError, match="expected at least"):
+        ScorerTraining(**options)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Shards, networks, figures and what was reported of the shortest training."""
+    said: list[tuple[str, float]] = []
+    folder = tmp_path_factory.mktemp("shards")
+    shards = write_shards(folder, OPTIONS, lambda *what: said.append(what))
+    first, network, figures = train(shards, OPTIONS, lambda *what: said.append(what))
+    return shards, first, network, figures, said
+
+
+def test_one_epoch(trained):
+    shards, first, network, figures, said = trained
+    assert [path.name for path in shards] == ["000000-2.npz", "000002-2.npz"]
+    held_out = read_shard(shards[0])
+    assert figures["people"] == (held_out.kind > NOBODY).sum() > 0
+    assert figures["others"] == (held_out.kind == NOBODY).sum() > 0
+    assert all(0 <= figures[name] <= 1 for name in ("average_precision", "found", "looked_at", "false"))
+    assert figures["clouds"] == OPTIONS.clouds
+    assert figures["seed"] == OPTIONS.seed
+    assert [part for text, part in said if text.startswith("simulated")] == [0.5, 1.0]
+    assert said[-1][0].startswith("epoch 1 of 1, loss ")
+    assert said[-1][1] == 1.0
+    measures = torch.from_numpy(read_shard(shards[1]).measures)
+    torch.testing.assert_close(network.mean, measures.mean(0))
+    assert not network.training
+    assert not first.training
+    with torch.no_grad():
+        people = first(torch.from_numpy(held_out.measures[held_out.kind > NOBODY]))
+    assert (people > 0).float().mean() >= 1 - 1.5 / len(people)  # nearly all people are worth views
+
+
+def test_the_same_seed_gives_the_same_networks(trained):
+    shards, first, network, _, _ = trained
+    for one, other in zip((first, network), train(shards, OPTIONS, lambda *_: None), strict=False):
+        for name, value in one.state_dict().items():
+            torch.testing.assert_close(other.state_dict()[name], value)
+
+
+def test_what_is_exported_judges_as_the_networks_do(trained, tmp_path):
+    shards, first, network, _, _ = trained
+    examples = joined([read_shard(path) for path in shards])
+    export(first, network, examples, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([FIRST_LOOK, SCORER])
+    scorer = Scorer(str(tmp_path))
+    inputs = unpacked(examples, np.arange(len(examples)))
+    with torch.no_grad():
+        expected, promising = torch.sigmoid(network(*inputs)).numpy(), first(inputs[2]).numpy()
+    score, several = scorer.score(Views(*(tensor.numpy() for tensor in inputs)))
+    np.testing.assert_allclose(np.column_stack([score, several]), expected, atol=1e-4)
+    clear = np.abs(promising) > 1e-3
+    np.testing.assert_array_equal(scorer.promising(examples.measures)[clear], promising[clear] > 0)
+    detector = ShapeDetector(DetectorConfig(scorer=str(tmp_path)), min_score=0.0)
+    found = detector.detect(scan(person(10, 0)))
+    assert len(found) >= 1
+    assert ((found.score >= 0) & (found.score <= 1)).all()
+
+
+def test_networks_that_give_something_else_are_not_written(trained, tmp_path):
+    shards, _, network, *_ = trained
+    broken = FirstLook()
+    broken.mean.fill_(float("nan"))
+    with pytest.raises(ValueError, match="differs from torch"):
+        export(broken, network, read_shard(shards[1]), tmp_path)
+    assert list(tmp_path.iterdir()) == []
