@@ -18,7 +18,7 @@ from emgait_ros.sensing.perception.views import Views
 
 PERSON_M = 0.35  # a candidate this near to a person is one
 NOBODY_M = 0.6  # farther from everybody it is none; between it is not learned from
-GROUP_M = 0.45  # two people this near to one candidate are a group
+GROUP_M = 0.5  # people this near to each other are a group
 LEAST_RETURNS = 5
 NEGATIVES = 80  # kept of a cloud at most
 NOBODY, PERSON, GROUP = 0, 1, 2
@@ -69,9 +69,11 @@ def kinds(place: Float64, people: Float64, returns: NDArray[np.int64], kind: tup
     out[near < NOBODY_M] = -1
     out[(near < PERSON_M) & (wanted & (returns >= LEAST_RETURNS))[nearest]] = PERSON
     out[(near < NOBODY_M) & riding[nearest]] = NOBODY
-    seen = wanted & (returns >= LEAST_RETURNS) & (apart.min(0) < GROUP_M)
-    sharing = np.bincount(apart.argmin(0)[seen], minlength=len(place))  # people whose nearest candidate it is
-    out[(sharing >= 2) & (out == PERSON)] = GROUP
+    seen = wanted & (returns >= LEAST_RETURNS)
+    between = np.hypot(*(people[:, None] - people[None]).transpose(2, 0, 1))
+    np.fill_diagonal(between, np.inf)
+    beside = np.where(seen[None], between, np.inf).min(1) < GROUP_M  # (P,) who has somebody else that close
+    out[(out == PERSON) & beside[nearest]] = GROUP
     return out
 
 

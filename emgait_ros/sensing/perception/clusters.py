@@ -19,7 +19,8 @@ CELL_M = 0.1
 BODY_LOW_M = 0.07  # lower returns are ground
 BODY_HIGH_M = 2.15
 TALL_LOW_M, TALL_HIGH_M = 2.2, 2.8  # returns here make a cell part of a wall, pole or tree
-BRIDGE_LOW_M = 1.95  # ... and so high that they reach up from below: a crown or a ceiling hangs over what it hangs over
+BRIDGE_LOW_M = 1.88  # ... with returns here it reaches up from below: a crown, a ceiling or a lintel hangs over what it hangs over
+BRIDGE_HIGH_M, NEAR_M = 2.03, 15.0  # nearer, rings are so dense that these show a lintel as one
 SPARSE_M = 30.0  # beyond, the rings are too far apart to show that
 TALL_NEIGHBOR_M = 1.8  # so do neighboring cells that reach this high
 UPPER_LOW_M, UPPER_FULL_M = 0.7, 1.4  # weight of a return in the map: 0 at the hips, 1 at the chest
@@ -127,7 +128,10 @@ def _occupy(points, heights, slot, origin):  # type: ignore[no-untyped-def]  # p
         if h > np.float32(TALL_LOW_M):
             tall[s] = True
             continue
-        if h > np.float32(BRIDGE_LOW_M):
+        if h > np.float32(BRIDGE_LOW_M) and (
+            h < np.float32(BRIDGE_HIGH_M)
+            or points[i, 0] * points[i, 0] + points[i, 1] * points[i, 1] > np.float32(NEAR_M * NEAR_M)
+        ):
             bridged[s] = True
         if h > top[s]:
             top[s] = h

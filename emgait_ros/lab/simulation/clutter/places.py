@@ -82,7 +82,7 @@ class Area:
 
     def heading(self, rng: Rng) -> float:
         """Mostly along, sometimes across."""
-        if self.along and rng.random() < 0.75:
+        if self.along and rng.random() < 0.55:
             return float(rng.choice([0, np.pi]) + rng.normal(0, 0.25))
         return float(rng.uniform(-np.pi, np.pi))
 
