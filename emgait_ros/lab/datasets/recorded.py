@@ -72,6 +72,7 @@ class RecordedSet:
 
     name = ""
     layout = ""  # what the folder must look like, for error messages
+    has_images = True
 
     def __init__(self, root: str | Path, preprocessing: Preprocessing, identities: Iterable[str] | None = None) -> None:
         self.root, self.preprocessing = Path(root), preprocessing
