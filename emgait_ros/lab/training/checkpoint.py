@@ -28,6 +28,7 @@ MAY_DIFFER = (
     "threads",
     "dataset",
     "partition",
+    "local_only",
 )  # where it runs, not what is learnt
 
 
