@@ -26,9 +26,12 @@ measured on the same probes. Intervals come from resampling identities.
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
+import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -67,6 +70,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--part", choices=PARTS, default="", help="lreid: whom to compare; default: test if it is there"
     )
     parser.add_argument("--bundle", default="", metavar="FOLDER", help="model bundle; default: the shipped one")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="checkpoint.safetensors of a run, instead of a bundle (needs torch)",
+    )
     parser.add_argument("--backend", default="onnxruntime", help="inference backend (default: %(default)s)")
     parser.add_argument(
         "--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="CPU threads (default: all)"
@@ -101,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     console = Console(width=None if sys.stdout.isatty() else 160)
     began = time.monotonic()
-    bundle = load_bundle(args.bundle)
+    bundle = _bundle(args)
     partition = load_partition(args.partition) if args.partition else None
     takes = load_takes(args.real_walks) if args.real_walks else []
     data = _open(args, bundle, partition)
@@ -127,14 +136,14 @@ def run(args: argparse.Namespace) -> int:
     _print(figures, console)
     notes = [*_notes(args, protocol.description, facts, partition), *_real_notes(real, takes)]
     if walks and isinstance(data, LReid):
-        strangers = other_lidar.open_set(walks, data, bundle.threshold or 0.0, bundle.min_margin or 0.0)
-        facts |= {
-            "people": facts["identities"],
-            "part": data.part,
-            "protocol": other_lidar.SENTENCE,
-            "open_set": strangers.to_dict(),
-        }
-        notes += [f"Protocol: {other_lidar.SENTENCE}.", str(strangers)]
+        facts |= {"people": facts["identities"], "part": data.part, "protocol": other_lidar.SENTENCE, "open_set": None}
+        notes += [f"Protocol: {other_lidar.SENTENCE}."]
+        if bundle.threshold:
+            strangers = other_lidar.open_set(walks, data, bundle.threshold, bundle.min_margin or 0.0)
+            facts["open_set"] = strangers.to_dict()
+            notes += [str(strangers)]
+        else:
+            notes += ["No open set: the weights have no threshold."]
     for note in notes:
         console.print(note, highlight=False)
     if args.json:
@@ -143,6 +152,21 @@ def run(args: argparse.Namespace) -> int:
     if args.html:
         _write(args.html, page(f"{bundle.name} on {protocol.name}", notes, methods, figures, by_group))
     return 0
+
+
+def _bundle(args: argparse.Namespace) -> Bundle:
+    """The bundle that is asked for, or one made of a checkpoint; that one goes with the process."""
+    if args.weights is None:
+        return load_bundle(args.bundle)
+    try:
+        from emgait_ros.lab.training.checkpoint_bundle import bundle_of_checkpoint
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"--weights needs the package '{error.name}', which is not installed: install requirements/dev.txt"
+        ) from error
+    folder = Path(tempfile.mkdtemp(prefix="emgait-weights-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return bundle_of_checkpoint(args.weights, folder)
 
 
 def _embed(args: argparse.Namespace, encoder: GaitEncoder, data: SequenceSource) -> Embedded:
@@ -178,6 +202,8 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"the folder of the data set is missing: emgait evaluate dataset {args.set} FOLDER")
     if args.set != "lreid" and args.part:
         raise ValueError(f"--part goes with lreid: {args.set} has no parts, --partition names who is tested")
+    if args.weights is not None and args.bundle:
+        raise ValueError("--weights and --bundle exclude each other: give the one that is to be measured")
     if args.identities < 4:
         raise ValueError(f"--identities is {args.identities}: expected at least 4, half of them are strangers")
     if args.threads < 1 or args.clip_stride < 0:

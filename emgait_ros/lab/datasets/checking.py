@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from emgait_ros.inference.preprocessing import Preprocessing
-from emgait_ros.lab.datasets.lreid import LIDARS, LReid
+from emgait_ros.lab.datasets.lreid import LIDARS, PROBE_LIDAR, LReid
 from emgait_ros.lab.datasets.numpy_pickle import ForeignObjectError
 from emgait_ros.lab.datasets.opening import RECORDED, kind_of
 from emgait_ros.lab.datasets.recorded import MIN_FRAMES, RecordedSet
@@ -88,17 +88,16 @@ def check_dataset(
         on_progress(number + 1, len(source))
     if isinstance(source, RecordedSet):
         problems += _empty_folders(source)
-        remarks += _missing_lidars(source) if isinstance(source, LReid) else _missing_views(source)
+        remarks += _missing_views(source)
+    if isinstance(source, LReid):
+        remarks += _missing_lidars(source)
+        problems += _nobody_to_compare(source)
     if isinstance(source, BagSequences):
         remarks += [
             Problem("messages", str(folder), f"{text} ({count} times)") for text, count in source.problems.items()
         ]
-    if not isinstance(source, BagSequences) or source.has_truth:
-        alone = _single_sequences(source, str(folder))
-        if isinstance(source, LReid) and len(alone) < len(np.unique(source.identity)):
-            remarks += alone  # the protocol leaves them out
-        else:
-            problems += alone
+    if not isinstance(source, LReid) and (not isinstance(source, BagSequences) or source.has_truth):
+        problems += _single_sequences(source, str(folder))
     views = np.unique(source.view) if isinstance(source, RecordedSet) else np.unique(source.view_deg.astype(int))
     return Findings(
         dataset=kind,
@@ -165,10 +164,9 @@ def _missing_views(source: RecordedSet) -> list[Problem]:
 
 def _missing_lidars(source: LReid) -> list[Problem]:
     """People whom some of the LiDARs did not see."""
-    seen: dict[str, set[str]] = {}
-    for entry in source.entries:
-        seen.setdefault(entry.identity, set()).add(entry.kind)
-    lacking = {person: [str(n) for n in LIDARS if f"LiDAR {n}" not in kinds] for person, kinds in seen.items()}
+    lacking = {
+        person: [str(n) for n in LIDARS if f"LiDAR {n}" not in kinds] for person, kinds in _lidars_of(source).items()
+    }
     return [
         Problem(
             "missing LiDARs", f"{source.root}/{person}", f"identity {person} was not seen by LiDAR {', '.join(names)}"
@@ -176,6 +174,23 @@ def _missing_lidars(source: LReid) -> list[Problem]:
         for person, names in lacking.items()
         if names
     ]
+
+
+def _nobody_to_compare(source: LReid) -> list[Problem]:
+    """The protocol asks one LiDAR about what the others saw."""
+    probe = f"LiDAR {PROBE_LIDAR}"
+    if any(probe in kinds and len(kinds) > 1 for kinds in _lidars_of(source).values()):
+        return []
+    sentence = f"{source.root}: nobody was seen by {probe} and by another: there is nothing to compare"
+    return [Problem("missing LiDARs", str(source.root), sentence)]
+
+
+def _lidars_of(source: LReid) -> dict[str, set[str]]:
+    """Kinds of each person's passes."""
+    seen: dict[str, set[str]] = {}
+    for entry in source.entries:
+        seen.setdefault(entry.identity, set()).add(entry.kind)
+    return seen
 
 
 def _single_sequences(source: SequenceSource, folder: str) -> list[Problem]:

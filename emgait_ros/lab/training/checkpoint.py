@@ -110,6 +110,14 @@ def start_from(path: Path, network: nn.Module) -> list[str]:
     return sorted(set(own) - set(fitting))
 
 
+def recipe_of(path: Path) -> dict[str, Any]:
+    """The recipe that a checkpoint was trained by; errors as :func:`start_from`."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: give the checkpoint.safetensors of a run")
+    recipe: dict[str, Any] = json.loads(_read(path)[0]["recipe"])
+    return recipe
+
+
 def learnt_state(network: nn.Module) -> dict[str, Tensor]:
     """The state dict without CLIP's frozen towers (and without whatever else never changes)."""
     frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from recorded_trees import LREID_LIDARS, lreid_pass, write_lreid_compact, write_lreid_tree
 
+from emgait_ros.cli.main import main
 from emgait_ros.inference.preprocessing import Preprocessing
 from emgait_ros.lab.datasets.checking import check_dataset
 from emgait_ros.lab.datasets.lreid import PLACE_M, LReid, Pass
@@ -123,6 +124,15 @@ def test_a_sound_set_has_no_problems_and_names_the_lidars_that_are_missing(compa
         "identity 0102 was not seen by LiDAR 1, 2, 3",
         "identity 0103 was not seen by LiDAR 3, 4",
     ]
+
+
+def test_without_the_lidar_that_is_asked_nothing_can_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    root = write_lreid_compact(tmp_path, {100: (1, 2), 101: (4,)}, frames=30)
+    assert [p.kind for p in check_dataset(root).problems] == ["missing LiDARs"]
+    assert main(["dataset", "check", "lreid", str(root)]) == 1
+    assert "nobody was seen by LiDAR 4 and by" in " ".join(capsys.readouterr().out.split())
+    assert main(["dataset", "check", "casia", str(root)]) == 1
+    assert "'casia' is no kind of data set" in capsys.readouterr().err
 
 
 def cut(path: Path) -> None:
