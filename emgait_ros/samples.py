@@ -108,6 +108,7 @@ class Sample:
         range_m: horizontal distance from the LiDAR.
         score: detector's trust, 0..1.
         point_count: LiDAR returns before resampling; 0 when the track coasts.
+        coasting: there was no detection in this frame; the position is a prediction.
         points: (P, 3) float32, m, LiDAR frame, resampled to a fixed P; None when there are none.
         crop: (H, W, 3) uint8 RGB; None without an image.
         crop_native_height_px: height of the box in the camera image, px.
@@ -135,6 +136,7 @@ class Sample:
     occlusion: float = 0.0
     previous_track_id: int | None = None
     group: bool = False
+    coasting: bool = False
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,7 @@ def _pedestrian_to_message(pedestrian: Sample) -> PedestrianMessage:
         relinked=pedestrian.previous_track_id is not None,
         previous_track_id=int(pedestrian.previous_track_id or 0),
         group=bool(pedestrian.group),
+        coasting=bool(pedestrian.coasting),
     )
     if pedestrian.points is not None:
         message.points = float_array(pedestrian.points)
@@ -174,6 +175,7 @@ def _message_to_pedestrian(message: PedestrianMessage) -> tuple[Sample | None, l
         occlusion=float(np.clip(np.nan_to_num(message.occlusion), 0.0, 1.0)),
         previous_track_id=int(message.previous_track_id) if message.relinked else None,
         group=bool(message.group),
+        coasting=bool(message.coasting),
     ), problems
 
 

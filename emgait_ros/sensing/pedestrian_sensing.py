@@ -282,6 +282,7 @@ class PedestrianSensing:
                     occlusion=float(hidden[i]),
                     previous_track_id=int(tracks.previous_id[i]) if tracks.previous_id[i] else None,
                     group=bool(tracks.group[i]),
+                    coasting=not seen,
                 )
             )
         return tuple(pedestrians)

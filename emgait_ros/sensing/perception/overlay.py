@@ -62,7 +62,7 @@ def _draw_pedestrian(picture: UInt8, camera: CameraModel, pedestrian: Sample, na
     if not visible[0]:
         return
     left, top, right, bottom = (round(float(v)) for v in rectangle[0])
-    color = COASTING if pedestrian.point_count == 0 else MOVING if pedestrian.moving else STANDING
+    color = COASTING if pedestrian.coasting else MOVING if pedestrian.moving else STANDING
     cv2.rectangle(picture, (left, top), (right, bottom), color, 2)
     if pedestrian.points is not None:
         pixel, valid = project(pedestrian.points + shift.astype(np.float32), camera)
