@@ -103,6 +103,8 @@ def test_damaged_sequences_stop_or_are_left_out(tmp_path: Path, capsys: pytest.C
         (("lreid", "/nowhere"), "/nowhere is missing"),
         (("lreid", "/tmp", "--part", "test"), "test_name.txt is missing"),
         (("sim", "--part", "test"), "--part goes with lreid"),
+        (("lreid", ".", "--weights", "/nowhere"), "/nowhere is missing"),
+        (("sim", "--weights", "/nowhere", "--bundle", "."), "--weights and --bundle exclude each other"),
     ],
 )
 def test_wrong_use_is_a_sentence(capsys: pytest.CaptureFixture, arguments: tuple[str, ...], sentence: str) -> None:

@@ -93,20 +93,23 @@ def test_real_people_are_trained_on_and_the_bundle_stays_here(
     assert measured["protocol"] == "real people, LiDAR alone, same pass, other LiDAR"
     assert 0 <= measured["EMGaitNet"]["rank1"] <= 100
     assert "Not to be passed on" in (bundle.folder / "MODEL_CARD.md").read_text()
-    evaluate = ["evaluate", "dataset", "lreid", lreid.dataset, "--threads", "1", "--json", str(tmp_path / "found.json")]
-    found = []
-    for weights in (["--bundle", str(bundle.folder)], ["--weights", str(lreid.run_folder / "checkpoint.safetensors")]):
-        assert main([*evaluate, *weights]) == 0
-        found.append(json.loads((tmp_path / "found.json").read_text()))
-    for key in ("rank1", "mAP", "EER"):
-        assert found[1][key] == pytest.approx(found[0][key], abs=0.1)
-    assert found[0]["open_set"]["draws"] == 200
-    assert found[1]["open_set"] is None  # a checkpoint has no threshold
-    capsys.readouterr()
     for kind in ("onnx", "bundle"):
         assert main(["export", str(bundle.folder), "--to", kind, "--out", str(tmp_path / "out")]) == 1
         assert "bundle 'recorded' must not be passed on (it states no licence)" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_is_scored_as_its_run_scores_it(lreid: TrainingConfig, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    run = Run(lreid)
+    measured = run.test(run.train_network())
+    weights, figures = lreid.run_folder / "checkpoint.safetensors", tmp_path / "figures.json"
+    words = [lreid.dataset, "--partition", lreid.partition, "--weights", str(weights), "--threads", "1"]
+    assert main(["evaluate", "dataset", "lreid", *words, "--json", str(figures)]) == 0
+    found = json.loads(figures.read_text())
+    for key in ("rank1", "mAP", "EER"):
+        assert found[key] == pytest.approx(measured["EMGaitNet"][key], abs=0.1)
+    assert (found["people"], found["open_set"]) == (4, None)  # a checkpoint has no threshold
 
 
 @pytest.mark.parametrize("lacks", ["partition", "local_only"])
