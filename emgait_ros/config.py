@@ -390,6 +390,13 @@ class TrackerTopicsConfig:
         1, "Queue depth of the cloud subscription: 1 is latest wins; deeper queues deliver old data.", low=1, high=100
     )
     output_depth: int = option(5, "Queue depth of what the node publishes.", low=1, high=100)
+    start_grace_s: float = option(
+        5.0,
+        "So long after the start a topic on which nothing has come yet is information; then it is a warning.",
+        unit="s",
+        low=0,
+        high=600,
+    )
     identities: str = option(
         "",
         "emgait_msgs/IdentityArray of the recognizer: a lost track gets its number back when the same person reappears; empty: by place alone.",
@@ -445,6 +452,13 @@ class RecognizerTopicsConfig:
         high=100,
     )
     output_depth: int = option(5, "Queue depth of what the node publishes.", low=1, high=100)
+    start_grace_s: float = option(
+        5.0,
+        "So long after the start a topic on which nothing has come yet is information; then it is a warning.",
+        unit="s",
+        low=0,
+        high=600,
+    )
 
 
 @dataclass(frozen=True)

@@ -1,37 +1,86 @@
 """numba's ``njit`` for the kernels of this package: compiled once, and read from a cache at later starts.
 
-numba keeps compiled code beside the source, else in the user's cache folder. Where it may write to neither (a read-only
-container, a user without a home) it refuses to load the function; here a private temporary folder serves instead.
+By itself numba keeps compiled code under the path of the source. Here it is kept in the user's cache folder under the content
+of the sources, so that a working tree and an installed copy compile once; beside the source where that folder cannot be
+written. Where neither can (a read-only container, a user without a home) numba refuses to load the function; then a private
+temporary folder serves.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.caching import UserWideCacheLocator
+
+from emgait_ros.shipped import cache_folder
 
 CACHE_VARIABLE = "NUMBA_CACHE_DIR"
 log = logging.getLogger(__name__)
+
+
+class ContentCacheLocator(UserWideCacheLocator):
+    """Where numba keeps the compiled code of a function: in a folder named after what it was compiled from."""
+
+    def __init__(self, py_func: Callable[..., Any], py_file: str) -> None:
+        super().__init__(py_func, py_file)
+        folder = Path(py_file).parent
+        self._digest = kernels_digest(folder)
+        root = Path(numba.config.CACHE_DIR or cache_folder("kernels"))  # type: ignore[attr-defined]
+        self._cache_path = str(root / f"{folder.name}-{self._digest}")
+
+    def get_source_stamp(self) -> str:
+        """What tells sources apart: not when a copy was written, as numba before 0.68 has it."""
+        return self._digest
+
+
+LOCATORS = f"{__name__}.{ContentCacheLocator.__name__},InTreeCacheLocator"
+
+
+@cache
+def kernels_digest(folder: Path) -> str:
+    """Hash of all modules of a folder that have kernels: one kernel is compiled into another, of its own folder only."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        content = path.read_bytes()
+        if b"njit(" in content:
+            digest.update(path.name.encode() + b"\0" + content)
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _located_by_content() -> Iterator[None]:
+    """Let numba cache what is declared meanwhile there, unless the user has chosen another way."""
+    config: Any = numba.config
+    before = config.CACHE_LOCATOR_CLASSES
+    config.CACHE_LOCATOR_CLASSES = before or LOCATORS
+    try:
+        yield
+    finally:
+        config.CACHE_LOCATOR_CLASSES = before
 
 
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Decorator: ``numba.njit(cache=True, **options)``, wherever the cache can be."""
 
     def compiled(function: Callable[..., Any]) -> Any:
-        try:
-            return numba.njit(cache=True, **options)(function)
-        except RuntimeError as error:
-            if "cannot cache function" not in str(error):
-                raise
-        if use_temporary_cache():
-            return numba.njit(cache=True, **options)(function)
+        with _located_by_content():
+            try:
+                return numba.njit(cache=True, **options)(function)
+            except RuntimeError as error:
+                if "cannot cache function" not in str(error):
+                    raise
+            if use_temporary_cache():
+                return numba.njit(cache=True, **options)(function)
         return numba.njit(**options)(function)
 
     return compiled

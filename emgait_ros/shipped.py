@@ -1,4 +1,4 @@
-"""Finds the files this package ships beside its code: config/, launch/, models/."""
+"""Where files of this package are: those it ships beside its code (config/, launch/, models/), and those it can make again."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ def shipped_path(relative: str) -> Path:
     raise FileNotFoundError(
         f"{relative} of {PACKAGE} was not found: looked for {', '.join(tried)}; install the package again"
     )
+
+
+def cache_folder(kind: str) -> Path:
+    """Where files are kept that can be made again: ``~/.cache/emgait_ros/KIND``, or below $XDG_CACHE_HOME."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / PACKAGE / kind
 
 
 def _roots() -> Iterator[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -75,6 +76,43 @@ def test_the_command_line_of_a_read_only_installation(read_only):
     done = read_only("-m", "emgait_ros", "gallery", "list")
     assert done.returncode == 1
     assert done.stderr.startswith("emgait gallery: there is no gallery at")  # and no warning
+
+
+USES = "from emgait_ros.jit import njit\nfrom emgait_ros.twice import twice\n\n@njit()\ndef four(x):\n    return twice(twice(x))\n"
+COUNT = "import emgait_ros.four as f; print(f.four(3), sum(f.four.stats.cache_hits.values()))"
+
+
+def test_copies_of_the_same_sources_compile_once(tmp_path, repository):
+    """A working tree and an installed copy; what was compiled from other sources is not taken, nor with other callees."""
+    environ = {name: value for name, value in os.environ.items() if name != jit.CACHE_VARIABLE}
+    environ |= {"XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def run(copy: str, twice: str = TWICE) -> str:
+        package = tmp_path / copy / "emgait_ros"
+        package.mkdir(parents=True, exist_ok=True)
+        for name in ("__init__.py", "jit.py", "shipped.py"):
+            shutil.copy(repository / "emgait_ros" / name, package / name)
+        (package / "twice.py").write_text(twice)
+        (package / "four.py").write_text(USES)
+        command = [sys.executable, "-c", COUNT]
+        return subprocess.check_output(
+            command, cwd=tmp_path, env=environ | {"PYTHONPATH": str(package.parent)}, text=True
+        )
+
+    assert run("tree") == "12 0\n"
+    assert run("installed") == "12 1\n"
+    assert run("installed", TWICE.replace("2 * x", "3 * x")) == "27 0\n"
+    assert run("tree") == "12 1\n"
+
+
+def test_kernels_call_kernels_of_their_own_folder_only(repository):
+    with_kernels = [path for path in repository.glob("emgait_ros/**/*.py") if "@njit(" in path.read_text()]
+    assert len(with_kernels) >= 10
+    for path in with_kernels:
+        imported = re.findall(r"^from emgait_ros\.([\w.]+) import", path.read_text(), re.MULTILINE)
+        for module in {*imported} - {"jit"}:
+            other = repository / "emgait_ros" / (module.replace(".", "/") + ".py")
+            assert other.parent == path.parent or other not in with_kernels, f"{path} uses {other}"
 
 
 @pytest.mark.parametrize("mode", [None, 0o700, 0o770, 0o707])

@@ -23,7 +23,7 @@ ALLOWED = {  # folder or module -> what of this package it may import beside its
     "config": set(),
     "samples": set(),
     "shipped": set(),
-    "jit": set(),
+    "jit": {"shipped"},
     "stop_signals": set(),
     "parameter_file": {"config"},
     "starting": {"config"},

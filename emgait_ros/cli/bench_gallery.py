@@ -11,9 +11,7 @@ has the person. Compare the search with one pass of the network: `emgait bench m
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -21,6 +19,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from emgait_ros.cli.outputs import output_file, write_json
 from emgait_ros.lab.bench.gallery import GalleryBenchmark, run_benchmark
 
 ROWS = (
@@ -48,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     ):
         value = getattr(default, name)
         parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"{text} (default: {value})")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,8 +57,7 @@ def run(args: argparse.Namespace) -> int:
         task = progress.add_task("", total=1.0)
         figures = run_benchmark(config, lambda text, done: progress.update(task, description=text, completed=done))
     _print(figures)
-    if args.json is not None:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    write_json(args.json, figures)
     return 0
 
 

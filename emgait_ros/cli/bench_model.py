@@ -6,10 +6,10 @@
   emgait bench model --approximate                 CLIP in INT8 and on every 5th image too: faster, not exact
   emgait bench model --json figures.json
 
-`plain` is the paper's forward, step by step: every frame of the window encoded anew, all 77 tokens of every prompt, edges
+`plain` is the paper's forward, step by step: every frame of the window encoded again, all 77 tokens of every prompt, edges
 gathered before they are multiplied. `stream` is what the live node does when one new frame arrives: encode that frame,
 run the sequence head on the window. `CLIP tower` is CLIP's image encoder alone as open_clip computes it; `as run` without
-what nobody reads of its last block. All take turns in one process; p50 and p95 over the rounds. `MB` is how much the
+the unused part of its last block. All take turns in one process; p50 and p95 over the rounds. `MB` is how much the
 peak of resident memory rose during the first call. Speed does not depend on the weights, so random ones will do.
 Close other programs first: a busy machine slows the contestants unevenly. Needs torch and open_clip (requirements/dev.txt).
 """
@@ -17,7 +17,6 @@ Close other programs first: a busy machine slows the contestants unevenly. Needs
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,8 @@ from rich import box
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+
+from emgait_ros.cli.outputs import output_file, write_json
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"{text} (default: {value})")
     parser.add_argument("--approximate", action="store_true", help="measure CLIP in INT8 and with a stride of 5 too")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,8 +64,6 @@ def run(args: argparse.Namespace) -> int:
     from emgait_ros.inference.bundle import default_bundle_path
 
     bundle = None if args.bundle is None else Path(args.bundle) if args.bundle else default_bundle_path()
-    if args.json is not None and not args.json.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{args.json.absolute().parent} is missing: {args.json.name} cannot be written there")
     config = ModelBenchmark(
         args.clip, bundle, args.people, args.frames, args.threads, args.rounds, approximate=args.approximate
     )
@@ -73,8 +72,7 @@ def run(args: argparse.Namespace) -> int:
         figures = run_benchmark(config, lambda text, done: progress.update(task, description=text, completed=done))
     figures["machine"] = _machine()
     _print(figures)
-    if args.json is not None:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    write_json(args.json, figures)
     return 0
 
 

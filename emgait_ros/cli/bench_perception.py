@@ -7,18 +7,17 @@
 `p50_ms` and `p99_ms` are CPU times of one thread for detection, tracking, crops and points of one cloud with its image.
 `recall_30m`, `recall_40m` and `recall_50m` say how often a walker with at least 8 returns has a track within 0.6 m, from
 one second after appearing, up to 30 m, from 30 to 42 m and from 42 m on. `false_tracks_per_s` counts tracks that are
-said to walk and never were at a walker; those that stand carry no gait and are counted apart. `idf1_crossing` is the mean
+said to walk and never were at a walker; those that stand are counted separately. `idf1_crossing` is the mean
 (and `_worst` the least) over crossings of twelve people, rendered like the streets; hidden people count, too.
 `ratio_patchwork`, `ratio_open3d` and `ratio_sklearn` say how many times faster the detector is than Patchwork++ with
 connected components, Open3D's plane and DBSCAN, and Patchwork++ with scikit-learn's DBSCAN on the same clouds in the same
 run; a peer that is not installed is skipped and says why. `kitti_...` lines: labelled pedestrians found within 0.5 m, and
-what else is taken for one in the camera's view. All but the KITTI lines are simulated.
+false detections in the camera's view. All but the KITTI lines are simulated.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from emgait_ros.cli.outputs import output_file, write_json
 from emgait_ros.lab.bench.perception import run_benchmark
 
 
@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--beams", type=int, default=64, choices=(32, 64, 128), help="of the LiDAR (default: 64)")
     parser.add_argument("--kitti", type=Path, metavar="DIR", help="folder with real KITTI frames")
     parser.add_argument("--no-peers", action="store_true", help="leave out Patchwork++, Open3D and scikit-learn")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,6 +59,5 @@ def run(args: argparse.Namespace) -> int:
         if name != "machine":
             table.add_row(name, "not installed" if value is None else str(value))
     Console(width=None if sys.stdout.isatty() else 100).print(table)
-    if args.json is not None:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    write_json(args.json, figures)
     return 0

@@ -11,7 +11,6 @@ disk. The picture beside KITTI shows real people: KITTI is CC BY-NC-SA 3.0, keep
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.lab.bench.simulator import run_benchmark
 from emgait_ros.lab.bench.simulator_pictures import write_beside_kitti, write_pictures
 
@@ -28,10 +28,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--people", type=int, default=8, metavar="N", help="people to generate (default: %(default)s)")
     parser.add_argument("--frames", type=int, default=24, metavar="N", help="samples a walk (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: %(default)s)")
-    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="write pictures there instead of measuring")
+    parser.add_argument(
+        "--pictures", type=output_folder, metavar="FOLDER", help="write pictures there instead of measuring"
+    )
     parser.add_argument("--kitti", type=Path, metavar="FOLDER", help="real frames with labels, for --beside")
-    parser.add_argument("--beside", type=Path, metavar="FILE", help="write real and simulated pedestrians side by side")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument(
+        "--beside", type=output_file, metavar="FILE", help="write real and simulated pedestrians side by side"
+    )
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,6 +62,5 @@ def run(args: argparse.Namespace) -> int:
                 text = ", ".join(f"{k} {v}" for k, v in entry.items()) if isinstance(entry, dict) else str(entry)
                 table.add_row(f"{name} {key}".strip(), text)
     console.print(table)
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    write_json(args.json, figures)
     return 0

@@ -12,7 +12,6 @@ with the options of the live node. DIR needs NNNN.detections.txt and NNNN.label.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.lab.bench.tracking import run_benchmark
 
 
@@ -27,8 +27,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--kitti", type=Path, metavar="DIR", help="KITTI tracking labels and detections")
     parser.add_argument("--crossings", type=int, default=20, metavar="N", help="simulated crossings (default: 20)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write the tracks of the KITTI sequences there")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument(
+        "--out", type=output_folder, metavar="DIR", help="write the tracks of the KITTI sequences there"
+    )
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,6 +45,5 @@ def run(args: argparse.Namespace) -> int:
         if name != "machine":
             table.add_row(name, str(value))
     Console(width=None if sys.stdout.isatty() else 100).print(table)
-    if args.json is not None:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    write_json(args.json, figures)
     return 0

@@ -1,4 +1,4 @@
-"""Where `emgait gallery calibrate` has its strangers from: the simulator, or recordings."""
+"""Where `emgait gallery calibrate` gets its strangers from: the simulator, or recordings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks after data sets of gait recordings.
+"""Checks data sets of gait recordings.
 
   emgait dataset check ~/SUSTech1K-Released-pkl        what is missing or broken, every file read once
   emgait dataset check ~/LRGait --json findings.json
@@ -12,7 +12,6 @@ refused. Problems stop training and evaluation (exit status 1); remarks do not.
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from emgait_ros.cli.outputs import output_file, write_json
 from emgait_ros.lab.datasets.checking import Findings, check_dataset
 from emgait_ros.lab.datasets.opening import KINDS
 
@@ -38,10 +38,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument(
-        "folder", nargs="+", metavar="[KIND] FOLDER", help="folder of the data set, and before it which one it is"
+        "folder", nargs="+", metavar="FOLDER", help="folder of the data set, and before it which one it is"
     )
     check.add_argument("--kind", choices=KINDS, default="", help="which data set it is; default: found by its layout")
-    check.add_argument("--json", type=Path, metavar="FILE", help="write all findings to this file")
+    check.add_argument("--json", type=output_file, metavar="FILE", help="write all findings to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,8 +56,7 @@ def run(args: argparse.Namespace) -> int:
             folder, args.kind or "".join(named), lambda done, total: progress.update(task, completed=done, total=total)
         )
     _print(findings, Console())
-    if args.json:
-        args.json.write_text(json.dumps(asdict(findings), indent=2) + "\n", encoding="utf-8")
+    write_json(args.json, asdict(findings))
     return 1 if findings.problems else 0
 
 

@@ -12,7 +12,6 @@ stranger was called unknown.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import time
@@ -24,6 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from emgait_ros.cli.demo_processes import Playback, compile_kernels, emgait, isolate, running, topics_to_play
+from emgait_ros.cli.outputs import output_folder, write_json
 from emgait_ros.lab.demo.film import write_film
 from emgait_ros.lab.demo.report import judge, summary, table
 from emgait_ros.lab.simulation.recording import Recording, record
@@ -38,7 +38,10 @@ IDENTITIES = "/gait_recognizer/identities"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "--out", type=Path, default=Path("out/demo"), help="folder to write to, emptied first (default out/demo)"
+        "--out",
+        type=output_folder,
+        default=Path("out/demo"),
+        help="folder to write to, emptied first (default out/demo)",
     )
     parser.add_argument("--seed", type=int, default=7, help="who the people are (default 7)")
     parser.add_argument("--bundle", type=Path, help="model bundle; default: the shipped one")
@@ -68,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     verdicts = [judge(walk, notes.sightings) for walk in recording.walks if walk.is_probe]
     seconds = {"simulate": simulated - began, "live": played - simulated, "film": time.monotonic() - played}
     result = summary(verdicts, notes.enrollments, {"seed": args.seed, "seconds": seconds, "simulated": True})
-    (out / "summary.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
+    write_json(out / "summary.json", result)
     if not args.keep_bag:
         shutil.rmtree(recording.path)
     console.print(table(verdicts, notes.enrollments))

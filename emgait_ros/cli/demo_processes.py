@@ -67,7 +67,7 @@ class Playback:
 
     Args:
         bag: folder of the bag.
-        options: further words for the command.
+        options: further arguments of the command.
 
     Attributes:
         report: what the player has said of it, once it is finished.

@@ -13,7 +13,6 @@ The exit status is 0 if at least three quarters of the labelled people (with 8 L
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -28,6 +27,7 @@ from rich.table import Table
 from scipy.optimize import linear_sum_assignment
 
 from emgait_ros.cli.demo_processes import Playback, compile_kernels, isolate, running, topics_to_play
+from emgait_ros.cli.outputs import output_folder, write_json
 from emgait_ros.lab.datasets.kitti import KittiFrame, KittiFrames
 from emgait_ros.lab.datasets.kitti_bag import PEOPLE, write_bag
 from emgait_ros.samples import PedestrianFrame, UInt8
@@ -54,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, help="folder with KITTI frames")
     parser.add_argument("--frames", nargs="+", metavar="NAME", help="only these frames (default: all)")
     parser.add_argument(
-        "--out", type=Path, default=Path("out/demo-real"), help="folder to write to (default out/demo-real)"
+        "--out", type=output_folder, default=Path("out/demo-real"), help="folder to write to (default out/demo-real)"
     )
 
 
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     for name in args.frames or frames.names:
         with console.status(f"playing the real frame {name} to the live tracker"):
             figures.append(_play_frame(frames[name], args.out))
-    (args.out / "summary.json").write_text(json.dumps([asdict(f) for f in figures], indent=2), encoding="utf-8")
+    write_json(args.out / "summary.json", [asdict(f) for f in figures])
     console.print(_table(figures))
     console.print(f"pictures and summary.json are in {args.out}", highlight=False)
     labelled = sum(f.labelled or 0 for f in figures)

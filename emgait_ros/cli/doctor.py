@@ -9,7 +9,7 @@
   emgait doctor BAG                                  a recording: what of it can be read, what its clouds and images contain
   emgait doctor calibration BAG                      only this: do the people in a recording stand where its images show them?
 
-`calibration` wants half a minute of somebody who walks both ways before sensors that stand still. It says how many walkers
+`calibration` needs half a minute of a person walking both ways in front of stationary sensors. It says how many walkers
 agree, by how many degrees the camera is turned, and by how many milliseconds its stamps are off. If the sensors move,
 image_detector.model (an ONNX detector, see config/) must say where the image's people are.
 
@@ -20,17 +20,17 @@ Run it in the shell, container and user that the nodes run in: it looks at that 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emgait_ros.cli.outputs import output_file, write_json
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
 from emgait_ros.doctor.findings import Finding, Level, Page, collect, fail, ok, warn
 
-# Nothing else is imported here: on a broken installation the page must come all the same, and say what is broken.
+# Nothing else is imported here: on a broken installation the page must still be printed, and say what is broken.
 if TYPE_CHECKING:
     from emgait_ros.doctor.observations import LiveSystem
 
@@ -60,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", metavar="TOPIC", help=f"topic (default: topics.{name.replace('-', '_')})")
     parser.add_argument("--namespace", metavar="NAME", default="", help="of the nodes and all relative topics")
     parser.add_argument("--namespaced-tf", action="store_true", help="they read tf and tf_static of that namespace")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all findings to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write all findings to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,8 +92,7 @@ def run(args: argparse.Namespace) -> int:
 def _end(page: Page, file: Path | None) -> int:
     """Show the page, write it, and say whether something is broken."""
     _show(page)
-    if file:
-        file.write_text(json.dumps(page.to_dict(), indent=2, default=str), encoding="utf-8")
+    write_json(file, page.to_dict())
     return 1 if page.level is Level.FAIL else 0
 
 

@@ -7,13 +7,12 @@
 The bag goes through the same detection, tracking and recognition as on the live nodes (--params: their parameter file).
 A walk that is too short, too far or not straight is refused with the reason, and so is one that is unlike the person's
 other walks or nearer to somebody else's, and a name that looks like another ("anna" where "Anna" is enrolled): --confirm
-says that it is meant all the same. `emgait gallery undo` takes an enrolment back.
+accepts it anyway. `emgait gallery undo` takes an enrolment back.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,9 +22,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from emgait_ros.cli.outputs import output_file, write_json
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
 from emgait_ros.gallery.names import normalised_name
-from emgait_ros.gallery.store import GalleryError, open_gallery
+from emgait_ros.gallery.schema import GalleryError
+from emgait_ros.gallery.store import open_gallery
 from emgait_ros.parameter_file import load_parameters
 from emgait_ros.pipeline import open_recognizer
 from emgait_ros.recognition.enrollment import enrollable
@@ -51,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--key-file", metavar="FILE", help="key of an encrypted gallery")
     parser.add_argument("--bundle", metavar="FOLDER", help="model bundle; default: the shipped one")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the answer to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write the answer to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -88,8 +89,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{item.message} ({item.quality})" if item in stored else item.message)
     answer |= {"stored": [item.message for item in stored], "templates": stored[-1].templates if stored else 0}
     answer["refused"] = [item.message for item in news if item not in stored]
-    if args.json is not None:
-        args.json.write_text(json.dumps(answer, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(args.json, answer)
     return 0 if stored or args.tracks else 1
 
 

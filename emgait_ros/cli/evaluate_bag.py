@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from emgait_ros.cli.outputs import output_file, write_json
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
 from emgait_ros.gallery.database import is_url, open_database
 from emgait_ros.gallery.disk import made_private
@@ -47,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--walks", type=Path, metavar="FILE", help="who walks when, as `emgait simulate --json` wrote it"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -85,8 +86,7 @@ def run(args: argparse.Namespace) -> int:
         verdict_table.title = "Who walked, and what was said"
         console.print(verdict_table)
         figures |= summary(verdicts, result.enrollments, {})
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=2), encoding="utf-8")
+    write_json(args.json, figures)
     return 0
 
 
@@ -133,7 +133,18 @@ def copy_gallery(source: str | Path | None, target: Path, required: bool) -> boo
 
 def _print(result: BagEvaluation, console: Console) -> None:
     tracks = Table(title="Tracks, and what was decided", title_justify="left")
-    for heading in ("track", "seen", "range", "samples", "walking", "decided", "after", "at", "distance", "really"):
+    for heading in (
+        "track",
+        "seen",
+        "range",
+        "samples",
+        "walking",
+        "decided",
+        "after",
+        "at",
+        "distance (threshold)",
+        "really",
+    ):
         tracks.add_column(heading, justify="left" if heading in ("seen", "decided", "really") else "right")
     for track in sorted(result.tracks, key=lambda t: (t.restart, t.first_s, t.track_id)):
         tracks.add_row(*_row(track, result.truth is not None))
@@ -165,9 +176,13 @@ def _row(track: TrackReport, has_truth: bool) -> list[str]:
         track.decided + (f" (also: {', '.join(others)})" if others else ""),
         "-" if track.decided_after_s is None else f"{track.decided_after_s:.1f} s",
         "-" if track.decided_range_m is None else f"{track.decided_range_m:.0f} m",
-        "-" if track.distance is None else f"{track.distance:.2f}",
+        "-" if track.distance is None else f"{track.distance:.3f} ({_number(track.threshold)})",
         "" if not has_truth else "nobody" if track.walker is None else f"person {track.walker}",
     ]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _percent(share: float | None) -> str:

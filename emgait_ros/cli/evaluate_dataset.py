@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import json
 import os
 import shutil
 import sys
@@ -41,6 +40,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from emgait_ros.cli.outputs import output_file, output_folder, write_json, write_text
 from emgait_ros.config import EngineConfig
 from emgait_ros.inference.bundle import Bundle, load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
@@ -87,7 +87,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="CLIP looks at every S-th image; default: the bundle's own",
     )
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="sim: where the generated set is kept")
+    parser.add_argument("--data", type=output_folder, metavar="FOLDER", help="sim: where the generated set is kept")
     parser.add_argument(
         "--identities",
         type=int,
@@ -99,9 +99,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-damaged", action="store_true", help="leave out sequences that cannot be read, and say so"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
     parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="write one page with tables, CMC, ROC and range plots"
+        "--html", type=output_file, metavar="FILE", help="write one page with tables, CMC, ROC and range plots"
     )
 
 
@@ -148,9 +148,9 @@ def run(args: argparse.Namespace) -> int:
         console.print(note, highlight=False)
     if args.json:
         text = {**as_json(figures[OURS]), **facts, **_nested(figures, by_group), **_real_json(real, takes)}
-        _write(args.json, json.dumps(text, indent=2) + "\n")
+        write_json(args.json, text)
     if args.html:
-        _write(args.html, page(f"{bundle.name} on {protocol.name}", notes, methods, figures, by_group))
+        write_text(args.html, page(f"{bundle.name} on {protocol.name}", notes, methods, figures, by_group))
     return 0
 
 
@@ -210,9 +210,6 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(
             f"--threads is {args.threads}, --clip-stride {args.clip_stride}: expected 1 or more, 0 or more"
         )
-    for path in (args.json, args.html):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise FileNotFoundError(f"{path.absolute().parent} is missing: {path.name} cannot be written there")
 
 
 def _open(args: argparse.Namespace, bundle: Bundle, partition: Partition | None) -> SequenceSource:
@@ -267,7 +264,7 @@ def _notes(args: argparse.Namespace, description: str, facts: dict[str, Any], pa
         f"Bundle {facts['bundle']} ({facts['fingerprint'][:12]}), {facts['inference']}; {times}.",
     ]
     if args.set == "sim":
-        notes.append("Simulated people, sensors and gait: how well real people are told apart is not known.")
+        notes.append("Simulated people, sensors and gait: how well real people are distinguished is not known.")
     elif partition is None and args.set != "lreid":
         notes.append(
             "No --partition: everybody in the folder was scored, also people the bundle may have been trained on."
@@ -294,16 +291,6 @@ def _real_notes(real: dict[str, dict[str, Figure]], takes: list[Take]) -> list[s
         + ", ".join(f"{key} {figure}" for key, figure in row.items())
         for name, row in real.items()
     ]
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _progress() -> Progress:

@@ -12,7 +12,7 @@
 
   emgait export models/emgait-sim --to bundle --name fast --precision int8 --clip-stride 5 --out models
       a bundle whose CLIP runs in INT8 on CPUs, and on every 5th image of a track only. Not exact: measure what it costs
-      with `emgait evaluate dataset sim --bundle models/fast`. Also writes bundles of an older format anew
+      with `emgait evaluate dataset sim --bundle models/fast`. Also updates bundles of an older format
 
 TensorRT-RTX: pip install tensorrt-rtx; TensorRT: pip install tensorrt; the GPU is asked through cuda-python.
 Engines are caches: the live nodes build a missing or stale one themselves, and use none that disagrees with FP32.
@@ -21,7 +21,6 @@ Engines are caches: the live nodes build a missing or stale one themselves, and 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.config import EngineConfig
 from emgait_ros.inference.bundle import CLIP_PRECISIONS, Bundle, default_bundle_path, load_bundle, refuse_local_only
 from emgait_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
@@ -69,10 +69,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=output_folder,
         help="folder to write to (default: the engine cache; for onnx and bundle the current folder)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was made as JSON")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write what was made as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -95,10 +95,7 @@ def run(args: argparse.Namespace) -> int:
         cosine = "measured where it runs" if row["cosine"] is None else f"{row['cosine']:.6f}"
         table.add_row(row["graph"], row["file"], f"{row['bytes'] / 1e6:.1f}", f"{row['seconds']:.1f}", cosine)
     Console().print(table)
-    if args.json:
-        args.json.write_text(
-            json.dumps({"bundle": name, "to": args.to, "precision": args.precision, "files": made}, indent=2) + "\n"
-        )
+    write_json(args.json, {"bundle": name, "to": args.to, "precision": args.precision, "files": made})
     return 0
 
 

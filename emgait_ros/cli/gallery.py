@@ -3,7 +3,7 @@
     emgait gallery list                          who is enrolled, since when, with how many templates of which model
     emgait gallery show "Anna"                   her templates: number, walk, range, sensors
     emgait gallery rename "Anna" "Anna B."       another name; onto a name that exists, the two become one person
-    emgait gallery split "Anna" "Eve" 12 13      make some of her templates somebody else's
+    emgait gallery split "Anna" "Eve" 12 13      move some of her templates to a new person
     emgait gallery disable "Ben"                 keep him but never name him (enable: name him again, also when he expired)
     emgait gallery remove "Ben"                  delete a person for good, from the file, its side files and its backup
     emgait gallery undo                          take back the newest change (not a removal)
@@ -28,7 +28,6 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -38,10 +37,12 @@ from rich.text import Text
 
 from emgait_ros.cli import gallery_calibrate, gallery_keys, gallery_transfer
 from emgait_ros.cli.asking import agreed
+from emgait_ros.cli.outputs import output_file, write_json
 from emgait_ros.config import GalleryConfig
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.expiry import GRACE_DAYS
-from emgait_ros.gallery.store import EnrolledIdentity, Gallery
+from emgait_ros.gallery.records import EnrolledIdentity
+from emgait_ros.gallery.store import Gallery
 
 Answer = tuple[int, dict[str, Any]]
 Action = Callable[[Gallery, argparse.Namespace], Answer]
@@ -69,7 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     rename = add("rename", _rename, "give a person another name, or merge two", agree)
     rename.add_argument("old_name", help="name as listed")
     rename.add_argument("new_name", help="1 to 64 characters; an existing name merges the two")
-    split = add("split", _split, "make some templates of a person somebody else's", agree)
+    split = add("split", _split, "move some templates of a person to a new one", agree)
     split.add_argument("name", help="name as listed")
     split.add_argument("new_name", help="a name that is not enrolled yet")
     split.add_argument("templates", type=int, nargs="+", metavar="NUMBER", help="numbers as `show` lists them")
@@ -86,7 +87,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--trust-clock", action="store_true", help="the clock is right, although the gallery's entries say otherwise"
     )
     backup = add("backup", _backup, "copy the whole gallery into a file")
-    backup.add_argument("file", type=Path, nargs="?", help="default: beside the gallery, with .backup behind its name")
+    backup.add_argument(
+        "file", type=output_file, nargs="?", help="default: beside the gallery, with .backup behind its name"
+    )
     add("check", _check, "look for damage")
     add("audit", _audit, "every change ever made")
     gallery_transfer.configure(add, agree)
@@ -106,7 +109,7 @@ def common_arguments() -> argparse.ArgumentParser:
     common.add_argument(
         "--key-file", default="", metavar="FILE", help="key of an encrypted gallery (or the environment's)"
     )
-    common.add_argument("--json", type=Path, metavar="FILE", help="also write the answer to this file")
+    common.add_argument("--json", type=output_file, metavar="FILE", help="also write the answer to this file")
     return common
 
 
@@ -118,8 +121,7 @@ def run(args: argparse.Namespace) -> int:
         with Gallery(args.gallery, create=args.action == "import", key=find_key(args.key_file)) as gallery:
             status, answer = args.do(gallery, args)
             answer = {"gallery": gallery.place, **answer}
-    if args.json is not None:
-        args.json.write_text(json.dumps(answer, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(args.json, answer)
     return status
 
 
@@ -161,7 +163,7 @@ def _state_of(person: EnrolledIdentity) -> str:
 def _show(gallery: Gallery, args: argparse.Namespace) -> Answer:
     templates = gallery.templates_of(args.name)
     table = Table(box=box.SIMPLE_HEAD, title=Text(f"templates of '{args.name}'"), title_justify="left")
-    for column in ("number", "walked", "samples", "range", "sensors", "of model"):
+    for column in ("number", "enrolled", "samples", "range", "sensors", "of model"):
         table.add_column(column, justify="right" if column in ("number", "samples", "range") else "left")
     sensors = {1: "camera", 2: "LiDAR", 3: "both"}
     for item in templates:
@@ -171,7 +173,7 @@ def _show(gallery: Gallery, args: argparse.Namespace) -> Answer:
     listed = [
         {
             "number": item.template_id,
-            "walked": shown_time(item.created_ns),
+            "enrolled": shown_time(item.created_ns),
             "samples": item.samples,
             "median_range_m": item.median_range_m,
             "modalities": item.modalities,

@@ -6,7 +6,7 @@
 
 Split-conformal: the threshold is the k-th smallest distance of n strangers' walks to this gallery, k = rate x (n + 1), which
 promises the rate for strangers like them and a gallery of this size. 1 % takes 99 walks, 0.1 % takes 999. Half of the
-simulated strangers have no part in it and check the promise afterwards. It is stored with the gallery, for this model only;
+simulated strangers are held back and check the promise afterwards. It is stored with the gallery, for this model only;
 recognizers take it over at their next frame. Making simulated walks takes about half a second a stranger, and 1.4 MB of disk.
 """
 
@@ -17,10 +17,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+from emgait_ros.cli.outputs import output_folder
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.lab.evaluation.calibration_walks import CalibrationWalks
+from emgait_ros.shipped import cache_folder
 
-WALKS = "~/.cache/emgait/calibration-walks"
 Answer = tuple[int, dict[str, Any]]
 
 
@@ -40,7 +41,11 @@ def configure(add: Any) -> None:
     parser.add_argument("--bags", type=Path, nargs="+", metavar="BAG", help="recordings of people who are not enrolled")
     parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file (YAML) of the nodes, for the bags")
     parser.add_argument(
-        "--walks", type=Path, default=Path(WALKS), metavar="FOLDER", help="simulated walks (default: %(default)s)"
+        "--walks",
+        type=output_folder,
+        default=cache_folder("calibration-walks"),
+        metavar="FOLDER",
+        help="simulated walks (default: %(default)s)",
     )
     for name in ("members", "strangers"):
         value = getattr(default, name)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from emgait_ros.cli.asking import agreed
+from emgait_ros.cli.outputs import output_file
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.exchange import RULES, ImportLine
 from emgait_ros.gallery.export_file import SIGNING_KEY
@@ -35,7 +36,7 @@ def configure(add: Any, agree: argparse.ArgumentParser) -> None:
         "--signing-key", default=SIGNING_KEY, metavar="FILE", help="made when missing (default: %(default)s)"
     )
     export = add("export", _export, "write people to one signed file", signing)
-    export.add_argument("file", type=Path, help="the file; encrypted with the gallery's key when it has one")
+    export.add_argument("file", type=output_file, help="the file; encrypted with the gallery's key when it has one")
     export.add_argument("names", nargs="*", metavar="NAME", help="whom; default: everybody")
     export.add_argument("--plain", action="store_true", help="do not encrypt it, although the gallery is")
     bring = add("import", _import, "take people over from an exported file", signing, agree)

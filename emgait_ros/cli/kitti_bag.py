@@ -13,7 +13,6 @@ recognised by gait. Each bag has its own calibration (NAME.params.yaml); labelle
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.lab.datasets.kitti import KittiFrames
 from emgait_ros.lab.datasets.kitti_bag import write_bag
 
@@ -28,14 +28,14 @@ from emgait_ros.lab.datasets.kitti_bag import write_bag
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("data", type=Path, help="folder with KITTI frames")
-    parser.add_argument("out", type=Path, help="folder to write the bags into")
+    parser.add_argument("out", type=output_folder, help="folder to write the bags into")
     parser.add_argument("--frames", nargs="+", metavar="NAME", help="only these frames (default: all)")
     parser.add_argument(
         "--clouds", type=int, default=30, metavar="N", help="how often each frame is repeated (default 30: 3 s)"
     )
     parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap", help="kind of rosbag2 (default mcap)")
     parser.add_argument("--overwrite", action="store_true", help="remove bags that are there already")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was written to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write what was written to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,6 +55,5 @@ def run(args: argparse.Namespace) -> int:
         written.append(
             {"frame": name, "bag": str(bag.path), "params": str(bag.params), "clouds": bag.clouds, "people": bag.people}
         )
-    if args.json:
-        args.json.write_text(json.dumps(written, indent=2), encoding="utf-8")
+    write_json(args.json, written)
     return 0

@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         return int(args.run(args))
     except KeyboardInterrupt:
         return 130
-    except (OSError, ValueError) as error:  # what a user can mend: say it in a sentence, not a traceback
+    except (OSError, ValueError) as error:  # what a user can fix: say it in a sentence, not a traceback
         print(f"emgait {args.command}: {error}", file=sys.stderr)
         return 1
 

@@ -4,7 +4,7 @@
   emgait play walk.bag --rate 0.5 --loop             half as fast, over and over, until Ctrl-C
   emgait play walk.bag --clock                       also /clock, for nodes with use_sim_time
   emgait play walk.bag --topics /lidar/points        only some topics
-  emgait play walk.bag --start 12                    from 12 s on (/tf_static is sent all the same)
+  emgait play walk.bag --start 12                    from 12 s on (/tf_static is still sent)
   emgait play walk.bag --namespace robot1            as /robot1/lidar/points, /robot1/tf_static ...
   emgait play walk.bag --remap /lidar/points:=/points
   emgait play walk.bag --clock --follow /gait_recognizer/identities
@@ -22,7 +22,6 @@ Topics whose message type is not installed here are named and left out.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from emgait_ros.cli.outputs import output_file, write_json
 from emgait_ros.recordings.rosbag import BagMessage, Rosbag
 from emgait_ros.transport import use_shipped_profile
 
@@ -57,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--follow", default="", metavar="TOPIC", help="keep step with the answers on this topic; nothing is lost"
     )
     parser.add_argument("--namespace", metavar="NAME", default="", help="put it before every topic of the bag")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was played to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write what was played to this file")
     parser.add_argument("--remap", nargs="+", default=[], metavar="FROM:=TO", help="play topics under other names")
 
 
@@ -105,8 +105,7 @@ def run(args: argparse.Namespace) -> int:
         console.print(report.waited, highlight=False)
     played = f"played {sum(report.published.values())} messages on {len(report.published)} topics"
     print(f"{played} in {report.seconds:.1f} s{_slowed(report, args.follow)}", file=sys.stderr)
-    if args.json:
-        args.json.write_text(json.dumps(vars(report), indent=2), encoding="utf-8")
+    write_json(args.json, vars(report))
     return 0
 
 

@@ -15,21 +15,20 @@ in all; --compress zips whatever is in the bag, slowly.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.lab.simulation.recording import record
 from emgait_ros.lab.simulation.scene import SCENES, shortened
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("out", type=Path, help="folder of the bag to write")
+    parser.add_argument("out", type=output_folder, help="folder of the bag to write")
     parser.add_argument("--scene", choices=sorted(SCENES), default="demo", help="who walks where (default demo)")
     parser.add_argument("--beams", type=int, choices=(32, 64, 128), default=64, help="of the LiDAR (default 64)")
     parser.add_argument("--seconds", type=float, metavar="S", help="only the first seconds")
@@ -38,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compress", action="store_true", help="zstd inside the mcap file")
     parser.add_argument("--jpeg", action="store_true", help="JPEG images on /camera/image/compressed")
     parser.add_argument("--overwrite", action="store_true", help="remove a bag that is there already")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write who walks when to this file")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write who walks when to this file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -75,6 +74,5 @@ def run(args: argparse.Namespace) -> int:
         f"{args.out}: {recording.clouds} clouds and {recording.images} images of the scene '{scene.name}' (simulated), {size_mb:.0f} MB"
     )
     print(f"extrinsics for the live node: {recording.params}")
-    if args.json:
-        args.json.write_text(json.dumps(asdict(recording), indent=2, default=str), encoding="utf-8")
+    write_json(args.json, asdict(recording))
     return 0

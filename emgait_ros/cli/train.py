@@ -16,10 +16,11 @@ emgait_ros/lab/training/recipe.py; a recipe may leave out what it does not chang
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from emgait_ros.cli.outputs import output_file, write_json
 
 if TYPE_CHECKING:
     from emgait_ros.lab.training.recipe import TrainingConfig
@@ -37,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--table",
-        type=Path,
+        type=output_file,
         metavar="FILE",
         help="train and test every baseline and ablation row; write the table (Markdown)",
     )
@@ -45,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="N", help="seeds of the table (default: 1 2 3)"
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="also write the figures of the finished bundle to this file"
+        "--json", type=output_file, metavar="FILE", help="also write the figures of the finished bundle to this file"
     )
 
 
@@ -72,8 +73,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.until}: done, in {config.run_folder}")
         return 0
     print(f"{bundle.folder}: threshold {bundle.threshold:.3f}, figures in {bundle.folder / 'MODEL_CARD.md'}")
-    if args.json:
-        args.json.write_text(json.dumps(bundle.manifest["training"]["measured"], indent=2) + "\n", encoding="utf-8")
+    write_json(args.json, bundle.manifest["training"]["measured"])
     return 0
 
 
@@ -92,6 +92,5 @@ def _table(config: TrainingConfig, args: argparse.Namespace, command: str) -> in
         mean, spread = found["mean"]["rank1_overall"], found["spread"]["rank1_overall"]
         print(f"{row:14} Rank-1 {mean:.1f} ± {spread:.1f} %")
     print(f"wrote {args.table} and {args.table.with_suffix('.json')}")
-    if args.json:
-        args.json.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+    write_json(args.json, table)
     return 0

@@ -5,8 +5,8 @@
     emgait up --params my_robot.yaml --gallery ~/people.db
     emgait up --namespace robot1 --namespaced-tf             one robot of several: /robot1/lidar/points, /robot1/tf ...
 
-The options given here win over your --params file, and that over the defaults. The nodes' output appears with their name
-in front. Ctrl-C stops both; when one of them ends, the other is stopped too and its exit status is returned:
+The options given here take precedence over your --params file, and that over the defaults. The nodes' output appears with
+their name in front. Ctrl-C stops both; when one of them ends, the other is stopped too and its exit status is returned:
 nothing is restarted, so that a fault is seen.
 
 Large best-effort messages need the shipped Fast DDS profile in the process that *sends* them: `emgait play` sets it, for a

@@ -1,4 +1,4 @@
-"""What can run the network here, does the bundle hold what it says, and is the gallery whole?"""
+"""Which backends can run the network here, is the bundle intact, and is the gallery sound?"""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def check_gallery(config: RecognitionConfig) -> Iterator[Finding]:
             problems = gallery.check()
             identities = gallery.identities()
             fingerprint = _fingerprint(config)
-            others = gallery.other_models(fingerprint) if fingerprint else {}
+            others = gallery.templates.other_models(fingerprint) if fingerprint else {}
     except (OSError, ValueError) as error:
         yield fail("gallery", str(error), "move it away, or put a backup in its place")
         return

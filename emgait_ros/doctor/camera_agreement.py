@@ -1,8 +1,10 @@
-"""Do the people the LiDAR sees stand where the camera shows people? Measured over a recording, said as angles and as time.
+"""Do the people the LiDAR sees stand where the camera shows people? Measured over a recording, in degrees and milliseconds.
 
 The image's people are what moves before a background that does not (the median of the recording), or the boxes of a 2D
-detector when the options name one. Each walker's projected box is shifted until it covers them best; what all shifts have
-in common is the error of the extrinsics, what grows with the speed across the image is an offset in time.
+detector when the options name one. Each walker's projected box is shifted until it covers them best, and from side to side
+their upper bodies are compared: head and trunk as the LiDAR sees them and as the image shows them. Shadows and swinging legs
+are not there. What all shifts have in common is the error of the extrinsics, what grows with the speed across the image is
+an offset in time.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from emgait_ros.doctor.findings import Finding, fail, ok, warn
 from emgait_ros.recordings.bag import BagRecording
 from emgait_ros.samples import CameraModel, Float64, Sample, SensorFrame, UInt8
 from emgait_ros.sensing.pedestrian_sensing import PedestrianSensing, load_models
-from emgait_ros.sensing.perception.camera import box_rectangles
+from emgait_ros.sensing.perception.camera import box_rectangles, project
 from emgait_ros.sensing.perception.image_detector import ImageDetector
 
 BACKGROUND_IMAGES = 31
@@ -29,11 +31,15 @@ STILL = 0.25  # more of the picture changing than this: the camera moves
 NEAR_M, FAR_M = 3.0, 40.0
 SEARCH = 0.6  # of a person's height, to each side
 COVERED, EMPTY = 0.35, 0.1  # of the box, at the best shift: from here on somebody is there; up to here nobody is
-CLOSE = 0.2  # of a person's height: a shift that a crop forgives
+CLOSE = 0.2  # of a person's height: a shift that a crop tolerates
 ENOUGH = 20
 GOOD, BAD = 0.8, 0.5
 WORTH_DEG, WORTH_PX, WORTH_S = 0.5, 5.0, 0.015
-UNSURE_PX = 3.0  # a walker's shadow or swinging arm shifts them this much; over their speeds it limits the delay told
+UPPER = 0.5  # of the height: from here up there are no legs, and no shadow on the ground
+UNSURE = 0.01  # of a person's height (2 cm): so far one walk as a whole may be off, however many images show it
+UNSURE_PX = 1.0  # at least
+FEWEST = 5  # images of one walk that count
+SPREAD_PX_S = 20.0  # between the speeds of walks; with less nothing can be said of time
 
 
 @dataclass
@@ -44,6 +50,7 @@ class Agreement:
         shift: u, v from where the LiDAR sees somebody to where the image shows them, px.
         height: of the projected box, px.
         speed: across the image, px/s.
+        track: number of the walker's track.
         focal: (2,) px.
         unseen: walkers whose place in the image shows nobody near.
         images: looked at.
@@ -54,11 +61,23 @@ class Agreement:
     shift: list[tuple[float, float]] = field(default_factory=list)
     height: list[float] = field(default_factory=list)
     speed: list[float] = field(default_factory=list)
+    track: list[int] = field(default_factory=list)
     focal: Float64 = field(default_factory=lambda: np.ones(2))
     unseen: int = 0
     images: int = 0
     problem: str = ""
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Delay:
+    """How much later than their stamps say images were taken, s, give or take ``error_s`` (two standard deviations).
+
+    NaN when all walk at about the same speed across the image.
+    """
+
+    seconds: float = float("nan")
+    error_s: float = float("nan")
 
 
 def measure_agreement(bag: BagRecording, config: TrackerNodeConfig, report: Callable[[float], None]) -> Agreement:
@@ -117,7 +136,7 @@ def judge_agreement(found: Agreement) -> Iterator[Finding]:
         yield warn(subject, why, "record half a minute of somebody who walks both ways through the picture")
         return
     agree = agreement_share(found)
-    constant, delay_s = common_shift(found) if count else (np.full(2, np.nan), float("nan"))
+    constant, delay = common_shift(found) if count else (np.full(2, np.nan), Delay())
     angle = np.degrees(np.arctan2(constant, found.focal))
     text = f"{agree * 100:.0f} % of {count + found.unseen} walkers stand where the image shows somebody"
     if count:
@@ -129,7 +148,8 @@ def judge_agreement(found: Agreement) -> Iterator[Finding]:
         "shift_down_px": float(constant[1]),
         "yaw_error_deg": float(angle[0]),
         "pitch_error_deg": float(angle[1]),
-        "delay_s": float(delay_s),
+        "delay_s": delay.seconds,
+        "delay_error_s": delay.error_s,
     }
     turned = [
         f"{abs(value):.1f} degrees {words[int(value > 0)]}"
@@ -147,14 +167,28 @@ def judge_agreement(found: Agreement) -> Iterator[Finding]:
         yield warn(subject, text, fix or "look at ~/overlay (camera.overlay: true)", **figures)
     else:
         yield ok(subject, text, **figures)
-    if math.isfinite(delay_s) and abs(delay_s) > WORTH_S:
-        later = "later" if delay_s > 0 else "earlier"
+    if count:
+        yield from _judge_delay(delay)
+
+
+def _judge_delay(delay: Delay) -> Iterator[Finding]:
+    figures = {"delay_s": delay.seconds, "delay_error_s": delay.error_s}
+    error = f"± {delay.error_s * 1e3:.0f} ms"
+    if math.isnan(delay.seconds):
+        text = "whether images show the moment their stamps say cannot be told: all walk across them at about the same speed"
+        yield ok("stamps", text, **figures)
+    elif abs(delay.seconds) <= max(WORTH_S, delay.error_s):
+        yield ok(
+            "stamps", f"images show the moment their stamps say: {round(delay.seconds * 1e3):+d} {error}", **figures
+        )
+    else:
+        later = "later" if delay.seconds > 0 else "earlier"
         yield warn(
             "stamps",
-            f"the faster people walk across the image, the farther off they are: images show a moment {abs(delay_s) * 1e3:.0f} ms "
-            f"{later} than their stamps say",
-            f"add {delay_s:+.3f} to pairing.image_offset_s",
-            delay_s=float(delay_s),
+            f"the faster people walk across the image, the farther off they are: images show a moment "
+            f"{abs(delay.seconds) * 1e3:.0f} {error} {later} than their stamps say",
+            f"add {delay.seconds:+.3f} to pairing.image_offset_s",
+            **figures,
         )
 
 
@@ -164,26 +198,30 @@ def agreement_share(found: Agreement) -> float:
     return sum(close) / max(len(close) + found.unseen, 1)
 
 
-def common_shift(found: Agreement) -> tuple[Float64, float]:
-    """Shift (2,) that all walkers share, px, and the delay (s) by which it grows with their speed.
-
-    The delay is 0 when too small to be told, NaN when all walk at about the same speed across the image.
-
-    Weighted least squares, three rounds that trust outliers less.
-    """
+def common_shift(found: Agreement) -> tuple[Float64, Delay]:
+    """Shift (2,) that all walkers share, px, and the delay by which it grows with their speed."""
     shift, speed = np.array(found.shift), np.array(found.speed)
-    across = np.column_stack([np.ones(len(speed)), speed])
-    weight = np.ones(len(speed))
-    solved = np.zeros(2, np.float64)
-    for _ in range(4):
-        solved = np.asarray(np.linalg.lstsq(across * weight[:, None], shift[:, 0] * weight, rcond=None)[0], np.float64)
-        error = np.abs(shift[:, 0] - across @ solved)
-        weight = np.sqrt(1.0 / (1.0 + (error / max(float(np.median(error)), 1.0)) ** 2))
-    spread = float(np.percentile(speed, 85) - np.percentile(speed, 15))
-    sure = spread > 20.0 and len(speed) >= ENOUGH and abs(solved[1]) > UNSURE_PX / spread
-    delay_s = float(solved[1]) if sure else 0.0 if spread > 20.0 else float("nan")
-    right = float(solved[0]) if sure else float(np.median(shift[:, 0]))
-    return np.array([right, float(np.median(shift[:, 1]))]), delay_s
+    middle = np.median(shift, axis=0)
+    # One walk is one measurement, and back is another: what makes a person look shifted goes with them all the way.
+    way = np.column_stack([found.track, np.sign(speed)])
+    walks = [which for walk in np.unique(way, axis=0) if (which := (way == walk).all(axis=1)).sum() >= FEWEST]
+    speeds = np.array([np.median(speed[which]) for which in walks])
+    if len(walks) < 2 or np.ptp(speeds) < SPREAD_PX_S:
+        return middle, Delay()
+    right = np.array([np.median(shift[which, 0]) for which in walks])
+    unsure = np.array([_unsure(shift[which, 0], np.array(found.height)[which]) for which in walks])
+    across = np.column_stack([np.ones(len(walks)), speeds]) / unsure[:, None]
+    covariance = np.linalg.inv(across.T @ across)
+    solved = covariance @ across.T @ (right / unsure)
+    rest = float(np.sum((right / unsure - across @ solved) ** 2)) / max(len(walks) - 2, 1)
+    delay = Delay(float(solved[1]), 2.0 * math.sqrt(covariance[1, 1] * max(rest, 1.0)))
+    return np.array([solved[0] if abs(delay.seconds) > delay.error_s else middle[0], middle[1]]), delay
+
+
+def _unsure(right: Float64, height: Float64) -> float:
+    """Standard deviation of the median shift of one walk, px."""
+    spread = 1.48 * float(np.median(np.abs(right - np.median(right))))
+    return math.hypot(max(UNSURE * float(np.median(height)), UNSURE_PX), spread / math.sqrt(len(right)))
 
 
 def _compare(found: Agreement, camera: CameraModel, people: tuple[Sample, ...], mask: UInt8) -> None:
@@ -212,9 +250,32 @@ def _compare(found: Agreement, camera: CameraModel, people: tuple[Sample, ...], 
         found.unseen += covered < EMPTY
         if covered < COVERED:  # clothes in the colour of the street are no disagreement
             continue
-        found.shift.append((best[0] * scale, best[1] * scale))
+        right = _upper_shift(mask, rectangles[i] / scale, best, _upper_body(walkers[i], camera) / scale)
+        found.shift.append(((best[0] if right is None else right) * scale, best[1] * scale))
+        found.track.append(walkers[i].track_id)
         found.height.append((bottom - top) * scale)
         found.speed.append(float(moved[i, 0] + moved[i, 2] - rectangles[i, 0] - rectangles[i, 2]) / 2 / 0.1)
+
+
+def _upper_body(walker: Sample, camera: CameraModel) -> Float64:
+    """Columns (M,) of the LiDAR's returns from the upper body, px, where it is at the time of the image."""
+    points = np.zeros((0, 3)) if walker.points is None else walker.points[:, :3].astype(np.float64)
+    upper = points[:, 2] > walker.center[2] + (UPPER - 0.5) * walker.size[2]
+    pixels, valid = project(points[upper] + walker.velocity * walker.image_dt_s, camera)
+    return pixels[valid, 0]
+
+
+def _upper_shift(mask: UInt8, rectangle: Float64, coarse: tuple[float, float], returns: Float64) -> float | None:
+    """Shift in px of the mask from the middle of the returns to that of the upper body in the image; None without either."""
+    left, top, right, bottom = rectangle + np.array([*coarse, *coarse])
+    height = bottom - top
+    begin = max(round(left - 0.1 * height), 0)
+    rows = slice(max(round(top - 0.05 * height), 0), max(round(top + (1.0 - UPPER) * height), 0))
+    filled = np.cumsum(mask[rows, begin : max(round(right + 0.1 * height), 0)].sum(axis=0, dtype=np.int64))
+    if not len(returns) or not len(filled) or not filled[-1]:
+        return None
+    middle = begin + float(np.interp(0.5 * filled[-1], filled, np.arange(1.0, len(filled) + 1.0)))
+    return middle - float(np.median(returns))
 
 
 def _best_shift(
@@ -272,7 +333,7 @@ def _small(image: UInt8) -> UInt8:
 
 
 def _clean(different: np.ndarray) -> UInt8:
-    """Specks away, holes closed: (h, w) uint8 0 or 1."""
+    """Remove specks and close holes: (h, w) uint8 0 or 1."""
     mask = cv2.medianBlur(different.astype(np.uint8), 3)
     return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)), np.uint8)
 

@@ -70,8 +70,8 @@ def judge_cloud(seen: TopicSeen, detector: DetectorConfig) -> tuple[list[Finding
 
 
 def _noted(subject: str, notes: list[str]) -> list[Finding]:
-    """What is wrong in a message that can be used all the same."""
-    return [warn(subject, note, "it is read all the same; other nodes may refuse it") for note in notes]
+    """What is wrong in a message that can still be used."""
+    return [warn(subject, note, "it is read anyway; other nodes may refuse it") for note in notes]
 
 
 def _watched(seen: TopicSeen) -> str:

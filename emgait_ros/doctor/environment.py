@@ -1,4 +1,4 @@
-"""What the shell's environment and the system do to ROS 2's transport: settings that lose data or people in silence."""
+"""Settings of the shell and the system that silently lose ROS 2 data or keep nodes from finding each other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emgait_ros.transport import PROFILE_VARIABLES, SMALL_SEGMENT_BYTES, shipped
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Fast DDS puts its segments
 NEEDED_SHARED_MEMORY_MB = 256  # driver, tracker, recognizer, rviz and a bag player with 32 MB each, and some room
 HIGHEST_DOMAIN = 232  # the DDS port formula ends there
-SAFE_DOMAIN = 101  # above it Linux may already have given the ports to somebody
+SAFE_DOMAIN = 101  # above it Linux may already have given the ports to another process
 RANGES = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
 EXPORT_PROFILE = "for every process that sends clouds or images: " + "; ".join(
     f"export {name}=" + "{path}" for name in PROFILE_VARIABLES
@@ -103,12 +103,12 @@ def check_discovery(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def check_profile(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """The Fast DDS profile file: without a larger segment, large best-effort messages are lost in silence."""
+    """The Fast DDS profile file: without a larger segment, large best-effort messages are lost silently."""
     subject = "Fast DDS profile"
     chosen = {name: environ[name] for name in PROFILE_VARIABLES if environ.get(name)}
     export = EXPORT_PROFILE.format(path=shipped_profile())
     if not chosen:
-        what = f"none is set: our nodes set their own, but a driver that sends more than {SMALL_SEGMENT_BYTES / 1e6:.1f} MB loses it in silence"
+        what = f"none is set: our nodes set their own, but a driver that sends more than {SMALL_SEGMENT_BYTES / 1e6:.1f} MB loses it silently"
         yield warn(subject, what, export)
         return
     if len(set(chosen.values())) > 1:

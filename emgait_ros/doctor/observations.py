@@ -1,4 +1,4 @@
-"""What a look at a running system has seen, as plain data: ``live/probe.py`` fills it, ``live.py`` judges it."""
+"""What a look at a running system has seen, as plain data: ``live/probe.py`` fills it, ``live_system.py`` judges it."""
 
 from __future__ import annotations
 

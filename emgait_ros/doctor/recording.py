@@ -12,7 +12,7 @@ from emgait_ros.doctor.findings import Finding, fail, ok, warn
 from emgait_ros.recordings.bag import BagRecording
 from emgait_ros.sensing.perception.cloud_watch import CloudWatch
 
-READ_ALL_THE_SAME = "it is read all the same; other programs may refuse it"
+READ_ANYWAY = "it is read anyway; other programs may refuse it"
 
 
 def judge_recording(
@@ -31,7 +31,7 @@ def judge_recording(
     messages = sum(topic.count for topic in bag.topics.values())
     yield ok("recording", f"{messages} messages on {len(bag.topics)} topics in {bag.duration_s:.1f} s")
     for note in bag.notes:
-        yield warn("recording", note, READ_ALL_THE_SAME)
+        yield warn("recording", note, READ_ANYWAY)
     known = len(bag.notes)
     topics = bag.resolve_topics(config.topics)
     watch, counts, images = CloudWatch(), [], 0
@@ -49,7 +49,7 @@ def judge_recording(
     for sentence in found.values():
         yield fail(topics.cloud, sentence, "nobody can be recognised from such clouds")
     for note in bag.notes[known:]:
-        yield warn("messages", note, READ_ALL_THE_SAME)
+        yield warn("messages", note, READ_ANYWAY)
     for sentence, count in bag.problems.items():
         yield warn("messages", f"{sentence} ({count} times)", "correct that first")
     middle = float(np.median(counts or [0]))

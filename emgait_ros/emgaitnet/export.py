@@ -84,55 +84,35 @@ def write_bundle(
         training: what the weights were trained on and what was measured, as JSON values.
         card: text of MODEL_CARD.md; a plain one is written when empty.
         licence: licence of the weights.
-        samples: real inputs of the network to check the graphs with, a few rows of crops, points, has_image and
-            has_points as :func:`random_samples` makes them by default. They and their results become the bundle's
-            reference.
+        samples: a few inputs to check the graphs with; by default those of :func:`random_samples`. They and their results
+            become the bundle's reference.
         clip_stride: CLIP looks at every so many-th image of a track by default; 1 is exact.
         clip_precision: "fp32", or "int8" to add CLIP in INT8, which CPUs then run.
 
     Raises:
         ValueError: the preprocessing does not fit the network, onnxruntime disagrees with torch, or INT8 with FP32.
     """
-    config = network.config
-    _check_options(config, clip_stride, clip_precision)
-    made = (preprocessing.crop_height, preprocessing.crop_width, preprocessing.points, preprocessing.point_values)
-    if made != (config.crop_height, config.crop_width, config.points, config.point_values):
-        raise ValueError(
-            f"preprocessing makes crops and points of {made}, the network takes {(config.crop_height, config.crop_width, config.points, config.point_values)}"
-        )
-    if not name or Path(name).name != name:
-        raise ValueError(f"'{name}' is no name for a bundle: expected a plain folder name")
+    _check_options(network.config, name, preprocessing, clip_stride, clip_precision)
+    decision = {"threshold": threshold, "min_margin": min_margin, "calibration": dict(calibration or {}) or None}
     out_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out_dir, prefix=f".{name}-") as scratch:
         folder = Path(scratch) / name
-        folder.mkdir()
-        graphs = export_graphs(network, folder, samples)
-        save_weights(network, folder / WEIGHTS, classifier=False)
-        _write_json(folder / CONFIG, _portable(config).to_dict())
-        files = [CONFIG, WEIGHTS, REFERENCE, *(f"{graph}.onnx" for graph in graphs)]
-        options: dict[str, Any] = {"clip_stride": clip_stride, "clip_precision": clip_precision}
-        if clip_precision == "int8":
-            files.append(INT8_GRAPH)
-            options["int8_cosine"] = _add_int8(folder)
+        contents = _write_network(network, folder, samples, clip_precision == "int8")
+        options = {"clip_stride": clip_stride, "clip_precision": clip_precision, **contents.pop("options")}
         manifest: dict[str, Any] = {
             "format": FORMAT,
             "name": name,
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "licence": licence,
-            "files": {file: file_entry(folder / file) for file in files},
-            "graphs": graphs,
+            **contents,
             "preprocessing": preprocessing.to_dict(),
-            "window": {"min_frames": config.min_frames, "max_frames": config.max_frames},
+            "window": {"min_frames": network.config.min_frames, "max_frames": network.config.max_frames},
             "options": options,
-            "decision": {
-                "threshold": threshold,
-                "min_margin": min_margin,
-                "calibration": dict(calibration) if calibration else None,
-            },
+            "decision": decision,
             "training": dict(training) if training else None,
         }
         _write_json(folder / "manifest.json", manifest)
-        (folder / "MODEL_CARD.md").write_text(card or _plain_card(manifest, config), encoding="utf-8")
+        (folder / "MODEL_CARD.md").write_text(card or _plain_card(manifest, network.config), encoding="utf-8")
         load_bundle(folder)  # what was written is what is read
         _replace(folder, out_dir / name, Path(scratch))
     return load_bundle(out_dir / name)
@@ -217,13 +197,34 @@ def export_graphs(network: EMGaitNet, folder: Path, samples: Mapping[str, Tensor
     return described
 
 
-def _check_options(config: EMGaitNetConfig, clip_stride: int, clip_precision: str) -> None:
+def _write_network(
+    network: EMGaitNet, folder: Path, samples: Mapping[str, Tensor] | None, int8: bool
+) -> dict[str, Any]:
+    """Write graphs, reference, weights and configuration; returns the manifest's entries "files", "graphs" and "options"."""
+    folder.mkdir()
+    graphs = export_graphs(network, folder, samples)
+    save_weights(network, folder / WEIGHTS, classifier=False)
+    _write_json(folder / CONFIG, _portable(network.config).to_dict())
+    files = [CONFIG, WEIGHTS, REFERENCE, *(f"{graph}.onnx" for graph in graphs), *([INT8_GRAPH] if int8 else [])]
+    options = {"int8_cosine": _add_int8(folder)} if int8 else {}
+    return {"files": {file: file_entry(folder / file) for file in files}, "graphs": graphs, "options": options}
+
+
+def _check_options(
+    config: EMGaitNetConfig, name: str, preprocessing: Preprocessing, clip_stride: int, clip_precision: str
+) -> None:
     if clip_stride < 1:
         raise ValueError(f"clip_stride is {clip_stride}: expected 1 (every image) or more")
     if clip_precision not in CLIP_PRECISIONS:
         raise ValueError(f"clip_precision is '{clip_precision}': known are {', '.join(CLIP_PRECISIONS)}")
     if not (config.use_sga and config.use_semi) and (clip_stride > 1 or clip_precision != "fp32"):
         raise ValueError("this network mines no semantics: clip_stride and clip_precision change nothing in it")
+    sizes = ("crop_height", "crop_width", "points", "point_values")
+    made, taken = (tuple(getattr(side, size) for size in sizes) for side in (preprocessing, config))
+    if made != taken:
+        raise ValueError(f"preprocessing makes crops and points of {made}, the network takes {taken}")
+    if not name or Path(name).name != name:
+        raise ValueError(f"'{name}' is no name for a bundle: expected a plain folder name")
 
 
 def _add_int8(folder: Path) -> float:

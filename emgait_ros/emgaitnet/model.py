@@ -23,39 +23,19 @@ from torch import Tensor, nn
 
 from emgait_ros.emgaitnet.clip import FixedPrompts, ImageTower, PromptEncoder, build_clip, resize
 from emgait_ros.emgaitnet.extensions import MotionMoments, on_sphere, raise_lateral
+from emgait_ros.emgaitnet.layers import BasicBlock, CrossAttention
 from emgait_ros.emgaitnet.network_config import ClipConfig, EMGaitNetConfig
 
 IMAGE_MEAN, IMAGE_STD = 0.45, 0.25  # of the gait branch's RGB input, in 0..1
 
 
 class Output(NamedTuple):
-    """What a training step sees: (B, P, d) embedding for the triplet loss and for matching, (B, P, d) after BNNeck,
-    (B, P, classes), and (B, T, P, d): the parts of each frame before time is pooled.
-    """
+    """What a training step uses."""
 
-    embedding: Tensor
-    bn_embedding: Tensor
-    logits: Tensor
-    frame_parts: Tensor
-
-
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
-        y = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+    embedding: Tensor  # (B, P, d), for the triplet loss and for matching
+    bn_embedding: Tensor  # (B, P, d), after BNNeck
+    logits: Tensor  # (B, P, classes)
+    frame_parts: Tensor  # (B, T, P, d), the parts of each frame before time is pooled
 
 
 class ResNet9(nn.Module):
@@ -120,10 +100,7 @@ def cosine_similarity(x: Tensor) -> Tensor:
 
 
 class PointGNN(nn.Module):
-    """A graph over the points that follows what their features have become alike in (paper: 3D encoder).
-
-    Point embedding, EdgeConv layers, and a joint projection of all levels.
-    """
+    """Point embedding, EdgeConv layers, and a projection of all levels together (paper: 3D encoder)."""
 
     edge_conv: type[EdgeConv] = EdgeConv
 
@@ -146,10 +123,10 @@ class PointGNN(nn.Module):
 
 
 class SemanticMining(nn.Module):
-    """SeMi: what a frozen CLIP says about each part of a body, crops -> text features t*.
+    """SeMi: crops -> text features t* of a frozen CLIP, one vector for each part of the body.
 
     CLIP's image embedding v -> Inversion Network -> pseudo-word v*, put in place of [X] in "A photo of the [PART] of a [X]
-    person" -> CLIP's text encoder -> t*, one vector a part. Where the image is missing a learned pseudo-word takes the
+    person" -> CLIP's text encoder -> t*. Where the image is missing a learned pseudo-word takes the
     place of v*.
     """
 
@@ -185,36 +162,6 @@ class SemanticMining(nn.Module):
     def forward(self, crops: Tensor, has_image: Tensor, clip_features: Tensor | None = None) -> Tensor:
         """t* (B, 5, E)."""
         return self.text(self.pseudo_word(crops, has_image, clip_features))
-
-
-class CrossAttention(nn.Module):
-    """Multi-head cross-attention with residual and feed-forward layer, normalised before each."""
-
-    def __init__(self, width: int, context_width: int, heads: int, ffn_ratio: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm_query, self.norm_context, self.norm_ffn = (
-            nn.LayerNorm(width),
-            nn.LayerNorm(context_width),
-            nn.LayerNorm(width),
-        )
-        self.to_query = nn.Linear(width, width)
-        self.to_key_value = nn.Linear(context_width, 2 * width)
-        self.to_output = nn.Linear(width, width)
-        hidden = int(width * ffn_ratio)
-        self.ffn = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
-
-    def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Queries (B, Q, width), context (B, K, context_width), mask (B, K) bool of valid context -> (B, Q, width)."""
-        query = self._split(self.to_query(self.norm_query(x)))  # (B, heads, Q, width / heads)
-        key, value = (self._split(t) for t in self.to_key_value(self.norm_context(context)).chunk(2, dim=-1))
-        keep = None if mask is None else mask[:, None, None, :]
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=keep)
-        x = x + self.to_output(attended.transpose(1, 2).flatten(2))
-        return x + self.ffn(self.norm_ffn(x))
-
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 class FrameEncoder(nn.Module):
@@ -260,14 +207,7 @@ class FrameEncoder(nn.Module):
         clip_features: Tensor | None = None,
         text: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """One sample per row.
-
-        Args:
-            crops: (B, 3, crop_height, crop_width) RGB in 0..1; zeros where there is none.
-            points: (B, N, 3 or 7) as the bundle's preprocessing makes them; zeros where there are none.
-            has_image, has_points: (B,) bool.
-            clip_features: (B, E) CLIP image embeddings computed before (it is frozen), or None.
-            text: t* (B, 5, E) of ``self.semantics`` computed before, or None.
+        """Single frames: inputs of :meth:`EMGaitNet.forward` without T, and t* (B, 5, E) if it was computed before.
 
         Returns:
             image_features (B, S, d), point_feature (B, d).
@@ -347,9 +287,8 @@ class BNNeck(nn.Module):
     def forward(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
         """(B, P, d) -> normalised (B, P, d) and logits (B, P, classes)."""
         normalised = self.norm(embedding.flatten(1)).view_as(embedding)
-        cosine = F.normalize(normalised, dim=-1).transpose(0, 1) @ F.normalize(self.classifier, dim=1).to(
-            normalised.dtype
-        )
+        classes = F.normalize(self.classifier, dim=1).to(normalised.dtype)
+        cosine = F.normalize(normalised, dim=-1).transpose(0, 1) @ classes  # (P, B, classes)
         return normalised, self.scale * cosine.transpose(0, 1)
 
 
@@ -361,7 +300,7 @@ class EMGaitNet(nn.Module):
         load_pretrained: read CLIP's pretrained weights; False when a state dict follows.
 
     Raises:
-        ValueError, OSError: CLIP cannot be built (see ``semantics.build_clip``).
+        ValueError, OSError: CLIP cannot be built (see ``clip.build_clip``).
     """
 
     frame_encoder: type[FrameEncoder] = FrameEncoder
@@ -385,11 +324,11 @@ class EMGaitNet(nn.Module):
         """Windows of T frames.
 
         Args:
-            crops: (B, T, 3, crop_height, crop_width) RGB in 0..1.
-            points: (B, T, N, 3 or 7) as ``inference.preprocessing`` makes them.
+            crops: (B, T, 3, crop_height, crop_width) RGB in 0..1; zeros where there is none.
+            points: (B, T, N, 3 or 7) as ``inference.preprocessing`` makes them; zeros where there are none.
             has_image, has_points: (B, T) bool, the modality is there.
             frame_mask: (B, T) bool, the frame is there; at least one per window.
-            clip_features: (B, T, E) from :meth:`clip_features`, or None: computed here.
+            clip_features: (B, T, E) CLIP image embeddings computed before (CLIP is frozen), or None: computed here.
         """
         batch, frames = frame_mask.shape
         clip = clip_features.flatten(0, 1) if clip_features is not None else None
@@ -408,14 +347,3 @@ class EMGaitNet(nn.Module):
     def frame_parts(self, image_features: Tensor) -> Tensor:
         """(..., S, d) of single frames -> (..., P, d): the horizontal parts as HPP takes them, before time is pooled."""
         return image_features.unflatten(-2, (self.config.parts, -1)).amax(dim=-2)
-
-    @torch.no_grad()
-    def clip_features(self, crops: Tensor) -> Tensor:
-        """(M, 3, crop_height, crop_width) -> (M, E): frozen, so a trainer may compute them once and keep them."""
-        if not isinstance(self.frame.semantics, SemanticMining):
-            raise ValueError("this configuration mines no semantics: there are no CLIP features to compute")
-        return self.frame.semantics.image(crops)
-
-    def trainable_parameters(self) -> list[nn.Parameter]:
-        """All parameters but frozen CLIP's."""
-        return [parameter for parameter in self.parameters() if parameter.requires_grad]

@@ -1,4 +1,4 @@
-"""What the encrypted rows of a gallery are bound to, so that nobody without the key can give them to somebody else.
+"""What the encrypted rows of a gallery are bound to, so that nobody without the key can assign them to another person.
 
 A template is bound to its model, its person's number and its time, a saved walk to its time (its templates share it), and
 a name, which has to be found again by equality, is sealed together with its person's number.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 import zlib
-from collections.abc import Iterable
 from typing import Any
 
 from emgait_ros.gallery.encryption import PlainText, WrongKeyError
@@ -35,7 +34,7 @@ def is_sealed(codec: PlainText, identity: int, name: str, seal: str) -> bool:
 
 
 def not_theirs(place: str, what: str) -> str:
-    """What is said of something whose seal or binding does not fit."""
+    """The message about something whose seal or binding does not match."""
     return (
         f"gallery {place}: {what} was put there, or changed, by somebody without the key, and is not used: put a backup "
         "in place, or `emgait gallery remove` and enrol again"
@@ -50,60 +49,40 @@ def seal_names(connection: Any, codec: PlainText) -> None:
 
 
 def rewrite_data(connection: Any, old: PlainText, new: PlainText, bound: bool = True) -> int:
-    """Within a change: encrypt all templates and saved walks anew, one at a time; returns the number of templates.
+    """Within a change: encrypt all templates and saved walks again, one at a time; returns the number of templates.
 
     Args:
         connection: the database.
         old, new: before and after.
         bound: False: they are as galleries before layout 5 kept them, bound to their model alone; what cannot be read
-            stays as it is, and is found as damaged later.
+            stays as it is, and is reported as damaged later.
 
     Raises:
         WrongKeyError: something cannot be read.
     """
+
+    def again(stored: bytes, was: str, becomes: str) -> bytes | None:
+        try:
+            return new.data(old.read_data(stored, was), becomes)
+        except WrongKeyError:
+            if bound:
+                raise
+            return None
+
     numbers = [row[0] for row in connection.execute("SELECT id FROM templates").fetchall()]
     for number in numbers:
         stored, fingerprint, identity, created = connection.execute(
             "SELECT embedding, fingerprint, identity_id, created_ns FROM templates WHERE id = ?", (number,)
         ).fetchone()
         context = template_context(fingerprint, identity, created)
-        blob = _again(stored, old, new, context if bound else fingerprint, context, strict=bound)
+        blob = again(stored, context if bound else fingerprint, context)
         if blob is not None:
             values = (blob, zlib.crc32(blob), number)
             connection.execute("UPDATE templates SET embedding = ?, checksum = ? WHERE id = ?", values)
-    walks = [row[0] for row in connection.execute("SELECT created_ns FROM saved_walks").fetchall()]
-    for created in walks:
+    for (created,) in connection.execute("SELECT created_ns FROM saved_walks").fetchall():
         query = "SELECT content FROM saved_walks WHERE created_ns = ?"
         stored = connection.execute(query, (created,)).fetchone()[0]
-        context = walk_context(created)
-        blob = _again(stored, old, new, context if bound else "saved walk", context, strict=bound)
+        blob = again(stored, walk_context(created) if bound else "saved walk", walk_context(created))
         if blob is not None:
             connection.execute("UPDATE saved_walks SET content = ? WHERE created_ns = ?", (blob, created))
     return len(numbers)
-
-
-def _again(stored: bytes, old: PlainText, new: PlainText, was: str, becomes: str, strict: bool) -> bytes | None:
-    try:
-        return new.data(old.read_data(stored, was), becomes)
-    except WrongKeyError:
-        if strict:
-            raise
-        return None
-
-
-def move_templates(connection: Any, codec: PlainText, numbers: Iterable[int], identity: int) -> None:
-    """Within a change: make templates those of another person.
-
-    Raises:
-        WrongKeyError: one of them is damaged, or is not that of the person who has it.
-    """
-    for number in numbers:
-        stored, fingerprint, owner, created = connection.execute(
-            "SELECT embedding, fingerprint, identity_id, created_ns FROM templates WHERE id = ?", (number,)
-        ).fetchone()
-        plain = codec.read_data(stored, template_context(fingerprint, owner, created))
-        connection.execute("UPDATE templates SET identity_id = ? WHERE id = ?", (identity, number))
-        if codec.encrypted:  # a plain one stays as it is, with its checksum, also when it is damaged
-            blob = codec.data(plain, template_context(fingerprint, identity, created))
-            values = (blob, zlib.crc32(blob), number)
-            connection.execute("UPDATE templates SET embedding = ?, checksum = ? WHERE id = ?", values)

@@ -1,4 +1,4 @@
-"""Whether the system's clock can be believed when people are to be deleted by it.
+"""Whether the system clock can be trusted before people are deleted by it.
 
 Clocks jump: a flat battery, a bad time server, a wrong year. What is known across restarts is the time of the last check
 that was believed, and which boot of the machine it was made in, with the time since that boot.
@@ -61,14 +61,6 @@ class ClockState:
         """As it is stored."""
         return json.dumps(dataclasses.asdict(self))
 
-    def trusting(self, moment: Moment, newest_entry: int) -> tuple[ClockState, str]:
-        """After somebody said that the clock is right: entries up to that number of the audit log say nothing of the time."""
-        return ClockState(moment.now_ns, moment.now_ns, moment.boot_ns, moment.boot, 0, newest_entry), ""
-
-    def _believing(self, moment: Moment) -> ClockState:
-        """After a check whose clock is believed."""
-        return ClockState(moment.now_ns, moment.now_ns, moment.boot_ns, moment.boot, 0, self.ignored)
-
     def checked(self, moment: Moment, newest_ns: int) -> tuple[ClockState, str]:
         """Judge the clock.
 
@@ -87,10 +79,10 @@ class ClockState:
             came_back = now < self.seen_ns - SLACK_NS and now - last <= AWAY_NS
             watched = self._steady(moment) and now - self.doubted_since_ns >= WATCHED_NS
             if came_back or watched:
-                return self._believing(moment), ""
+                return believed(moment, self.ignored), ""
             since = self.doubted_since_ns if self._steady(moment) else now
         elif self._steady(moment) if self.seen_ns else now - last <= AWAY_NS:
-            return self._believing(moment), ""
+            return believed(moment, self.ignored), ""
         else:
             since = now
         kept = dataclasses.replace(self, seen_ns=now, boot_ns=moment.boot_ns, boot=moment.boot, doubted_since_ns=since)
@@ -103,6 +95,11 @@ class ClockState:
         if moment.boot and moment.boot == self.boot:
             return abs(passed - (moment.boot_ns - self.boot_ns)) <= SLACK_NS
         return -SLACK_NS <= passed <= AWAY_NS
+
+
+def believed(moment: Moment, ignored: int) -> ClockState:
+    """What to keep of a clock that is right; entries of the audit log up to number ``ignored`` say nothing of the time."""
+    return ClockState(moment.now_ns, moment.now_ns, moment.boot_ns, moment.boot, 0, ignored)
 
 
 def state_from(text: str | None) -> ClockState:

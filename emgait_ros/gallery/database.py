@@ -10,9 +10,6 @@ from typing import Any, Protocol
 from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.gallery.sqlite import SqliteDatabase
 
-URL_STARTS = ("postgresql://", "postgres://")
-"""What a gallery's place begins with when it is not a file."""
-
 
 class Database(Protocol):
     """One connection. Statements are written for both kinds: ``?`` stands for a value, ``RETURNING`` gives new numbers.
@@ -20,6 +17,7 @@ class Database(Protocol):
     Attributes:
         place: file or address, for messages; never with a password.
         errors: what statements raise; :meth:`say` turns them into sentences.
+        in_transaction: between :meth:`begin` and :meth:`commit` or :meth:`rollback`.
     """
 
     place: str
@@ -32,13 +30,18 @@ class Database(Protocol):
 
     def executemany(self, statement: str, rows: Iterable[Iterable[Any]]) -> None: ...
 
-    def begin(self) -> None: ...
+    def begin(self) -> None:
+        """Start a change; waits a moment for other writers."""
 
-    def commit(self) -> None: ...
+    def commit(self) -> None:
+        """End a change: on the disk when this returns."""
 
-    def rollback(self) -> None: ...
+    def rollback(self) -> None:
+        """Take everything since :meth:`begin` back; never raises."""
 
-    def say(self, error: BaseException) -> GalleryError: ...
+    def say(self, error: BaseException) -> GalleryError:
+        """An error as a sentence that names the gallery and what to do."""
+        ...
 
     def newest_change(self) -> int | None:
         """Number of the newest change, when it is known without asking; None: ask by a statement.
@@ -50,24 +53,30 @@ class Database(Protocol):
 
     def announce(self, change: int) -> None:
         """Within a change: tell others of it once it is committed."""
+
+    def audit_unlocked(self) -> contextlib.AbstractContextManager[None]:
+        """Within a change: the audit log may be overwritten, which a new key needs."""
         ...
 
-    def audit_unlocked(self) -> contextlib.AbstractContextManager[None]: ...
+    def wipe(self) -> None:
+        """Leave nothing of removed rows, as far as this kind of database allows."""
 
-    def wipe(self) -> None: ...
+    def rebuild(self) -> None:
+        """Write all tables again, so that nothing of what was replaced stays in them."""
 
-    def rebuild(self) -> None: ...
+    def copy_to(self, path: Path) -> None:
+        """Copy everything into a gallery file, as of one moment, while others may be writing."""
 
-    def copy_to(self, path: Path) -> None: ...
-
-    def problems(self) -> list[str]: ...
+    def problems(self) -> list[str]:
+        """What is wrong with the storage, apart from what it means; a sentence each."""
+        ...
 
     def close(self) -> None: ...
 
 
 def is_url(place: str | Path) -> bool:
     """Whether a gallery's place is a PostgreSQL address."""
-    return str(place).startswith(URL_STARTS)
+    return str(place).startswith(("postgresql://", "postgres://"))
 
 
 def file_of(place: str | Path) -> Path:

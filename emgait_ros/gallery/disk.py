@@ -55,6 +55,12 @@ def made_private(path: Path) -> bool:
     return not path.stat().st_mode & 0o077
 
 
+def readable_by_others(path: Path) -> str:
+    """That others can read a file, with its name and what to do; empty when they cannot."""
+    mode = path.stat().st_mode & 0o777
+    return f"{path} can be read by others (mode {mode:04o}): {how_to_close(path)}" if mode & 0o077 else ""
+
+
 def how_to_close(path: Path) -> str:
     """What to do about a file that others can read."""
     kind = file_system(path)
@@ -65,9 +71,9 @@ def how_to_close(path: Path) -> str:
 
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Of all processes and threads that would make ``path``, one at a time is in here; ask inside whether it is there.
+    """Lets one process or thread at a time create ``path``; check inside whether it exists by now.
 
-    The lock's file goes when ``path`` is there, so that whoever still waits for it finds ``path``.
+    The lock file is removed when ``path`` exists, so that whoever still waits for it finds ``path``.
     """
     lock = path.with_name(f".{path.name}.lock")
     descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
@@ -81,7 +87,7 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk, where the file system can do that for folders."""
+    """Flush a folder's entries to the disk, where the file system can do that."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

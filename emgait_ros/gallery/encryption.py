@@ -13,7 +13,7 @@ import hmac
 import os
 from pathlib import Path
 
-from emgait_ros.gallery.disk import how_to_close
+from emgait_ros.gallery.disk import readable_by_others
 
 KEY_VARIABLE = "EMGAIT_GALLERY_KEY"
 """Environment variable that holds a gallery's key."""
@@ -47,7 +47,7 @@ class PlainText:
         return stored
 
     def seal(self, content: str) -> str:
-        """What only somebody with the key can write under a text; empty without one."""
+        """A signature of a text that takes the key to make; empty without one."""
         return ""
 
 
@@ -79,7 +79,6 @@ class Cipher(PlainText):
         self._seal_key = hmac.digest(key, b"emgait gallery seals", hashlib.sha256)
 
     def text(self, plain: str) -> str:
-        """See :class:`PlainText`."""
         content = plain.encode()
         nonce = hmac.digest(self._name_key, content, hashlib.sha256)[:_NONCE]
         return _PREFIX + base64.b64encode(nonce + self._cipher.encrypt(nonce, content, b"text")).decode()
@@ -111,7 +110,6 @@ class Cipher(PlainText):
         return self._open(stored, context.encode())
 
     def seal(self, content: str) -> str:
-        """See :class:`PlainText`."""
         return hmac.digest(self._seal_key, content.encode(), hashlib.sha256).hex()
 
     def _open(self, stored: bytes, context: bytes) -> bytes:
@@ -136,10 +134,8 @@ def find_key(key_file: str | Path = "") -> bytes | None:
     """
     if str(key_file):
         path = Path(key_file).expanduser()
-        if path.stat().st_mode & 0o077:
-            raise ValueError(
-                f"key file {path} can be read by others (mode {path.stat().st_mode & 0o777:04o}): {how_to_close(path)}"
-            )
+        if problem := readable_by_others(path):
+            raise ValueError(f"key file {problem}")
         return parsed_key(path.read_text(encoding="ascii", errors="replace"), f"key file {path}")
     variable = os.environ.get(KEY_VARIABLE, "")
     return parsed_key(variable, f"the environment variable {KEY_VARIABLE}") if variable else None
@@ -167,14 +163,14 @@ def write_new_key(path: Path) -> bytes:
     """Make a key and write it to a new file (mode 0600).
 
     Raises:
-        FileExistsError: there is a file already: a lost key is a lost gallery.
+        FileExistsError: there is a file already, whose key a gallery may need.
     """
     key = os.urandom(32)
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError as error:
         raise FileExistsError(
-            f"{path} exists already and is kept: a lost key is a lost gallery; give another name"
+            f"{path} exists already and is kept, because without its key a gallery is lost: give another name"
         ) from error
     with os.fdopen(descriptor, "w", encoding="ascii") as stream:
         stream.write(key.hex() + "\n")

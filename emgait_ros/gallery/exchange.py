@@ -1,9 +1,9 @@
-"""Taking people out of a gallery into a signed file, and from such a file into a gallery: looked at first, with rules for conflicts."""
+"""Export of people to a signed file, and import with a preview and rules for conflicts."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from emgait_ros.gallery.file import GalleryFile
 from emgait_ros.gallery.history import History, as_content
 from emgait_ros.gallery.identities import Identities
 from emgait_ros.gallery.names import MAX_CHARACTERS, look_alike_key, normalised_name
+from emgait_ros.gallery.records import Template
 from emgait_ros.gallery.templates import Templates
 
 RULES = {
@@ -56,19 +57,18 @@ def _named(line: ImportLine) -> str:
     return f"'{line.name}'" + (f" (here '{line.target}')" if line.target != line.name else "")
 
 
+def _embeddings(templates: Iterable[Template]) -> set[bytes]:
+    return {template.embedding.tobytes() for template in templates}
+
+
+@dataclass(eq=False)
 class Exchange:
-    """Export, and import from signers who are trusted.
+    """Export from an open gallery, and import into it from signers who are trusted."""
 
-    Args:
-        file: the open gallery.
-        identities, templates, history: of it.
-    """
-
-    def __init__(self, file: GalleryFile, identities: Identities, templates: Templates, history: History) -> None:
-        self._file = file
-        self._identities = identities
-        self._templates = templates
-        self._history = history
+    file: GalleryFile
+    identities: Identities
+    templates: Templates
+    history: History
 
     def export(
         self, path: Path, names: Collection[str] = (), signing: str | Path = SIGNING_KEY, plain: bool = False
@@ -88,38 +88,28 @@ class Exchange:
             ValueError: nobody has such a name. GalleryError, OSError: as :class:`GalleryFile` says; no file is left then.
         """
         wanted = {normalised_name(name) for name in names}
-        with self._file.change():  # nobody changes while it is read, and what leaves is in the audit log
-            ids = {name: self._identities.known(name) for name in wanted}
-            people = self._exported(set(ids.values()) if names else None)
-            codec = codec_for(None) if plain else self._file.codec
-            now = time.time_ns()
-            for person in people:
-                identity = self._identities.known(person.name)
-                self._history.log(
-                    "export", identity, person.name, f"{len(person.templates)} templates to {path.name}", now
-                )
+        with self.file.change():  # nobody changes while it is read, and what leaves is in the audit log
+            chosen = {self.identities.known(name) for name in wanted}
+            people, now = [], time.time_ns()
+            for identity, stored, enrolled, disabled in self.file.rows(
+                "SELECT id, name, enrolled_ns, disabled FROM identities ORDER BY id"
+            ):
+                if identity in chosen or not names:
+                    name, templates = self.file.codec.read_text(stored), tuple(self.templates.exported(identity))
+                    people.append(ExportedPerson(name, enrolled, bool(disabled), templates))
+                    self.history.log("export", identity, name, f"{len(templates)} templates to {path.name}", now)
+            codec = codec_for(None) if plain else self.file.codec
             write_export(path.expanduser(), people, signing_key(signing), codec)
         return [person.name for person in people]
 
-    def _exported(self, wanted: set[int] | None) -> list[ExportedPerson]:
-        rows = self._file.execute("SELECT id, name, enrolled_ns, disabled FROM identities ORDER BY id").fetchall()
-        found = []
-        for identity, name, enrolled, disabled in rows:
-            if wanted is None or identity in wanted:
-                templates = tuple(self._templates.exported(identity))
-                found.append(ExportedPerson(self._file.codec.read_text(name), enrolled, bool(disabled), templates))
-        return found
-
     def trusted_signers(self, signing: str | Path = SIGNING_KEY) -> set[str]:
-        """Whose exports are taken: one's own, and those trusted before."""
-        with self._file.reading() as connection:
-            rows = connection.execute("SELECT name FROM properties").fetchall()
-        return {signer_of(signing_key(signing))} | {
-            row[0].removeprefix(_TRUSTED) for row in rows if row[0].startswith(_TRUSTED)
-        }
+        """Signers whose exports are accepted: this robot and those trusted before."""
+        names = [row[0] for row in self.file.rows("SELECT name FROM properties")]
+        trusted = {name.removeprefix(_TRUSTED) for name in names if name.startswith(_TRUSTED)}
+        return {signer_of(signing_key(signing)), *trusted}
 
     def trust(self, signer: str) -> None:
-        """Take exports of a signer (64 hexadecimal digits) from now on.
+        """Accept exports of a signer (64 hexadecimal digits) from now on.
 
         Raises:
             ValueError: no such number.
@@ -128,10 +118,9 @@ class Exchange:
             raise ValueError(
                 f"'{signer}' is no signer: expected the 64 digits that `emgait gallery signer` shows there"
             )
-        with self._file.change() as connection:
-            connection.execute("DELETE FROM properties WHERE name = ?", (_TRUSTED + signer,))
-            connection.execute("INSERT INTO properties (name, value) VALUES (?, '')", (_TRUSTED + signer,))
-            self._history.log("trust", 0, "", f"exports signed by {signer}", time.time_ns())
+        with self.file.change():
+            self.file.set_property(_TRUSTED + signer, "")
+            self.history.log("trust", 0, "", f"exports signed by {signer}", time.time_ns())
 
     def read_export(
         self, path: Path, signing: str | Path = SIGNING_KEY, key: bytes | None = None
@@ -141,7 +130,7 @@ class Exchange:
         Raises:
             ExportError, OSError: as :func:`emgait_ros.gallery.export_file.read_export` says.
         """
-        codec = self._file.codec if key is None else codec_for(key)
+        codec = self.file.codec if key is None else codec_for(key)
         return read_export(path.expanduser(), self.trusted_signers(signing), codec)
 
     def preview(self, people: list[ExportedPerson], rule: str = "refuse") -> list[ImportLine]:
@@ -153,25 +142,23 @@ class Exchange:
         if rule not in RULES:
             raise ValueError(f"unknown rule '{rule}' for conflicts: known are {', '.join(RULES)}")
         taken = {person.name for person in people}
-        with self._file.reading():
-            alike = {look_alike_key(name): name for name in self._identities.names()}
+        with self.file.reading():
+            alike = {look_alike_key(name): name for name in self.identities.names()}
             return [self._line(person, rule, taken, alike) for person in people]
 
     def _line(self, person: ExportedPerson, rule: str, taken: set[str], alike: dict[str, str]) -> ImportLine:
         """``alike``: names here by :func:`look_alike_key`; who has none of this name may be here under one that looks like it."""
-        name, identity = person.name, self._identities.number_of(person.name)
+        name, identity = person.name, self.identities.number_of(person.name)
         if identity is None:
             name = alike.get(look_alike_key(name), name)
-            identity = self._identities.number_of(name)
+            identity = self.identities.number_of(name)
         if identity is None:
             return ImportLine(person.name, name, "new", len(person.templates), 0, False)
-        here = {template.embedding.tobytes() for template in self._templates.exported(identity)}
+        here = _embeddings(self.templates.exported(identity))
         coming = [template for template in person.templates if template.embedding.tobytes() not in here]
         if not coming:
             return ImportLine(person.name, name, "same", 0, len(here), False)
-        if here <= {
-            template.embedding.tobytes() for template in person.templates
-        }:  # the file knows all of them, and more
+        if here <= _embeddings(person.templates):  # the file knows all of them, and more
             return ImportLine(person.name, name, "add", len(coming), len(here), False)
         if rule == "rename":
             target = self._free_name(person.name, taken)
@@ -184,12 +171,12 @@ class Exchange:
         for number in range(2, 10_000):
             ending = f" ({number})"
             candidate = normalised_name(name[: MAX_CHARACTERS - len(ending)] + ending)
-            if candidate not in taken and self._identities.number_of(candidate) is None:
+            if candidate not in taken and self.identities.number_of(candidate) is None:
                 return candidate
         raise ValueError(f"there are thousands called '{name}': rename them first")
 
     def import_people(self, people: list[ExportedPerson], rule: str = "refuse") -> list[ImportLine]:
-        """Take people over, all in one transaction that one undoing takes back.
+        """Import people, all in one transaction, which one undo reverts.
 
         Args:
             people: of :meth:`read_export`.
@@ -202,7 +189,7 @@ class Exchange:
             ValueError: conflicts, with the rule "refuse"; templates that do not fit those of their model here. Nothing is
             changed then.
         """
-        with self._file.change():
+        with self.file.change():
             lines = self.preview(people, rule)
             conflicts = [line for line in lines if line.action == "refuse"]
             if conflicts:
@@ -220,29 +207,25 @@ class Exchange:
     def _take_in(self, person: ExportedPerson, line: ImportLine, group: int) -> int:
         """Returns the number that all undo entries of one import share."""
         now = time.time_ns()
-        identity = self._identities.number_of(line.target)
+        identity = self.identities.number_of(line.target)
         created = identity is None
         if identity is None:
-            identity = self._identities.add(line.target, person.enrolled_ns)
+            identity = self.identities.add(line.target, person.enrolled_ns)
             if person.disabled:
-                self._file.execute("UPDATE identities SET disabled = 1 WHERE id = ?", (identity,))
-        here = self._templates.exported(identity)
+                self.file.execute("UPDATE identities SET disabled = 1 WHERE id = ?", (identity,))
+        here = self.templates.exported(identity)
         replaced = here if line.action == "replace" else []
-        known = set() if replaced else {template.embedding.tobytes() for template in here}
+        known = set() if replaced else _embeddings(here)
         if replaced:
-            self._file.execute("DELETE FROM templates WHERE identity_id = ?", (identity,))
-        added = [
-            self._templates.add(identity, template)
-            for template in person.templates
-            if template.embedding.tobytes() not in known
-        ]
-        detail = f"{line.action}: {len(added)} templates" + (
-            f" of '{person.name}'" if person.name != line.target else ""
-        )
-        change = self._history.log("import", identity, line.target, detail, now)
+            self.file.execute("DELETE FROM templates WHERE identity_id = ?", (identity,))
+        coming = [template for template in person.templates if template.embedding.tobytes() not in known]
+        added = [self.templates.add(identity, template) for template in coming]
+        other_name = f" of '{person.name}'" if person.name != line.target else ""
+        detail = f"{line.action}: {len(added)} templates{other_name}"
+        change = self.history.log("import", identity, line.target, detail, now)
         group = group or change
         kept = [as_content(template) for template in replaced]
-        self._history.remember(
+        self.history.remember(
             change, group, action="import", identity=identity, created=created, templates=added, replaced=kept
         )
         return group

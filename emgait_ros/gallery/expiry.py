@@ -1,17 +1,17 @@
-"""People whose time is over: hidden first, deleted some days later, and never by a clock that cannot be believed."""
+"""Expiry of enrolled people: hidden first, deleted some days later, and never by a clock that is not trusted."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emgait_ros.gallery.clock import Moment, state_from
+from emgait_ros.gallery.clock import Moment, believed, state_from
 from emgait_ros.gallery.file import GalleryFile
 from emgait_ros.gallery.history import History
 from emgait_ros.gallery.identities import Identities
 from emgait_ros.gallery.upkeep import Upkeep
 
 GRACE_DAYS = 7
-"""So long people whose time is over are kept, never named, before they are deleted."""
+"""Days for which expired people are kept, never named, before they are deleted."""
 _DAY_NS = 86_400 * 10**9
 _CLOCK = "clock"  # property with what is known of the clock
 
@@ -33,19 +33,16 @@ class Expiry:
     doubt: str = ""
 
 
+@dataclass(eq=False)
 class Retention:
-    """How long people are kept.
+    """How long people are kept in an open gallery."""
 
-    Args:
-        file: the open gallery.
-        identities, history, upkeep: of it.
-    """
-
-    def __init__(self, file: GalleryFile, identities: Identities, history: History, upkeep: Upkeep) -> None:
-        self._file = file
-        self._identities = identities
-        self._history = history
-        self._upkeep = upkeep
+    file: GalleryFile
+    identities: Identities
+    history: History
+    upkeep: Upkeep
+    doubt: str = ""
+    """Why the last check here did not trust the clock; empty when it did, or nobody is to be removed."""
 
     def expire(self, keep_days: float, trust_clock: bool = False) -> Expiry:
         """Hide everybody whose newest template is older, and delete who has been hidden for ``GRACE_DAYS``.
@@ -54,59 +51,55 @@ class Retention:
 
         Args:
             keep_days: days a person is kept; 0: everybody is kept for ever.
-            trust_clock: believe the clock, and nothing of what was written under another time than now.
+            trust_clock: trust the clock, and ignore the times of earlier entries.
         """
         if keep_days <= 0:
+            self.doubt = ""
             return Expiry([], [], [])
         moment = Moment.read()
-        with self._file.change():
-            doubt = self._clock_doubt(moment, trust_clock)
-            if doubt:
-                return Expiry([], [], [], doubt)
+        with self.file.change():
+            self.doubt = self._clock_doubt(moment, trust_clock)
+            if self.doubt:
+                return Expiry([], [], [], self.doubt)
             found = self._sorted_out(moment.now_ns, keep_days)
         if found.deleted:
-            self._upkeep.forget_bytes()
+            self.upkeep.forget_bytes()
         return found
 
     def _clock_doubt(self, moment: Moment, trust: bool) -> str:
-        connection = self._file.connection
-        row = connection.execute("SELECT value FROM properties WHERE name = ?", (_CLOCK,)).fetchone()
-        before = state_from(None if row is None else str(row[0]))
-        newest, last = connection.execute(
-            "SELECT coalesce(max(CASE WHEN id > ? THEN at_ns ELSE 0 END), 0), coalesce(max(id), 0) FROM audit",
-            (before.ignored,),
-        ).fetchone()
-        after, doubt = before.trusting(moment, last) if trust else before.checked(moment, newest)
+        before = state_from(self.file.property_of(_CLOCK))
+        query = "SELECT coalesce(max(CASE WHEN id > ? THEN at_ns ELSE 0 END), 0), coalesce(max(id), 0) FROM audit"
+        ((newest, last),) = self.file.rows(query, before.ignored)
+        after, doubt = (believed(moment, last), "") if trust else before.checked(moment, newest)
         if after != before:
-            connection.execute("DELETE FROM properties WHERE name = ?", (_CLOCK,))
-            connection.execute("INSERT INTO properties (name, value) VALUES (?, ?)", (_CLOCK, after.to_json()))
+            self.file.set_property(_CLOCK, after.to_json())
         return doubt
 
     def _sorted_out(self, now: int, keep_days: float) -> Expiry:
-        rows = self._file.execute(
+        rows = self.file.rows(
             "SELECT i.id, i.name, i.enrolled_ns, i.expired_ns, i.kept_ns, coalesce(max(t.created_ns), 0) FROM identities i"
             " LEFT JOIN templates t ON t.identity_id = i.id GROUP BY i.id, i.name, i.enrolled_ns, i.expired_ns, i.kept_ns"
-        ).fetchall()
+        )
         expired, deleted, restored, group = [], [], [], 0
         for identity, stored, enrolled, since, kept, newest in rows:
-            name = self._file.codec.read_text(stored)
+            name = self.file.codec.read_text(stored)
             old = max(newest or enrolled, kept) < now - int(keep_days * _DAY_NS)
             if since and not old:
                 self._set_expired(identity, 0)
-                self._history.log("enable", identity, name, "the clock was set back", now)
+                self.history.log("enable", identity, name, "the clock was set back", now)
                 restored.append(name)
             elif since and now - since >= GRACE_DAYS * _DAY_NS:
-                count = self._identities.delete(identity)
-                self._history.log("remove", identity, name, f"{count} templates, expired for {GRACE_DAYS} days", now)
+                count = self.identities.delete(identity)
+                self.history.log("remove", identity, name, f"{count} templates, expired for {GRACE_DAYS} days", now)
                 deleted.append(name)
             elif old and not since:
                 self._set_expired(identity, now)
                 detail = f"older than {keep_days:g} days, deleted after {GRACE_DAYS} more"
-                change = self._history.log("expire", identity, name, detail, now)
+                change = self.history.log("expire", identity, name, detail, now)
                 group = group or change
-                self._history.remember(change, group, action="expire", identity=identity)
+                self.history.remember(change, group, action="expire", identity=identity)
                 expired.append(name)
         return Expiry(sorted(expired), sorted(deleted), sorted(restored))
 
     def _set_expired(self, identity: int, since_ns: int) -> None:
-        self._file.execute("UPDATE identities SET expired_ns = ? WHERE id = ?", (since_ns, identity))
+        self.file.execute("UPDATE identities SET expired_ns = ? WHERE id = ?", (since_ns, identity))

@@ -1,15 +1,14 @@
-"""The one signed file that people are carried in from gallery to gallery.
+"""The signed file that transfers people between galleries.
 
     magic | length of head | head (JSON) | body | Ed25519 signature of all before it
 
 The head names the signer and says whether the body is encrypted (AES-256-GCM with the gallery's key). The body is a list
-of people (JSON, length first) and their templates as little-endian float32, one behind the other. Nothing is read before
-the signature is found right, and nothing in a file is trusted to be of the size it claims.
+of people (JSON, length first) and their templates as little-endian float32, one after the other. Nothing is read before
+the signature is verified, and nothing in a file is trusted to be of the size it claims.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import struct
@@ -19,18 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emgait_ros.gallery.disk import alone, how_to_close
+from emgait_ros.gallery.disk import alone, readable_by_others
 from emgait_ros.gallery.encryption import PlainText, WrongKeyError
 from emgait_ros.gallery.names import normalised_name
-from emgait_ros.gallery.unfinished import unfinished_beside
-from emgait_ros.samples import Float32
+from emgait_ros.gallery.records import Template
+from emgait_ros.gallery.unfinished import written_beside
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 MAGIC = b"emgait export 1\n"
 SIGNING_KEY = "~/.local/share/emgait/signing.key"
-"""Where a robot keeps the key it signs its exports with, unless told otherwise."""
+"""Where a robot keeps the key it signs its exports with, unless another is given."""
 _SIGNATURE = 64
 _CONTEXT = "emgait export"
 _LENGTH = struct.Struct("<Q")
@@ -49,26 +48,13 @@ class UntrustedSignerError(ExportError):
 
 
 @dataclass(frozen=True)
-class ExportedTemplate:
-    """One template; ``embedding`` (parts, d) float32, the rest as in the gallery."""
-
-    fingerprint: str
-    embedding: Float32
-    samples: int
-    modalities: int
-    median_range_m: float
-    created_ns: int
-    quality: str
-
-
-@dataclass(frozen=True)
 class ExportedPerson:
     """One person with all templates."""
 
     name: str
     enrolled_ns: int
     disabled: bool
-    templates: tuple[ExportedTemplate, ...]
+    templates: tuple[Template, ...]
 
 
 def signing_key(path: str | Path = SIGNING_KEY) -> Ed25519PrivateKey:
@@ -84,12 +70,10 @@ def signing_key(path: str | Path = SIGNING_KEY) -> Ed25519PrivateKey:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with alone(path):
             if not path.exists():
-                fresh = unfinished_beside(path)
-                with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as stream:
-                    stream.write(Ed25519PrivateKey.generate().private_bytes_raw().hex() + "\n")
-                os.replace(fresh, path)
-    if path.stat().st_mode & 0o077:
-        raise ValueError(f"signing key {path} can be read by others: {how_to_close(path)}")
+                with written_beside(path) as fresh:
+                    fresh.write_text(Ed25519PrivateKey.generate().private_bytes_raw().hex() + "\n", encoding="ascii")
+    if problem := readable_by_others(path):
+        raise ValueError(f"signing key {problem}")
     try:
         return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text(encoding="ascii").strip()))
     except ValueError as error:
@@ -107,22 +91,17 @@ def write_export(path: Path, people: list[ExportedPerson], key: Ed25519PrivateKe
     Raises:
         OSError: it cannot be written.
     """
-    listed = [_without_embeddings(person) for person in people]
+    listed = [{**vars(person), "templates": [template.facts() for template in person.templates]} for person in people]
     text = json.dumps(listed, ensure_ascii=False, separators=(",", ":")).encode()
     rows = [np.ascontiguousarray(t.embedding, "<f4").tobytes() for person in people for t in person.templates]
     body = codec.data(b"".join([_LENGTH.pack(len(text)), text, *rows]), _CONTEXT)
     head = json.dumps({"signer": signer_of(key), "encrypted": codec.encrypted, "bytes": len(body)}).encode()
     content = b"".join([MAGIC, _LENGTH.pack(len(head)), head, body])
-    fresh = unfinished_beside(path)
-    try:
-        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as stream:
-            stream.write(content)
-            stream.write(key.sign(content))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    with written_beside(path) as fresh, fresh.open("wb") as stream:
+        stream.write(content)
+        stream.write(key.sign(content))
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def read_export(path: Path, trusted: set[str], codec: PlainText) -> list[ExportedPerson]:
@@ -146,9 +125,9 @@ def read_export(path: Path, trusted: set[str], codec: PlainText) -> list[Exporte
         signer, encrypted, size = str(head["signer"]), bool(head["encrypted"]), int(head["bytes"])
         whole = end + size + _SIGNATURE == len(content)
     except (ValueError, KeyError, TypeError, struct.error) as error:
-        raise ExportError(f"{path} is damaged: its head cannot be read; copy it anew") from error
+        raise ExportError(f"{path} is damaged: its head cannot be read; copy it again") from error
     if not whole:
-        raise ExportError(f"{path} is cut off or has something behind its end: copy it anew")
+        raise ExportError(f"{path} is cut off or has something behind its end: copy it again")
     _verify(path, content, signer)
     if signer not in trusted:
         raise UntrustedSignerError(
@@ -185,19 +164,6 @@ def _verify(path: Path, content: bytes, signer: str) -> None:
         ) from error
 
 
-def _without_embeddings(person: ExportedPerson) -> dict[str, Any]:
-    templates = []
-    for template in person.templates:
-        facts = {k: v for k, v in dataclasses.asdict(template).items() if k != "embedding"}
-        templates.append({**facts, "shape": list(template.embedding.shape)})
-    return {
-        "name": person.name,
-        "enrolled_ns": person.enrolled_ns,
-        "disabled": person.disabled,
-        "templates": templates,
-    }
-
-
 def _people(body: bytes) -> list[ExportedPerson]:
     start = _LENGTH.size + _LENGTH.unpack(body[: _LENGTH.size])[0]
     listed = json.loads(body[_LENGTH.size : start])
@@ -217,10 +183,12 @@ def _people(body: bytes) -> list[ExportedPerson]:
     return found
 
 
-def _template(facts: dict[str, Any], body: bytes, start: int) -> tuple[ExportedTemplate, int]:
+def _template(facts: dict[str, Any], body: bytes, start: int) -> tuple[Template, int]:
     parts, dimensions = (int(value) for value in facts["shape"])
     samples, modalities, fingerprint = int(facts["samples"]), int(facts["modalities"]), str(facts["fingerprint"])
-    if not (0 < parts <= 4096 and 0 < dimensions <= 65536 and samples > 0 and 1 <= modalities <= 3):
+    range_m, created = float(facts["median_range_m"]), int(facts["created_ns"])
+    sizes_fit = 0 < parts <= 4096 and 0 < dimensions <= 65536 and samples > 0 and 1 <= modalities <= 3
+    if not (sizes_fit and np.isfinite(range_m) and 0 <= created < 2**63):
         raise ValueError("a template has impossible numbers")
     if not 0 < len(fingerprint) <= 128 or not fingerprint.isalnum():
         raise ValueError("a template has no model fingerprint")
@@ -230,8 +198,5 @@ def _template(facts: dict[str, Any], body: bytes, start: int) -> tuple[ExportedT
     embedding = np.frombuffer(body[start:end], "<f4").reshape(parts, dimensions)
     if not np.isfinite(embedding).all():
         raise ValueError("a template is not finite")
-    range_m, created = float(facts["median_range_m"]), int(facts["created_ns"])
-    if not (np.isfinite(range_m) and 0 <= created < 2**63):
-        raise ValueError("a template has impossible numbers")
     quality = str(facts["quality"])[:10_000]
-    return ExportedTemplate(fingerprint, embedding, samples, modalities, range_m, created, quality), end
+    return Template(fingerprint, embedding, samples, modalities, range_m, created, quality), end

@@ -53,21 +53,14 @@ class GalleryFile:
             self.connection.close()
             raise
 
-    @property
-    def encrypted(self) -> bool:
-        """Names and templates in the gallery can only be read with the key."""
-        return self.codec.encrypted
-
     def close(self) -> None:
-        """Let go of the database; an SQLite file then holds everything in one piece."""
+        """Close the database; an SQLite file then holds everything in one piece."""
         with self.lock:
             self.connection.close()
 
     def _codec_of(self, key: bytes | None) -> PlainText:
-        with self.reading() as connection:
-            stored = self._stored_key_check()
-            used = connection.execute("SELECT EXISTS (SELECT 1 FROM audit)").fetchone()[0]
-        if stored is None and (key is None or used):
+        stored = self.property_of(_KEY_CHECK)
+        if stored is None and (key is None or self.row("SELECT 1 FROM audit LIMIT 1")):
             return PlainText()
         if key is None:
             raise GalleryError(
@@ -76,7 +69,7 @@ class GalleryFile:
         codec = codec_for(key)
         if stored is None:
             with self.change():
-                stored = self.key_check = self._stored_key_check()  # another process may have been faster
+                stored = self.key_check = self.property_of(_KEY_CHECK)  # another process may have been faster
                 if stored is None:
                     self.note_key(codec)
                     return codec
@@ -94,23 +87,27 @@ class GalleryFile:
     def _bind_rows(self, codec: PlainText) -> None:
         """Bind the rows of an older gallery to their people, as they are now; others with the key can do it at the same time."""
         with self.change(any_key=True):
-            self.key_check = self._stored_key_check()
+            self.key_check = self.property_of(_KEY_CHECK)
             if codec.read_text(self.key_check or "") == _OLDER_KEY_TEXT:
                 rewrite_data(self.connection, codec, codec, bound=False)
                 seal_names(self.connection, codec)
                 self.note_key(codec)
 
-    def _stored_key_check(self) -> str | None:
-        row = self.connection.execute("SELECT value FROM properties WHERE name = ?", (_KEY_CHECK,)).fetchone()
+    def property_of(self, name: str) -> str | None:
+        """A property of the gallery; None when it is not set."""
+        row = self.row("SELECT value FROM properties WHERE name = ?", name)
         return None if row is None else str(row[0])
+
+    def set_property(self, name: str, value: str | None) -> None:
+        """Within a change: set a property, or delete it (None)."""
+        self.connection.execute("DELETE FROM properties WHERE name = ?", (name,))
+        if value is not None:
+            self.connection.execute("INSERT INTO properties (name, value) VALUES (?, ?)", (name, value))
 
     def note_key(self, codec: PlainText) -> None:
         """Within a change: from now on this is the key."""
-        self.connection.execute("DELETE FROM properties WHERE name = ?", (_KEY_CHECK,))
         self.key_check = codec.text(_KEY_TEXT) if codec.encrypted else None
-        if self.key_check is not None:
-            values = (_KEY_CHECK, self.key_check)
-            self.connection.execute("INSERT INTO properties (name, value) VALUES (?, ?)", values)
+        self.set_property(_KEY_CHECK, self.key_check)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Database]:
@@ -135,9 +132,9 @@ class GalleryFile:
                 return
             try:
                 self.connection.begin()
-                if not any_key and self._stored_key_check() != self.key_check:
+                if not any_key and self.property_of(_KEY_CHECK) != self.key_check:
                     raise GalleryError(
-                        f"gallery {self.place} was given another key by somebody else: nothing was changed; open it anew with that key"
+                        f"gallery {self.place} was given another key by somebody else: nothing was changed; open it again with that key"
                     )
                 yield self.connection
                 self.connection.commit()
@@ -148,6 +145,16 @@ class GalleryFile:
                 if isinstance(error, WrongKeyError):
                     raise self._unreadable(error) from error
                 raise
+
+    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What a statement that changes nothing finds; also within a change."""
+        with self.reading() as connection:
+            found: list[tuple[Any, ...]] = connection.execute(statement, values).fetchall()
+            return found
+
+    def row(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
+        """The first of :meth:`rows`, if there is one."""
+        return next(iter(self.rows(statement, *values)), None)
 
     def execute(self, statement: str, values: Iterable[Any] = ()) -> Any:
         """One statement, within :meth:`reading` or :meth:`change`."""
@@ -162,6 +169,6 @@ class GalleryFile:
 
     def _unreadable(self, error: WrongKeyError) -> GalleryError:
         return GalleryError(
-            f"gallery {self.place}: something in it cannot be decrypted ({error}): open it anew if its key was changed, else "
+            f"gallery {self.place}: something in it cannot be decrypted ({error}): open it again if its key was changed, else "
             "`emgait gallery check` says whose it is"
         )

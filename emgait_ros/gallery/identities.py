@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from emgait_ros.gallery.binding import is_sealed, name_seal, not_theirs
 from emgait_ros.gallery.file import GalleryFile
@@ -12,26 +13,21 @@ from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.gallery.templates import Templates
 
 
+@dataclass(eq=False)
 class Identities:
-    """The people of a gallery. Methods that change something are called within a change.
+    """The people of an open gallery. Methods that change something are called within a change."""
 
-    Args:
-        file: the open gallery.
-        templates: of its people.
-    """
-
-    def __init__(self, file: GalleryFile, templates: Templates) -> None:
-        self._file = file
-        self._templates = templates
+    file: GalleryFile
+    templates: Templates
 
     def all(self) -> list[EnrolledIdentity]:
         """Everybody enrolled, sorted by name."""
-        with self._file.reading() as connection:
-            people = connection.execute("SELECT id, name, enrolled_ns, disabled, expired_ns FROM identities").fetchall()
-            people = [(key, self._file.codec.read_text(name), *rest) for key, name, *rest in people]
-            counts = connection.execute(
+        with self.file.reading():
+            rows = self.file.rows("SELECT id, name, enrolled_ns, disabled, expired_ns FROM identities")
+            people = [(key, self.file.codec.read_text(name), *rest) for key, name, *rest in rows]
+            counts = self.file.rows(
                 "SELECT identity_id, fingerprint, count(*), max(samples) FROM templates GROUP BY identity_id, fingerprint"
-            ).fetchall()
+            )
         by_model: dict[int, dict[str, int]] = {}
         samples: dict[int, int] = {}
         for identity, fingerprint, count, most in counts:
@@ -46,12 +42,11 @@ class Identities:
 
     def names(self) -> list[str]:
         """Everybody's name."""
-        stored = self._file.execute("SELECT name FROM identities").fetchall()
-        return [self._file.codec.read_text(row[0]) for row in stored]
+        return [self.file.codec.read_text(row[0]) for row in self.file.rows("SELECT name FROM identities")]
 
     def number_of(self, name: str) -> int | None:
         """The number of who has this name; None: nobody has."""
-        row = self._file.execute("SELECT id FROM identities WHERE name = ?", (self._file.codec.text(name),)).fetchone()
+        row = self.file.row("SELECT id FROM identities WHERE name = ?", self.file.codec.text(name))
         return None if row is None else int(row[0])
 
     def known(self, name: str) -> int:
@@ -64,18 +59,14 @@ class Identities:
         if identity is None:
             names = sorted(self.names())
             listed = ", ".join(f"'{known}'" for known in names[:10]) + (", ..." if len(names) > 10 else "")
-            raise ValueError(
-                f"nobody called '{name}' is enrolled: "
-                + (f"enrolled are {listed}" if names else "the gallery is empty")
-            )
+            enrolled = f"enrolled are {listed}" if names else "the gallery is empty"
+            raise ValueError(f"nobody called '{name}' is enrolled: {enrolled}")
         return identity
 
     def is_disabled(self, name: str) -> bool:
         """Whether somebody of that name is enrolled, and disabled."""
-        with self._file.reading() as connection:
-            query = "SELECT disabled FROM identities WHERE name = ?"
-            row = connection.execute(query, (self._file.codec.text(name),)).fetchone()
-        return row is not None and bool(row[0])
+        query = "SELECT 1 FROM identities WHERE name = ? AND disabled <> 0"
+        return self.file.row(query, self.file.codec.text(name)) is not None
 
     def look_alikes(self, name: str, apart_from: str = "") -> list[str]:
         """Names enrolled that look like this one, none when it is enrolled itself; ``apart_from`` one that may.
@@ -84,7 +75,7 @@ class Identities:
             ValueError: not allowed as a name.
         """
         clean = normalised_name(name)
-        with self._file.reading():
+        with self.file.reading():
             if self.number_of(clean) is not None:
                 return []
             names = self.names()
@@ -97,39 +88,39 @@ class Identities:
 
     def check_name(self, identity: int, name: str) -> None:
         """Raises GalleryError when somebody without the key put a name on a person."""
-        row = self._file.execute("SELECT seal FROM identities WHERE id = ?", (identity,)).fetchone()
-        if not is_sealed(self._file.codec, identity, name, row[0]):
-            raise GalleryError(not_theirs(self._file.place, f"the name '{name}'"))
+        ((seal,),) = self.file.rows("SELECT seal FROM identities WHERE id = ?", identity)
+        if not is_sealed(self.file.codec, identity, name, seal):
+            raise GalleryError(not_theirs(self.file.place, f"the name '{name}'"))
 
     def add(self, name: str, now: int) -> int:
         """Add somebody new, with their name sealed; returns their number."""
-        row = self._file.execute(
-            "INSERT INTO identities (name, enrolled_ns) VALUES (?, ?) RETURNING id", (self._file.codec.text(name), now)
+        row = self.file.execute(
+            "INSERT INTO identities (name, enrolled_ns) VALUES (?, ?) RETURNING id", (self.file.codec.text(name), now)
         ).fetchone()
         self.give_name(int(row[0]), name)
         return int(row[0])
 
     def give_name(self, identity: int, name: str) -> None:
         """Name a person, and seal the name on them."""
-        values = (self._file.codec.text(name), name_seal(self._file.codec, identity, name), identity)
-        self._file.execute("UPDATE identities SET name = ?, seal = ? WHERE id = ?", values)
+        values = (self.file.codec.text(name), name_seal(self.file.codec, identity, name), identity)
+        self.file.execute("UPDATE identities SET name = ?, seal = ? WHERE id = ?", values)
 
     def keep(self, identity: int) -> None:
-        """Name somebody again who had expired; their time begins again."""
-        self._file.execute("UPDATE identities SET expired_ns = 0, kept_ns = ? WHERE id = ?", (time.time_ns(), identity))
+        """Name an expired person again; the days they are kept count from now."""
+        self.file.execute("UPDATE identities SET expired_ns = 0, kept_ns = ? WHERE id = ?", (time.time_ns(), identity))
 
     def delete(self, identity: int) -> int:
         """Delete a person with all that is stored of them, also for undoing; returns the number of their templates."""
-        count = self._templates.count(identity)
-        self._file.execute(
+        count = self.templates.count(identity)
+        self.file.execute(
             "DELETE FROM undo WHERE change IN (SELECT id FROM audit WHERE identity_id = ? OR other_identity_id = ?)",
             (identity, identity),
         )
-        self._file.execute("DELETE FROM identities WHERE id = ?", (identity,))
-        self._templates.forget_walks()
+        self.file.execute("DELETE FROM identities WHERE id = ?", (identity,))
+        self.templates.forget_walks()
         return count
 
     def delete_without_templates(self, identity: int) -> None:
         """Delete a person unless they have templates."""
-        if not self._templates.count(identity):
-            self._file.execute("DELETE FROM identities WHERE id = ?", (identity,))
+        if not self.templates.count(identity):
+            self.file.execute("DELETE FROM identities WHERE id = ?", (identity,))

@@ -1,6 +1,6 @@
 """The tables of a gallery file, as the steps that lead from an empty file to the newest layout.
 
-A new layout is a new step at the end, never a change of an old one: files of every age take the same way.
+A new layout is a new step at the end, never a change of an old one: files of every age go through the same steps.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _FIRST = (
 )
 
 # Room for encrypted names and templates, disabled people, quality reports, calibrations and undoing.
-_SECOND = (
+SECOND_TABLES = (
     """CREATE TABLE identities_2 (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         name TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 1024),
@@ -84,6 +84,22 @@ _SECOND = (
         name TEXT NOT NULL,
         detail TEXT NOT NULL
     ) STRICT""",
+    "CREATE TABLE properties (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+    """CREATE TABLE calibrations (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        fingerprint TEXT NOT NULL,
+        created_ns INTEGER NOT NULL,
+        content TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE undo (
+        change INTEGER PRIMARY KEY,
+        content TEXT NOT NULL
+    ) STRICT""",
+)
+"""Tables of the second layout; three of them replace those of the first, and get their names then."""
+
+_SECOND = (
+    *SECOND_TABLES,
     *_moved("identities", "id, name, enrolled_ns"),
     *_moved(
         "templates",
@@ -99,42 +115,29 @@ _SECOND = (
     "CREATE INDEX templates_by_identity ON templates (identity_id)",
     "CREATE INDEX templates_by_fingerprint ON templates (fingerprint)",
     *AUDIT_IS_APPEND_ONLY,
-    "CREATE TABLE properties (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
-    """CREATE TABLE calibrations (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        fingerprint TEXT NOT NULL,
-        created_ns INTEGER NOT NULL,
-        content TEXT NOT NULL
-    ) STRICT""",
-    """CREATE TABLE undo (
-        change INTEGER PRIMARY KEY,
-        content TEXT NOT NULL
-    ) STRICT""",
 )
 
 # Samples of enrolled walks, kept when that was asked for; those of one enrolment share ``created_ns`` with its templates.
-_THIRD = (
-    """CREATE TABLE saved_walks (
+WALK_TABLE = """CREATE TABLE saved_walks (
         created_ns INTEGER PRIMARY KEY,
         content BLOB NOT NULL
-    ) STRICT""",
-    "CREATE INDEX templates_by_time ON templates (created_ns)",
-)
+    ) STRICT"""
+_THIRD = (WALK_TABLE, "CREATE INDEX templates_by_time ON templates (created_ns)")
 
 # Changes that were one, as an import is, are taken back together: ``started`` is the first one's number.
-_FOURTH = (
+UNDO_GROUPS = (
     "ALTER TABLE undo ADD COLUMN started INTEGER NOT NULL DEFAULT 0",
     "UPDATE undo SET started = change",
 )
 
-# A name is sealed on its person; people whose time is over are kept hidden for some days before they are deleted.
-_FIFTH = (
+# A name is sealed on its person; expired people are kept hidden for some days before they are deleted.
+EXPIRY_COLUMNS = (
     "ALTER TABLE identities ADD COLUMN seal TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE identities ADD COLUMN expired_ns INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE identities ADD COLUMN kept_ns INTEGER NOT NULL DEFAULT 0",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, UNDO_GROUPS, EXPIRY_COLUMNS)
 
 TABLES = {
     "identities": "id, name, enrolled_ns, disabled, seal, expired_ns, kept_ns",

@@ -24,7 +24,7 @@ _APOSTROPHES = set("'`\u2018\u2019\u02bc\u02b9\u2032")
 
 
 class LookAlikeNameError(ValueError):
-    """The name is not enrolled, but looks like one that is: whoever asked may confirm that another person is meant."""
+    """The name is not enrolled, but looks like one that is: the caller may confirm that another person is meant."""
 
 
 def look_alike_key(name: str) -> str:
@@ -41,13 +41,8 @@ def look_alike_key(name: str) -> str:
 
 def look_alikes(name: str, names: Iterable[str]) -> list[str]:
     """Those of ``names`` that look like ``name``, sorted; none when it is among them itself."""
-    key, found = look_alike_key(name), []
-    for other in names:
-        if other == name:
-            return []
-        if look_alike_key(other) == key:
-            found.append(other)
-    return sorted(found)
+    others, key = list(names), look_alike_key(name)
+    return [] if name in others else sorted(other for other in others if look_alike_key(other) == key)
 
 
 def refuse_look_alikes(name: str, alike: list[str], otherwise: str) -> None:

@@ -1,6 +1,6 @@
-"""A gallery in PostgreSQL, for several robots: the durable truth and the news of changes lie there, matching does not.
+"""A gallery in PostgreSQL, shared by several robots: it stores and announces changes; matching is done on the robots.
 
-Two connections: one for statements, and one of a thread that listens. Whoever matches asks :meth:`newest_change`, which
+Two connections: one for statements, and one of a thread that listens. The recognizer asks :meth:`newest_change`, which
 never touches the network; when the server is lost it says so, and what is in memory stays in use until it is back.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,26 @@ PATIENCE: dict[str, Any] = {
     "keepalives_count": 2,
     "tcp_user_timeout": 2000,
 }
+_SENTENCES = (  # for classes of psycopg.errors
+    (
+        "LockNotAvailable DeadlockDetected SerializationFailure",
+        "is being changed by another process ({}): nothing was changed, try again",
+    ),
+    (
+        "ReadOnlySqlTransaction InsufficientPrivilege",
+        "cannot be written ({}): nothing was changed; check the rights of its user",
+    ),
+    ("DiskFull OutOfMemory", "has no space left ({}): nothing was changed"),
+    ("DataCorrupted IndexCorrupted", "is damaged ({}): put a backup of the database in its place"),
+    (
+        "InvalidPassword InvalidAuthorizationSpecification InvalidCatalogName",
+        "cannot be opened ({}): check its address, user and password (~/.pgpass)",
+    ),
+    (
+        "OperationalError InterfaceError",
+        "cannot be reached ({}): nothing was changed; check the server and the network",
+    ),
+)
 _FETCHED = 2000  # rows at a time when everything is copied
 
 
@@ -38,7 +57,7 @@ class PostgresDatabase:
         create: make the tables where there are none.
 
     Raises:
-        GalleryError: psycopg is missing, the server cannot be reached or lets nobody in, or holds a newer layout.
+        GalleryError: psycopg is missing, the server cannot be reached or refuses the user, or holds a newer layout.
     """
 
     def __init__(self, url: str, create: bool = True) -> None:
@@ -57,16 +76,12 @@ class PostgresDatabase:
 
     @property
     def in_transaction(self) -> bool:
-        """Between :meth:`begin` and its end."""
         status = psycopg.pq.TransactionStatus
         return self._connection.info.transaction_status in (status.ACTIVE, status.INTRANS, status.INERROR)
 
     def execute(self, statement: str, values: Iterable[Any] = ()) -> Any:
-        """Run one statement; ``?`` stands for a value.
-
-        Outside of a change, a connection that turns out to be lost is made anew once: the server may be back.
-        """
-        words, given = _translated(statement), tuple(values)
+        """Outside of a change, a connection that turns out to be lost is made again once: the server may be back."""
+        words, given = statement.replace("?", "%s"), tuple(values)
         if self.in_transaction:
             return self._connection.execute(words, given, binary=True)
         try:
@@ -77,12 +92,10 @@ class PostgresDatabase:
             return self._usable().execute(words, given, binary=True)
 
     def executemany(self, statement: str, rows: Iterable[Iterable[Any]]) -> None:
-        """Run one statement for many rows of values."""
         with self._connection.cursor() as cursor:
-            cursor.executemany(_translated(statement), [tuple(row) for row in rows])
+            cursor.executemany(statement.replace("?", "%s"), [tuple(row) for row in rows])
 
     def begin(self) -> None:
-        """Start a change; waits a moment for other writers."""
         self._announced = 0
         self.execute("BEGIN")
         self._connection.execute(f"SET LOCAL lock_timeout = {int(schema.BUSY_TIMEOUT_S * 1000)}")
@@ -105,44 +118,34 @@ class PostgresDatabase:
         self._listener.take(self._announced)
 
     def rollback(self) -> None:
-        """Take everything since :meth:`begin` back; never raises."""
         with contextlib.suppress(psycopg.Error):
             if not self._connection.closed and self.in_transaction:
                 self._connection.execute("ROLLBACK")
 
     def newest_change(self) -> int:
-        """Number of the newest change, as the listener heard it.
-
-        Raises:
-            GalleryError: the server is lost.
-        """
         return self._listener.newest()
 
     def announce(self, change: int) -> None:
-        """Within a change: the other robots hear of it when it is committed."""
         self._connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, str(change)))
         self._announced = change
 
     @contextlib.contextmanager
     def audit_unlocked(self) -> Iterator[None]:
-        """Within a change: the audit log may be written over, which a new key needs."""
         self.execute(UNLOCK_AUDIT)
         yield
         self.execute(LOCK_AUDIT)
 
     def wipe(self) -> None:
-        """Have the removed rows' space reused; the server's log and its backups are its administrator's."""
+        """Let the space of removed rows be reused; the server's log and backups are up to its administrator."""
         with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
             for table in ("templates", "undo", "saved_walks"):
                 self.execute(f"VACUUM {SCHEMA}.{table}")
 
     def rebuild(self) -> None:
-        """Write the tables anew, so that nothing of what was replaced stays in them."""
         for table in TABLES:
             self.execute(f"VACUUM FULL {SCHEMA}.{table}")
 
     def copy_to(self, path: Path) -> None:
-        """Copy everything into a gallery file, as of one moment."""
         path.unlink(missing_ok=True)
         copy = schema.connect(path)
         try:
@@ -151,9 +154,7 @@ class PostgresDatabase:
             for table, columns in TABLES.items():
                 marks = ", ".join("?" for _ in columns.split(","))
                 insert = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
-                with self._connection.cursor(
-                    f"copy_{table}", binary=True
-                ) as cursor:  # on the server: few rows at a time here
+                with self._connection.cursor(f"copy_{table}", binary=True) as cursor:  # kept by the server
                     cursor.execute(f"SELECT {columns} FROM {table}")  # noqa: S608
                     while rows := cursor.fetchmany(_FETCHED):
                         copy.executemany(insert, rows)
@@ -164,22 +165,19 @@ class PostgresDatabase:
             copy.close()
 
     def problems(self) -> list[str]:
-        """What the server says of itself; its storage is its administrator's (pg_amcheck)."""
-        with contextlib.suppress(GalleryError):
-            self._listener.newest()
-            return []
-        return [self._listener.problem]
+        """Whether the server answers; its storage is checked by its administrator (pg_amcheck)."""
+        return [self._listener.problem] if self._listener.problem else []
 
     def close(self) -> None:
-        """End the listener and let go of the server."""
+        """End the listener and close the connection."""
         self._listener.close()
         self._connection.close()
 
     def say(self, error: BaseException) -> GalleryError:
-        """An error as a sentence that names the database and what to do."""
         text = " ".join(str(error).split()) or type(error).__name__
-        for kinds, sentence in _sentences():
-            if isinstance(error, kinds):
+        kinds = {kind.__name__ for kind in type(error).__mro__}
+        for names, sentence in _SENTENCES:
+            if kinds & set(names.split()):
                 return GalleryError(f"gallery {self.place} {sentence.format(text)}")
         return GalleryError(f"gallery {self.place}: {text}")
 
@@ -226,11 +224,6 @@ class PostgresDatabase:
             raise
 
 
-@lru_cache(maxsize=256)
-def _translated(statement: str) -> str:
-    return statement.replace("?", "%s")
-
-
 def _without_password(url: str) -> str:
     try:
         parts = psycopg.conninfo.conninfo_to_dict(url)
@@ -242,27 +235,3 @@ def _without_password(url: str) -> str:
     user = f"{parts['user']}@" if parts.get("user") else ""
     port = f":{parts['port']}" if parts.get("port") else ""
     return f"postgresql://{user}{parts.get('host') or ''}{port}/{parts.get('dbname') or ''}"
-
-
-def _sentences() -> tuple[tuple[tuple[type[Exception], ...], str], ...]:
-    errors = psycopg.errors
-    return (
-        (
-            (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure),
-            "is being changed by another process ({}): nothing was changed, try again",
-        ),
-        (
-            (errors.ReadOnlySqlTransaction, errors.InsufficientPrivilege),
-            "cannot be written ({}): nothing was changed; check the rights of its user",
-        ),
-        ((errors.DiskFull, errors.OutOfMemory), "has no space left ({}): nothing was changed"),
-        ((errors.DataCorrupted, errors.IndexCorrupted), "is damaged ({}): put a backup of the database in its place"),
-        (
-            (errors.InvalidPassword, errors.InvalidAuthorizationSpecification, errors.InvalidCatalogName),
-            "cannot be opened ({}): check its address, user and password (~/.pgpass)",
-        ),
-        (
-            (psycopg.OperationalError, psycopg.InterfaceError),
-            "cannot be reached ({}): nothing was changed; check the server and the network",
-        ),
-    )

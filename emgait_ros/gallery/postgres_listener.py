@@ -1,4 +1,4 @@
-"""Hears of changes of a gallery in PostgreSQL, in a thread of its own."""
+"""Listens for changes of a gallery in PostgreSQL, in its own thread."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ except ImportError:  # said in a sentence when a gallery in PostgreSQL is opened
 RETRY_S = 1.0
 """Between two attempts to reach a lost server."""
 HEARTBEAT_S = 2.0
-"""How long silence is taken for peace before the server is asked for its newest change."""
+"""After so long without a notification the server is asked for its newest change."""
 
 
 class Listener:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from emgait_ros.samples import Float32, Int64, Modality
+from emgait_ros.samples import Float32, Int64
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,24 @@ class TemplateSet:
     modalities: Int64
     names: dict[int, str]
     left_out: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Template:
+    """One template; ``embedding`` is (parts, d) float32, the rest as in :class:`TemplateInfo`."""
+
+    fingerprint: str
+    embedding: Float32
+    samples: int
+    modalities: int
+    median_range_m: float
+    created_ns: int
+    quality: str
+
+    def facts(self) -> dict[str, Any]:
+        """All but the embedding, of which there is the shape; JSON values."""
+        values = {name: value for name, value in vars(self).items() if name != "embedding"}
+        return {**values, "shape": list(self.embedding.shape)}
 
 
 @dataclass(frozen=True)
@@ -107,10 +125,6 @@ def checked_embeddings(embeddings: Float32, fingerprint: str, samples: Sequence[
     return rows
 
 
-OTHER_SENSOR = 1.5
-"""So many times fewer or more returns than calibrated are said to be another LiDAR's."""
-
-
 @dataclass(frozen=True)
 class Calibration:
     """A threshold and what it rests on.
@@ -129,8 +143,8 @@ class Calibration:
         probability: (slope, offset) of the logistic curve over the distance, fitted with as much weight on genuine as on
             impostor tracks; None without genuine tracks.
         ranges_m: smallest and largest range of the tracks, m.
-        returns_at_10m: 5th and 95th percentile of the samples' LiDAR returns, reckoned to a range of 10 m: tells sensors apart.
-        impostor_people: whose the impostor tracks are; 0: not noted.
+        returns_at_10m: 5th and 95th percentile of the samples' LiDAR returns, scaled to 10 m; distinguishes sensors.
+        impostor_people: number of people the impostor tracks are of; 0: not noted.
         gallery_size: identities the impostor tracks were compared with.
         source: where the tracks come from, in words.
         distances: genuine and impostor distances it rests on.
@@ -189,21 +203,6 @@ class Calibration:
         return promise + (
             f"; it lets {self.true_accept_rate:.1%} ({low:.1%} to {high:.1%}) of {self.genuine_tracks} walks of enrolled people through"
         )
-
-    def outside(self, range_m: float, returns_at_10m: float, modalities: Modality) -> tuple[str, ...]:
-        """Sentences on what of a walk leaves the range, sensor or modalities this was calibrated with."""
-        found = []
-        near, far = self.ranges_m
-        if not 0.9 * near <= range_m <= 1.1 * far:
-            found.append(f"{range_m:.0f} m is outside the calibrated {near:.0f}-{far:.0f} m")
-        few, many = self.returns_at_10m
-        if not few / OTHER_SENSOR <= returns_at_10m <= many * OTHER_SENSOR:
-            found.append(
-                f"another LiDAR than calibrated: {returns_at_10m:.0f} returns on a person at 10 m, not {few:.0f}-{many:.0f}"
-            )
-        if modalities != Modality.BOTH:
-            found.append("calibrated with camera and LiDAR together")
-        return tuple(found)
 
     def chance_of(self, distance: float) -> float:
         """Probability that a track at this distance is that person; NaN without one calibrated."""

@@ -1,4 +1,4 @@
-"""Samples of an enrolled walk as bytes, for galleries that are told to keep them: points and pictures, compressed, no pickle."""
+"""Samples of an enrolled walk as bytes (``gallery.save_samples``): points and pictures, compressed, no pickle."""
 
 from __future__ import annotations
 
@@ -12,16 +12,13 @@ import numpy as np
 from emgait_ros.samples import Sample
 
 _LARGEST = 256 * 2**20  # bytes one array may claim to have: 5,000 samples with pictures
+_FACTS = dict.fromkeys(("center", "size", "velocity", "range_m"), np.float64) | {"point_count": np.int64}
 
 
 def pack_walk(pedestrians: Sequence[Sample]) -> bytes:
     """What the network needs of each sample, so that another network can make templates of the same walk."""
     arrays: dict[str, Any] = {
-        "center": np.array([p.center for p in pedestrians], np.float64),
-        "size": np.array([p.size for p in pedestrians], np.float64),
-        "velocity": np.array([p.velocity for p in pedestrians], np.float64),
-        "range_m": np.array([p.range_m for p in pedestrians], np.float64),
-        "point_count": np.array([p.point_count for p in pedestrians], np.int64),
+        name: np.array([getattr(p, name) for p in pedestrians], dtype) for name, dtype in _FACTS.items()
     }
     for row, pedestrian in enumerate(pedestrians):
         if pedestrian.points is not None:
@@ -58,7 +55,7 @@ def unpack_walk(content: bytes) -> list[Sample]:
                     crop=arrays.get(f"crop_{row}"),
                 )
                 for row, (center, size, velocity, range_m, count) in enumerate(
-                    zip(*(arrays[k] for k in ("center", "size", "velocity", "range_m", "point_count")), strict=True)
+                    zip(*(arrays[name] for name in _FACTS), strict=True)
                 )
             ]
     except (KeyError, OSError, EOFError, zipfile.BadZipFile, ValueError) as error:

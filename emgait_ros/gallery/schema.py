@@ -11,10 +11,11 @@ import logging
 import os
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 from emgait_ros.gallery.disk import alone, how_to_close, made_private, remote_file_system, sync_folder
 from emgait_ros.gallery.layout import STEPS
-from emgait_ros.gallery.unfinished import unfinished_beside
+from emgait_ros.gallery.unfinished import written_beside
 
 APPLICATION_ID = 0x454D4741  # "EMGA"
 BUSY_TIMEOUT_S = 2.0
@@ -26,35 +27,29 @@ class GalleryError(ValueError):
     """The gallery cannot be used as asked; the message is a full sentence that names the file."""
 
 
+_SENTENCES = (  # for words in an error's text
+    ("locked busy", " is being changed by another process ({}): nothing was changed, try again"),
+    ("no-locks", " is on a disk without file locks ({}), which SQLite needs: set gallery.path to another disk"),
+    ("readonly read-only", " cannot be written ({}): check the disk and the file's owner, or set gallery.path"),
+    ("full no-space", ": the disk is full ({}): nothing was changed, free some space and try again"),
+    ("unable-to-open", " cannot be opened for writing ({}): check that its folder can be written by this user"),
+    (
+        "malformed not-a-database corrupt",
+        " is damaged ({}): it was left as it is; move it away or put a backup in its place",
+    ),
+    ("", ": {}"),
+)
+
+
 def say(path: Path, error: BaseException) -> GalleryError:
     """A SQLite or operating-system error as a sentence that names the file and what to do."""
-    text = str(error)
-    lowered = text.lower()
-    if "locked" in lowered or "busy" in lowered:
-        return GalleryError(
-            f"gallery {path} is being changed by another process ({text}): nothing was changed, try again"
-        )
-    if isinstance(error, OSError) and error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
-        return GalleryError(
-            f"gallery {path} is on a disk without file locks ({text}), which SQLite needs: set gallery.path to another disk"
-        )
-    if "readonly" in lowered or "read-only" in lowered or isinstance(error, PermissionError):
-        return GalleryError(
-            f"gallery {path} cannot be written ({text}): check the disk and the file's owner, or set gallery.path"
-        )
-    if "full" in lowered or "no space" in lowered:
-        return GalleryError(
-            f"gallery {path}: the disk is full ({text}): nothing was changed, free some space and try again"
-        )
-    if "unable to open" in lowered:
-        return GalleryError(
-            f"gallery {path} cannot be opened for writing ({text}): check that its folder can be written by this user"
-        )
-    if "malformed" in lowered or "not a database" in lowered or "corrupt" in lowered:
-        return GalleryError(
-            f"gallery {path} is damaged ({text}): it was left as it is; move it away or put a backup in its place"
-        )
-    return GalleryError(f"gallery {path}: {text}")
+    text = str(error).lower().replace(" ", "-")
+    if isinstance(error, PermissionError):
+        text = "read-only"
+    elif isinstance(error, OSError) and error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+        text = "no-locks"
+    found = next(sentence for words, sentence in _SENTENCES if not words or any(w in text for w in words.split()))
+    return GalleryError(f"gallery {path}{found.format(error)}")
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -79,22 +74,14 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"file:{_uri_path(path)}?mode=rw",
-        uri=True,
-        timeout=BUSY_TIMEOUT_S,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+    quoted = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    options: dict[str, Any] = {"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False}
+    connection = sqlite3.connect(f"file:{quoted}?mode=rw", uri=True, **options)
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA synchronous = FULL")
     return connection
-
-
-def _uri_path(path: Path) -> str:
-    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
 def _create(path: Path) -> None:
@@ -108,17 +95,10 @@ def _create(path: Path) -> None:
     with alone(path):
         if path.exists():  # another process was faster: its gallery is the one
             return
-        fresh = unfinished_beside(path)
-        try:
-            os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            with contextlib.closing(_open(fresh)) as connection:
-                _set_journal(fresh, connection)
-                _upgrade(connection, 0)
-            os.rename(fresh, path)
-            sync_folder(path.parent)
-        finally:
-            for suffix in ("", "-journal", "-wal", "-shm"):
-                Path(f"{fresh}{suffix}").unlink(missing_ok=True)
+        with written_beside(path) as fresh, contextlib.closing(_open(fresh)) as connection:
+            _set_journal(fresh, connection)
+            _upgrade(connection, 0)
+        sync_folder(path.parent)
 
 
 def _recognise(path: Path) -> None:

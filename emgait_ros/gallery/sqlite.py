@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from emgait_ros.gallery.disk import how_to_close
+from emgait_ros.gallery.disk import readable_by_others
 from emgait_ros.gallery.layout import AUDIT_IS_APPEND_ONLY
 from emgait_ros.gallery.schema import GalleryError, connect, say
 
@@ -32,33 +32,26 @@ class SqliteDatabase:
 
     @property
     def in_transaction(self) -> bool:
-        """Between :meth:`begin` and its end."""
         return self._connection.in_transaction
 
     def execute(self, statement: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
-        """Run one statement; ``?`` stands for a value."""
         return self._connection.execute(statement, tuple(values))
 
     def executemany(self, statement: str, rows: Iterable[Iterable[Any]]) -> None:
-        """Run one statement for many rows of values."""
         self._connection.executemany(statement, [tuple(row) for row in rows])
 
     def begin(self) -> None:
-        """Start a change; waits a moment for other writers."""
         self._connection.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """End a change: on the disk when this returns."""
         self._connection.execute("COMMIT")
 
     def rollback(self) -> None:
-        """Take everything since :meth:`begin` back; never raises."""
         with contextlib.suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 
     def say(self, error: BaseException) -> GalleryError:
-        """An error as a sentence."""
         return say(self.path, error)
 
     def newest_change(self) -> int | None:
@@ -66,11 +59,10 @@ class SqliteDatabase:
         return None
 
     def announce(self, change: int) -> None:
-        """Others look for themselves."""
+        """Nothing to do: others ask for changes."""
 
     @contextlib.contextmanager
     def audit_unlocked(self) -> Iterator[None]:
-        """Within a change: the audit log may be written over, which a new key needs."""
         for trigger in ("audit_no_update", "audit_no_delete"):
             self._connection.execute(f"DROP TRIGGER {trigger}")
         yield
@@ -83,30 +75,23 @@ class SqliteDatabase:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def rebuild(self) -> None:
-        """Write the file anew, so that nothing of what was replaced stays in it."""
         self._connection.execute("VACUUM")
 
     def copy_to(self, path: Path) -> None:
-        """Copy everything into another SQLite file, while others may be writing."""
         with contextlib.closing(sqlite3.connect(path)) as copy:
             self._connection.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")
 
     def problems(self) -> list[str]:
-        """What is wrong with the file, apart from what it means."""
         found = [f"{self.path}: {row[0]}" for row in self.execute("PRAGMA integrity_check") if row[0] != "ok"]
         found += [
             f"{self.path}: a template belongs to nobody (row {row[1]})"
             for row in self.execute("PRAGMA foreign_key_check")
         ]
-        for suffix in ("", "-wal", "-shm", ".backup"):
-            side = Path(f"{self.path}{suffix}")
-            if side.exists() and side.stat().st_mode & 0o077:
-                found.append(
-                    f"{side} can be read by others (mode {side.stat().st_mode & 0o777:04o}): {how_to_close(side)}"
-                )
-        return found
+        sides = [Path(f"{self.path}{suffix}") for suffix in ("", "-wal", "-shm", ".backup")]
+        found += [readable_by_others(side) for side in sides if side.exists()]
+        return [problem for problem in found if problem]
 
     def close(self) -> None:
-        """Write everything into the main file and let go of it."""
+        """Write everything into the main file and close it."""
         self._connection.close()

@@ -17,27 +17,16 @@ from emgait_ros.config import GalleryConfig
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.exchange import Exchange
 from emgait_ros.gallery.expiry import Retention
-from emgait_ros.gallery.export_file import ExportedTemplate
 from emgait_ros.gallery.file import GalleryFile
-from emgait_ros.gallery.history import History
+from emgait_ros.gallery.history import History, UndoStep
 from emgait_ros.gallery.identities import Identities
 from emgait_ros.gallery.names import normalised_name
-from emgait_ros.gallery.records import (
-    AuditEntry,
-    Calibration,
-    EnrolledIdentity,
-    RenameOutcome,
-    TemplateInfo,
-    TemplateSet,
-    checked_embeddings,
-)
-from emgait_ros.gallery.schema import GalleryError
+from emgait_ros.gallery.records import Calibration, RenameOutcome, Template, TemplateInfo, checked_embeddings
 from emgait_ros.gallery.templates import Templates
 from emgait_ros.gallery.upkeep import Upkeep
 from emgait_ros.samples import Float32, Modality
 
 _log = logging.getLogger(__name__)
-__all__ = ["AuditEntry", "EnrolledIdentity", "Gallery", "GalleryError", "RenameOutcome", "TemplateSet", "open_gallery"]
 
 
 class Gallery:
@@ -46,42 +35,40 @@ class Gallery:
     Arguments and errors are those of :class:`emgait_ros.gallery.file.GalleryFile`.
 
     Attributes:
-        file: the open database, which all parts share.
+        file: the open database, which all parts share. place: its path or address, for messages.
         history: audit log and undo log.
         exchange: export and import.
+        templates: templates and saved walks.
     """
 
     def __init__(self, place: str | Path, *, create: bool = True, key: bytes | None = None) -> None:
         self.file = GalleryFile(place, create=create, key=key)
-        self._templates = Templates(self.file)
-        self._identities = Identities(self.file, self._templates)
-        self.history = History(self.file, self._identities, self._templates)
-        self.exchange = Exchange(self.file, self._identities, self._templates, self.history)
-        self._upkeep = Upkeep(self.file, self._templates, self.history)
+        self.place = self.file.place
+        self.templates = Templates(self.file)
+        self._identities = Identities(self.file, self.templates)
+        self.history = History(self.file, self._identities, self.templates)
+        self.exchange = Exchange(self.file, self._identities, self.templates, self.history)
+        self._upkeep = Upkeep(self.file, self.templates, self.history)
         self._retention = Retention(self.file, self._identities, self.history, self._upkeep)
-        # What nodes, commands and recognizers ask most is asked of the gallery itself:
         self.close = self.file.close
         self.identities = self._identities.all
         self.is_disabled = self._identities.is_disabled
         self.look_alikes = self._identities.look_alikes
-        self.templates_for = self._templates.of_model
-        self.other_models = self._templates.other_models
-        self.saved_walk = self._templates.walk
-        self.saved_walks_without = self._templates.walks_without
+        self.templates_for = self.templates.of_model
         self.check = self._upkeep.check
         self.back_up = self._upkeep.back_up
         self.change_key = self._upkeep.change_key
         self.expire = self._retention.expire
 
     @property
-    def place(self) -> str:
-        """File or address, for people to read."""
-        return self.file.place
+    def clock_doubt(self) -> str:
+        """Why nobody is hidden or deleted although their time may be over, as the last check found; empty when that works."""
+        return self._retention.doubt
 
     @property
     def encrypted(self) -> bool:
         """Names and templates in the gallery can only be read with the key."""
-        return self.file.encrypted
+        return self.file.codec.encrypted
 
     def __enter__(self) -> Gallery:
         return self
@@ -96,7 +83,7 @@ class Gallery:
             ValueError: nobody has that name.
         """
         with self.file.reading():
-            return self._templates.of(self._identities.known(name))
+            return self.templates.of(self._identities.known(name))
 
     def enroll(
         self,
@@ -110,6 +97,7 @@ class Gallery:
         quality: str = "",
         walk: bytes | None = None,
         created_ns: int = 0,
+        step: UndoStep | None = None,
     ) -> int:
         """Add templates to a person, who is created when new; all in one transaction.
 
@@ -122,7 +110,8 @@ class Gallery:
             median_range_m: m, of those samples.
             quality: report on the walk (JSON), kept with the templates.
             walk: its samples (:mod:`emgait_ros.gallery.saved_walks`), kept until no template rests on them.
-            created_ns: when the walk was, ns since 1970, of a walk that was stored before; 0: now.
+            created_ns: when the walk was enrolled, ns since 1970, of a walk that was stored before; 0: now.
+            step: what this is a part of: all of it is taken back by one :meth:`undo`; None: a change by itself.
 
         Returns:
             How many templates the person has now, of all models.
@@ -143,17 +132,20 @@ class Gallery:
                 connection.execute("UPDATE identities SET expired_ns = 0 WHERE id = ?", (identity,))
             created_ns = created_ns or now
             if walk is not None:
-                self._templates.add_walk(created_ns, walk)
+                self.templates.add_walk(created_ns, walk)
             facts = int(modalities), float(median_range_m), created_ns, quality
             added = [
-                self._templates.add(identity, ExportedTemplate(fingerprint, row, int(count), *facts))
+                self.templates.add(identity, Template(fingerprint, row, int(count), *facts))
                 for row, count in zip(rows, samples, strict=True)
             ]
-            change = self.history.log(
-                "enroll", identity, clean, f"{len(rows)} templates of model {fingerprint[:12]}", now
-            )
-            self.history.remember(change, action="enroll", identity=identity, created=created, templates=added)
-            return self._templates.count(identity)
+            detail = f"{len(rows)} templates of model {fingerprint[:12]}"
+            change = self.history.log("enroll", identity, clean, detail, now)
+            started = step.started if step else 0
+            self.history.remember(change, started, action="enroll", identity=identity, created=created, templates=added)
+            count = self.templates.count(identity)
+        if step is not None:
+            step.started = started or change
+        return count
 
     def remove(self, name: str) -> int:
         """Delete a person with all templates, their bytes in the file and what could bring them back by undoing.
@@ -194,40 +186,30 @@ class Gallery:
                 self._identities.give_name(source, new)
                 change = self.history.log("rename", source, old, f"to '{new}'", time.time_ns())
                 self.history.remember(change, action="rename", identity=source, name=old)
-                return RenameOutcome(False, self._templates.count(source))
+                return RenameOutcome(False, self.templates.count(source))
             self._identities.check_name(target, new)
             moved = self._log_merge(old, new, source, target)
-            self._templates.move(moved, target)
+            self.templates.move(moved, target)
             connection.execute(
                 "UPDATE identities SET enrolled_ns = (SELECT min(enrolled_ns) FROM identities WHERE id IN (?, ?)) WHERE id = ?",
                 (source, target, target),
             )
             connection.execute("DELETE FROM identities WHERE id = ?", (source,))
-            return RenameOutcome(True, self._templates.count(target))
+            return RenameOutcome(True, self.templates.count(target))
 
     def _log_merge(self, old: str, new: str, source: int, target: int) -> list[int]:
-        """Returns the templates that are to move."""
-        rows = self.file.execute(
-            "SELECT id, enrolled_ns, disabled FROM identities WHERE id IN (?, ?)", (source, target)
-        ).fetchall()
+        """Returns the numbers of the templates to move."""
+        rows = self.file.rows("SELECT id, enrolled_ns, disabled FROM identities WHERE id IN (?, ?)", source, target)
         before = {identity: (enrolled, disabled) for identity, enrolled, disabled in rows}
-        moved = self._templates.numbers_of(source)
+        moved = self.templates.numbers_of(source)
         change = self.history.log("merge", source, old, f"into '{new}'", time.time_ns(), target)
-        self.history.remember(
-            change,
-            action="merge",
-            identity=source,
-            target=target,
-            name=old,
-            enrolled_ns=before[source][0],
-            disabled=before[source][1],
-            target_enrolled_ns=before[target][0],
-            templates=moved,
-        )
+        (enrolled, disabled), (target_enrolled, _) = before[source], before[target]
+        was = {"name": old, "enrolled_ns": enrolled, "disabled": disabled, "target_enrolled_ns": target_enrolled}
+        self.history.remember(change, action="merge", identity=source, target=target, **was, templates=moved)
         return moved
 
     def split(self, name: str, templates: Collection[int], new_name: str, confirm: bool = False) -> int:
-        """Make some templates of a person somebody else's.
+        """Move some templates of a person to a new one.
 
         Args:
             name: whose they are.
@@ -236,7 +218,7 @@ class Gallery:
             confirm: also when the new name looks like one that is enrolled.
 
         Returns:
-            How many templates went over.
+            How many templates were moved.
 
         Raises:
             ValueError: nobody has that name, the new one is taken or looks like another, or the numbers are not theirs or
@@ -251,12 +233,12 @@ class Gallery:
                 raise ValueError(f"'{new}' is enrolled already: split onto a new name, then merge by renaming")
             if not confirm:
                 self._identities.refuse_look_alikes(new)
-            own = self._templates.numbers_of(source)
+            own = self.templates.numbers_of(source)
             if not chosen or set(chosen) - set(own) or len(chosen) == len(own):
                 listed = ", ".join(str(number) for number in own)
                 raise ValueError(f"'{old}' has the templates {listed}: name some of them, not all (got {chosen})")
             made = self._identities.add(new, now)
-            self._templates.move(chosen, made)
+            self.templates.move(chosen, made)
             change = self.history.log("split", source, old, f"{len(chosen)} templates to '{new}'", now, made)
             self.history.remember(change, action="split", identity=source, made=made, templates=chosen)
         return len(chosen)
@@ -270,8 +252,7 @@ class Gallery:
         clean = normalised_name(name)
         with self.file.change() as connection:
             identity = self._identities.known(clean)
-            query = "SELECT disabled, expired_ns, kept_ns FROM identities WHERE id = ?"
-            before = connection.execute(query, (identity,)).fetchone()
+            before = self.file.rows("SELECT disabled, expired_ns, kept_ns FROM identities WHERE id = ?", identity)[0]
             back = bool(before[1]) and not disabled
             if bool(before[0]) == disabled and not back:
                 return False
@@ -290,16 +271,13 @@ class Gallery:
 
     def calibration(self, fingerprint: str) -> Calibration | None:
         """The newest threshold calibrated for this gallery with this model, if there is one."""
-        with self.file.reading() as connection:
-            row = connection.execute(
-                "SELECT content FROM calibrations WHERE fingerprint = ? ORDER BY id DESC LIMIT 1", (fingerprint,)
-            ).fetchone()
+        query = "SELECT content FROM calibrations WHERE fingerprint = ? ORDER BY id DESC LIMIT 1"
+        row = self.file.row(query, fingerprint)
         return None if row is None else Calibration.from_json(row[0])
 
     def calibrated_models(self) -> list[str]:
         """Fingerprints of the models this gallery has a threshold for."""
-        with self.file.reading() as connection:
-            return [row[0] for row in connection.execute("SELECT DISTINCT fingerprint FROM calibrations").fetchall()]
+        return [row[0] for row in self.file.rows("SELECT DISTINCT fingerprint FROM calibrations")]
 
     def set_calibration(self, fingerprint: str, calibration: Calibration) -> None:
         """Keep a calibrated threshold with the gallery; recognizers use it in preference to their bundle's."""
@@ -314,7 +292,7 @@ class Gallery:
 
 
 def open_gallery(config: GalleryConfig, *, create: bool = True) -> Gallery:
-    """The gallery of the options: with its key, and without those whose time is over.
+    """The gallery of the options: with its key, and without expired people.
 
     Raises:
         GalleryError, ValueError, OSError: as :class:`Gallery` and :func:`emgait_ros.gallery.encryption.find_key` say.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from emgait_ros.gallery.binding import rewrite_data, seal_names
@@ -15,60 +15,55 @@ from emgait_ros.gallery.file import GalleryFile
 from emgait_ros.gallery.history import History
 from emgait_ros.gallery.schema import GalleryError, say
 from emgait_ros.gallery.templates import Templates
-from emgait_ros.gallery.unfinished import unfinished_beside
+from emgait_ros.gallery.unfinished import unfinished_beside, written_beside
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class Upkeep:
-    """What concerns a gallery as a whole.
+    """What concerns a gallery as a whole: the open file, with its templates and its history."""
 
-    Args:
-        file: the open gallery.
-        templates, history: of it.
-    """
-
-    def __init__(self, file: GalleryFile, templates: Templates, history: History) -> None:
-        self._file = file
-        self._templates = templates
-        self._history = history
+    file: GalleryFile
+    templates: Templates
+    history: History
 
     def check(self) -> list[str]:
         """What is wrong with the gallery, a sentence each; empty when it is sound. Reads all of it."""
-        with self._file.reading() as connection:
-            problems = connection.problems() + self._templates.problems()
+        with self.file.reading() as connection:
+            problems = connection.problems() + self.templates.problems()
             query = "SELECT name FROM identities WHERE id NOT IN (SELECT identity_id FROM templates)"
             problems += [
-                f"{self._file.place}: '{self._file.shown(row[0])}' has no templates: enrol them again or remove them"
+                f"{self.file.place}: '{self.file.shown(row[0])}' has no templates: enrol them again or remove them"
                 for row in connection.execute(query)
             ]
             texts = "SELECT name FROM identities UNION ALL SELECT name FROM audit UNION ALL SELECT detail FROM audit"
-            broken = sum(self._file.shown(row[0]) == "?" for row in connection.execute(texts))
+            broken = sum(self.file.shown(row[0]) == "?" for row in connection.execute(texts))
             if broken:
-                problems.append(f"{self._file.place}: {broken} names cannot be decrypted: put a backup in its place")
+                problems.append(f"{self.file.place}: {broken} names cannot be decrypted: put a backup in its place")
         return problems
 
     def change_key(self, key: bytes | None) -> int:
         """Encrypt everything with another key, or store it plainly (None); returns the number of templates rewritten.
 
         The file is rebuilt afterwards, so that nothing of the old bytes stays in it. Others who have the gallery open
-        have to open it anew: their changes are refused.
+        have to open it again: their changes are refused.
         """
-        before = self._file.codec, self._file.key_check
+        before = self.file.codec, self.file.key_check
         try:
-            with self._file.change() as connection:
+            with self.file.change() as connection:
                 new = codec_for(key)
                 with connection.audit_unlocked():
                     self._rewrite_texts(new)
                 seal_names(connection, new)
-                count = rewrite_data(connection, self._file.codec, new)
-                self._file.note_key(new)
-                self._file.codec = new
-                self._history.log("rekey", 0, "", "encrypted" if new.encrypted else "stored plainly", time.time_ns())
+                count = rewrite_data(connection, self.file.codec, new)
+                self.file.note_key(new)
+                self.file.codec = new
+                self.history.log("rekey", 0, "", "encrypted" if new.encrypted else "stored plainly", time.time_ns())
         except BaseException:
-            self._file.codec, self._file.key_check = before
+            self.file.codec, self.file.key_check = before
             raise
-        with self._file.reading() as connection:
+        with self.file.reading() as connection:
             connection.rebuild()
         self.forget_bytes()
         return count
@@ -80,9 +75,9 @@ class Upkeep:
             ("audit", "detail", "id"),
             ("undo", "content", "change"),
         ):
-            rows = self._file.execute(f"SELECT {column}, {number} FROM {table}").fetchall()  # noqa: S608
-            changed = [(new.text(self._file.codec.read_text(text)), place) for text, place in rows]
-            self._file.connection.executemany(f"UPDATE {table} SET {column} = ? WHERE {number} = ?", changed)  # noqa: S608
+            rows = self.file.rows(f"SELECT {column}, {number} FROM {table}")  # noqa: S608
+            changed = [(new.text(self.file.codec.read_text(text)), place) for text, place in rows]
+            self.file.connection.executemany(f"UPDATE {table} SET {column} = ? WHERE {number} = ?", changed)  # noqa: S608
 
     def back_up(self, path: Path | None = None) -> Path:
         """Copy the whole gallery into an SQLite file (mode 0600), encrypted as the gallery is, while it is in use.
@@ -95,32 +90,23 @@ class Upkeep:
             GalleryError: it cannot be written.
         """
         if path is None and self._own_backup is None:
-            raise GalleryError(f"gallery {self._file.place} is no file: say where its backup shall go")
+            raise GalleryError(f"gallery {self.file.place} is no file: say where its backup shall go")
         target = Path(path or self._own_backup or "").expanduser().absolute()
         try:
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fresh = unfinished_beside(target)
-        except OSError as error:
-            raise say(target, error) from error
-        try:
-            os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            with self._file.reading() as connection:
+            with written_beside(target) as fresh, self.file.reading() as connection:
                 connection.copy_to(fresh)
-            os.replace(fresh, target)
         except (OSError, sqlite3.Error) as error:
             raise say(target, error) from error
-        finally:
-            for suffix in ("", "-journal", "-wal", "-shm"):
-                Path(f"{fresh}{suffix}").unlink(missing_ok=True)
         return target
 
     @property
     def _own_backup(self) -> Path | None:
-        return None if is_url(self._file.place) else Path(f"{self._file.place}.backup")
+        return None if is_url(self.file.place) else Path(f"{self.file.place}.backup")
 
     def forget_bytes(self) -> None:
         """After a change that removed something: nothing of it stays in side files or in the backup beside the gallery."""
-        with self._file.reading() as connection:
+        with self.file.reading() as connection:
             connection.wipe()
         backup = self._own_backup
         if backup is not None:
@@ -130,4 +116,4 @@ class Upkeep:
                 self.back_up()
             except GalleryError as error:  # an old one would keep who was removed
                 backup.unlink(missing_ok=True)
-                _log.warning("the backup %s was deleted, because it could not be made anew: %s", backup, error)
+                _log.warning("the backup %s was deleted, because it could not be made again: %s", backup, error)

@@ -128,20 +128,7 @@ def load_bundle(path: str | Path = "") -> Bundle:
     """
     folder = Path(path).expanduser() if str(path) else default_bundle_path()
     file = folder / "manifest.json"
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"{folder} is not a model bundle: it has no manifest.json. `emgait train` and `emgait export` write bundles"
-        )
-    manifest = read_json(file)
-    if manifest.get("format") == 1:
-        raise ValueError(
-            f"{file} has format 1, this version of emgait_ros reads format {FORMAT}: "
-            f"`emgait export {folder} --to bundle` writes it anew from its weights"
-        )
-    if manifest.get("format") != FORMAT:
-        raise ValueError(
-            f"{file} has format {manifest.get('format')!r}: this version of emgait_ros reads format {FORMAT}"
-        )
+    manifest = _read_manifest(folder, file)
     try:
         names = graph_names(manifest)
         options = manifest["options"]
@@ -182,6 +169,24 @@ def load_bundle(path: str | Path = "") -> Bundle:
         clip_precision=clip_precision,
         fingerprint=fingerprint,
     )
+
+
+def _read_manifest(folder: Path, file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{folder} is not a model bundle: it has no manifest.json. `emgait train` and `emgait export` write bundles"
+        )
+    manifest = read_json(file)
+    if manifest.get("format") == 1:
+        raise ValueError(
+            f"{file} has format 1, this version of emgait_ros reads format {FORMAT}: "
+            f"`emgait export {folder} --to bundle` writes it again from its weights"
+        )
+    if manifest.get("format") != FORMAT:
+        raise ValueError(
+            f"{file} has format {manifest.get('format')!r}: this version of emgait_ros reads format {FORMAT}"
+        )
+    return manifest
 
 
 def graph_names(manifest: dict[str, Any]) -> tuple[str, ...]:

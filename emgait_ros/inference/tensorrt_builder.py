@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from emgait_ros import shipped
 from emgait_ros.inference.bundle import SEQUENCE_HEAD, Bundle
 from emgait_ros.inference.engine import BackendUnavailableError
 from emgait_ros.inference.precision import write_graph
@@ -185,9 +186,8 @@ def ensure_engine(bundle: Bundle, graph: str, folder: Path, key: EngineKey) -> t
 
 
 def cache_folder(bundle: Bundle) -> Path:
-    """Where engines of a bundle are kept: $XDG_CACHE_HOME/emgait/engines/<name>-<fingerprint>."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "emgait" / "engines" / f"{bundle.name}-{bundle.fingerprint[:12]}"
+    """Where engines of a bundle are kept: ~/.cache/emgait_ros/engines/<name>-<fingerprint>."""
+    return shipped.cache_folder("engines") / f"{bundle.name}-{bundle.fingerprint[:12]}"
 
 
 def _parse(

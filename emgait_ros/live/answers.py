@@ -13,11 +13,13 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
+from emgait_ros.nodes.topic_watch import named
 from emgait_ros.recordings.rosbag import CLOUD, BagMessage
 from emgait_ros.recordings.serialized_header import stamp_of
 
-FIRST_PATIENCE_S = 30.0  # the nodes may still be loading
+FIRST_PATIENCE_S = 60.0  # for the first cloud: the nodes may still be loading
 PATIENCE_S = 3.0
+SAY_S = 2.0
 MOST_UNANSWERED = 5
 LONGEST_LAG_NS = 800_000_000  # less than the nodes keep images for
 
@@ -30,6 +32,8 @@ class Answers:
         topic: of any message type that begins with a header, such as /gait_recognizer/identities.
         wait_s: for a publisher of the topic to appear.
         runs: False once playing is to stop.
+        say: told once whom it waits for, when that takes a while, and when it waits no more.
+        unheard: gives the topics of sensors that are played and to which nobody subscribes.
 
     Attributes:
         held_s: seconds spent waiting in all.
@@ -40,9 +44,18 @@ class Answers:
         ValueError: nobody publishes the topic, or its message type is not installed.
     """
 
-    def __init__(self, node: Node, topic: str, wait_s: float, runs: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        topic: str,
+        wait_s: float,
+        runs: Callable[[], bool],
+        say: Callable[[str], None] = lambda text: None,
+        unheard: Callable[[], list[str]] = list,
+    ) -> None:
         self.held_s, self.unanswered, self.given_up = 0.0, 0, False
-        self._runs = runs
+        self._node, self._topic, self._runs, self._say, self._unheard = node, topic, runs, say, unheard
+        self._said = False
         self._newest_ns = -1
         self._in_a_row = 0
         self._patience_s = FIRST_PATIENCE_S
@@ -53,26 +66,47 @@ class Answers:
         self._executor.add_node(node)
 
     def wait_for(self, stamp_ns: int, meanwhile: Callable[[], None]) -> float:
-        """Wait until the answer to this stamp has come, for 3 s at most; returns the seconds waited."""
+        """Wait until the answer to this stamp has come, for 3 s at most (60 s the first time); returns the seconds waited."""
         if self.given_up:
             return 0.0
         began_s = time.monotonic()
         while self._newest_ns != stamp_ns and self._runs():
-            if time.monotonic() - began_s > self._patience_s:
-                self.unanswered += 1
-                self._in_a_row += 1
-                self.given_up = self._in_a_row >= MOST_UNANSWERED
+            so_far_s = time.monotonic() - began_s
+            if not self._said and self.held_s + so_far_s > SAY_S:
+                self._said = True
+                self._say(self._sentence())
+            if so_far_s > self._patience_s:
+                self._give_up_on_one()
                 break
             self._executor.spin_once(timeout_sec=0.01)
             meanwhile()
         else:
-            self._in_a_row, self._patience_s = 0, PATIENCE_S
+            self._in_a_row = 0
+        self._patience_s = PATIENCE_S
         waited_s = time.monotonic() - began_s
         self.held_s += waited_s
         return waited_s
 
+    def _give_up_on_one(self) -> None:
+        self.unanswered += 1
+        self._in_a_row += 1
+        self.given_up = self._in_a_row >= MOST_UNANSWERED
+        if self.given_up:
+            self._say(f"{MOST_UNANSWERED} clouds in a row had no answer on {self._topic}: playing on without waiting")
+
+    def _sentence(self) -> str:
+        who = named(self._node.get_publishers_info_by_topic(self._topic)) or "somebody"
+        said = f"waiting for {who} to answer on {self._topic}: it is slower than the recording, or still starting"
+        unheard = self._unheard()
+        if unheard:
+            said += (
+                f"; nobody subscribes to {', '.join(unheard)}, which is played: a node that expects this under another "
+                "name waits for it (its topics.* parameters, or --remap)"
+            )
+        return said
+
     def close(self) -> None:
-        """Let the node go."""
+        """Release the node."""
         self._executor.shutdown()
 
     def _take(self, raw: bytes) -> None:

@@ -19,13 +19,14 @@ from rosgraph_msgs.msg import Clock
 
 from emgait_ros.live.answers import Answers, after_their_images, message_class
 from emgait_ros.live.subscriber_wait import SubscriberWait
-from emgait_ros.recordings.rosbag import CLOUD, COMPRESSED_IMAGE, IMAGE, BagMessage, Rosbag
+from emgait_ros.recordings.rosbag import CAMERA_INFO, CLOUD, COMPRESSED_IMAGE, IMAGE, BagMessage, Rosbag
 from emgait_ros.recordings.serialized_header import stamp_of
 from emgait_ros.stop_signals import StopSignals
 
 CLOCK_PERIOD_S = 0.01
 EXPECTED = "pedestrian_tracker"  # whom clouds are played for
 STALL_S = 0.25
+SENSORS = (CLOUD, IMAGE, COMPRESSED_IMAGE, CAMERA_INFO)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class PlayOptions:
         loop: start over at the end, until stopped.
         clock: publish the log time on /clock, for nodes with use_sim_time.
         topics: only these; empty: all.
-        start_s: begin this far into the bag; latched topics (/tf_static) are sent all the same.
+        start_s: begin this far into the bag; latched topics (/tf_static) are still sent.
         wait_s: wait at most this long for subscribers before playing; 0: do not wait.
         wait_for: nodes, topics or "TOPIC:count" that are waited for; empty: the pedestrian_tracker where clouds are
             played, else any subscriber.
@@ -148,12 +149,13 @@ class BagPlayer(Node):
 
         Args:
             on_message: called for each message sent, e.g. to show progress.
-            say: told what is waited for, when that takes a while.
+            say: called with what is waited for, when that takes a while: subscribers, answers.
         """
         if self._options.wait_s > 0:
             self.report.waited = self._wait.wait(self._options.wait_s, self._runs, say)
         if self._options.follow:
-            self._answers = Answers(self, self._options.follow, self._options.wait_s, self._runs)
+            options = self._options
+            self._answers = Answers(self, options.follow, options.wait_s, self._runs, say, self._unheard_sensors)
         began_s = time.monotonic()
         while self._runs():
             self._play_once(on_message)
@@ -202,6 +204,11 @@ class BagPlayer(Node):
         self.report.held_s, self.report.unanswered = self._answers.held_s, self._answers.unanswered
         return held_s
 
+    def _unheard_sensors(self) -> list[str]:
+        """Topics of images, clouds and CameraInfo that are played to nobody."""
+        silent = [name for name, sender in self._senders.items() if not sender.get_subscription_count()]
+        return sorted(name for name in silent if self._bag.topics[name].type in SENSORS)
+
     def _runs(self) -> bool:
         return not self._stop.is_set() and rclpy.ok()
 
@@ -245,7 +252,7 @@ def play_bag(
     Args:
         on_start: called with the player before it waits for subscribers.
         on_message: called for each message sent.
-        say: told what is waited for, when that takes a while.
+        say: called with what is waited for, when that takes a while.
         ros_args: ROS arguments such as ``--ros-args -r /lidar/points:=/points``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Waits until those are listening whom a bag is played to: a subscription of somebody else's is no reason to start."""
+"""Waits for the subscribers that a bag is played to; other subscriptions do not count."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 
 SETTLE_S = 0.5  # no further subscription for so long
-OTHERS_S = 5.0  # somebody else listens and an expected node is nowhere to be seen: it still may be starting
+OTHERS_S = 5.0  # only others listen and an expected node has not appeared: it may still be starting
 SAY_S = 1.0
 STEP_S = 0.05
 
@@ -61,7 +61,7 @@ class SubscriberWait:
         Args:
             wait_s: seconds.
             runs: False once playing is to stop.
-            say: told once what is being waited for, when that takes longer than a second.
+            say: called once with what is being waited for, when that takes longer than a second.
         """
         began = settled = time.monotonic()
         before, others_since, said = -1, None, False
@@ -89,12 +89,12 @@ class SubscriberWait:
         found = self._listeners()
         missing = self._missing(found)
         if not found and not self._nodes and not self._counts:
-            return f"nobody subscribed to any of its topics within {seconds:.1f} s: played all the same"
+            return f"nobody subscribed to any of its topics within {seconds:.1f} s: played anyway"
         if not missing:
             return ""
         return (
-            f"{_list(missing)} did not subscribe within {seconds:.1f} s (subscribed: {_list(found) or 'nobody'}): played all the "
-            "same; --wait-for names who is to listen"
+            f"{_list(missing)} did not subscribe within {seconds:.1f} s (subscribed: {_list(found) or 'nobody'}): played anyway; "
+            "--wait-for names who must listen"
         )
 
     def _missing(self, found: Collection[str]) -> list[str]:

@@ -189,11 +189,13 @@ def worker_status(report: WorkerReport, what: str) -> DiagnosticStatus:
     )
 
 
-def time_status(node: Node) -> DiagnosticStatus | None:
-    """Whether simulated time runs; None when the wall clock is used."""
+def time_status(node: Node, starting: bool) -> DiagnosticStatus | None:
+    """Whether simulated time runs; None when the wall clock is used, or the node is ``starting`` and time has not begun."""
     if not node.get_parameter("use_sim_time").value:
         return None
     if node.get_clock().now().nanoseconds == 0:
+        if starting:
+            return None
         return status(
             "time", WARN, "use_sim_time is on but nothing has come on /clock: play the bag with --clock or turn it off"
         )

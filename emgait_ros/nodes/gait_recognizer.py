@@ -140,7 +140,14 @@ class GaitRecognizerNode(LifecycleNode):
             skip=self._skip,
             depth=topics.depth,
         )
-        self._watch = TopicWatch(self, topics.pedestrians, "emgait_msgs/msg/PedestrianArray", qos, "topics.pedestrians")
+        self._watch = TopicWatch(
+            self,
+            topics.pedestrians,
+            "emgait_msgs/msg/PedestrianArray",
+            qos,
+            "topics.pedestrians",
+            grace_s=topics.start_grace_s,
+        )
         self._subscription = self.create_subscription(PedestrianArray, topics.pedestrians, self._on_pedestrians, qos)
         return super().on_activate(state)
 
@@ -261,7 +268,7 @@ class GaitRecognizerNode(LifecycleNode):
             yield _gallery_status(recognizer)
             yield _tracks_status(recognizer, self._last_results)
         yield self._problems.status("bad input")
-        simulated = time_status(self)
+        simulated = time_status(self, self._watch is not None and self._watch.starting)
         if simulated is not None:
             yield simulated
 
@@ -295,14 +302,22 @@ def _model_status(recognizer: GaitRecognizer, encoder: GaitEncoder) -> Diagnosti
 
 def _gallery_status(recognizer: GaitRecognizer) -> DiagnosticStatus:
     values = {"path": recognizer.gallery.place, "identities": recognizer.identities}
-    note = recognizer.gallery_note
+    doubt = recognizer.gallery.clock_doubt
+    notes = [recognizer.gallery_note] if recognizer.gallery_note else []
+    if doubt:
+        values["clock_doubt"] = doubt
+        notes.append(
+            f"nobody is removed after gallery.keep_days: {doubt} (checked every hour; if the clock is right, say so: "
+            "emgait gallery expire --keep-days N --trust-clock)"
+        )
+    note = "; ".join(notes)
     return status("gallery", WARN if note else OK, note or f"{recognizer.identities} identities", values)
 
 
 def _tracks_status(recognizer: GaitRecognizer, results: dict[str, list[IdentityResult]]) -> DiagnosticStatus:
     """Samples of each track in view, what was left out and why, and how long each stage takes."""
     values: dict[str, Any] = {
-        "tracks kept": recognizer.tracks,
+        "tracks kept": len(recognizer.windows),
         "name changes per track-minute": f"{recognizer.flicker:.3f}",
     }
     listed = [item for _, items in sorted(results.items()) for item in items]

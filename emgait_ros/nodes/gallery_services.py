@@ -156,8 +156,6 @@ class GalleryServices:
         except (ValueError, OSError) as error:
             log.error(f"nobody's time in the gallery could be checked: {error}")
             return
-        if found.doubt:
-            log.warning(f"nobody is removed after gallery.keep_days: {found.doubt}")
         if found.expired:
             log.info(
                 f"{len(found.expired)} people are not named any more after gallery.keep_days, and deleted in {GRACE_DAYS} days"

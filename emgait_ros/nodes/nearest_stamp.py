@@ -18,6 +18,8 @@ from emgait_ros.sensing.pairing import Pair, StampPairer
 from emgait_ros.sensing.pairing_health import PairingHealth
 
 POLL_S = 0.01
+STANDING_S = 1.0
+"""A simulated clock that has stood still for so long (a player that waits for an answer stops it) lets no cloud wait on."""
 LOG_EVERY_S = 5.0
 
 
@@ -29,8 +31,8 @@ class NearestStamp(SimpleFilter):
 
     Used like ``ApproximateTimeSynchronizer``, but every cloud comes out, once and in order: with the nearest image, as
     soon as no nearer one can follow, or with None when there is none within ``pairing.max_dt_s`` or the camera is
-    silent. It waits for images as long as they are measured to arrive later than clouds, and takes time that jumps
-    back (a bag starts over). Callbacks run in the subscriptions' callbacks or in a timer's: they should return at once.
+    silent. It waits for images as long as they are measured to arrive later than clouds (on a simulated clock that stands
+    still for a second at most), and takes time that jumps back (a bag starts over). Callbacks run in the subscriptions' callbacks or in a timer's: they should return at once.
 
     Args:
         fs: the filter of clouds and the filter of images; without the second every cloud goes on alone.
@@ -56,6 +58,7 @@ class NearestStamp(SimpleFilter):
         # A cloud that waits for an image that never comes must be let go without another message.
         self._timer = node.create_timer(POLL_S, self._signal_ready, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._timer.cancel()
+        self._clock_ns, self._moved_s = 0, 0.0  # the time when it last moved or nothing waited, and when that was
         self.connectInput(fs, config or PairingConfig())
 
     def connectInput(self, fs: Sequence[Any], config: PairingConfig) -> None:
@@ -81,6 +84,8 @@ class NearestStamp(SimpleFilter):
 
     def _add(self, add: Callable[[int, Any, int], str], message: Any) -> None:
         with self._lock:
+            if not self._pairer.pending:
+                self._moved_s = time.monotonic()
             refused = add(stamp_ns(message.header), message, self._now_ns())
             if refused:
                 self._report(refused)
@@ -89,13 +94,20 @@ class NearestStamp(SimpleFilter):
     def _signal_ready(self) -> None:
         """Hand out what need not wait any longer; the timer runs while anything waits."""
         with self._lock:
-            for pair in self._pairer.poll(self._now_ns()):
+            now_ns = self._now_ns()
+            for pair in self._pairer.flush(now_ns) if self._stands_still(now_ns) else self._pairer.poll(now_ns):
                 self.pair = pair
                 self.signalMessage(pair.cloud, pair.image)
             if not self._pairer.pending:
                 self._timer.cancel()
             elif self._timer.is_canceled():
                 self._timer.reset()
+
+    def _stands_still(self, now_ns: int) -> bool:
+        now_s = time.monotonic()
+        if now_ns != self._clock_ns:
+            self._clock_ns, self._moved_s = now_ns, now_s
+        return now_s - self._moved_s > STANDING_S
 
     def _now_ns(self) -> int:
         """Time that runs at the pace of the data: simulated time where it runs, else a monotonic clock."""

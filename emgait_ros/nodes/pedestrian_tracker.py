@@ -112,7 +112,14 @@ class PedestrianTrackerNode(Node):
         if topics.identities:
             self.create_subscription(IdentityArray, topics.identities, self._on_identities, topics.depth)
         cloud_qos = sensor_qos(topics.reliability, topics.depth)
-        self._cloud_watch = TopicWatch(self, topics.cloud, "sensor_msgs/msg/PointCloud2", cloud_qos, "topics.cloud")
+        self._cloud_watch = TopicWatch(
+            self,
+            topics.cloud,
+            "sensor_msgs/msg/PointCloud2",
+            cloud_qos,
+            "topics.cloud",
+            grace_s=topics.start_grace_s,
+        )
         inputs = [self._input(PointCloud2, topics.cloud, cloud_qos, self._cloud_watch)]
         self._image_watch: TopicWatch | None = None
         self._info_watch: TopicWatch | None = None
@@ -128,8 +135,11 @@ class PedestrianTrackerNode(Node):
         advice = f"set topics.image_compressed to {other} or topics.image to another topic"
         image_qos = sensor_qos(topics.reliability, max(topics.depth, IMAGE_DEPTH))
         info_qos = sensor_qos(topics.reliability, 1)
-        image = TopicWatch(self, topics.image, type_name, image_qos, "topics.image", advice)
-        info = TopicWatch(self, topics.camera_info, "sensor_msgs/msg/CameraInfo", info_qos, "topics.camera_info")
+        grace_s = topics.start_grace_s
+        image = TopicWatch(self, topics.image, type_name, image_qos, "topics.image", advice, grace_s)
+        info = TopicWatch(
+            self, topics.camera_info, "sensor_msgs/msg/CameraInfo", info_qos, "topics.camera_info", grace_s=grace_s
+        )
         self._image_watch, self._info_watch, image.beside = image, info, info
         info_input = message_filters.Subscriber(self, CameraInfo, topics.camera_info, qos_profile=info_qos)
         info_input.registerCallback(info.note)
@@ -270,7 +280,7 @@ class PedestrianTrackerNode(Node):
             yield worker_status(report, "cloud")
         yield frame_status(self._times)
         yield self._problems.status("bad input")
-        simulated = time_status(self)
+        simulated = time_status(self, self._cloud_watch.starting)
         if simulated is not None:
             yield simulated
 

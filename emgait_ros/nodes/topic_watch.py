@@ -39,16 +39,25 @@ class TopicWatch:
         qos: what the subscription requests.
         parameter: the parameter that names the topic, for the advice.
         advice: more to say when nothing is published there or with another type.
+        grace_s: so long nobody is warned that nothing has come yet: the others may be starting too.
 
     Attributes:
         beside: watch of small messages that come with each of these under the same stamp (an image's CameraInfo).
     """
 
     def __init__(
-        self, node: Node, topic: str, type_name: str, qos: QoSProfile, parameter: str, advice: str = ""
+        self,
+        node: Node,
+        topic: str,
+        type_name: str,
+        qos: QoSProfile,
+        parameter: str,
+        advice: str = "",
+        grace_s: float = 0.0,
     ) -> None:
         self.topic, self._node, self._subscribed = node.resolve_topic_name(topic), node, topic
         self._type_name, self._qos, self._parameter, self._advice = type_name, qos, parameter, advice
+        self._grace_s, self._told, self._unfit = grace_s, False, False
         self._arrivals: deque[float] = deque(maxlen=1000)
         self._since_s = time.monotonic()
         self._offered_since_s: float | None = None
@@ -95,6 +104,11 @@ class TopicWatch:
         return time.monotonic() - (self._arrivals[-1] if self._arrivals else self._since_s)
 
     @property
+    def starting(self) -> bool:
+        """Nothing has come yet, and it is too early for a warning."""
+        return not self.count and time.monotonic() - self._since_s < self._grace_s
+
+    @property
     def lost_share(self) -> float:
         """Part of the newest messages that were lost on the way, 0..1, as the middleware says or their stamps tell."""
         own = list(self._stamps_ns)[-STAMPS:]
@@ -127,6 +141,7 @@ class TopicWatch:
 
     def why_silent(self) -> str:
         """Empty when messages come (or it is too early to say), else the reason in a sentence."""
+        self._unfit = False
         if self.silent_s < SILENT_S:
             self._offered_since_s = None
             return ""
@@ -135,12 +150,13 @@ class TopicWatch:
             self._offered_since_s = None
             return self._nobody()
         right = [p for p in publishers if p.topic_type == self._type_name]
+        refused = [mismatch(p.qos_profile, self._qos) for p in right]
+        self._unfit = all(refused)  # also of another type: waiting does not help
         if not right:
             types = ", ".join(sorted({p.topic_type for p in publishers}))
             return f"{self.topic} carries {types}, but {self._type_name} is expected: {self._advice or f'set {self._parameter}'}"
-        refused = [mismatch(p.qos_profile, self._qos) for p in right]
         names = named(right)
-        if all(refused):
+        if self._unfit:
             return (
                 f"QoS mismatch on {self.topic} (publisher {names}): {refused[0]}; "
                 "set topics.reliability to what is offered, or change the publisher"
@@ -167,7 +183,13 @@ class TopicWatch:
         )
 
     def status(self, name: str, level_when_silent: bytes = ERROR) -> DiagnosticStatus:
-        """Rate and age of the topic, or why it is silent, as a diagnostic status."""
+        """Rate and age of the topic, or why it is silent, as a diagnostic status.
+
+        Args:
+            name: of the status.
+            level_when_silent: of a topic that has stopped, or whose messages cannot be received; one on which nothing has
+                come yet is a warning, within the grace after the start information.
+        """
         lost, reason = self.why_lost(), self.why_silent()
         values = {
             "topic": self.topic,
@@ -180,8 +202,13 @@ class TopicWatch:
             return status(
                 name, level_when_silent if reason else WARN, lost, values | {"lost": f"{self.lost_share:.2f}"}
             )
+        if reason and self.starting and not self._unfit:
+            if not self._told:
+                self._told = True
+                self._node.get_logger().info(f"waiting: {reason}")
+            return status(name, OK, f"waiting: {reason}", values)
         if reason:
-            return status(name, level_when_silent, reason, values)
+            return status(name, level_when_silent if self.count or self._unfit else WARN, reason, values)
         if not self._arrivals:
             text = f"waiting for {self.topic}" if self._offered_since_s is None else f"{self.topic} has a publisher now"
             return status(name, OK, text, values)

@@ -33,8 +33,8 @@ def calibrate_threshold(
         impostor: (n,) threshold above which each track of a person not enrolled gets a name. Infinite: none does it.
         false_accept_rate: wanted, 0..1 exclusive: 0.01 is one stranger track in a hundred.
         confidence: of the stated intervals.
-        impostor_people: whose those tracks are; None: of as many people. Tracks of one person are alike, so the interval
-            is stated as if there were only that many tracks.
+        impostor_people: number of people those tracks are of; None: one for each track. Tracks of one person are alike, so
+            the interval is stated as if there were only that many tracks.
 
     Raises:
         ValueError: distances that are NaN, rates out of range, too few impostor tracks for the wanted rate, or none of them

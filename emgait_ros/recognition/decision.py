@@ -26,7 +26,7 @@ _NOBODY = 0  # a vote, or a decided status, for no identity (identity numbers st
 
 
 class Why(Enum):
-    """What a vote rests on: NEAR_ENOUGH is for an identity, all others for nobody; the last three come before any vote."""
+    """Reason for a vote. NEAR_ENOUGH votes for an identity, all others for nobody; the last three precede any vote."""
 
     NEAR_ENOUGH = auto()
     TOO_FAR = auto()
@@ -36,13 +36,13 @@ class Why(Enum):
     NO_THRESHOLD = auto()
     NOBODY_ENROLLED = auto()
     FEW_SAMPLES = auto()
-    GROUP = auto()  # of people who cannot be told apart
+    GROUP = auto()  # people too close together to be distinguished
     NOT_KEPT = auto()  # more tracks in view than are kept
 
 
 @dataclass(frozen=True)
 class Weakness:
-    """What makes a window say little about who it is; false when nothing does.
+    """Why a window is weak evidence of an identity; false when it is not.
 
     Attributes:
         few_returns: LiDAR returns a sample; None when they are enough.
@@ -58,7 +58,7 @@ class Weakness:
 
 @dataclass
 class TrackState:
-    """What earlier windows of one track have settled.
+    """What was decided about one track from its earlier windows.
 
     Attributes:
         decided: identity number, 0 (decided to be nobody enrolled) or None (not decided yet).
@@ -71,17 +71,17 @@ class TrackState:
     streak: float = 0.0
 
     def reset(self) -> None:
-        """Back to nothing known."""
+        """Forget what was decided."""
         self.decided, self.vote, self.streak = None, None, 0.0
 
 
 @dataclass(frozen=True)
 class Vote:
-    """What one window says.
+    """The vote of one window.
 
     Attributes:
-        why: it says so.
-        identity: number of whom it votes for; 0: nobody.
+        why: the reason.
+        identity: number of the identity it votes for; 0: nobody.
         nearest: name of the identity it was compared with in the end; empty without one.
         distance: to that identity; NaN without one.
         rival: name of the second identity; empty without one.
@@ -107,16 +107,16 @@ class Decision:
         min_margin: lead over the second identity that a new name takes.
         modalities: sensors the window rests on.
         identity, name: who the track is; 0 and empty unless KNOWN.
-        distance: to who is named, else to the nearest; NaN when nothing was compared.
+        distance: to the named identity, else to the nearest; NaN when nothing was compared.
         margin: of the vote; NaN when a name is kept against it. candidates: the nearest identities, nearest first.
-        probability: that the track is who is named, or the nearest; NaN without a calibration of this gallery.
+        probability: that the track is the named identity, else the nearest; NaN without a calibration of this gallery.
         streak, agree_windows: how many windows in a row agree, and how many must.
         agree_on: name they agree on; empty: nobody.
-        contrary: they say something else than what is decided.
+        contrary: they contradict what is decided.
         weakness: of the window.
         samples, samples_needed: in the window, and in a full one.
         left_out: why the last sample was left out; empty when it was not.
-        outside: what of the window the calibration did not cover, as it says.
+        outside: sentences on what the calibration did not cover.
         nobody_because: why there is nobody to compare with, as the gallery says; empty: it is empty.
     """
 
@@ -155,13 +155,13 @@ class _Windows:
 
 
 class Decider:
-    """The rules, with their limits; the state lies with the tracks.
+    """The decision rules with their limits; the state is kept with the tracks.
 
     Args:
         config: options of the decision.
         bundle_threshold: calibrated threshold of the model bundle; None or 0 when it has none.
         bundle_min_margin: margin of the bundle; None or 0 when it has none.
-        calibration: of the gallery, with this model: goes before the bundle's limits.
+        calibration: of the gallery, with this model; takes precedence over the bundle's limits.
 
     Attributes:
         threshold, min_margin: in use.
@@ -181,12 +181,12 @@ class Decider:
         self.calibrate(calibration)
 
     def reconfigure(self, config: DecisionConfig) -> None:
-        """Use other options from now on; what tracks have settled stays."""
+        """Use other options from now on; what was decided stays."""
         self._config = config
         self.calibrate(self._calibration)
 
     def calibrate(self, calibration: Calibration | None) -> None:
-        """Take over the gallery's calibration, or its absence; options of the user go before it."""
+        """Take over the gallery's calibration, or its absence; the user's options take precedence."""
         self._calibration = calibration
         threshold, margin = (calibration.threshold, calibration.min_margin) if calibration else (0.0, 0.0)
         self.threshold = self._config.threshold or threshold or self._bundle[0]
@@ -252,7 +252,7 @@ class Decider:
         return claimed
 
     def _vote(self, row: int, states: Sequence[TrackState], windows: _Windows, claim: int) -> Vote:
-        """What a window says by itself; ``claim`` is the column it may claim, or -1."""
+        """The vote of a window by itself; ``claim`` is the column it may claim, or -1."""
         matches = windows.matches
         if not len(matches.identity_id):
             return Vote(Why.NOBODY_ENROLLED)
@@ -286,7 +286,7 @@ class Decider:
             state.decided = vote
 
     def _keep_names_unique(self, states: Sequence[TrackState], votes: Sequence[Vote], windows: _Windows) -> None:
-        """Of several tracks that hold one name (one was out of view), the one this round's assignment gave it keeps it."""
+        """When several tracks hold one name (one was out of view), the one assigned to it now keeps it."""
         holders: dict[int, list[int]] = {}
         for row, state in enumerate(states):
             if state.decided:
@@ -300,7 +300,7 @@ class Decider:
                         states[row].reset()
 
     def _decision(self, row: int, state: TrackState, vote: Vote, windows: _Windows) -> Decision:
-        """What a track's state and vote amount to."""
+        """The decision that follows from a track's state and vote."""
         matches, columns = windows.matches, windows.columns
         status, name, distance, margin = Status.PENDING, "", vote.distance, vote.margin
         if state.decided is not None:

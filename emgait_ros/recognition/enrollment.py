@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from emgait_ros.config import EnrollmentConfig, WindowConfig
+from emgait_ros.gallery.history import UndoStep
 from emgait_ros.gallery.names import LookAlikeNameError, normalised_name, refuse_look_alikes
 from emgait_ros.gallery.saved_walks import pack_walk
 from emgait_ros.gallery.store import Gallery
@@ -24,7 +25,7 @@ from emgait_ros.samples import Float32, Modality
 
 
 class UnlikelyWalkError(ValueError):
-    """The walk does not look like the person's others: whoever asked may confirm that it is them."""
+    """The walk does not resemble the person's others; the caller may confirm that it is theirs."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ class PreparedWalk:
     note: str
     saved: bytes | None
 
-    def store(self, gallery: Gallery, fingerprint: str) -> EnrollmentResult:
-        """Put it into a gallery. Raises what ``Gallery.enroll`` does."""
+    def store(self, gallery: Gallery, fingerprint: str, step: UndoStep | None = None) -> EnrollmentResult:
+        """Put it into a gallery, as a part of an undo step if one is given. Raises what ``Gallery.enroll`` does."""
         templates = gallery.enroll(
             self.name,
             self.embeddings,
@@ -69,6 +70,7 @@ class PreparedWalk:
             median_range_m=self.median_range_m,
             quality=self.quality.to_json(),
             walk=self.saved,
+            step=step,
         )
         message = (
             f"enrolled '{self.name}' from track {self.track_id}: {self.samples[0]} samples"
@@ -84,8 +86,8 @@ class WalkPreparer:
     Args:
         window, enrollment: options.
         encoder: the network.
-        matcher: gives who is enrolled, as far as this model can compare.
-        limit: distance below which two walks with these sensors are taken for one person's; NaN without one.
+        matcher: returns the templates of this model.
+        limit: distance below which two walks with these sensors count as one person's; NaN without one.
         save_samples: keep the samples themselves too.
     """
 
@@ -135,7 +137,7 @@ class WalkPreparer:
         own = distance.pop(name, None)
         nearest = min(distance, key=lambda other: distance[other], default="")
         like_another = bool(nearest) and distance[nearest] < limit
-        again = f"call again with confirm if it is '{name}' all the same"
+        again = f"call again with confirm if it is '{name}'"
         if own is not None and not confirm:
             if like_another and distance[nearest] < own:
                 raise UnlikelyWalkError(
@@ -153,7 +155,7 @@ class WalkPreparer:
 def template_embeddings(encoder: GaitEncoder, features: Sequence[Any], min_samples: int) -> tuple[Float32, list[int]]:
     """Templates of a walk: the embedding of all its samples and, when it is long enough, of its equal consecutive pieces.
 
-    Young windows of a later walk find their like among the pieces.
+    Short windows of a later walk then have templates of a similar length.
 
     Returns:
         (N, parts, d) float32, and the samples behind each.
@@ -166,7 +168,7 @@ def template_embeddings(encoder: GaitEncoder, features: Sequence[Any], min_sampl
 
 
 def quality_of(window: TrackWindow) -> WalkQuality:
-    """What enrolling a window would rest on."""
+    """Quality of the samples an enrolment of this window would use."""
     samples = list(window.samples)
     return walk_quality(
         [sample.range_m for sample in samples],
@@ -192,7 +194,7 @@ def enrollable(gallery: Gallery, name: str, confirm: bool) -> str:
 
 
 def refused(error: Exception, track_id: int) -> EnrollmentResult:
-    """The answer to an enrolment that cannot be."""
+    """The result of an enrolment that is refused."""
     confirmable = isinstance(error, UnlikelyWalkError | LookAlikeNameError)
     result = EnrollmentResult(False, str(error), track_id, needs_confirmation=confirmable)
     if isinstance(error, TrackChoiceError):

@@ -1,4 +1,4 @@
-"""Enrolling somebody over the next seconds: what is collected, when it is stored, and how it goes on."""
+"""Enrolling somebody over the next seconds: what is collected, when it is stored, and its progress."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from emgait_ros.config import WindowConfig
+from emgait_ros.gallery.history import UndoStep
 from emgait_ros.recognition.enrollment import EnrollmentResult, PreparedWalk
 from emgait_ros.recognition.track_choice import too_short
 from emgait_ros.recognition.windows import GROUP, TrackWindow
@@ -29,7 +30,7 @@ class EnrollmentState(IntEnum):
 
 @dataclass(frozen=True)
 class EnrollmentNews:
-    """How an enrolment over time goes on; fields as in ``emgait_msgs/msg/Enrollment``."""
+    """Progress of an enrolment over time; fields as in ``emgait_msgs/msg/Enrollment``."""
 
     stamp_ns: int
     name: str
@@ -46,8 +47,8 @@ class EnrollmentNews:
 
 @dataclass(eq=False)
 class _Pending:
-    """``stored_at``: the window's count of samples when templates were last stored; ``told_s``: remaining when last told;
-    ``now_ns``: stamp of the newest frame of the window's tracker."""
+    """``stored_at``: the window's count of samples when templates were last stored; ``reported_s``: time remaining when
+    progress was last reported; ``now_ns``: stamp of the newest frame of the window's tracker."""
 
     name: str
     window: TrackWindow
@@ -56,7 +57,8 @@ class _Pending:
     confirm: bool
     stored_at: int
     now_ns: int
-    told_s: float = float("inf")
+    step: UndoStep
+    reported_s: float = float("inf")
     over: bool = False
     tried: bool = False
     stored: list[EnrollmentResult] = field(default_factory=list)
@@ -69,7 +71,7 @@ class EnrollmentsOverTime:
     Args:
         window: options; templates are stored for every ``max_samples`` new samples, and for what is left at the end.
         prepare: as :meth:`WalkPreparer.prepare`.
-        store: puts a prepared walk into the gallery; called in the thread.
+        store: puts a prepared walk into the gallery, as a part of an undo step; called in the thread.
 
     Attributes:
         window: in use; may be replaced.
@@ -79,7 +81,7 @@ class EnrollmentsOverTime:
         self,
         window: WindowConfig,
         prepare: Callable[[str, TrackWindow, bool], PreparedWalk],
-        store: Callable[[PreparedWalk], EnrollmentResult],
+        store: Callable[[PreparedWalk, UndoStep], EnrollmentResult],
     ) -> None:
         self.window, self._prepare, self._store = window, prepare, store
         self._pending: list[_Pending] = []
@@ -94,8 +96,10 @@ class EnrollmentsOverTime:
             for entry in self._pending
         }
 
-    def begin(self, name: str, window: TrackWindow, seconds: float, confirm: bool) -> EnrollmentResult:
-        """Start one.
+    def begin(
+        self, name: str, window: TrackWindow, seconds: float, confirm: bool, step: UndoStep | None = None
+    ) -> EnrollmentResult:
+        """Start one; all it stores is taken back together, and with what else is of the ``step``.
 
         Raises:
             ValueError: the time is not possible, or the track is being enrolled already.
@@ -110,14 +114,13 @@ class EnrollmentsOverTime:
                     f"track {window.track_id} is being enrolled as '{entry.name}' already: wait until that is done"
                 )
         until_ns = window.seen_ns + int(seconds * 1e9)
-        self._pending.append(
-            _Pending(name, window, window.restarts, until_ns, confirm, window.taken, now_ns=window.seen_ns)
-        )
+        since = window.taken, window.seen_ns
+        self._pending.append(_Pending(name, window, window.restarts, until_ns, confirm, *since, step or UndoStep()))
         message = f"enrolling '{name}' from track {window.track_id} over {seconds:g} s"
         return EnrollmentResult(True, message, window.track_id, tracker_id=window.tracker_id)
 
     def go_on(self, tracker_id: str, now_ns: int) -> None:
-        """After a frame of a tracker: prepare what is due. Takes a head run of the network when something is, else nothing."""
+        """After a frame of a tracker: prepare what is due. Runs the sequence head only when something is due."""
         for entry in self._pending:
             if entry.over:  # what is left is being stored
                 continue
@@ -139,11 +142,11 @@ class EnrollmentsOverTime:
             self._attempt(entry)
         elif window.group:
             entry.tried = True
-            self._tell(entry, EnrollmentState.REFUSED, f"track {window.track_id} is {GROUP} now")
+            self._report(entry, EnrollmentState.REFUSED, f"track {window.track_id} is {GROUP} now")
         remaining_s = max(0.0, (entry.until_ns - entry.now_ns) * 1e-9)
-        if not entry.over and remaining_s <= entry.told_s - 1.0 + 1e-6:
-            entry.told_s = remaining_s
-            self._tell(entry, EnrollmentState.COLLECTING, f"{fresh} of {self.window.max_samples} samples")
+        if not entry.over and remaining_s <= entry.reported_s - 1.0 + 1e-6:
+            entry.reported_s = remaining_s
+            self._report(entry, EnrollmentState.COLLECTING, f"{fresh} of {self.window.max_samples} samples")
 
     def _attempt(self, entry: _Pending) -> None:
         entry.stored_at, entry.tried = entry.window.taken, True
@@ -152,9 +155,9 @@ class EnrollmentsOverTime:
                 raise ValueError(too_short(entry.window, self.window.min_samples))
             prepared = self._prepare(entry.name, entry.window, entry.confirm)
         except ValueError as error:
-            self._tell(entry, EnrollmentState.REFUSED, str(error))
+            self._report(entry, EnrollmentState.REFUSED, str(error))
             return
-        entry.storing.append(self._thread.submit(self._store, prepared))
+        entry.storing.append(self._thread.submit(self._store, prepared, entry.step))
 
     def collect(self) -> None:
         """Take over what was stored meanwhile, and end what is over."""
@@ -169,25 +172,25 @@ class EnrollmentsOverTime:
     def _take(self, entry: _Pending, future: Future[EnrollmentResult]) -> None:
         try:
             result = future.result()
-        except Exception as error:  # the gallery's own sentences; anything else is said all the same
-            self._tell(entry, EnrollmentState.REFUSED, str(error))
+        except Exception as error:  # a sentence of the gallery's; anything else is reported too
+            self._report(entry, EnrollmentState.REFUSED, str(error))
             return
         entry.stored.append(result)
-        self._tell(entry, EnrollmentState.STORED, result.message, result)
+        self._report(entry, EnrollmentState.STORED, result.message, result)
 
     def _finish(self, entry: _Pending) -> None:
         if entry.stored:
             samples, last = sum(result.samples for result in entry.stored), entry.stored[-1]
             message = f"'{entry.name}' is enrolled: {samples} samples of this walk, {last.templates} templates now"
-            self._tell(entry, EnrollmentState.DONE, message, last)
+            self._report(entry, EnrollmentState.DONE, message, last)
         else:
-            self._tell(entry, EnrollmentState.DONE, f"nothing of this walk was stored as '{entry.name}'")
+            self._report(entry, EnrollmentState.DONE, f"nothing of this walk was stored as '{entry.name}'")
 
     def give_up(self, why: str) -> None:
-        """End all of them; what is being stored is stored."""
+        """End all of them; what is being stored is still completed."""
         for entry in self._pending:
             entry.over = entry.tried = True
-            self._tell(entry, EnrollmentState.REFUSED, f"enrolling '{entry.name}' ended: {why}")
+            self._report(entry, EnrollmentState.REFUSED, f"enrolling '{entry.name}' ended: {why}")
         self.wait()
 
     def wait(self) -> None:
@@ -197,8 +200,12 @@ class EnrollmentsOverTime:
                 future.exception()
         self.collect()
 
-    def news(self) -> list[EnrollmentNews]:
-        """What happened since the last call, oldest first."""
+    def news(self, wait: bool = False) -> list[EnrollmentNews]:
+        """What happened since the last call, oldest first; ``wait`` for what is being stored."""
+        if wait:
+            self.wait()
+        else:
+            self.collect()
         found, self._news = self._news, []
         return found
 
@@ -206,7 +213,7 @@ class EnrollmentsOverTime:
         """End the thread."""
         self._thread.shutdown()
 
-    def _tell(
+    def _report(
         self, entry: _Pending, state: EnrollmentState, message: str, result: EnrollmentResult | None = None
     ) -> None:
         self._news.append(

@@ -1,4 +1,4 @@
-"""What people read of a decision: why this status, and what makes it less sure than usual. The only place with its words."""
+"""Sentences about a decision: why this status, and what makes it less certain than usual."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SENSORS = {
 
 
 def explain(decision: Decision) -> str:
-    """Why the track has this status, in one sentence with what makes it less sure."""
+    """Why the track has this status, in one sentence with what makes it less certain."""
     return "; ".join([_with_certainty(decision), *decision.outside])
 
 
 def warnings(decision: Decision) -> tuple[str, ...]:
-    """What makes a decision less sure than usual: a weak window, what the calibration did not cover."""
+    """What makes a decision less certain than usual: a weak window, or conditions the calibration did not cover."""
     is_weak = decision.weakness and decision.status != Status.PENDING
     return (*((weak_window(decision.weakness),) if is_weak else ()), *decision.outside)
 
@@ -40,7 +40,7 @@ def sensor_note(modalities: Modality) -> str:
 
 
 def weak_window(weakness: Weakness) -> str:
-    """What is weak in a window that is."""
+    """Why a weak window is weak."""
     few = [] if weakness.few_returns is None else [f"{weakness.few_returns:.0f} LiDAR returns a sample"]
     return "weak window: " + ", ".join(few + ["dark images"] * weakness.dark)
 

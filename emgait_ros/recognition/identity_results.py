@@ -13,7 +13,10 @@ from emgait_ros.recognition.decision import Decision, Vote, Why
 from emgait_ros.recognition.explain import explain, warnings
 from emgait_ros.recognition.view import GalleryView
 from emgait_ros.recognition.windows import TrackWindow
-from emgait_ros.samples import Float64, PedestrianFrame, Sample, Status
+from emgait_ros.samples import Float64, Modality, PedestrianFrame, Sample, Status
+
+OTHER_SENSOR = 1.5
+"""Factor by which returns differ from the calibrated ones when another LiDAR is reported."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,12 @@ class IdentityResult:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What makes this less sure than usual: a weak window, one sensor, outside of what was calibrated."""
+        """What makes this less certain than usual: a weak window, one sensor, conditions that were not calibrated."""
         return warnings(self.decision)
 
 
 def samples_to_count(config: WindowConfig) -> int:
-    """Samples of a sensor from which on a window counts as having it: half of the shortest window."""
+    """Samples of a sensor that a window needs to count as having it: half of the shortest window."""
     return max(1, config.min_samples // 2)
 
 
@@ -86,7 +89,7 @@ def identity_result(
         window: of the track, None when it is not kept.
         decision: of the window, or :func:`undecided`.
         config: of windows.
-        gallery: whom it was compared with.
+        gallery: what it was compared with.
     """
     complete = dataclasses.replace(
         decision,
@@ -103,8 +106,18 @@ def identity_result(
 def _outside(
     window: TrackWindow | None, pedestrian: Sample, decision: Decision, calibration: Calibration | None
 ) -> tuple[str, ...]:
-    """What the calibration did not cover."""
+    """Sentences on the range, LiDAR or sensors that the calibration did not cover."""
     if calibration is None or window is None or decision.status == Status.PENDING:
         return ()
-    density = float(np.median([sample.point_count * (sample.range_m / 10.0) ** 2 for sample in window.samples]))
-    return calibration.outside(pedestrian.range_m, density, decision.modalities)
+    found = []
+    (near, far), (few, many) = calibration.ranges_m, calibration.returns_at_10m
+    if not 0.9 * near <= pedestrian.range_m <= 1.1 * far:
+        found.append(f"{pedestrian.range_m:.0f} m is outside the calibrated {near:.0f}-{far:.0f} m")
+    returns = float(np.median([sample.point_count * (sample.range_m / 10.0) ** 2 for sample in window.samples]))
+    if not few / OTHER_SENSOR <= returns <= many * OTHER_SENSOR:
+        found.append(
+            f"another LiDAR than calibrated: {returns:.0f} returns on a person at 10 m, not {few:.0f}-{many:.0f}"
+        )
+    if decision.modalities != Modality.BOTH:
+        found.append("calibrated with camera and LiDAR together")
+    return tuple(found)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from emgait_ros.config import RecognitionConfig, WindowConfig
-from emgait_ros.gallery.records import Calibration
+from emgait_ros.gallery.history import UndoStep
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.encoder import GaitEncoder, SampleFeatures
 from emgait_ros.inference.preprocessing import prepare
@@ -27,7 +27,7 @@ from emgait_ros.recognition.identity_results import IdentityResult, identity_res
 from emgait_ros.recognition.matcher import Matches
 from emgait_ros.recognition.track_choice import chosen_window, full_window
 from emgait_ros.recognition.view import GalleryView
-from emgait_ros.recognition.windows import TrackWindow, TrackWindows, WindowSample, window_for
+from emgait_ros.recognition.windows import TrackWindow, TrackWindows, window_for
 from emgait_ros.samples import Float32, Modality, PedestrianFrame, Sample
 
 BUSY = "a newer frame had come already"
@@ -52,6 +52,8 @@ class GaitRecognizer:
 
     Attributes:
         gallery: as given.
+        windows: of all tracks, as the last frame left them, with the window options in use: those of ``config`` within
+            what the bundle takes.
         timings: seconds of the last ``process`` call by stage: windows, encode, embed, match, decide. Replaced, never
             changed, so that another thread may read it; likewise ``counters``.
         counters: totals of frames, samples encoded, embeddings made, and "left out: <reason>" of samples not used.
@@ -63,8 +65,7 @@ class GaitRecognizer:
         self.counters: dict[str, int] = {}
         self._encoder = encoder
         self._bundle = encoder.bundle
-        self._window = self.checked_window(config)
-        self._windows = TrackWindows(self._window)
+        self.windows = TrackWindows(self.checked_window(config))
         self._counts: Counter[str] = Counter()
         self._stages: dict[str, float] = {}
         self._watched_s = 0.0
@@ -79,14 +80,14 @@ class GaitRecognizer:
             config.decision, self._bundle.threshold, self._bundle.min_margin, self._view.calibration
         )
         self._preparer = WalkPreparer(
-            self._window,
+            self.windows.config,
             config.enrollment,
             encoder,
             lambda: self._view.matcher,
             self._decider.limit,
             config.gallery.save_samples,
         )
-        self._over_time = EnrollmentsOverTime(self._window, self._preparer.prepare, self._stored)
+        self._over_time = EnrollmentsOverTime(self.windows.config, self._preparer.prepare, self._stored)
 
     def reconfigure(self, config: RecognitionConfig) -> None:
         """Use other window, decision and enrolment options from now on; windows, decisions and the gallery in memory stay.
@@ -96,8 +97,8 @@ class GaitRecognizer:
         """
         window = self.checked_window(config)
         with self._lock:
-            self._window = self._over_time.window = window
-            self._windows.reconfigure(window)
+            self._over_time.window = window
+            self.windows.reconfigure(window)
             self._decision = config.decision
             self._view.matcher.average_over(config.decision.templates_per_identity)
             self._decider.reconfigure(config.decision)
@@ -128,11 +129,6 @@ class GaitRecognizer:
         return self._view.matcher.identities
 
     @property
-    def tracks(self) -> int:
-        """How many tracks are kept."""
-        return len(self._windows)
-
-    @property
     def gallery_note(self) -> str:
         """Why nobody, or not everybody, of the gallery can be recognised; empty when all can."""
         return self._view.note
@@ -142,43 +138,29 @@ class GaitRecognizer:
         """Name changes per track-minute: how often a name that was shown gave way to another or to none. NaN before any."""
         return self._decider.name_changes / (self._watched_s / 60.0) if self._watched_s else float("nan")
 
-    @property
-    def calibration(self) -> Calibration | None:
-        """Of the gallery with this model; None: the bundle's threshold is used."""
-        return self._view.calibration
-
-    @property
-    def window_options(self) -> WindowConfig:
-        """In use: those of the options, within what the bundle takes."""
-        return self._window
-
-    def window_of(self, tracker_id: str, track_id: int) -> TrackWindow | None:
-        """The window of one track as the last frame left it, if it is kept."""
-        return self._windows.get(tracker_id, track_id)
-
     def forget_tracks(self) -> None:
         """Drop all windows and what was decided; the gallery stays."""
         with self._lock:
             if self._over_time.pending:
                 self._over_time.give_up("tracks are no longer followed")
-            self._windows.clear()
+            self.windows.clear()
 
     @property
     def trackers(self) -> list[str]:
         """Trackers heard lately."""
         with self._lock:
-            return self._windows.trackers
+            return self.windows.trackers
 
     def skip(self, frame: PedestrianFrame) -> None:
         """Note who is in view in a frame that a newer one of its tracker has overtaken: nothing is encoded or answered."""
         with self._frame_lock, self._lock:
-            self._windows.skip(frame, BUSY)
+            self.windows.skip(frame, BUSY)
             self._counts["frames skipped"] += 1
 
     def process(self, frame: PedestrianFrame) -> list[IdentityResult]:
         """Who the pedestrians of one frame are, in their order.
 
-        Two pedestrians of one frame are never given the same name. Trackers are decided apart: they may see the same
+        Two pedestrians of one frame are never given the same name. Trackers are decided separately: they may see the same
         person at the same time.
 
         Raises:
@@ -188,7 +170,7 @@ class GaitRecognizer:
         with self._frame_lock:
             self._stages = {}
             with self._lock, self._timed("windows"):
-                observed = self._windows.observe(frame)
+                observed = self.windows.observe(frame)
                 new = [(window, with_steady_height(sample, window.heights)) for window, sample in observed]
                 before = [window.samples[-1].features if window.samples else None for window, _ in new]
             with self._timed("encode"):
@@ -219,14 +201,15 @@ class GaitRecognizer:
             if window.decided_ns:
                 self._watched_s += max(0.0, frame.stamp_ns - window.decided_ns) * 1e-9
             window.decided_ns = frame.stamp_ns
-        left_out = {f"left out: {why}": count for why, count in self._windows.left_out.items()}
+        left_out = {f"left out: {why}": count for why, count in self.windows.left_out.items()}
         self.timings, self.counters = self._stages, {**self._counts, **left_out}
 
     def enroll(self, name: str, track_id: int = -1, confirm: bool = False, tracker_id: str = "") -> EnrollmentResult:
         """Add the walk in a track's window to a person; one who is not there yet is created.
 
         Several templates are stored: the embedding of the whole window and, when it is long enough, those of its equal
-        consecutive pieces of at least ``window.min_samples``, so that young windows of a later walk find their like.
+        consecutive pieces of at least ``window.min_samples``, so that short windows of a later walk have templates of a similar
+        length.
 
         Args:
             name: 1 to 64 characters.
@@ -242,7 +225,7 @@ class GaitRecognizer:
         try:
             clean = enrollable(self.gallery, name, confirm)
             with self._lock:
-                prepared = self._preparer.prepare(clean, full_window(self._windows, track_id, tracker_id), confirm)
+                prepared = self._preparer.prepare(clean, full_window(self.windows, track_id, tracker_id), confirm)
             result = self._stored(prepared)  # frames go on meanwhile
         except (ValueError, OSError) as error:
             return refused(error, track_id)
@@ -251,16 +234,23 @@ class GaitRecognizer:
         return result
 
     def enroll_over(
-        self, name: str, track_id: int, seconds: float, confirm: bool = False, tracker_id: str = ""
+        self,
+        name: str,
+        track_id: int,
+        seconds: float,
+        confirm: bool = False,
+        tracker_id: str = "",
+        step: UndoStep | None = None,
     ) -> EnrollmentResult:
         """Enrol a pedestrian from what is seen over the next seconds; returns at once.
 
         Templates are stored for every full window of new samples, and for what is left at the end (or when the
-        pedestrian leaves); :meth:`enrollment_news` tells how it goes on.
+        pedestrian leaves); :meth:`enrollment_news` reports its progress.
 
         Args:
             name, track_id, confirm, tracker_id: as :meth:`enroll`.
             seconds: from the newest frame on, 0 to 60 s.
+            step: of several enrolments that are taken back together; None: what this one stores is.
 
         Returns:
             ``success``: it has begun; or what is wrong and what to do.
@@ -268,8 +258,8 @@ class GaitRecognizer:
         try:
             clean = enrollable(self.gallery, name, confirm)
             with self._lock:
-                window = chosen_window(self._windows, track_id, tracker_id)
-                return self._over_time.begin(clean, window, seconds, confirm)
+                window = chosen_window(self.windows, track_id, tracker_id)
+                return self._over_time.begin(clean, window, seconds, confirm, step)
         except (ValueError, OSError) as error:
             return refused(error, track_id)
 
@@ -280,13 +270,9 @@ class GaitRecognizer:
             return self._over_time.pending
 
     def enrollment_news(self, wait: bool = False) -> list[EnrollmentNews]:
-        """How enrolments over time went on since the last call; ``wait`` for what is being stored."""
+        """Progress of enrolments over time since the last call; ``wait`` for what is being stored."""
         with self._lock:
-            if wait:
-                self._over_time.wait()
-            else:
-                self._over_time.collect()
-            return self._over_time.news()
+            return self._over_time.news(wait)
 
     def close(self) -> None:
         """End enrolments under way and let go of the gallery."""
@@ -295,8 +281,8 @@ class GaitRecognizer:
             self._over_time.close()
         self.gallery.close()
 
-    def _stored(self, prepared: PreparedWalk) -> EnrollmentResult:
-        return prepared.store(self.gallery, self.fingerprint)
+    def _stored(self, prepared: PreparedWalk, step: UndoStep | None = None) -> EnrollmentResult:
+        return prepared.store(self.gallery, self.fingerprint, step)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -305,7 +291,7 @@ class GaitRecognizer:
         self._stages[stage] = time.perf_counter() - start
 
     def _windows_of(self, frame: PedestrianFrame) -> list[TrackWindow]:
-        found = {item.track_id: self._windows.get(frame.tracker_id, item.track_id) for item in frame.pedestrians}
+        found = {item.track_id: self.windows.get(frame.tracker_id, item.track_id) for item in frame.pedestrians}
         return [window for window in found.values() if window is not None]
 
     def _encode(self, pedestrians: list[Sample], before: list[SampleFeatures | None]) -> Sequence[SampleFeatures]:
@@ -315,17 +301,11 @@ class GaitRecognizer:
 
     def _add_samples(self, new: list[tuple[TrackWindow, Sample]], features: Sequence[SampleFeatures]) -> None:
         for (window, pedestrian), encoded in zip(new, features, strict=True):
-            modalities = Modality.POINTS if pedestrian.crop is None else Modality.BOTH
-            light = float("nan") if pedestrian.crop is None else float(pedestrian.crop[::8, ::8].mean())
-            place = (float(pedestrian.center[0]), float(pedestrian.center[1]))
-            kept = pedestrian if self._keep_pedestrians else None
-            facts = modalities, pedestrian.range_m, int(pedestrian.point_count), light, place, kept
-            window.samples.append(WindowSample(encoded, *facts))
-            window.taken += 1
+            window.add(encoded, pedestrian, self._keep_pedestrians)
         self._counts["samples encoded"] += len(new)
 
     def _embed(self, windows: list[TrackWindow]) -> None:
-        ready = [window for window in windows if len(window.samples) >= self._window.min_samples]
+        ready = [window for window in windows if len(window.samples) >= self.windows.config.min_samples]
         if not ready:
             return
         embeddings = self._encoder.embed([[sample.features for sample in window.samples] for window in ready])
@@ -334,7 +314,7 @@ class GaitRecognizer:
         self._counts["embeddings"] += len(ready)
 
     def _match(self, ready: list[TrackWindow]) -> tuple[Matches, list[Modality]]:
-        modalities = [window.modalities(samples_to_count(self._window)) for window in ready]
+        modalities = [window.modalities(samples_to_count(self.windows.config)) for window in ready]
         named = [window.state.decided for window in ready if window.state.decided]
         people = len(ready) + self._decision.candidates + 2  # enough for any joint assignment, the margin and the list
         embeddings = _stacked([window.embedding for window in ready])
@@ -342,16 +322,16 @@ class GaitRecognizer:
 
     def _decide(self, ready: list[TrackWindow], matches: Matches, modalities: list[Modality]) -> dict[int, Decision]:
         states, fresh = [window.state for window in ready], [window.fresh for window in ready]
-        weak = [window.weakness(self._window) for window in ready]
+        weak = [window.weakness(self.windows.config) for window in ready]
         decisions = self._decider.decide(states, matches, modalities, fresh, weak)
         return {window.track_id: decision for window, decision in zip(ready, decisions, strict=True)}
 
     def _result(self, frame: PedestrianFrame, pedestrian: Sample, decisions: dict[int, Decision]) -> IdentityResult:
-        window = self._windows.get(frame.tracker_id, pedestrian.track_id)
+        window = self.windows.get(frame.tracker_id, pedestrian.track_id)
         decision = decisions.get(pedestrian.track_id)
         if decision is None:
-            decision = undecided(window, self._window, self._decider.limit(Modality.BOTH))
-        return identity_result(frame, pedestrian, window, decision, self._window, self._view)
+            decision = undecided(window, self.windows.config, self._decider.limit(Modality.BOTH))
+        return identity_result(frame, pedestrian, window, decision, self.windows.config, self._view)
 
 
 def _stacked(embeddings: list[Float32 | None]) -> Float32:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from emgait_ros.config import WindowConfig
+from emgait_ros.gallery.history import UndoStep
 from emgait_ros.gallery.saved_walks import unpack_walk
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.encoder import GaitEncoder
@@ -19,7 +20,7 @@ class Reembedding:
     """What was made.
 
     Attributes:
-        walks, templates: numbers of those made anew.
+        walks, templates: numbers of those made.
         people: whose.
         without: people who have no template of the model still: none of their walks was saved.
         problems: a sentence for each walk that could not be used.
@@ -38,7 +39,7 @@ def reembed(
     window: WindowConfig,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Reembedding:
-    """Make templates of a model for all saved walks that have none of it; each walk is one transaction.
+    """Make templates of a model for all saved walks that have none of it; each walk is one transaction, all are one step of undoing.
 
     Args:
         gallery: with walks saved at enrolment (``gallery.save_samples``).
@@ -49,12 +50,12 @@ def reembed(
     Raises:
         GalleryError (a ValueError): the gallery cannot be read or written; what was made so far stays.
     """
-    report = Reembedding()
-    numbers = gallery.saved_walks_without(encoder.fingerprint)
+    report, step = Reembedding(), UndoStep()
+    numbers = gallery.templates.walks_without(encoder.fingerprint)
     for done, number in enumerate(numbers):
         progress(done, len(numbers))
         try:
-            name, facts, content = gallery.saved_walk(number)
+            name, facts, content = gallery.templates.walk(number)
             pedestrians = unpack_walk(content)
         except ValueError as error:
             report.problems.append(str(error))
@@ -71,6 +72,7 @@ def reembed(
             median_range_m=facts.median_range_m,
             quality=facts.quality,
             created_ns=number,
+            step=step,
         )
         report.walks += 1
         report.templates += len(embeddings)

@@ -27,7 +27,7 @@ class WalkWindows:
     Attributes:
         embedding: (W, parts, d) float32.
         modalities: W, sensors behind each.
-        weak: W, why each says little, if so.
+        weak: W, why each is weak, if it is.
         samples: W, samples seen when each was made, ascending.
     """
 

@@ -1,4 +1,4 @@
-"""Which track somebody means who asks for an enrolment: by number, by tracker, or the only pedestrian in view."""
+"""Which track an enrolment is asked for: by number, by tracker, or the only pedestrian in view."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LISTED = 10  # tracks named in a message at most
 
 
 class TrackChoiceError(ValueError):
-    """No single track is meant; ``tracks`` and ``trackers`` are those to choose from, same order."""
+    """No single track fits the request; ``tracks`` and ``trackers`` are those to choose from, in the same order."""
 
     def __init__(self, message: str, windows: Sequence[TrackWindow]) -> None:
         super().__init__(message)
@@ -20,7 +20,7 @@ class TrackChoiceError(ValueError):
 
 
 def chosen_window(windows: TrackWindows, track_id: int, tracker_id: str = "") -> TrackWindow:
-    """The window that is meant, however short.
+    """The window of the requested track, however short.
 
     Args:
         windows: of all tracks.

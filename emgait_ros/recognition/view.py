@@ -1,4 +1,4 @@
-"""The gallery as a recognizer sees it: templates of its own model in memory, kept up with every change by anybody."""
+"""The gallery as a recognizer sees it: templates of its own model in memory, kept up to date with every change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emgait_ros.recognition.matcher import Matcher
 
 
 class GalleryView:
-    """Follows a gallery, touching only identities that changed.
+    """Follows a gallery, updating only identities that changed.
 
     Args:
         gallery: who is enrolled.
@@ -65,7 +65,7 @@ class GalleryView:
             ]
         )
         self._change = change
-        self._others = self.gallery.other_models(self._fingerprint)
+        self._others = self.gallery.templates.other_models(self._fingerprint)
         self._calibrated = self.gallery.calibrated_models()
         self.calibration = self.gallery.calibration(self._fingerprint)
         return True
@@ -108,7 +108,7 @@ class GalleryView:
         )
 
     def _outgrown(self) -> str:
-        """Said when the gallery is larger than the one its threshold was calibrated for."""
+        """A note when the gallery is larger than the one its threshold was calibrated for."""
         calibration, people = self.calibration, self.matcher.identities
         if calibration is None or people <= 1.25 * calibration.gallery_size:
             return ""
@@ -118,7 +118,7 @@ class GalleryView:
         )
 
     def _not_calibrated(self) -> str:
-        """Said when the gallery's threshold is of another model than the one in use."""
+        """A note when the gallery's threshold is of another model than the one in use."""
         if self.calibration is not None or not self._calibrated:
             return ""
         models = ", ".join(model[:12] for model in sorted(self._calibrated))

@@ -15,7 +15,7 @@ from emgait_ros.inference.steady_box import FRAMES
 from emgait_ros.recognition.decision import TrackState, Weakness
 from emgait_ros.samples import Float32, Modality, PedestrianFrame, Sample, UInt8
 
-GROUP = "a group of people who cannot be told apart"
+GROUP = "a group of people who cannot be distinguished"
 """What a track with ``Pedestrian.group`` is; such tracks have no samples and get no name."""
 TOO_MANY_TRACKS = "more tracks than window.max_tracks"
 """Why a track in view is not kept."""
@@ -51,7 +51,7 @@ class TrackWindow:
     """The newest samples of one track and what was made of them.
 
     Attributes:
-        tracker_id, track_id: whose.
+        tracker_id, track_id: of the track.
         samples: oldest first, at most ``max_samples``.
         heights: of the newest samples, for the box (``inference.steady_box``).
         seen_ns: stamp of the last frame the track was in, by its tracker's clock.
@@ -63,9 +63,9 @@ class TrackWindow:
         taken: samples ever put in.
         restarts: how often the window started over: what followed may be somebody else.
         decided_ns: stamp of the last frame something was decided in; 0 before the first.
-        group: in the last frame the track was a group of people who cannot be told apart.
+        group: in the last frame the track was a group of people who cannot be distinguished.
         gone: no longer kept.
-        state: what its windows have settled about who it is.
+        state: what was decided from its windows.
     """
 
     tracker_id: str
@@ -85,6 +85,16 @@ class TrackWindow:
     gone: bool = False
     state: TrackState = field(default_factory=TrackState)
 
+    def add(self, features: Any, pedestrian: Sample, keep: bool) -> None:
+        """Put an encoded sample in; ``keep`` the sample itself too."""
+        modalities, brightness = Modality.POINTS, float("nan")
+        if pedestrian.crop is not None:
+            modalities, brightness = Modality.BOTH, float(pedestrian.crop[::8, ::8].mean())
+        place = (float(pedestrian.center[0]), float(pedestrian.center[1]))
+        facts = pedestrian.range_m, int(pedestrian.point_count), brightness, place, pedestrian if keep else None
+        self.samples.append(WindowSample(features, modalities, *facts))
+        self.taken += 1
+
     def modalities(self, needed: int) -> Modality:
         """Sensors with at least ``needed`` samples in the window."""
         found = Modality.NONE
@@ -94,7 +104,7 @@ class TrackWindow:
         return found
 
     def weakness(self, config: WindowConfig) -> Weakness:
-        """Why the window says little about who it is, if so. (One sensor alone has a limit of its own.)"""
+        """Why the window is weak evidence of an identity, if it is. (A single sensor has its own limit.)"""
         returns = float(np.median([sample.point_count for sample in self.samples])) if self.samples else 0.0
         light = [sample.brightness for sample in self.samples if np.isfinite(sample.brightness)]
         return Weakness(

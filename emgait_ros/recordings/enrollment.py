@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emgait_ros.config import TrackerNodeConfig
+from emgait_ros.gallery.history import UndoStep
 from emgait_ros.recognition.enrollments_over_time import LONGEST_S, EnrollmentNews, EnrollmentState
 from emgait_ros.recognition.recognizer import GaitRecognizer
 from emgait_ros.recordings.bag import BagRecording
@@ -99,7 +100,7 @@ def enroll_track(
     confirm: bool,
     progress: Progress = lambda seconds: None,
 ) -> list[EnrollmentNews]:
-    """Put one track of a bag into the recognizer's gallery, all of its walk.
+    """Put one track of a bag into the recognizer's gallery, all of its walk, as one step of undoing.
 
     Returns:
         What was stored and what was refused, in order.
@@ -108,13 +109,14 @@ def enroll_track(
         ValueError: the name is not allowed, or the track is not in the bag.
     """
     news: list[EnrollmentNews] = []
+    step = UndoStep()
     last: PedestrianFrame | None = None
     for at_s, whole in _frames(bag, config):
         mine = tuple(pedestrian for pedestrian in whole.pedestrians if pedestrian.track_id == track_id)
         frame = last = dataclasses.replace(whole, pedestrians=mine)
         recognizer.process(frame)
         if mine and not mine[0].group and (frame.tracker_id, track_id) not in recognizer.pending_enrollments:
-            begun = recognizer.enroll_over(name, track_id, LONGEST_S, confirm)
+            begun = recognizer.enroll_over(name, track_id, LONGEST_S, confirm, step=step)
             if not begun.success:
                 raise ValueError(begun.message)
         news += recognizer.enrollment_news(wait=True)

@@ -37,7 +37,9 @@ class TrackReport:
         decided: the name given most often, else "unknown" or "pending".
         decided_after_s, decided_range_m: when and where that was first said; None: never.
         names: name -> frames it was given in.
-        distance: smallest distance to the best candidate; None when nothing was compared.
+        distance: smallest distance to who was named, while somebody was; to the nearest of all where nobody ever was; None when
+            nothing was compared.
+        threshold: in use at that moment: below it a window speaks for a name; None without one.
         reason: what was last said.
         walker: who it really was (most of the time), None without truth or without anybody there.
     """
@@ -55,6 +57,7 @@ class TrackReport:
     decided_range_m: float | None = None
     names: dict[str, int] = field(default_factory=dict)
     distance: float | None = None
+    threshold: float | None = None
     reason: str = ""
     walker: int | None = None
 
@@ -176,8 +179,7 @@ class _Run:
         range_m = round(pedestrian.range_m, 2)
         track.ranges_m = (min(track.ranges_m[0], range_m), max(track.ranges_m[1], range_m))
         track.reason = identity.reason
-        if np.isfinite(distance := identity.decision.distance):
-            track.distance = round(min(distance, track.distance or np.inf), 4)
+        _note_distance(track, identity)
         if identity.status == Status.KNOWN:
             track.names[identity.name] = track.names.get(identity.name, 0) + 1
         decided = max(track.names, key=lambda name: track.names[name]) if track.names else track.decided
@@ -259,6 +261,18 @@ class _Run:
         recall = len(errors) / people if people else None
         error_m = float(np.mean(errors)) if errors else None
         return sightings, TruthScores(people, len(errors), recall, strays, moving_strays, switches, error_m)
+
+
+def _note_distance(track: TrackReport, identity: IdentityResult) -> None:
+    """Before the frame's name is counted: the first name makes what was nearest until then unimportant."""
+    decision, known = identity.decision, identity.status == Status.KNOWN
+    if known and not track.names:
+        track.distance = None
+    if not np.isfinite(decision.distance) or (track.names and not known):
+        return
+    if track.distance is None or decision.distance < track.distance:
+        track.distance = round(decision.distance, 4)
+        track.threshold = round(decision.threshold, 4) if np.isfinite(decision.threshold) else None
 
 
 def _sighting(stamp_ns: int, walker: int | None, identity: IdentityResult) -> Sighting:

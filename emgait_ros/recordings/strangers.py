@@ -56,9 +56,9 @@ class StrangersPipeline(GaitPipeline):
     def process(self, frame: SensorFrame, frame_id: str) -> tuple[PedestrianFrame, list[IdentityResult]]:
         """As the pipeline does."""
         pedestrians, results = super().process(frame, frame_id)
-        config = self.recognizer.window_options
+        config = self.recognizer.windows.config
         for pedestrian in pedestrians.pedestrians:
-            window = self.recognizer.window_of(pedestrians.tracker_id, pedestrian.track_id)
+            window = self.recognizer.windows.get(pedestrians.tracker_id, pedestrian.track_id)
             if window is not None:
                 self._seen.setdefault(id(window), StrangerTrack(window)).take(pedestrian.range_m, config)
         return pedestrians, results

@@ -73,7 +73,6 @@ def test_figures_of_the_shipped_network(tmp_path, capsys):
         (["--bundle", "/nowhere"], "/nowhere is not a model bundle"),
         (["--bundle", "--frames", "999"], "takes windows of"),
         (["--clip", "ViT-Z-99"], "unknown CLIP architecture 'ViT-Z-99'"),
-        (["--json", "/nowhere/figures.json"], "/nowhere is missing"),
     ],
 )
 def test_what_cannot_be_measured_is_said(arguments, words, capsys):

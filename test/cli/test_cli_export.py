@@ -61,7 +61,7 @@ def test_a_bundle_of_the_first_format_is_written_anew_with_options(shipped, tmp_
     del manifest["options"], manifest["graphs"]
     manifest["format"] = 1
     (old / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ValueError, match="--to bundle` writes it anew"):
+    with pytest.raises(ValueError, match="--to bundle` writes it again"):
         load_bundle(old)
     words = ["--to", "bundle", "--name", "fast", "--precision", "int8", "--clip-stride", "5", "--out", str(tmp_path)]
     assert main(["export", str(old), *words, "--json", str(report)]) == 0

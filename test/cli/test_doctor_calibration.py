@@ -1,4 +1,4 @@
-"""`emgait doctor calibration` on a simulated bag: right, turned, late and inverted extrinsics are told apart."""
+"""`emgait doctor calibration` on a simulated bag: right, turned, late and inverted extrinsics are distinguished."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from emgait_ros.cli.main import main
+from emgait_ros.doctor.camera_agreement import Agreement, common_shift, judge_agreement
+from emgait_ros.doctor.findings import Level
 from emgait_ros.lab.simulation.recording import Recording, record
 from emgait_ros.lab.simulation.scene import Scene, SensorHead, WalkPlan
 from emgait_ros.lab.simulation.simulator import StreetSimulator
@@ -57,13 +59,15 @@ def turned(axis: int, degrees: float) -> np.ndarray:
 
 def test_the_recorded_calibration_agrees(recording, tmp_path):
     status, findings = check(recording, tmp_path)
-    (finding,) = findings
-    assert (status, finding["subject"]) == (0, "calibration")
-    assert finding["level"] in ("OK", "WARN"), finding
-    assert finding["values"]["agreement"] > 0.7
-    assert finding["values"]["walkers"] > 50
-    assert abs(finding["values"]["yaw_error_deg"]) < 0.7  # shadows lie to one side
-    assert abs(finding["values"]["pitch_error_deg"]) < 0.3
+    assert status == 0
+    assert [(f["subject"], f["level"]) for f in findings] == [("calibration", "OK"), ("stamps", "OK")], findings
+    values = findings[0]["values"]
+    assert values["agreement"] > 0.7
+    assert values["walkers"] > 50
+    assert abs(values["yaw_error_deg"]) < 0.2  # shadows lie to one side
+    assert abs(values["pitch_error_deg"]) < 0.3
+    assert abs(values["delay_s"]) < 0.015
+    assert abs(values["delay_s"]) < values["delay_error_s"] < 0.05
 
 
 @pytest.mark.parametrize(
@@ -85,7 +89,45 @@ def test_late_images_are_measured(recording, tmp_path):
     _, findings = check(recording, tmp_path, pairing__image_offset_s=-0.06, pairing__max_dt_s=0.1)
     finding = next(f for f in findings if f["subject"] == "stamps")
     assert "later than their stamps say" in finding["what"]
-    assert finding["values"]["delay_s"] == pytest.approx(0.06, abs=0.03)
+    assert finding["values"]["delay_s"] == pytest.approx(0.06, abs=0.015)
+    assert finding["values"]["delay_error_s"] < 0.05
+
+
+def walks(*seen: tuple[float, float, float], delay_s: float = 0.0, images: int = 30) -> Agreement:
+    """Walks as (speed across the image px/s, height px, how far the walk as a whole looks shifted px)."""
+    rng, found = np.random.default_rng(0), Agreement()
+    for track, (speed, height, shifted) in enumerate(seen):
+        right = shifted + delay_s * speed + rng.normal(0.0, 2.0, images)
+        found.shift += [(float(u), 0.0) for u in right]
+        found.height += [height] * images
+        found.speed += [speed] * images
+        found.track += [track] * images
+    return found
+
+
+@pytest.mark.parametrize(
+    ("seen", "delay_s", "told"),
+    [
+        (((70.0, 120.0, -1.5), (-70.0, 150.0, 1.0)), 0.0, False),  # what looked like 18 ms
+        (((70.0, 120.0, -0.5), (-70.0, 150.0, 0.5)), 0.05, True),
+        (((70.0, 120.0, 1.5), (-70.0, 150.0, -1.0)), -0.06, True),
+        (((70.0, 120.0, 0.0), (-70.0, 150.0, 0.0), (90.0, 120.0, -8.0), (-80.0, 140.0, 8.0)), 0.0, False),  # disagree
+        (((60.0, 120.0, 0.5), (-60.0, 150.0, -0.5)) * 6, 0.02, True),  # many walks tell less
+        (((70.0, 120.0, -1.5), (75.0, 150.0, 1.0)), 0.05, None),  # all one way
+        (((70.0, 120.0, -1.5),), 0.05, None),
+    ],
+)
+def test_a_delay_is_told_when_it_is_larger_than_its_error(seen, delay_s, told):
+    _, delay = common_shift(walks(*seen, delay_s=delay_s))
+    if told is None:
+        assert np.isnan(delay.seconds)
+        return
+    assert abs(delay.seconds - delay_s) < delay.error_s
+    assert (abs(delay.seconds) > delay.error_s) == told
+    judged = [
+        finding.level for finding in judge_agreement(walks(*seen, delay_s=delay_s)) if finding.subject == "stamps"
+    ]
+    assert judged == [Level.WARN if told else Level.OK]
 
 
 def test_inverted_extrinsics_are_called_that(recording, right, tmp_path):

@@ -56,6 +56,8 @@ def test_the_walkers_are_listed_and_one_of_them_enrolled(bag, tmp_path, capsys):
     assert "samples at" in capsys.readouterr().out
     with Gallery(tmp_path / "gallery.db") as gallery:
         assert [(p.name, p.templates) for p in gallery.identities()] == [("Anna", answer["templates"])]
+        gallery.undo()
+        assert gallery.identities() == []
 
 
 @pytest.mark.parametrize(

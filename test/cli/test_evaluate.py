@@ -15,7 +15,7 @@ from driving import CLOUDS, PEOPLE, write_drive, write_parameters
 from emgait_ros.cli.evaluate_bag import copy_gallery, read_walks
 from emgait_ros.cli.main import main
 from emgait_ros.gallery.store import Gallery
-from emgait_ros.inference.bundle import default_bundle_path
+from emgait_ros.inference.bundle import default_bundle_path, load_bundle
 from emgait_ros.lab.simulation.recording import Recording, record
 from emgait_ros.lab.simulation.scene import SensorHead, crossing_scene, shortened
 from emgait_ros.samples import Modality
@@ -93,6 +93,12 @@ def test_people_are_tracked_enrolled_and_judged_twice_the_same(
     printed = capsys.readouterr().out
     assert "people x clouds tracked" in printed
     assert "person 1" in printed
+    named = [track for track in first["tracks"] if track["names"]]
+    assert named
+    assert all(0 < track["distance"] < track["threshold"] for track in named)
+    threshold = load_bundle(bundle_folder).threshold
+    assert {track["threshold"] for track in named} == {round(threshold, 4)}
+    assert all(f"{track['distance']:.3f} ({threshold:.3f})" in printed for track in named)
 
 
 def test_a_gallery_is_used_and_not_changed(

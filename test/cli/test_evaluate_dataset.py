@@ -96,7 +96,6 @@ def test_damaged_sequences_stop_or_are_left_out(tmp_path: Path, capsys: pytest.C
         (("sim", "."), "sim takes no folder"),
         (("sim", "--identities", "3"), "expected at least 4"),
         (("sim", "--threads", "0"), "expected 1 or more"),
-        (("sim", "--json", "/nowhere/at/all.json"), "/nowhere/at is missing"),
         (("lrgait", "/nowhere"), "/nowhere is missing"),
         (("freegait", ".", "--partition", "/nowhere.json"), "/nowhere.json is missing"),
         (("sim", "--bundle", "/nowhere"), "is not a model bundle"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -148,7 +150,9 @@ def test_a_foreign_file_is_refused(tmp_path, capsys):
 
 
 def test_show_and_split(path, capsys):
+    before = time.time()
     templates = call(path, "show", "Anna")[1]["templates"]
+    assert all(datetime.fromisoformat(template["enrolled"]).timestamp() <= before for template in templates)
     assert [(item["samples"], item["median_range_m"], item["model"]) for item in templates] == [
         (30, 9.0, MODEL),
         (10, 9.0, MODEL),

@@ -252,7 +252,7 @@ def test_somebody_else_who_listens_is_no_reason_to_start(
 @pytest.mark.parametrize(
     ("words", "wait_for", "seconds", "phrase"),
     [
-        ([], "", 5.0, "(subscribed: /listener): played all the same"),
+        ([], "", 5.0, "(subscribed: /listener): played anyway"),
         (["--topics", "/camera/image"], "", 0.0, ""),  # nothing in it is for the tracker
         (["--wait", "3"], "/lidar/points:2", 3.0, "2 subscriptions of /lidar/points (there are"),
         (["--wait", "1.5"], "rviz2 listener", 1.5, "rviz2 did not subscribe within 1.5 s"),

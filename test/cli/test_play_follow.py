@@ -134,6 +134,7 @@ def test_without_answers_it_plays_on(answerer: Answerer, bag: Path, tmp_path: Pa
     assert report["published"]["/lidar/points"] == CLOUDS
     assert report["unanswered"] == answers.MOST_UNANSWERED, "after that many in a row nothing is waited for"
     assert "5 clouds were never answered" in process.stderr
+    assert "had no answer on" in process.stderr
 
 
 def test_nobody_to_follow_is_an_error(bag: Path, tmp_path: Path) -> None:
@@ -172,12 +173,12 @@ def test_a_cloud_comes_after_the_images_it_can_be_paired_with(cameras: tuple[int
         assert item.log_time_ns - stamp_of(item.raw) <= (920 if None in cameras else 450) * 1_000_000
 
 
-@pytest.mark.parametrize("late_ms", [0, 150, 400])
-def test_late_images_are_paired_by_the_real_tracker_as_offline(tmp_path: Path, late_ms: int) -> None:
+def record_late_images(path: Path, late_ms: int) -> None:
+    """30 clouds at 10 Hz and 110 images at 30 Hz that arrive late."""
     camera = CameraModel(64, 48, np.diag([50.0, 50, 1]), np.zeros(5), "plumb_bob", np.eye(4))
     events = [(100 * k + 10, "cloud", 100 * k) for k in range(30)]
     events += [(round(100 / 3 * k) + 4 + 10 + late_ms, "image", round(100 / 3 * k) + 4) for k in range(110)]
-    with BagWriter(tmp_path / "bag") as writer:
+    with BagWriter(path) as writer:
         for log_ms, kind, stamp_ms in sorted(events):
             stamp, log = START_NS + stamp_ms * 1_000_000, START_NS + log_ms * 1_000_000
             if kind == "cloud":
@@ -185,9 +186,13 @@ def test_late_images_are_paired_by_the_real_tracker_as_offline(tmp_path: Path, l
             else:
                 writer.camera_info(stamp, log, camera)
                 writer.image(stamp, log, np.zeros((48, 64, 3), np.uint8))
+
+
+def play_to_the_tracker(folder: Path, *parameters: str) -> tuple[dict[str, Any], dict[str, str], str]:
+    """The real tracker on simulated time: the player's report, what the tracker says of its pairs, what the player says."""
     words = ["use_sim_time:=true", "camera.T_camera_lidar:=[1.,0.,0.,0.,0.,1.,0.,0.,0.,0.,1.,0.,0.,0.,0.,1.]"]
     command = [sys.executable, "-m", "emgait_ros.nodes.pedestrian_tracker", "--ros-args"]
-    command += [word for pair in words for word in ("-p", pair)]
+    command += [word for pair in (*words, *parameters) for word in ("-p", pair)]
     context, values = Context(), {}
     rclpy.init(context=context)
     observer = rclpy.create_node("observer", context=context)
@@ -201,10 +206,10 @@ def test_late_images_are_paired_by_the_real_tracker_as_offline(tmp_path: Path, l
     tracker = subprocess.Popen(command)
     try:
         answers_topic = "/pedestrian_tracker/pedestrians"
-        play = [sys.executable, "-m", "emgait_ros", "play", str(tmp_path / "bag"), "--clock", "--wait", "40"]
-        play += ["--follow", answers_topic, "--json", str(tmp_path / "report.json")]
-        subprocess.run(play, check=True, timeout=150)
-        report = json.loads((tmp_path / "report.json").read_text())
+        play = [sys.executable, "-m", "emgait_ros", "play", str(folder / "bag"), "--clock", "--wait", "40"]
+        play += ["--follow", answers_topic, "--json", str(folder / "report.json")]
+        said = subprocess.run(play, check=True, timeout=150, capture_output=True, text=True).stderr
+        report = json.loads((folder / "report.json").read_text())
         deadline = time.monotonic() + 2.5
         while time.monotonic() < deadline:
             executor.spin_once(timeout_sec=0.1)
@@ -214,9 +219,26 @@ def test_late_images_are_paired_by_the_real_tracker_as_offline(tmp_path: Path, l
         executor.shutdown()
         observer.destroy_node()
         rclpy.shutdown(context=context)
+    return report, values, " ".join(said.split())
+
+
+@pytest.mark.parametrize("late_ms", [0, 150, 400])
+def test_late_images_are_paired_by_the_real_tracker_as_offline(tmp_path: Path, late_ms: int) -> None:
+    record_late_images(tmp_path / "bag", late_ms)
+    report, values, _ = play_to_the_tracker(tmp_path)
     assert report["unanswered"] == 0, report
     assert (values["paired"], values["unpaired"]) == ("30", "0"), values
     assert float(values["dt_p95_ms"]) < 5.0
     config = TrackerNodeConfig(camera=CameraConfig(T_camera_lidar=tuple(np.eye(4).ravel())))
     with BagRecording(tmp_path / "bag") as bag:
         assert [frame.image_dt_s for frame in bag.sensor_frames(config)] == pytest.approx([0.004] * 30, abs=1e-3)
+
+
+def test_a_tracker_that_waits_for_images_of_another_topic_answers_all_the_same(tmp_path: Path) -> None:
+    """The tracker waits by /clock, which the player stops while it waits for the tracker."""
+    record_late_images(tmp_path / "bag", 0)
+    report, values, said = play_to_the_tracker(tmp_path, "topics.image:=/elsewhere")
+    assert report["unanswered"] == 0, said
+    assert (values["paired"], values["unpaired"]) == ("0", "30"), values
+    assert said.count("waiting for /pedestrian_tracker to answer on /pedestrian_tracker/pedestrians") == 1
+    assert "nobody subscribes to /camera/image, which is played" in said

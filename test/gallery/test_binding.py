@@ -10,7 +10,8 @@ import pytest
 from emgait_ros.gallery import file
 from emgait_ros.gallery.database import open_database
 from emgait_ros.gallery.encryption import Cipher
-from emgait_ros.gallery.store import Gallery, GalleryError
+from emgait_ros.gallery.schema import GalleryError
+from emgait_ros.gallery.store import Gallery
 from emgait_ros.recognition.view import GalleryView
 from emgait_ros.samples import Modality
 
@@ -71,8 +72,8 @@ def test_what_was_given_to_somebody_else_is_left_out(place, swap):
         assert view.matcher.identities == 1
         assert "by somebody without the key, and is not used" in view.note
         with pytest.raises(GalleryError, match="without the key"):
-            gallery.saved_walk(1)
-        assert gallery.saved_walk(3)[2] == WALK + b"Cleo"
+            gallery.templates.walk(1)
+        assert gallery.templates.walk(3)[2] == WALK + b"Cleo"
         gallery.remove("Cleo")
         view.follow()
         assert "without the key" in view.empty_reason
@@ -133,7 +134,7 @@ def test_an_older_encrypted_gallery_is_bound_when_it_is_opened(place):
         np.testing.assert_array_equal(found.embedding, np.concatenate([rows(seed) for seed in (1, 2, 3)]))
         assert found.left_out == {}
         assert gallery.check() == []
-        assert gallery.saved_walk(2)[2] == WALK + b"Ben"
+        assert gallery.templates.walk(2)[2] == WALK + b"Ben"
         other.rename("Anna", "Annabel")
         assert gallery.check() == []
     tamper(place, *SWAPS["templates"])

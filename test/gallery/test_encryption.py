@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from emgait_ros.gallery.encryption import KEY_VARIABLE, Cipher, WrongKeyError, find_key, write_new_key
-from emgait_ros.gallery.store import Gallery, GalleryError
+from emgait_ros.gallery.schema import GalleryError
+from emgait_ros.gallery.store import Gallery
 from emgait_ros.samples import Modality
 
 MODEL, KEY, OTHER = "a" * 64, b"1" * 32, b"2" * 32
@@ -168,7 +169,7 @@ def test_others_who_have_the_gallery_open_change_nothing_after_a_new_key(path):
         gallery.change_key(OTHER)
         with pytest.raises(GalleryError, match="was given another key by somebody else: nothing was changed"):
             other.rename(NAMES[0], "Eve")
-        with pytest.raises(GalleryError, match=r"cannot be decrypted .* open it anew if its key was changed"):
+        with pytest.raises(GalleryError, match=r"cannot be decrypted .* open it again if its key was changed"):
             other.identities()
         gallery.rename(NAMES[0], "Eve")
         assert gallery.check() == []
@@ -199,8 +200,8 @@ def test_backup_and_saved_walks_are_encrypted_and_follow_the_key(path):
         gallery.back_up()
         assert walk[:29] not in bytes_of(path)
         gallery.change_key(OTHER)
-        [number] = gallery.saved_walks_without("b" * 64)
-        assert gallery.saved_walk(number)[2] == walk
+        [number] = gallery.templates.walks_without("b" * 64)
+        assert gallery.templates.walk(number)[2] == walk
     assert shows(path) == set()
     with Gallery(f"{path}.backup", key=OTHER) as gallery:  # made anew: the old one could be read with the old key
         assert [person.name for person in gallery.identities()] == [NAMES[0]]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from emgait_ros.gallery.export_file import MAGIC, ExportError, UntrustedSignerError, signer_of, signing_key
-from emgait_ros.gallery.store import Gallery, GalleryError
+from emgait_ros.gallery.schema import GalleryError
+from emgait_ros.gallery.store import Gallery
 from emgait_ros.samples import Modality
 
 MODEL, OTHER_MODEL, KEY = "a" * 64, "b" * 64, b"k" * 32
@@ -65,7 +66,7 @@ def test_everybody_comes_across(source, target, tmp_path, sign):
     assert (target.identities(), target.history.audit()) == before  # looking changes nothing
     target.exchange.import_people(people)
     assert contents(target) == contents(source)
-    assert target.other_models(MODEL) == {OTHER_MODEL: 3}
+    assert target.templates.other_models(MODEL) == {OTHER_MODEL: 3}
     assert [p.enrolled_ns for p in target.identities()] == [p.enrolled_ns for p in source.identities()]
     assert {line.action for line in target.exchange.preview(people)} == {"same"}
     target.exchange.import_people(people)
@@ -187,12 +188,13 @@ def test_a_trusted_signer_may_send_nonsense(source, target, tmp_path, sign, monk
 
     from emgait_ros.gallery import exchange
 
-    [person] = source.exchange._exported({1})
+    file = tmp_path / "people.emgait"
+    source.exchange.export(file, ["Anna"], signing=sign)
+    [person] = source.exchange.read_export(file, sign)
     templates = tuple(
         dataclasses.replace(t, **{k: v for k, v in change.items() if k != "name"}) for t in person.templates
     )
     person = dataclasses.replace(person, templates=templates, name=change.get("name", person.name))
-    file = tmp_path / "people.emgait"
     exchange.write_export(file, [person], signing_key(sign), source.file.codec)
     with pytest.raises(ExportError, match=said):
         target.exchange.read_export(file, sign)

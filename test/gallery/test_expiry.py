@@ -37,7 +37,9 @@ class Robot:
         moment = Moment(START + int(days * DAY), int((days if boot_days is None else boot_days) * DAY), boot)
         self._patch.setattr(expiry.Moment, "read", lambda: moment)
         with Gallery(self.place, key=self.key) as gallery:
-            return gallery.expire(30, trust)
+            found = gallery.expire(30, trust)
+            assert gallery.clock_doubt == found.doubt
+            return found
 
     def daily(self, first, last, **more):
         return [self.at(day, **more) for day in range(first, last + 1)][-1]

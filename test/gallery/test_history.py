@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from emgait_ros.gallery import schema
+from emgait_ros.gallery.history import UndoStep
 from emgait_ros.gallery.layout import STEPS
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.recognition.calibration import calibrate_threshold
@@ -21,10 +22,9 @@ def embeddings(count=2, seed=0):
     return np.random.default_rng(seed).normal(size=(count, 4, 8)).astype(np.float32)
 
 
-def enroll(gallery, name, count=2, seed=0):
-    return gallery.enroll(
-        name, embeddings(count, seed), MODEL, samples=[30] * count, modalities=Modality.BOTH, median_range_m=12.5
-    )
+def enroll(gallery, name, count=2, seed=0, step=None):
+    facts = {"samples": [30] * count, "modalities": Modality.BOTH, "median_range_m": 12.5}
+    return gallery.enroll(name, embeddings(count, seed), MODEL, **facts, step=step)
 
 
 def state(gallery):
@@ -77,6 +77,33 @@ def test_undoing_goes_back_step_by_step_and_stops_at_a_removal(gallery):
     assert gallery.identities() == []
     with pytest.raises(ValueError, match="there is no change to undo: a removal is final"):
         gallery.undo()
+
+
+def test_what_is_stored_in_parts_is_taken_back_at_once(gallery):
+    before = state(gallery)
+    cleo, ben = UndoStep(), UndoStep()
+    for part in range(3):  # two walks at the same time
+        enroll(gallery, "Cleo", 2, 10 + part, cleo)
+        enroll(gallery, "Ben", 2, 20 + part, ben)
+    assert gallery.undo().endswith("and of 2 more")
+    assert [(p.name, p.templates) for p in gallery.identities()] == [("Anna", 3), ("Ben", 2), ("Cleo", 6)]
+    assert gallery.undo().endswith("and of 2 more")
+    assert state(gallery) == before
+
+
+@pytest.mark.parametrize("change", [("Cleo", "Clara"), ("Cleo", "Ben")])
+def test_a_change_in_the_middle_of_a_walk_is_taken_back_before_its_beginning(gallery, change):
+    before, step = state(gallery), UndoStep()
+    enroll(gallery, "Cleo", 2, 10, step)
+    gallery.rename(*change)  # Ben's: merged
+    enroll(gallery, "Cleo", 2, 11, step)
+    enroll(gallery, "Cleo", 2, 12, step)
+    assert gallery.undo().endswith("and of 1 more")
+    assert "Cleo" not in {p.name for p in gallery.identities()}
+    gallery.undo()
+    assert {p.name: p.templates for p in gallery.identities()}["Cleo"] == 2
+    gallery.undo()
+    assert state(gallery) == before
 
 
 def test_undo_does_not_take_a_name_that_is_used_again(gallery):

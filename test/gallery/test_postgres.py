@@ -9,7 +9,8 @@ import pytest
 from made_up_street import CONFIG, BuildEncoder, Street, walk
 
 from emgait_ros.gallery import schema
-from emgait_ros.gallery.store import Gallery, GalleryError
+from emgait_ros.gallery.schema import GalleryError
+from emgait_ros.gallery.store import Gallery
 from emgait_ros.recognition.recognizer import GaitRecognizer
 from emgait_ros.recognition.view import GalleryView
 from emgait_ros.samples import Modality

@@ -13,7 +13,8 @@ import pytest
 
 from emgait_ros.gallery import schema
 from emgait_ros.gallery.names import LookAlikeNameError
-from emgait_ros.gallery.store import Gallery, GalleryError
+from emgait_ros.gallery.schema import GalleryError
+from emgait_ros.gallery.store import Gallery
 from emgait_ros.samples import Modality
 
 MODEL, OTHER_MODEL = "a" * 64, "b" * 64
@@ -153,7 +154,7 @@ def test_models_are_kept_apart(either):
     enroll(gallery, "Ben", embeddings(1, 3), model="c" * 64)
     assert len(gallery.templates_for(MODEL).embedding) == 2
     assert gallery.templates_for(OTHER_MODEL).embedding.shape == (1, 16, 64)
-    assert gallery.other_models(MODEL) == {OTHER_MODEL: 1, "c" * 64: 1}
+    assert gallery.templates.other_models(MODEL) == {OTHER_MODEL: 1, "c" * 64: 1}
     assert gallery.identities()[0].templates_by_model == {MODEL: 2, OTHER_MODEL: 1}
     assert gallery.templates_for("d" * 64).embedding.shape == (0, 0, 0)
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from emgait_ros.gallery.store import Gallery, GalleryError
+from emgait_ros.gallery.schema import GalleryError
+from emgait_ros.gallery.store import Gallery
 from emgait_ros.samples import Modality
 
 MODEL = "a" * 64

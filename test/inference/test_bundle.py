@@ -58,7 +58,7 @@ DAMAGE = [
     (lambda f: (f / "manifest.json").unlink(), "", "has no manifest.json"),
     (lambda f: (f / "manifest.json").write_text("{"), "manifest.json", "not JSON"),
     (edit_manifest(lambda m: m.update(format=99)), "manifest.json", "reads format 2"),
-    (edit_manifest(lambda m: m.update(format=1)), "manifest.json", "`emgait export .* --to bundle` writes it anew"),
+    (edit_manifest(lambda m: m.update(format=1)), "manifest.json", "`emgait export .* --to bundle` writes it again"),
     (lambda f: (f / "reference.npz").unlink(), "reference.npz", "is missing"),
     (edit_manifest(lambda m: m["options"].update(clip_stride=0)), "manifest.json", "damaged: clip_stride is 0"),
     (

@@ -210,7 +210,7 @@ def test_a_group_gets_no_name_and_is_not_enrolled(recognizer):
     identity = recognizer.answer_to(stamp).identities[0]
     assert (identity.status, identity.name, identity.samples) == (Identity.STATUS_PENDING, "", 0)
     for answer in (identity.reason, recognizer.enroll("Gerd", 40).message):
-        assert "a group of people who cannot be told apart" in answer
+        assert "a group of people who cannot be distinguished" in answer
 
 
 def test_a_name_that_looks_like_another_is_confirmed(recognizer):

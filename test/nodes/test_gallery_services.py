@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 
 from emgait_msgs.srv import DisableIdentity, ListIdentities
 from emgait_ros.gallery.encryption import write_new_key
@@ -47,3 +48,20 @@ def test_expired_people_and_moved_templates_are_said_and_the_others_are_known(gr
     enable = DisableIdentity.Request(name="Anna", disabled=False)
     assert graph.call(DisableIdentity, "/gait_recognizer/disable", enable).success
     assert not any(listed().disabled)
+
+
+def test_a_clock_that_is_not_believed_is_on_diagnostics(graph, start, bundle_folder, tmp_path, monkeypatch):
+    """The newest entry of the gallery is of the day after tomorrow: nobody is removed, and that shows."""
+    place, now = tmp_path / "gallery.db", time.time_ns()
+    with Gallery(place) as gallery, monkeypatch.context() as patch:
+        patch.setattr(time, "time_ns", lambda: now + 2 * DAY)
+        rows = np.zeros((1, *load_bundle(bundle_folder).embedding_shape), np.float32)
+        gallery.enroll("Anna", rows, "a" * 64, samples=[30], modalities=Modality.BOTH, median_range_m=9.0)
+    options = {"engine__bundle": str(bundle_folder), "gallery__path": str(place), "gallery__keep_days": 30.0}
+    node = start("gait_recognizer", namespace="doubt", **options)
+    status = "doubt/gait_recognizer: gallery"
+    said = graph.wait(lambda: graph.says(status, "nobody is removed after gallery.keep_days: the clock says"), 60.0)
+    assert said, node.output
+    assert "cannot be compared with" in said, "what else is wrong with the gallery is said too"
+    assert graph.diagnostics[status].level == DiagnosticStatus.WARN
+    assert "--trust-clock" in said

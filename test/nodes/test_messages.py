@@ -41,7 +41,15 @@ def sample(**changes) -> Sample:
     [
         sample(),
         # a coasting track of a LiDAR without a camera
-        sample(points=None, point_count=0, coasting=True, crop=None, crop_native_height_px=0.0, image_dt_s=0.0, moving=False),
+        sample(
+            points=None,
+            point_count=0,
+            coasting=True,
+            crop=None,
+            crop_native_height_px=0.0,
+            image_dt_s=0.0,
+            moving=False,
+        ),
         # numpy numbers, as a pipeline makes them
         sample(
             track_id=np.int64(4_000_000_000), range_m=np.float32(3.5), moving=np.bool_(True), point_count=np.int32(5)

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 import rclpy
 from live_graph import cloud, image, stamp_of
+from rclpy.clock import ClockType
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.time import Time
 from sensor_msgs.msg import Image, PointCloud2
 
 from emgait_ros.config import PairingConfig
@@ -73,6 +76,29 @@ def test_a_cloud_whose_image_never_comes_goes_on_by_the_timer(live):
     assert found == []
     assert live[1](lambda: found)
     assert found == [(500, None)]
+
+
+@pytest.mark.parametrize("before", [None, 0])
+def test_a_clock_that_stands_still_holds_no_cloud_for_ever(live, before):
+    """A player that waits for the answer to a cloud stops /clock; no image comes either, or only one long before."""
+    context, (clouds, images), found = live[0].context, sources(), []
+    simulated = [Parameter("use_sim_time", value=True)]
+    node = rclpy.create_node("standing_clock", context=context, parameter_overrides=simulated)
+    node.get_clock().set_ros_time_override(Time(nanoseconds=BEGIN_NS, clock_type=ClockType.ROS_TIME))
+    NearestStamp([clouds, images], node).registerCallback(lambda c, i: found.append((ms(c), ms(i))))
+    if before is not None:
+        images.signalMessage(image(BEGIN_NS + before * MS))
+    for at in (500, 600):
+        clouds.signalMessage(cloud(POINTS, BEGIN_NS + at * MS))
+        assert (at, None) not in found, "an image may still come"
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        deadline = time.monotonic() + 10.0
+        while (at, None) not in found and time.monotonic() < deadline:
+            executor.spin_once(timeout_sec=0.02)
+        executor.shutdown()
+    assert found == [(500, None), (600, None)]
+    node.destroy_node()
 
 
 def test_without_a_camera_clouds_go_on_at_once(live):

@@ -36,6 +36,32 @@ def test_a_publisher_that_sends_nothing(graph, reliability, words):
     graph.node.destroy_publisher(publisher)
 
 
+@pytest.mark.parametrize("level_when_silent", [diagnostics.WARN, diagnostics.ERROR])
+def test_nothing_yet_is_information_then_a_warning(graph, level_when_silent):
+    """A driver that starts after the node, or not at all; one that was there and is gone is worse."""
+    grace_s = SILENT_S + 1.0
+    fits = sensor_qos("reliable", 1)
+    waiting = TopicWatch(graph.node, "/watched/later", TYPE, fits, "topics.cloud", grace_s=grace_s)
+    unfit = TopicWatch(graph.node, "/watched/unfit", TYPE, fits, "topics.cloud", grace_s=600.0)
+    gone = TopicWatch(graph.node, "/watched/gone", TYPE, fits, "topics.cloud", grace_s=grace_s)
+    gone.tick()
+    publisher = graph.node.create_publisher(PointCloud2, "/watched/unfit", qos("best_effort"))
+    levels = []
+
+    def nobody():
+        found = waiting.status("cloud", level_when_silent)
+        if "nobody publishes" in found.message:
+            levels.append(found.level)
+        return diagnostics.WARN in levels
+
+    assert graph.wait(nobody, grace_s + 5.0), levels
+    assert sorted(set(levels)) == [diagnostics.OK, diagnostics.WARN]
+    assert levels == sorted(levels)
+    assert unfit.status("cloud", level_when_silent).level == level_when_silent, "waiting does not help"
+    assert gone.status("cloud", level_when_silent).level == level_when_silent
+    graph.node.destroy_publisher(publisher)
+
+
 def test_the_first_burst_is_no_rate(graph):
     watch = TopicWatch(graph.node, "/watched/burst", TYPE, sensor_qos("reliable", 1), "topics.cloud")
     for _ in range(20):

@@ -276,7 +276,7 @@ def calibration(threshold=0.6, probability=(20.0, -12.0)):
 @pytest.mark.parametrize(
     ("option", "held", "threshold", "margin"),
     [
-        (0.0, True, 0.6, 0.02),  # the gallery's own goes before the bundle's
+        (0.0, True, 0.6, 0.02),  # the gallery's own takes precedence over the bundle's
         (0.5, True, 0.5, 0.02),  # the user's before both
         (0.0, False, 0.8, 0.05),
     ],

@@ -85,7 +85,7 @@ def decision(status, vote, **changes):
             decision(PENDING, Vote(Why.NOT_KEPT), samples=0),
             "0 of 10 samples: more tracks than window.max_tracks",
         ),
-        (decision(PENDING, Vote(Why.GROUP)), "a group of people who cannot be told apart: no name is given"),
+        (decision(PENDING, Vote(Why.GROUP)), "a group of people who cannot be distinguished: no name is given"),
     ],
 )  # fmt: skip
 def test_reasons(made, said):

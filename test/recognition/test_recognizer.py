@@ -366,7 +366,7 @@ def test_a_group_gets_no_name_and_is_not_enrolled(recognizer):
     assert states == [EnrollmentState.REFUSED, EnrollmentState.DONE]
     for refused in (recognizer.enroll("Ben", 1), recognizer.enroll_over("Ben", -1, 3.0)):
         assert not refused.success
-        assert "a group of people who cannot be told apart" in refused.message
+        assert "a group of people who cannot be distinguished" in refused.message
     assert walk(recognizer, street, {1: 1}, frames=12)[1].name == "Anna", "once they have parted"
 
 
@@ -667,7 +667,7 @@ def test_a_calibration_is_taken_over_while_running_and_bound_to_its_model(galler
     result = walk(recognizer, street, {1: 1}, frames=1)[1]
     assert (result.decision.threshold, result.name) == (0.1, "Anna")
     assert result.decision.probability > 0.9
-    assert recognizer.calibration.impostor_tracks == 200
+    assert recognizer._view.calibration.impostor_tracks == 200
 
 
 @pytest.mark.parametrize(
@@ -829,6 +829,8 @@ def test_enrolling_over_the_next_seconds(recognizer, gallery):
     assert news[-1].message == "'Anna' is enrolled: 60 samples of this walk, 8 templates now"
     assert [person.templates for person in gallery.identities()] == [8]
     assert (recognizer.pending_enrollments, recognizer.enrollment_news()) == ({}, [])
+    gallery.undo()
+    assert gallery.identities() == []
 
 
 def test_enrolling_over_time_ends_when_the_person_leaves(recognizer, gallery):

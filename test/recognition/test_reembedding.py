@@ -33,7 +33,7 @@ def gallery(tmp_path):
 
 def test_nothing_is_saved_unless_asked_for(gallery):
     enrolled(gallery, CONFIG, ["Anna"])
-    assert gallery.saved_walks_without(NEW) == []
+    assert gallery.templates.walks_without(NEW) == []
     picture = np.full((128, 64, 3), 90, np.uint8).tobytes()[:64]
     report = reembed(gallery, BuildEncoder(NEW), WindowConfig())
     assert (report.walks, report.without) == (0, ["Anna"])
@@ -56,13 +56,16 @@ def test_a_new_model_knows_everybody_whose_walk_was_saved(gallery):
     recognizer = GaitRecognizer(CONFIG, BuildEncoder(NEW), gallery)
     assert walk(recognizer, Street(9), {1: 2})[1].name == "Ben"
     assert gallery.check() == []
+    gallery.undo()
+    assert len(gallery.templates_for(NEW).identity_id) == 0
+    assert len(gallery.templates_for(OLD).identity_id) == len(before.identity_id)
 
 
 def test_a_removed_persons_walk_is_gone_and_a_merged_ones_goes_along(gallery):
     enrolled(gallery, SAVING, ["Anna", "Ben", "Cleo"])
     gallery.rename("Cleo", "Ben")
     gallery.remove("Anna")
-    assert len(gallery.saved_walks_without(NEW)) == 2
+    assert len(gallery.templates.walks_without(NEW)) == 2
     assert reembed(gallery, BuildEncoder(NEW), WindowConfig()).people == ["Ben"]
     gallery.remove("Ben")
     assert gallery.file.connection.execute("SELECT count(*) FROM saved_walks").fetchone()[0] == 0
@@ -70,7 +73,7 @@ def test_a_removed_persons_walk_is_gone_and_a_merged_ones_goes_along(gallery):
 
 def test_a_damaged_walk_is_said_and_the_others_are_made(gallery):
     enrolled(gallery, SAVING, ["Anna", "Ben"])
-    first = gallery.saved_walks_without(NEW)[0]
+    first = gallery.templates.walks_without(NEW)[0]
     gallery.file.connection.execute("UPDATE saved_walks SET content = ? WHERE created_ns = ?", (b"PK junk", first))
     report = reembed(gallery, BuildEncoder(NEW), WindowConfig())
     assert (report.people, report.without) == (["Ben"], ["Anna"])

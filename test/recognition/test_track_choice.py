@@ -55,5 +55,5 @@ def test_refused_with_what_there_is_to_choose_from(trackers, track, tracker, cho
 def test_a_group_is_refused(track):
     windows = TrackWindows(WindowConfig())
     feed(windows, frame(0, pedestrian(4, group=True)))
-    with pytest.raises(ValueError, match="a group of people who cannot be told apart"):
+    with pytest.raises(ValueError, match="a group of people who cannot be distinguished"):
         chosen_window(windows, track)

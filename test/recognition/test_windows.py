@@ -279,7 +279,7 @@ def test_a_group_has_no_samples_and_whoever_comes_out_of_it_starts_over():
     for k in range(5, 8):
         assert feed(windows, frame(k, pedestrian(1, group=True))) == []
     assert (window.group, len(window.samples), window.state.decided, window.restarts) == (True, 0, None, 1)
-    assert windows.left_out["a group of people who cannot be told apart"] == 3
+    assert windows.left_out["a group of people who cannot be distinguished"] == 3
     feed(windows, frame(8, pedestrian(1)))
     assert (window.group, len(window.samples), window.restarts) == (False, 1, 1)
 

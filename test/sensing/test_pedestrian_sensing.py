@@ -79,7 +79,8 @@ def test_hidden_pedestrians_coast_without_points(fresh):
     empty = scan(**COARSE)
     frame = fresh.process(SensorFrame(START_NS + 12 * STEP_NS, empty), "lidar")
     (man,) = frame.pedestrians
-    assert man.point_count == 0 and man.coasting
+    assert man.point_count == 0
+    assert man.coasting
     assert man.points is None
     assert man.center[1] == pytest.approx(-2 + 0.13 * 12, abs=0.25)
 

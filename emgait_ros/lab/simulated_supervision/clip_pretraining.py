@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from emgait_ros.emgaitnet.clip import build_clip, resize
-from emgait_ros.emgaitnet.model import EMGaitNet
+from emgait_ros.emgaitnet.model import EMGaitNet, SemanticMining
 from emgait_ros.lab.datasets.sequences import SequenceSet
 from emgait_ros.lab.simulated_supervision.captions import PART_ROWS, Description, caption, describe
 from emgait_ros.lab.training.recipe import TrainingConfig
@@ -151,11 +151,18 @@ def _picture(crop: UInt8, part: str, rng: np.random.Generator) -> UInt8:
 
 @torch.no_grad()
 def clip_features(network: EMGaitNet, data: SequenceSet, batch: int = 512) -> Float32:
-    """(F, E) CLIP image embedding of every frame of a set; CLIP is frozen, so they are computed once."""
+    """(F, E) CLIP image embedding of every frame of a set; CLIP is frozen, so they are computed once.
+
+    Raises:
+        ValueError: the network has no SeMi.
+    """
     from rich.progress import track
 
+    semantics = network.frame.semantics
+    if not isinstance(semantics, SemanticMining):
+        raise ValueError("this configuration mines no semantics: there are no CLIP features to compute")
     found = []
     for start in track(range(0, data.frames, batch), description="CLIP features"):
         crops = torch.from_numpy(data.crops[start : start + batch]).permute(0, 3, 1, 2).float() / 255
-        found.append(network.clip_features(crops).float())
+        found.append(semantics.image(crops).float())
     return np.asarray(torch.cat(found).numpy(), np.float32)

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from emgait_ros.emgaitnet.model import CrossAttention, FrameEncoder
+from emgait_ros.emgaitnet.layers import CrossAttention
+from emgait_ros.emgaitnet.model import FrameEncoder
 from emgait_ros.lab.training.attention import PlainAttention
 from emgait_ros.lab.training.loop import Trainer, autocast
 from emgait_ros.lab.training.optimizer import layer_weights

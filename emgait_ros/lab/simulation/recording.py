@@ -174,7 +174,7 @@ class BagWriter:
                     self.make("geometry_msgs/msg/Point", *(float(v) for v in center)),
                     self.make("geometry_msgs/msg/Vector3", *(float(v) for v in size)),
                     self.make("geometry_msgs/msg/Vector3", *(float(v) for v in velocity)),
-                    True, float(np.hypot(center[0], center[1])), 1.0, int(truth.point_count[row]),
+                    True, float(np.hypot(center[0], center[1])), 1.0, int(truth.point_count[row]), False,
                     np.zeros(0, np.float32), 0, 0, np.zeros(0, np.uint8), 0.0, 0.0, 0.0, False, 0, False, 0.0,
                 )
             )  # fmt: skip

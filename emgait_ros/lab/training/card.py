@@ -13,7 +13,7 @@ from emgait_ros.lab.training.recipe import TrainingConfig
 def model_card(config: TrainingConfig, network: EMGaitNet, training: dict[str, Any], limits: DecisionLimits) -> str:
     """Markdown."""
     model, train, seconds = config.model, config.train, training["seconds"]
-    learnt = sum(parameter.numel() for parameter in network.trainable_parameters())
+    learnt = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     whole = sum(parameter.numel() for parameter in network.parameters())
     facts = limits.facts
     if config.local_only:
@@ -50,7 +50,8 @@ DIR: enrolled people's probes at 10 to 30 m that get the right name at a false-a
 
 Threshold {limits.threshold:.3f}, smallest margin {limits.min_margin:.3f}: false-accept rate {facts["false_accept_rate"]:.0%} ({facts["false_accept_interval95"][0]:.1%} to {facts["false_accept_interval95"][1]:.1%}) for galleries of {facts["gallery_size"]} people, from
 {facts["stranger_tracks"]} walks of {facts["people"]} other simulated people in {facts["galleries"]} drawn galleries, decided on as live (a window at every
-sample from {facts["samples"][0]} to {facts["samples"][1]}, agreement, margin); templates as enrolment makes them. Of enrolled people's walks {facts["true_accept_rate"]:.0%} are recognised ({facts["true_accept_interval95"][0]:.0%} to {facts["true_accept_interval95"][1]:.0%}). Larger galleries need a stricter threshold.
+sample from {facts["samples"][0]} to {facts["samples"][1]}, agreement, margin); templates as enrolment makes them. A walk is accepted when it is ever given a
+name. Of {facts["genuine_tracks"]} walks of enrolled people {facts["true_accept_rate"]:.0%} are recognised ({facts["true_accept_interval95"][0]:.0%} to {facts["true_accept_interval95"][1]:.0%}). Larger galleries need a stricter threshold.
 
 Licence of the weights: Apache-2.0.
 """

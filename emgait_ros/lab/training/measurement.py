@@ -167,6 +167,7 @@ def limits_of(
         if person in gallery
     ]
     share, tracks, people = float(np.mean(genuine)) if genuine else 0.0, len(owner), len(np.unique(owner))
+    came_back = int(np.isin(owner, np.concatenate(galleries)).sum())
     interval = share_interval(round(config.false_accept_rate * people), people)  # walks of one person are alike
     facts = {
         "false_accept_rate": config.false_accept_rate,
@@ -176,9 +177,9 @@ def limits_of(
         "stranger_tracks": tracks,
         "gallery_size": config.gallery_size,
         "galleries": config.galleries,
-        "genuine_tracks": tracks,
+        "genuine_tracks": came_back,
         "true_accept_rate": round(share, 4),
-        "true_accept_interval95": [round(v, 4) for v in share_interval(round(share * tracks), tracks)],
+        "true_accept_interval95": [round(v, 4) for v in share_interval(round(share * came_back), came_back)],
         "samples": [WindowConfig().min_samples, max(walk.samples[-1] for walk in walks)],
     }
     return DecisionLimits(threshold, margin, facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ import yaml
 
 from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
 from emgait_ros.inference.preprocessing import POINTS_FRAMES, Preprocessing
+from emgait_ros.lab.evaluation.calibration_walks import CalibrationWalks
+
+LIVE = CalibrationWalks()
+"""Walks that a threshold is promised for."""
 
 
 @dataclass(frozen=True)
@@ -189,12 +194,12 @@ class CalibrationConfig:
     Attributes:
         false_accept_rate: share of strangers' walks that may be given a name.
         gallery_size: identities enrolled in each drawn gallery.
-        galleries: how many galleries are drawn.
+        galleries: how many galleries are drawn; every walk of anybody else is played through the live decision against each.
     """
 
     false_accept_rate: float = 0.01
     gallery_size: int = 4
-    galleries: int = 40
+    galleries: int = 20
 
 
 @dataclass(frozen=True)
@@ -217,7 +222,8 @@ class TrainingConfig:
         start_from: checkpoint.safetensors of another run whose network this one goes on from, with a schedule of its own
             (what does not fit, such as the classes of other people, begins anew); empty: from nothing.
         points_frame: axes of the points (``inference.preprocessing.Preprocessing``).
-        train, auxiliary_identities, calibrate, test: who walks in the sets; no identity may be in two of them. Auxiliary identities
+        train, auxiliary_identities, calibrate, test: who walks in the sets; no identity may be in two of them. ``calibrate``: walk 0
+            is enrolled, the others are as long and as far as the strangers' walks of ``emgait gallery calibrate``. Auxiliary identities
             are generated only for ``optimization.plda_initialization``: a regression needs many people the network was not trained on.
     """
 
@@ -238,7 +244,9 @@ class TrainingConfig:
     auxiliary_identities: PeopleConfig = field(
         default_factory=lambda: PeopleConfig(10_000, identities=2000, walks=2, frames=14)
     )
-    calibrate: PeopleConfig = field(default_factory=lambda: PeopleConfig(first_identity=100_000, identities=60))
+    calibrate: PeopleConfig = field(
+        default_factory=lambda: PeopleConfig(100_000, 640, 2, 1, round(LIVE.track_s * LIVE.rate_hz), LIVE.ranges_m)
+    )
     test: PeopleConfig = field(default_factory=lambda: PeopleConfig(first_identity=200_000, identities=60))
     model: EMGaitNetConfig = field(default_factory=EMGaitNetConfig)
     clip: ClipTrainingConfig = field(default_factory=ClipTrainingConfig)
@@ -270,14 +278,10 @@ class TrainingConfig:
         sets = {"train": self.train, "calibrate": self.calibrate, "test": self.test}
         if self.optimization.plda_initialization:
             sets["auxiliary_identities"] = self.auxiliary_identities
-        for (one, a), (other, b) in ((x, y) for x in sets.items() for y in sets.items() if x[0] < y[0]):
-            if (
-                a.first_identity < b.first_identity + b.identities
-                and b.first_identity < a.first_identity + a.identities
-            ):
-                raise ValueError(
-                    f"the identities of {one} and {other} overlap: results on people trained on mean nothing"
-                )
+        numbers = {name: range(c.first_identity, c.first_identity + c.identities) for name, c in sorted(sets.items())}
+        for (one, a), (other, b) in combinations(numbers.items(), 2):
+            if max(a.start, b.start) < min(a.stop, b.stop):
+                raise ValueError(f"the identities of {one} and {other} overlap: no identity may be in two sets")
 
     @property
     def run_folder(self) -> Path:
@@ -315,33 +319,29 @@ def load_training_config(path: str | Path) -> TrainingConfig:
         raise ValueError(f"{path} is not YAML: {error}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path} holds {type(values).__name__}: expected keys and values of a training recipe")
+    if "name" not in values:
+        raise ValueError(f"{path}: the key 'name' is missing: it names the run and the bundle")
     try:
-        config: TrainingConfig = build(TrainingConfig, values, "")
+        return _with_values(TrainingConfig(name=str(values["name"])), values, "")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return config
 
 
-def build(kind: type, values: dict[str, Any], prefix: str) -> Any:
-    """A dataclass from a mapping, nested dataclasses too; every mistake is a ValueError naming the key."""
-    fields = {item.name: item for item in dataclasses.fields(kind)}
-    unknown = sorted(set(values) - set(fields))
+def _with_values(defaults: Any, values: dict[str, Any], prefix: str) -> Any:
+    """A dataclass with other values, nested dataclasses too; every mistake is a ValueError naming the key."""
+    known = sorted(prefix + item.name for item in dataclasses.fields(defaults))
+    unknown = sorted({f"{prefix}{name}" for name in values} - set(known))
     if unknown:
-        raise ValueError(
-            f"unknown key '{prefix}{unknown[0]}': known are {', '.join(sorted(prefix + name for name in fields))}"
-        )
-    if kind is TrainingConfig and "name" not in values:
-        raise ValueError("the key 'name' is missing: it names the run and the bundle")
-    defaults = kind() if kind is not TrainingConfig else TrainingConfig(name=str(values["name"]))
+        raise ValueError(f"unknown key '{unknown[0]}': known are {', '.join(known)}")
     made: dict[str, Any] = {}
     for name, value in values.items():
         current = getattr(defaults, name)
-        if dataclasses.is_dataclass(current):
-            if not isinstance(value, dict):
-                raise ValueError(f"'{prefix}{name}' is {value!r}: expected keys and values")
-            made[name] = build(type(current), value, f"{prefix}{name}.")
-        else:
+        if not dataclasses.is_dataclass(type(current)):
             made[name] = _converted(prefix + name, value, current)
+        elif isinstance(value, dict):
+            made[name] = _with_values(type(current)(), value, f"{prefix}{name}.")
+        else:
+            raise ValueError(f"'{prefix}{name}' is {value!r}: expected keys and values")
     return dataclasses.replace(defaults, **made)
 
 

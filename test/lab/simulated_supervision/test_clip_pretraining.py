@@ -105,5 +105,7 @@ def test_a_small_clip_learns_to_match(tmp_path, monkeypatch: pytest.MonkeyPatch)
     network = FastEMGaitNet(dataclasses.replace(config.model, clip=with_weights))
     features = clip_pretraining.clip_features(network, data, batch=7)
     assert features.shape == (data.frames, 8)
-    direct = network.clip_features(torch.from_numpy(data.crops[:5]).permute(0, 3, 1, 2).float() / 255)
+    direct = network.frame.semantics.image(torch.from_numpy(data.crops[:5]).permute(0, 3, 1, 2).float() / 255)
     assert np.abs(features[:5] - direct.numpy()).max() < 1e-5
+    with pytest.raises(ValueError, match="mines no semantics"):
+        clip_pretraining.clip_features(FastEMGaitNet(dataclasses.replace(config.model, use_semi=False)), data)

@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from emgait_ros.lab.evaluation.calibration_walks import CalibrationWalks
 from emgait_ros.lab.training.recipe import TrainingConfig, load_training_config
 
 
@@ -76,6 +77,11 @@ def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
 def test_shipped_recipes_are_valid(repository: Path) -> None:
     recipes = sorted((repository / "config" / "training").glob("*.yaml"))
     assert {path.stem for path in recipes} >= {"emgait-sim", "paper"}
+    live = CalibrationWalks()
     for path in recipes:
         config = load_training_config(path)
+        people, promised = config.calibrate, config.calibration
+        strangers = people.identities - promised.gallery_size
+        assert (people.frames, people.ranges_m) == (live.track_s * live.rate_hz, live.ranges_m), path
+        assert strangers * promised.false_accept_rate > 5, "a quantile of so few strangers is luck"
         assert config.train.first_identity >= 100, "the first hundred people are those of demo and tests"

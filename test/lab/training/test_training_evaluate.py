@@ -70,6 +70,8 @@ def test_limits_by_hand() -> None:
         np.sqrt(2.01), abs=0.01
     )  # no stranger has such a lead: distance alone decides
     assert limits.facts["stranger_tracks"] == 10
+    once = limits_of(list(people), walks, np.arange(10), CalibrationConfig(gallery_size=4, galleries=1))
+    assert once.facts["genuine_tracks"] == 4, "nobody else came back"
 
 
 def test_limits_keep_the_false_accept_rate_of_the_live_decision() -> None:
