@@ -2,6 +2,7 @@
 
   emgait dataset check ~/SUSTech1K-Released-pkl        what is missing or broken, every file read once
   emgait dataset check ~/LRGait --json findings.json
+  emgait dataset check lreid ~/LReID                   train.npz, or bbox_train/ID/IDCxTxxxxFxxx.bin with info/
 
 The kind is found by the layout: SUSTech1K (released pickle tree), FreeGait, LRGait (identity/D-20/nm-00/045/lidar/*.npy,
 rgb/*.png; see docs/datasets.md), a simulated set, or a bag, in which the live tracker follows people. Pickles are read without running anything in them: what is not numpy is
@@ -36,18 +37,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         epilog=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    check.add_argument("folder", type=Path, help="folder of the data set")
+    check.add_argument(
+        "folder", nargs="+", metavar="FOLDER", help="folder of the data set, and before it which one it is"
+    )
     check.add_argument("--kind", choices=KINDS, default="", help="which data set it is; default: found by its layout")
     check.add_argument("--json", type=output_file, metavar="FILE", help="write all findings to this file")
 
 
 def run(args: argparse.Namespace) -> int:
     """Check; exit status 1 when there are problems."""
+    named, folder = args.folder[:-1], Path(args.folder[-1])
+    if len(named) > 1 or (named and named[0] not in KINDS):
+        raise ValueError(f"'{' '.join(named)}' is no kind of data set: known are {', '.join(KINDS)}, then one folder")
     columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("")
         findings = check_dataset(
-            args.folder, args.kind, lambda done, total: progress.update(task, completed=done, total=total)
+            folder, args.kind or "".join(named), lambda done, total: progress.update(task, completed=done, total=total)
         )
     _print(findings, Console())
     write_json(args.json, asdict(findings))

@@ -4,6 +4,7 @@
   emgait evaluate dataset sustech1k ~/SUSTech1K-Released-pkl --partition SUSTech1K.json --bundle models/mine
   emgait evaluate dataset freegait ~/FreeGait --partition FreeGait.json --bundle models/mine
   emgait evaluate dataset lrgait ~/LRGait --bundle models/mine
+  emgait evaluate dataset lreid ~/LReID --part validation --json figures.json
 
 sim        100 simulated people never trained on, generated from their seed (2 GB, kept in ~/.cache/emgait_ros or --data).
            LRGait's layout: gallery one walk at 10 m, eight views; probes another walk in other clothes at 20 to 50 m by
@@ -12,6 +13,9 @@ sim        100 simulated people never trained on, generated from their seed (2 G
            subject or another, against each other and against the simulated strangers.
 sustech1k  gallery 00-nm, probes by covariate, Rank-1 to 5. freegait: Rank-1, 5, 10, mAP, mINP.
 lrgait     gallery D-10, probes by distance, light and condition.
+lreid      real people before four LiDARs, no camera: the official test part where it is there (--part test), else all people
+           of the training part (--part all) or 60 of them (validation), one LiDAR against three. Also an open set: four
+           enrolled people, the bundle's own threshold, 200 draws.
 
 --clip-stride and bundles exported in INT8 (emgait export --to bundle) show what a faster CLIP costs in Rank-1.
 Identical views are never compared (but in freegait, where views are not known). --partition is the JSON file with TRAIN_SET,
@@ -22,8 +26,11 @@ measured on the same probes. Intervals come from resampling identities.
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -37,10 +44,11 @@ from emgait_ros.cli.outputs import output_file, output_folder, write_json, write
 from emgait_ros.config import EngineConfig
 from emgait_ros.inference.bundle import Bundle, load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
+from emgait_ros.lab.datasets.lreid import PARTS, LReid
 from emgait_ros.lab.datasets.opening import RECORDED
 from emgait_ros.lab.datasets.sequences import SequenceSource
+from emgait_ros.lab.evaluation import other_lidar, simulated_test
 from emgait_ros.lab.evaluation import real_walk_verification as real_walks
-from emgait_ros.lab.evaluation import simulated_test
 from emgait_ros.lab.evaluation.baselines import BASELINES
 from emgait_ros.lab.evaluation.embedding import Embedded, embed_source
 from emgait_ros.lab.evaluation.page import page
@@ -58,7 +66,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--partition", type=Path, metavar="FILE", help="who is tested: JSON with TRAIN_SET and TEST_SET"
     )
+    parser.add_argument(
+        "--part", choices=PARTS, default="", help="lreid: whom to compare; default: test if it is there"
+    )
     parser.add_argument("--bundle", default="", metavar="FOLDER", help="model bundle; default: the shipped one")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="checkpoint.safetensors of a run, instead of a bundle (needs torch)",
+    )
     parser.add_argument("--backend", default="onnxruntime", help="inference backend (default: %(default)s)")
     parser.add_argument(
         "--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="CPU threads (default: all)"
@@ -93,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     console = Console(width=None if sys.stdout.isatty() else 160)
     began = time.monotonic()
-    bundle = load_bundle(args.bundle)
+    bundle = _bundle(args)
     partition = load_partition(args.partition) if args.partition else None
     takes = load_takes(args.real_walks) if args.real_walks else []
     data = _open(args, bundle, partition)
@@ -101,7 +118,8 @@ def run(args: argparse.Namespace) -> int:
     encoder = GaitEncoder(
         bundle, EngineConfig(backend=args.backend, threads=args.threads, clip_stride=args.clip_stride)
     )
-    embedded = _embed(args, encoder, data)
+    walks = _embed_walks(args, encoder, data) if isinstance(data, LReid) else None
+    embedded = walks.embedded if walks else _embed(args, encoder, data)
     real = _verify(encoder, takes, data, embedded, console) if takes else {}
     encoded = time.monotonic()
     protocol = protocol_of(args.set, set(partition.probes) if partition and partition.probes is not None else None)
@@ -110,12 +128,22 @@ def run(args: argparse.Namespace) -> int:
             name: Scored.of(protocol, data, values, embedded.read)
             for name, values in {OURS: embedded.embedding, **embedded.measured}.items()
         }
-        figures = {name: scored.figures() for name, scored in methods.items()}
+        headline = other_lidar.figures if walks else Scored.figures
+        figures = {name: headline(scored) for name, scored in methods.items()}
         by_group = methods[OURS].by_group() if args.json or args.html else {}
     seconds = {"data": opened - began, "encode": encoded - opened, "compare": time.monotonic() - encoded}
     facts = _facts(args, bundle, methods[OURS], embedded, encoder.description, seconds)
     _print(figures, console)
     notes = [*_notes(args, protocol.description, facts, partition), *_real_notes(real, takes)]
+    if walks and isinstance(data, LReid):
+        facts |= {"people": facts["identities"], "part": data.part, "protocol": other_lidar.SENTENCE, "open_set": None}
+        notes += [f"Protocol: {other_lidar.SENTENCE}."]
+        if bundle.threshold:
+            strangers = other_lidar.open_set(walks, data, bundle.threshold, bundle.min_margin or 0.0)
+            facts["open_set"] = strangers.to_dict()
+            notes += [str(strangers)]
+        else:
+            notes += ["No open set: the weights have no threshold."]
     for note in notes:
         console.print(note, highlight=False)
     if args.json:
@@ -126,11 +154,34 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _bundle(args: argparse.Namespace) -> Bundle:
+    """The bundle that is asked for, or one made of a checkpoint; that one goes with the process."""
+    if args.weights is None:
+        return load_bundle(args.bundle)
+    try:
+        from emgait_ros.lab.training.checkpoint_bundle import bundle_of_checkpoint
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"--weights needs the package '{error.name}', which is not installed: install requirements/dev.txt"
+        ) from error
+    folder = Path(tempfile.mkdtemp(prefix="emgait-weights-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return bundle_of_checkpoint(args.weights, folder)
+
+
 def _embed(args: argparse.Namespace, encoder: GaitEncoder, data: SequenceSource) -> Embedded:
     with _progress() as progress:
         task = progress.add_task(f"encoding with {encoder.backend}", total=len(data))
         return embed_source(
             encoder, data, BASELINES, args.skip_damaged, lambda done: progress.update(task, completed=done)
+        )
+
+
+def _embed_walks(args: argparse.Namespace, encoder: GaitEncoder, data: LReid) -> other_lidar.Walks:
+    with _progress() as progress:
+        task = progress.add_task(f"encoding with {encoder.backend}", total=len(data))
+        return other_lidar.embed_walks(
+            encoder, data, args.skip_damaged, lambda done: progress.update(task, completed=done)
         )
 
 
@@ -149,6 +200,10 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError("--real-walks goes with sim: the takes are seen by the simulated sensors")
     if args.set != "sim" and args.folder is None:
         raise ValueError(f"the folder of the data set is missing: emgait evaluate dataset {args.set} FOLDER")
+    if args.set != "lreid" and args.part:
+        raise ValueError(f"--part goes with lreid: {args.set} has no parts, --partition names who is tested")
+    if args.weights is not None and args.bundle:
+        raise ValueError("--weights and --bundle exclude each other: give the one that is to be measured")
     if args.identities < 4:
         raise ValueError(f"--identities is {args.identities}: expected at least 4, half of them are strangers")
     if args.threads < 1 or args.clip_stride < 0:
@@ -160,6 +215,9 @@ def _check(args: argparse.Namespace) -> None:
 def _open(args: argparse.Namespace, bundle: Bundle, partition: Partition | None) -> SequenceSource:
     if args.set == "sim":
         return simulated_test.published_set(bundle.preprocessing, args.data, args.identities, args.threads)
+    if args.set == "lreid":
+        part = args.part or ("test" if (args.folder / "bbox_test").is_dir() else "all")
+        return LReid(args.folder, bundle.preprocessing, partition.test if partition else None, part)
     return RECORDED[args.set](args.folder, bundle.preprocessing, partition.test if partition else None)
 
 
@@ -187,9 +245,10 @@ def _facts(
 
 
 def _nested(figures: dict[str, dict[str, Figure]], by_group: dict[str, dict[str, Figure]]) -> dict[str, Any]:
-    best = max(found["rank1_overall"].value for name, found in figures.items() if name != OURS)
+    first = next(iter(figures[OURS]))  # Rank-1 over all
+    best = max(found[first].value for name, found in figures.items() if name != OURS)
     return {
-        "lead_over_best_baseline": round(100 * (figures[OURS]["rank1_overall"].value - best), 2),
+        "lead_over_best_baseline": round(100 * (figures[OURS][first].value - best), 2),
         "baselines": {name: as_json(found) for name, found in figures.items() if name != OURS},
         "by_group": {name: as_json(row, counts=True) for name, row in by_group.items()},
     }
@@ -206,7 +265,7 @@ def _notes(args: argparse.Namespace, description: str, facts: dict[str, Any], pa
     ]
     if args.set == "sim":
         notes.append("Simulated people, sensors and gait: how well real people are distinguished is not known.")
-    elif partition is None:
+    elif partition is None and args.set != "lreid":
         notes.append(
             "No --partition: everybody in the folder was scored, also people the bundle may have been trained on."
         )

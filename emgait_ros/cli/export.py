@@ -30,7 +30,7 @@ from rich.table import Table
 
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.config import EngineConfig
-from emgait_ros.inference.bundle import CLIP_PRECISIONS, Bundle, default_bundle_path, load_bundle
+from emgait_ros.inference.bundle import CLIP_PRECISIONS, Bundle, default_bundle_path, load_bundle, refuse_local_only
 from emgait_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from emgait_ros.inference.precision import PRECISIONS, write_graph
 from emgait_ros.inference.reference import check_parity
@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     if args.compute_capability and args.to != "tensorrt-rtx":
         raise ValueError(f"--compute-capability is for --to tensorrt-rtx: {args.to} does not take it")
     _check_precision(args)
+    refuse_local_only(Path(args.bundle).expanduser() if args.bundle else default_bundle_path())
     if args.to == "bundle":
         name, made = _export_bundle(args)
     else:

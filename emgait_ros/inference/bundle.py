@@ -214,6 +214,18 @@ def file_entry(path: Path) -> dict[str, Any]:
     return {"sha256": digest.hexdigest(), "bytes": path.stat().st_size}
 
 
+def refuse_local_only(folder: Path) -> None:
+    """Raise ValueError, with its name, for a bundle whose recipe says that it must not be passed on (``local_only``)."""
+    manifest = read_json(folder / "manifest.json") if (folder / "manifest.json").is_file() else {}
+    training = manifest.get("training")
+    recipe = training.get("recipe") if isinstance(training, dict) else None
+    if isinstance(recipe, dict) and recipe.get("local_only"):
+        raise ValueError(
+            f"bundle '{manifest.get('name')}' must not be passed on ({recipe['local_only']}): it is not exported; "
+            f"use it here, from {folder}"
+        )
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object of a bundle; ValueError names the file when it is damaged."""
     try:

@@ -19,6 +19,7 @@ from emgait_ros.gallery.history import UndoStep
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.encoder import GaitEncoder, SampleFeatures
 from emgait_ros.inference.preprocessing import prepare
+from emgait_ros.inference.steady_box import with_steady_height
 from emgait_ros.recognition.decision import Decider, Decision
 from emgait_ros.recognition.enrollment import EnrollmentResult, PreparedWalk, WalkPreparer, enrollable, refused
 from emgait_ros.recognition.enrollments_over_time import EnrollmentNews, EnrollmentsOverTime
@@ -169,7 +170,8 @@ class GaitRecognizer:
         with self._frame_lock:
             self._stages = {}
             with self._lock, self._timed("windows"):
-                new = self.windows.observe(frame)
+                observed = self.windows.observe(frame)
+                new = [(window, with_steady_height(sample, window.heights)) for window, sample in observed]
                 before = [window.samples[-1].features if window.samples else None for window, _ in new]
             with self._timed("encode"):
                 features = self._encode([pedestrian for _, pedestrian in new], before)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from emgait_ros.config import WindowConfig
+from emgait_ros.inference.steady_box import FRAMES
 from emgait_ros.recognition.decision import TrackState, Weakness
 from emgait_ros.samples import Float32, Modality, PedestrianFrame, Sample, UInt8
 
@@ -52,6 +53,7 @@ class TrackWindow:
     Attributes:
         tracker_id, track_id: of the track.
         samples: oldest first, at most ``max_samples``.
+        heights: of the newest samples, for the box (``inference.steady_box``).
         seen_ns: stamp of the last frame the track was in, by its tracker's clock.
         seen_frame: number of that frame among those of all trackers, as they came.
         observed_ns: stamp of the last frame with LiDAR returns on it; 0 before the first.
@@ -69,6 +71,7 @@ class TrackWindow:
     tracker_id: str
     track_id: int
     samples: deque[WindowSample]
+    heights: deque[float] = field(default_factory=lambda: deque(maxlen=FRAMES))
     seen_ns: int = 0
     seen_frame: int = 0
     observed_ns: int = 0
@@ -112,6 +115,7 @@ class TrackWindow:
     def clear(self) -> None:
         """Start over: what follows may be somebody else."""
         self.samples.clear()
+        self.heights.clear()
         self.restarts += 1
         self.last_left_out = ""
         self.embedding, self.fresh, self.decided_ns = None, False, 0

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from recorded_trees import dump, write_freegait, write_lrgait, write_sustech1k
+from recorded_trees import dump, write_freegait, write_lreid_compact, write_lreid_tree, write_lrgait, write_sustech1k
 
 from emgait_ros.cli.main import main
 
@@ -50,6 +50,34 @@ def test_freegait_and_lrgait(tmp_path: Path, capsys: pytest.CaptureFixture, writ
     assert "everybody in the folder was scored" in capsys.readouterr().out
 
 
+LREID = "real people, LiDAR alone, same pass, other LiDAR"
+
+
+@pytest.mark.parametrize(
+    ("write", "part"),
+    [
+        (lambda root, seen: write_lreid_compact(root, {100 + n: lidars for n, lidars in seen.items()}, 30), "all"),
+        (lambda root, seen: write_lreid_tree(root, {}, seen), "test"),
+    ],
+)
+def test_lreid(tmp_path: Path, capsys: pytest.CaptureFixture, write, part: str) -> None:
+    root = write(tmp_path / "set", {person: (1, 4) for person in range(6)})
+    figures, page = tmp_path / "figures.json", tmp_path / "page.html"
+    assert evaluate("lreid", root, "--json", figures, "--html", page) == 0
+    found = json.loads(figures.read_text())
+    assert (found["people"], found["probes"], found["part"], found["simulated"]) == (6, 6, part, False)
+    for key in ("rank1", "rank5", "mAP", "EER", "TAR_at_FAR_1pct"):
+        low, high = found[f"{key}_ci95"]
+        assert 0 <= low <= high <= 100
+        assert 0 <= found[key] <= 100
+    assert found["baselines"]["height + speed"]["rank1"] == 100.0  # the made-up people differ in both
+    assert (found["open_set"]["enrolled"], found["open_set"]["draws"]) == (4, 200)
+    assert {"named_rightly", "named_rightly_ci95", "strangers_named", "strangers_named_ci95"} <= set(found["open_set"])
+    assert found["protocol"] == LREID
+    assert LREID in page.read_text()
+    assert LREID in capsys.readouterr().out
+
+
 def test_damaged_sequences_stop_or_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     root = write_freegait(tmp_path / "set", (1, 2, 3, 4))
     dump([], root / "0002" / "devid_3" / "seq_01_new" / "lidar" / "lidar.pkl")
@@ -71,6 +99,11 @@ def test_damaged_sequences_stop_or_are_left_out(tmp_path: Path, capsys: pytest.C
         (("lrgait", "/nowhere"), "/nowhere is missing"),
         (("freegait", ".", "--partition", "/nowhere.json"), "/nowhere.json is missing"),
         (("sim", "--bundle", "/nowhere"), "is not a model bundle"),
+        (("lreid", "/nowhere"), "/nowhere is missing"),
+        (("lreid", "/tmp", "--part", "test"), "test_name.txt is missing"),
+        (("sim", "--part", "test"), "--part goes with lreid"),
+        (("lreid", ".", "--weights", "/nowhere"), "/nowhere is missing"),
+        (("sim", "--weights", "/nowhere", "--bundle", "."), "--weights and --bundle exclude each other"),
     ],
 )
 def test_wrong_use_is_a_sentence(capsys: pytest.CaptureFixture, arguments: tuple[str, ...], sentence: str) -> None:

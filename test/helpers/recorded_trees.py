@@ -76,3 +76,70 @@ def write_lrgait(root: Path, identities: tuple[int, ...] = (1, 2)) -> Path:
                     np.save(folder / "lidar" / f"{frame:06d}.npy", np.asarray(sample.points, np.float32))
                     cv2.imwrite(str(folder / "rgb" / f"{frame:06d}.png"), np.asarray(sample.crop)[..., ::-1])
     return root
+
+
+LREID_LIDARS = (1, 2, 3, 4)
+
+
+def lreid_pass(identity: int, lidar: int, frames: int = 45, returns: int = 80) -> list[np.ndarray]:
+    """Clouds (N, 4) float32 x, y, z, intensity of an upright body that walks; people differ in stature and speed."""
+    rng = np.random.default_rng((identity, lidar))
+    stature, speed = 1.5 + 0.06 * (identity % 10), 0.9 + 0.1 * (identity % 10)
+    clouds = []
+    for frame in range(frames):
+        around, part = rng.uniform(-np.pi / 2, np.pi / 2, returns), rng.uniform(0, 1, returns)
+        part[:2] = 0, 1
+        x = 9 + speed * frame / 10 + 0.2 * np.cos(around)
+        y = 2 * lidar + 0.2 * np.sin(around)
+        clouds.append(
+            np.stack([x, y, -1.10 + part * (stature - 0.05), rng.uniform(0, 1, returns)], 1).astype(np.float32)
+        )
+    return clouds
+
+
+def write_lreid_compact(root: Path, seen: dict[int, tuple[int, ...]], frames: int = 45) -> Path:
+    """``train.npz`` of people and the LiDARs that saw them."""
+    root.mkdir(parents=True, exist_ok=True)
+    walks = [(person, lidar, lreid_pass(person, lidar, frames)) for person, lidars in seen.items() for lidar in lidars]
+    clouds = [cloud[:, :3] for _, _, walk in walks for cloud in walk]
+    centre = np.array([cloud.mean(axis=0) for cloud in clouds], np.float32)
+    shifted = np.concatenate([cloud - middle for cloud, middle in zip(clouds, centre, strict=True)])
+    np.savez(
+        root / "train.npz",
+        id=np.array([person for person, _, _ in walks], np.int16),
+        cam=np.array([lidar for _, lidar, _ in walks], np.uint8),
+        frames=np.array([len(walk) for _, _, walk in walks], np.int16),
+        points=np.array([len(cloud) for cloud in clouds], np.int16),
+        centre=centre,
+        xyz_mm=np.rint(1000 * shifted).astype(np.int16),
+    )
+    return root
+
+
+def write_lreid_tree(root: Path, train: dict[int, tuple[int, ...]], test: dict[int, tuple[int, ...]]) -> Path:
+    """The released tree: passes of ``bbox_train`` in two tracklets of 30 frames that overlap by half, one track a LiDAR in ``bbox_test``."""
+    rows: list[str] = []
+    names: list[str] = []
+    for part, people in (("train", train), ("test", test)):
+        (root / f"bbox_{part}").mkdir(parents=True)
+        for person, lidars in people.items():
+            folder = root / f"bbox_{part}" / f"{person:04d}"
+            folder.mkdir()
+            for lidar in lidars:
+                clouds = lreid_pass(person, lidar)
+                for tracklet, first in enumerate((0, 15) if part == "train" else (0,)):
+                    for frame in range(30):
+                        path = folder / f"{person:04d}C{lidar}T{tracklet:04d}F{frame:03d}.bin"
+                        sample = clouds[first + frame][
+                            10 * tracklet : 70 + 10 * tracklet
+                        ]  # other returns of the same cloud
+                        path.write_bytes(sample.tobytes())
+                        names += [path.name] if part == "test" else []
+                if part == "test":
+                    rows.append(f"{len(names) - 30} {len(names) - 1} {person} {lidar}")
+    info = root / "info"
+    info.mkdir()
+    (info / "test_name.txt").write_text("\n".join(names))
+    (info / "tracks_test_info.txt").write_text("\n".join(rows))
+    (info / "query_IDX.txt").write_text("\n".join(str(row) for row, text in enumerate(rows) if text.endswith(" 4")))
+    return root

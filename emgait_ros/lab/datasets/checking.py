@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from emgait_ros.inference.preprocessing import Preprocessing
+from emgait_ros.lab.datasets.lreid import LIDARS, PROBE_LIDAR, LReid
 from emgait_ros.lab.datasets.numpy_pickle import ForeignObjectError
 from emgait_ros.lab.datasets.opening import RECORDED, kind_of
 from emgait_ros.lab.datasets.recorded import MIN_FRAMES, RecordedSet
@@ -88,11 +89,14 @@ def check_dataset(
     if isinstance(source, RecordedSet):
         problems += _empty_folders(source)
         remarks += _missing_views(source)
+    if isinstance(source, LReid):
+        remarks += _missing_lidars(source)
+        problems += _nobody_to_compare(source)
     if isinstance(source, BagSequences):
         remarks += [
             Problem("messages", str(folder), f"{text} ({count} times)") for text, count in source.problems.items()
         ]
-    if not isinstance(source, BagSequences) or source.has_truth:
+    if not isinstance(source, LReid) and (not isinstance(source, BagSequences) or source.has_truth):
         problems += _single_sequences(source, str(folder))
     views = np.unique(source.view) if isinstance(source, RecordedSet) else np.unique(source.view_deg.astype(int))
     return Findings(
@@ -121,7 +125,7 @@ def _check_sequence(source: SequenceSource, number: int, where: str) -> tuple[Pr
         return Problem("too short", where, f"{where} has {len(sequence)} frames"), len(sequence)
     if not sequence.has_points.any():
         return Problem("no points", where, f"{where} has no LiDAR return in {len(sequence)} frames"), len(sequence)
-    if not sequence.has_image.any():
+    if not sequence.has_image.any() and getattr(source, "has_images", True):
         return Problem("no images", where, f"{where} has points alone"), len(sequence)
     if float(np.median(sequence.point_count)) < SPARSE_POINTS:
         found = f"{where} has {np.median(sequence.point_count):.0f} returns a frame"
@@ -156,6 +160,37 @@ def _missing_views(source: RecordedSet) -> list[Problem]:
                 Problem("missing views", str(path), f"{path} lacks {len(lacking)} views: {', '.join(lacking)}")
             )
     return found
+
+
+def _missing_lidars(source: LReid) -> list[Problem]:
+    """People whom some of the LiDARs did not see."""
+    lacking = {
+        person: [str(n) for n in LIDARS if f"LiDAR {n}" not in kinds] for person, kinds in _lidars_of(source).items()
+    }
+    return [
+        Problem(
+            "missing LiDARs", f"{source.root}/{person}", f"identity {person} was not seen by LiDAR {', '.join(names)}"
+        )
+        for person, names in lacking.items()
+        if names
+    ]
+
+
+def _nobody_to_compare(source: LReid) -> list[Problem]:
+    """The protocol asks one LiDAR about what the others saw."""
+    probe = f"LiDAR {PROBE_LIDAR}"
+    if any(probe in kinds and len(kinds) > 1 for kinds in _lidars_of(source).values()):
+        return []
+    sentence = f"{source.root}: nobody was seen by {probe} and by another: there is nothing to compare"
+    return [Problem("missing LiDARs", str(source.root), sentence)]
+
+
+def _lidars_of(source: LReid) -> dict[str, set[str]]:
+    """Kinds of each person's passes."""
+    seen: dict[str, set[str]] = {}
+    for entry in source.entries:
+        seen.setdefault(entry.identity, set()).add(entry.kind)
+    return seen
 
 
 def _single_sequences(source: SequenceSource, folder: str) -> list[Problem]:

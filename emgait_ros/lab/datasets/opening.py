@@ -9,6 +9,7 @@ import numpy as np
 
 from emgait_ros.inference.preprocessing import Preprocessing
 from emgait_ros.lab.datasets.freegait import FreeGait
+from emgait_ros.lab.datasets.lreid import LReid
 from emgait_ros.lab.datasets.lrgait import LRGait
 from emgait_ros.lab.datasets.recorded import RecordedSet
 from emgait_ros.lab.datasets.sequences import FRAME_FIELDS, Sequence, SequenceSet, SequenceSource
@@ -16,7 +17,12 @@ from emgait_ros.lab.datasets.simulated import SimulatedSet, load_simulated, shri
 from emgait_ros.lab.datasets.sustech1k import Sustech1k
 from emgait_ros.lab.datasets.tracked_bag import BagSequences
 
-RECORDED: dict[str, type[RecordedSet]] = {"sustech1k": Sustech1k, "freegait": FreeGait, "lrgait": LRGait}
+RECORDED: dict[str, type[RecordedSet]] = {
+    "sustech1k": Sustech1k,
+    "freegait": FreeGait,
+    "lrgait": LRGait,
+    "lreid": LReid,
+}
 KINDS = ("simulated", "bag", *RECORDED)
 
 

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgait_ros.inference.preprocessing import Preprocessing, prepare_points, resample
+from emgait_ros.inference.steady_box import steady_ground, steady_height
 from emgait_ros.lab.datasets.sequences import Sequence
 from emgait_ros.samples import Float32, Float64, UInt8
 
 RATE_HZ = 10.0
 SMOOTHING_FRAMES = 5  # a velocity is the slope over this many frames to either side
-LOWEST_PERCENT = 10  # of the frames' lowest returns: the ground removal takes most soles, a stray return lies deeper
 MIN_FRAMES = 2  # a single frame holds no gait
 
 
@@ -72,6 +72,7 @@ class RecordedSet:
 
     name = ""
     layout = ""  # what the folder must look like, for error messages
+    has_images = True
 
     def __init__(self, root: str | Path, preprocessing: Preprocessing, identities: Iterable[str] | None = None) -> None:
         self.root, self.preprocessing = Path(root), preprocessing
@@ -129,7 +130,8 @@ class RecordedSet:
 def prepared_clouds(clouds: list[Float32], preprocessing: Preprocessing) -> tuple[Float32, NDArray[np.int64], float]:
     """Clouds of one walk as the network takes them: points (T, N, 3 or 7), returns (T,), median range in m.
 
-    The ground lies under the lowest returns of the walk; the heading follows from the way of the centre.
+    The ground lies under the lowest returns and the box ends at the highest, both as far as the walk has got; the heading
+    follows from the way of the centre.
     """
     count = np.array([len(cloud) for cloud in clouds], np.int64)
     seen = np.flatnonzero(count)
@@ -137,11 +139,11 @@ def prepared_clouds(clouds: list[Float32], preprocessing: Preprocessing) -> tupl
     if not len(seen):
         return points, count, float("nan")
     centre = np.array([clouds[i].mean(axis=0) for i in seen], np.float64)
-    ground = float(np.percentile([clouds[i][:, 2].min() for i in seen], LOWEST_PERCENT))
-    top = np.array([clouds[i][:, 2].max() for i in seen], np.float64)
-    size = np.stack([np.full(len(seen), 0.7), np.full(len(seen), 0.7), top - ground], axis=1)
-    box = np.column_stack([centre[:, :2], ground + size[:, 2] / 2])
     fixed = np.stack([resample(clouds[i], preprocessing.points) for i in seen])
+    ground = steady_ground(np.array([clouds[i][:, 2].min() for i in seen], np.float64))
+    height = steady_height(fixed[:, :, 2].max(axis=1).astype(np.float64) - ground)
+    size = np.stack([np.full(len(seen), 0.7), np.full(len(seen), 0.7), height], axis=1)
+    box = np.column_stack([centre[:, :2], ground + size[:, 2] / 2])
     points[seen] = prepare_points(fixed, box, size, velocities(centre, seen / RATE_HZ), preprocessing)
     return points, count, float(np.median(np.hypot(centre[:, 0], centre[:, 1])))
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from emgait_ros.config import TrackerNodeConfig
 from emgait_ros.inference.preprocessing import Preprocessing, prepare
+from emgait_ros.inference.steady_box import steadied
 from emgait_ros.lab.datasets.sequences import Sequence
 from emgait_ros.recordings.bag import BagRecording
 from emgait_ros.recordings.truth import matched_walkers, places_of, truth_at
@@ -96,7 +97,7 @@ class BagSequences:
 
     def __getitem__(self, sequence: int) -> Sequence:
         samples = self._samples[sequence]
-        batch = prepare(samples, self.preprocessing)
+        batch = prepare(steadied(samples), self.preprocessing)
         return Sequence(
             identity=int(self.identity[sequence]),
             walk=int(self.walk[sequence]),

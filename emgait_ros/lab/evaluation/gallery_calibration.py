@@ -81,12 +81,7 @@ def embed_tracks(
     windows, templates, returns = [], [], []
     for number in range(len(data)):
         sequence = data[number]
-        features: list[Any] = []
-        for start in range(0, len(sequence), FRAMES_AT_ONCE):
-            batch = _batch(sequence, slice(start, start + FRAMES_AT_ONCE))
-            before = [features[-1] if features else None, *[None] * (len(batch) - 1)]
-            features += list(encoder.encode_frames(batch, before, np.arange(len(batch)) - 1))
-        samples = window_samples(sequence, features, window)
+        samples = window_samples(sequence, sequence_features(encoder, sequence), window)
         windows.append(growing_windows(samples, window, encoder.embed))
         newest = [sample.features for sample in samples[-window.max_samples :]]
         templates.append(template_embeddings(encoder, newest, window.min_samples)[0])
@@ -94,6 +89,16 @@ def embed_tracks(
         progress((number + 1) / len(data))
     returns_at_10m = np.array(returns, np.float32)
     return WalkedTracks(data.identity, data.walk, data.range_m, windows, templates, returns_at_10m)
+
+
+def sequence_features(encoder: Any, sequence: Sequence) -> list[Any]:
+    """What the encoder keeps of each frame of a sequence, every frame encoded once."""
+    features: list[Any] = []
+    for start in range(0, len(sequence), FRAMES_AT_ONCE):
+        batch = _batch(sequence, slice(start, start + FRAMES_AT_ONCE))
+        before = [features[-1] if features else None, *[None] * (len(batch) - 1)]
+        features += list(encoder.encode_frames(batch, before, np.arange(len(batch)) - 1))
+    return features
 
 
 def window_samples(sequence: Sequence, features: SequenceOf[Any], config: WindowConfig) -> list[WindowSample]:

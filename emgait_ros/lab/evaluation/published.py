@@ -86,6 +86,12 @@ def lrgait_roles(source: SequenceSource) -> Roles:
     return ~gallery, gallery, groups
 
 
+def lreid_roles(source: SequenceSource) -> Roles:
+    """Probes: those of the comparison the set was opened for (``datasets.lreid.LReid``); the gallery is everything else."""
+    probe: Mask = np.asarray(getattr(source, "is_probe", np.zeros(len(source), bool)))
+    return probe, ~probe, {"overall": probe}
+
+
 def freegait_roles(probes: set[str] | None) -> Callable[[SequenceSource], Roles]:
     """Probes: those of the partition's PROBE_SET, "identity-device-sequence"; the gallery is everything else.
 
@@ -106,7 +112,7 @@ def freegait_roles(probes: set[str] | None) -> Callable[[SequenceSource], Roles]
 
 
 def protocol_of(name: str, probes: set[str] | None = None) -> Protocol:
-    """The protocol of "sim", "sustech1k", "freegait" or "lrgait"; ``probes``: FreeGait's PROBE_SET."""
+    """The protocol of "sim", "sustech1k", "freegait", "lrgait" or "lreid"; ``probes``: FreeGait's PROBE_SET."""
     if name == "sim":
         text = "Simulated people in LRGait's layout: gallery one walk at 10 m, probes another walk, identical views left out"
         return Protocol("simulated people", text, simulated_roles)
@@ -121,7 +127,10 @@ def protocol_of(name: str, probes: set[str] | None = None) -> Protocol:
         return Protocol(
             "FreeGait", f"FreeGait: {published}, every view counts", freegait_roles(probes), (1, 5, 10), False
         )
-    raise ValueError(f"no protocol for '{name}': known are sim, sustech1k, freegait, lrgait")
+    if name == "lreid":
+        text = "LReID: probes of one LiDAR, gallery of the others, 30 frames each, everything competes"
+        return Protocol("LReID", text, lreid_roles, (1, 5, 10), False)
+    raise ValueError(f"no protocol for '{name}': known are sim, sustech1k, freegait, lrgait, lreid")
 
 
 @dataclass(frozen=True)

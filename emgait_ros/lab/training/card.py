@@ -16,6 +16,8 @@ def model_card(config: TrainingConfig, network: EMGaitNet, training: dict[str, A
     learnt = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     whole = sum(parameter.numel() for parameter in network.parameters())
     facts = limits.facts
+    if config.local_only:
+        return _local_card(config, network, training, limits)
     return f"""# {config.name}
 
 EMGaitNet (arXiv 2603.14189), width {model.width}, {model.embedding_parts} {"part" if model.embedding_parts == 1 else "parts"}, {model.points} points, {learnt:,} trained of {whole:,} parameters.
@@ -52,6 +54,27 @@ sample from {facts["samples"][0]} to {facts["samples"][1]}, agreement, margin); 
 name. Of {facts["genuine_tracks"]} walks of enrolled people {facts["true_accept_rate"]:.0%} are recognised ({facts["true_accept_interval95"][0]:.0%} to {facts["true_accept_interval95"][1]:.0%}). Larger galleries need a stricter threshold.
 
 Licence of the weights: Apache-2.0.
+"""
+
+
+def _local_card(config: TrainingConfig, network: EMGaitNet, training: dict[str, Any], limits: DecisionLimits) -> str:
+    """Of weights that stay where they were made."""
+    measured = training["measured"]
+    return f"""# {config.name}
+
+**Not to be passed on**: {config.local_only}.
+
+{label(network)}
+
+- Command: `{training["command"]}`
+- {_steps_line(config)}
+- {_start_line(config)}
+
+Measured on {measured["identities"]} people never trained on, {measured["probes"]} probes: {measured.get("protocol", "see the data set")}.
+
+{_table(measured)}
+
+Threshold {limits.threshold:.3f}, smallest margin {limits.min_margin:.3f}, from {limits.facts["people"]} of these people.
 """
 
 

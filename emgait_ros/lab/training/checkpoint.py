@@ -28,6 +28,7 @@ MAY_DIFFER = (
     "threads",
     "dataset",
     "partition",
+    "local_only",
 )  # where it runs, not what is learnt
 
 
@@ -107,6 +108,14 @@ def start_from(path: Path, network: nn.Module) -> list[str]:
         raise ValueError(f"start_from is {path}: not one weight in it fits this recipe's network")
     network.load_state_dict(fitting, strict=False)
     return sorted(set(own) - set(fitting))
+
+
+def recipe_of(path: Path) -> dict[str, Any]:
+    """The recipe that a checkpoint was trained by; errors as :func:`start_from`."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: give the checkpoint.safetensors of a run")
+    recipe: dict[str, Any] = json.loads(_read(path)[0]["recipe"])
+    return recipe
 
 
 def learnt_state(network: nn.Module) -> dict[str, Tensor]:

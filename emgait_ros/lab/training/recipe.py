@@ -215,9 +215,10 @@ class TrainingConfig:
         data_seed: of the walks that are planned: runs of several seeds see the same people.
         population: seed of the simulated people.
         threads: CPU threads.
-        dataset: folder of a data set to train on (simulated, SUSTech1K, FreeGait, LRGait); empty: generated from ``train``
+        dataset: folder of a data set to train on (simulated, SUSTech1K, FreeGait, LRGait, LReID); empty: generated from ``train``
             into the run folder.
         partition: JSON file with the TRAIN_SET of ``dataset``; empty: everybody in it is trained on.
+        local_only: why the weights must not be passed on, in a few words; `emgait export` then refuses them. Empty: they may be.
         start_from: checkpoint.safetensors of another run whose network this one goes on from, with a schedule of its own
             (what does not fit, such as the classes of other people, begins anew); empty: from nothing.
         points_frame: axes of the points (``inference.preprocessing.Preprocessing``).
@@ -236,6 +237,7 @@ class TrainingConfig:
     threads: int = 2
     dataset: str = ""
     partition: str = ""
+    local_only: str = ""
     start_from: str = ""
     points_frame: str = "heading"
     train: PeopleConfig = field(default_factory=PeopleConfig)

@@ -24,10 +24,12 @@ from emgait_ros.emgaitnet.fast import FastEMGaitNet
 from emgait_ros.emgaitnet.model import EMGaitNet
 from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
 from emgait_ros.inference.bundle import Bundle
-from emgait_ros.lab.datasets.opening import kind_of, load_dataset
+from emgait_ros.lab.datasets.lreid import LReid
+from emgait_ros.lab.datasets.opening import gathered, kind_of, load_dataset
 from emgait_ros.lab.datasets.plans import SHORT, plan_protocol, plan_training
 from emgait_ros.lab.datasets.sequences import SequenceSet
 from emgait_ros.lab.datasets.simulated import SimulatedSet
+from emgait_ros.lab.evaluation import other_lidar
 from emgait_ros.lab.evaluation.baselines import BASELINES, measured
 from emgait_ros.lab.evaluation.published import Scored, as_json, load_partition, protocol_of
 from emgait_ros.lab.simulated_supervision.auxiliary_losses import AuxiliaryHeads
@@ -111,7 +113,23 @@ class Run:
                 f"{folder} is recorded ({kind}): set optimization.pose_weight, trait_weight, relation_weight, pose_pretraining.steps and "
                 "clip.steps to 0, only simulated walkers tell their joints, build and clothes"
             )
+        if kind == "lreid" and not (self.config.partition and self.config.local_only):
+            raise ValueError(
+                f"{folder} is LReID: give 'partition', which keeps its validation and test people out, and 'local_only', "
+                "because it states no licence and weights trained on it must not be passed on"
+            )
         return folder
+
+    @property
+    def _real(self) -> bool:
+        """Real people before several LiDARs are trained on: calibration and test take the set's validation people."""
+        return bool(self.config.dataset) and kind_of(self.config.dataset) == "lreid"
+
+    def _validation_passes(self) -> SequenceSet:
+        """Whole passes of the partition's TEST_SET; people whom the first LiDAR did not see cannot be enrolled by it."""
+        people = load_partition(self.config.partition).test
+        data = gathered(LReid(self.config.dataset, self.config.preprocessing, people))
+        return data.select(np.isin(data.identity, data.identity[data.walk == 0]))
 
     def _plan(self, which: str) -> list[PlannedWalk]:
         people: PeopleConfig = getattr(self.config, which)
@@ -233,7 +251,7 @@ class Run:
         """Calibrate, test, describe and export the trained network."""
         network = self.train_network()
         precision = self.config.optimization.precision
-        people = self.load("calibrate", shrunk=False)
+        people = self._validation_passes() if self._real else self.load("calibrate", shrunk=False)
         limits = calibrate(network, people, self.config.calibration, precision)
         measured = self.test(network)
         training = {
@@ -252,21 +270,41 @@ class Run:
             min_margin=limits.min_margin,
             calibration=limits.facts,
             training=training,
+            licence=f"not to be passed on: {self.config.local_only}" if self.config.local_only else "Apache-2.0",
             card=model_card(self.config, network, training, limits),
             samples=reference_samples(people),
         )
 
     def test(self, network: EMGaitNet) -> dict[str, Any]:
         """Figures on people, bodies and motion unseen in training, trivial baselines beside them; percent."""
-        data = self.load("test", shrunk=False)
-        embeddings = {"EMGaitNet": embed(network, data, whole_sequences(data), self.config.optimization.precision)}
-        embeddings |= {name: measured(data, measure) for name, measure in BASELINES.items()}
-        figures: dict[str, Any] = {}
-        for name, embedding in embeddings.items():
-            figures[name] = as_json(Scored.of(protocol_of("sim"), data, embedding).figures())
-        figures["identities"], figures["probes"] = len(np.unique(data.identity)), int((data.walk != 0).sum())
+        if self._real:
+            figures = self._validate(network)
+        else:
+            data = self.load("test", shrunk=False)
+            embeddings = {"EMGaitNet": embed(network, data, whole_sequences(data), self.config.optimization.precision)}
+            embeddings |= {name: measured(data, measure) for name, measure in BASELINES.items()}
+            figures = {
+                name: as_json(Scored.of(protocol_of("sim"), data, embedding).figures())
+                for name, embedding in embeddings.items()
+            }
+            figures |= {"identities": len(np.unique(data.identity)), "probes": int((data.walk != 0).sum())}
         (self.folder / "measured.json").write_text(json.dumps(figures, indent=2), encoding="utf-8")
         return figures
+
+    def _validate(self, network: EMGaitNet) -> dict[str, Any]:
+        """Figures on the validation people of LReID, by its protocol."""
+        source = LReid(
+            self.config.dataset, self.config.preprocessing, load_partition(self.config.partition).test, "all"
+        )
+        data = gathered(source)
+        embeddings = {"EMGaitNet": embed(network, data, whole_sequences(data), self.config.optimization.precision)}
+        embeddings |= other_lidar.trivial(source, np.ones(len(source), bool))
+        figures: dict[str, Any] = {
+            name: as_json(other_lidar.figures(Scored.of(protocol_of("lreid"), source, embedding)))
+            for name, embedding in embeddings.items()
+        }
+        people, probes = len(np.unique(source.identity)), int(source.is_probe.sum())
+        return {**figures, "identities": people, "probes": probes, "protocol": other_lidar.SENTENCE}
 
     def _timed(self, stage: str, work: Callable[[], Any]) -> None:
         """Do a stage and add its wall time to what was recorded (a resumed stage adds up)."""
