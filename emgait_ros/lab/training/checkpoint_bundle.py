@@ -11,7 +11,7 @@ from emgait_ros.emgaitnet.export import write_bundle
 from emgait_ros.emgaitnet.fast import FastEMGaitNet
 from emgait_ros.inference.bundle import Bundle
 from emgait_ros.lab.training.checkpoint import recipe_of, start_from
-from emgait_ros.lab.training.recipe import TrainingConfig, build
+from emgait_ros.lab.training.recipe import TrainingConfig, with_values
 
 
 def bundle_of_checkpoint(path: Path, folder: Path) -> Bundle:
@@ -22,7 +22,7 @@ def bundle_of_checkpoint(path: Path, folder: Path) -> Bundle:
         ValueError: damaged, not a checkpoint, or of an unknown recipe.
     """
     recipe = recipe_of(path)
-    config: TrainingConfig = build(TrainingConfig, recipe, "")
+    config: TrainingConfig = with_values(TrainingConfig(name=str(recipe["name"])), recipe, "")
     model = dataclasses.replace(config.model, classes=0)
     if config.clip.steps:
         clip = dataclasses.replace(model.clip, pretrained=str(path.parent / "clip.safetensors"))

@@ -322,12 +322,12 @@ def load_training_config(path: str | Path) -> TrainingConfig:
     if "name" not in values:
         raise ValueError(f"{path}: the key 'name' is missing: it names the run and the bundle")
     try:
-        return _with_values(TrainingConfig(name=str(values["name"])), values, "")
+        return with_values(TrainingConfig(name=str(values["name"])), values, "")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _with_values(defaults: Any, values: dict[str, Any], prefix: str) -> Any:
+def with_values(defaults: Any, values: dict[str, Any], prefix: str) -> Any:
     """A dataclass with other values, nested dataclasses too; every mistake is a ValueError naming the key."""
     known = sorted(prefix + item.name for item in dataclasses.fields(defaults))
     unknown = sorted({f"{prefix}{name}" for name in values} - set(known))
@@ -339,7 +339,7 @@ def _with_values(defaults: Any, values: dict[str, Any], prefix: str) -> Any:
         if not dataclasses.is_dataclass(type(current)):
             made[name] = _converted(prefix + name, value, current)
         elif isinstance(value, dict):
-            made[name] = _with_values(type(current)(), value, f"{prefix}{name}.")
+            made[name] = with_values(type(current)(), value, f"{prefix}{name}.")
         else:
             raise ValueError(f"'{prefix}{name}' is {value!r}: expected keys and values")
     return dataclasses.replace(defaults, **made)
