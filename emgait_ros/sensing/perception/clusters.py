@@ -19,7 +19,9 @@ CELL_M = 0.1
 BODY_LOW_M = 0.07  # lower returns are ground
 BODY_HIGH_M = 2.15
 TALL_LOW_M, TALL_HIGH_M = 2.2, 2.8  # returns here make a cell part of a wall, pole or tree
-BRIDGE_LOW_M = 1.88  # ... with returns here it reaches up from below: a crown, a ceiling or a lintel hangs over what it hangs over
+BRIDGE_LOW_M = (
+    1.88  # ... with returns here it reaches up from below: a crown, a ceiling or a lintel hangs over what it hangs over
+)
 BRIDGE_HIGH_M, NEAR_M = 2.03, 15.0  # nearer, rings are so dense that these show a lintel as one
 SPARSE_M = 30.0  # beyond, the rings are too far apart to show that
 TALL_NEIGHBOR_M = 1.8  # so do neighboring cells that reach this high

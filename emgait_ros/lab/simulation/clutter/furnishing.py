@@ -52,7 +52,9 @@ def furnish(rng: Rng) -> tuple[str, Layout, Scanner, tuple[float, float]]:
         if crowded
         else int(min(rng.poisson(rng.choice([0.7, 5.0, 9.0, 14.0], p=[0.15, 0.35, 0.3, 0.2])), 40))
     )
-    reach = float(rng.uniform(3.0, 5.0) if crowded else rng.choice([rng.uniform(4, 12), rng.uniform(10, 28), rng.uniform(25, 50)]))
+    reach = float(
+        rng.uniform(3.0, 5.0) if crowded else rng.choice([rng.uniform(4, 12), rng.uniform(10, 28), rng.uniform(25, 50)])
+    )
     if not on_car and rng.random() < 0.15:  # who came with the sensor
         turn = scanner.yaw_rad + np.pi + rng.normal(0, 0.8)
         away, yaw = rng.uniform(1.1, 2.2), turn + np.pi + rng.normal(0, 0.5)
