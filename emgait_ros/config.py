@@ -85,7 +85,7 @@ class DetectorConfig:
     min_points: int = option(8, "Fewer returns say nothing about a gait; a person at 50 m has 15-25.", low=3, high=1000)
     scorer: str = option("", "Folder of a scorer trained with `emgait train-detector`; empty: the one that ships.")
     min_score: float = option(
-        0.6,
+        0.5,
         "Shapes that are a person with less probability are no detections; the tracker also gets those down to tracker.weak_score.",
         low=0,
         high=1,
@@ -158,7 +158,7 @@ class TrackerConfig:
         high=10,
     )
     weak_score: float = option(
-        0.35,
+        0.2,
         "Detections down to this score carry on a track, associated second; one that they begin is believed once it walks.",
         low=0,
         high=1,

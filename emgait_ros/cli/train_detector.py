@@ -1,6 +1,6 @@
 """Train the scorer that judges what the detector sees, on simulated clouds alone.
 
-    emgait train-detector my_scorer                     6,000 simulated clouds, 12 passes: about an hour on two cores
+    emgait train-detector my_scorer                     3,750 simulated clouds, 5 passes: half an hour on two cores
     emgait train-detector my_scorer --clouds 500        a quick one
     emgait train-detector my_scorer --shards runs/here  keep the examples there, and use those that are there
 
@@ -26,8 +26,8 @@ from emgait_ros.cli.outputs import output_file, output_folder, write_json
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("folder", type=output_folder, metavar="DIR", help="where the scorer goes (two ONNX files)")
-    parser.add_argument("--clouds", type=int, default=6000, metavar="N", help="simulated clouds (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, default=12, metavar="N", help="passes over them (default: %(default)s)")
+    parser.add_argument("--clouds", type=int, default=3750, metavar="N", help="simulated clouds (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=5, metavar="N", help="passes over them (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the training (default: %(default)s)")
     parser.add_argument(
         "--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="that simulate (default: all cores)"

@@ -43,9 +43,9 @@ class ScorerTraining:
         processes: that simulate.
     """
 
-    clouds: int = 6000
+    clouds: int = 3750
     shard_clouds: int = 25
-    epochs: int = 12
+    epochs: int = 5
     seed: int = 0
     processes: int = os.cpu_count() or 1
 
