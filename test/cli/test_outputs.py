@@ -33,6 +33,8 @@ OUTPUTS = [  # words before the output, and what it is
     (["doctor", "--json"], FILE),
     (["enroll", "x", "--json"], FILE),
     (["evaluate", "bag", "x", "--json"], FILE),
+    (["evaluate", "detection", "x", "--json"], FILE),
+    (["evaluate", "detection", "x", "--pictures"], FOLDER),
     (["evaluate", "dataset", "sim", "--json"], FILE),
     (["evaluate", "dataset", "sim", "--html"], FILE),
     (["evaluate", "dataset", "sim", "--data"], FOLDER),
@@ -48,6 +50,9 @@ OUTPUTS = [  # words before the output, and what it is
     (["simulate", "x", "--json"], FILE),
     (["simulate"], FOLDER),
     (["train", "x", "--json"], FILE),
+    (["train-detector"], FOLDER),
+    (["train-detector", "x", "--json"], FILE),
+    (["train-detector", "x", "--shards"], FOLDER),
     (["train", "x", "--table"], FILE),
 ]
 

@@ -198,7 +198,7 @@ def seen_with(detector: Detector, frames: int) -> list[PedestrianFrame]:
     [
         (0.9, False, (46, 53)),
         (0.4, False, (46, 53)),  # doubtful, from tracker.weak_score on: carries the track on
-        (0.3, False, (20, 24)),  # less than that: as if nobody were seen, reported for tracker.report_unseen_s
+        (0.15, False, (20, 24)),  # less than that: as if nobody were seen, reported for tracker.report_unseen_s
         (None, False, (20, 24)),
         (None, True, (48, 52)),  # hidden: up to tracker.max_hidden_s
     ],

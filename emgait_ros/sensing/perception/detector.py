@@ -17,7 +17,7 @@ from emgait_ros.sensing.perception.scorer import Scorer
 from emgait_ros.sensing.perception.shapes import members
 
 BODY_DEPTH_M = 0.1  # the trunk's middle lies this far behind the surface that returns the beams
-GROUP = 0.5  # probability of several people from which on a detection is a group
+GROUP, WIDE_GROUP = 0.25, 0.1  # probability of several people from which on a detection is a group; of a wide one
 MIN_DISTANCE_M = 0.4  # two people never stand closer
 
 
@@ -100,9 +100,8 @@ class ShapeDetector(Detector):
             return no_detections()
         index, splits = members(found.body, found.peak, found.candidates.owner, peak[chosen])
         covered = covered_by_others(found.views.front[chosen], shape["top"][chosen])
-        return _boxes(
-            shape[chosen], found.floor[chosen], score[chosen], index, splits, covered, several[chosen] > GROUP
-        )
+        group = several[chosen] > np.where(too_wide(shape[chosen]), WIDE_GROUP, GROUP)
+        return _boxes(shape[chosen], found.floor[chosen], score[chosen], index, splits, covered, group)
 
     def ground_z(self, points: Float32) -> Float64 | None:
         """See ``Detector``."""
@@ -132,6 +131,12 @@ def without(detections: Detections, gone: NDArray[np.bool_]) -> Detections:
     return Detections(
         detections.center[kept], detections.size[kept], detections.score[kept], index, splits, occlusion, group
     )
+
+
+def too_wide(shape: np.ndarray) -> NDArray[np.bool_]:
+    """Which shapes (K,) are wider than one person mostly is: head and shoulders, or the trunk with its arms."""
+    head = 0.53 + 0.15 * np.clip((shape["range"] - 20.0) / 20.0, 0.0, 1.0)
+    return np.asarray((shape["head_width"] > head) | (shape["trunk_width"] > 0.78), np.bool_)
 
 
 def _apart(shape: np.ndarray, score: Float32, min_score: float) -> np.ndarray:

@@ -39,7 +39,8 @@ UNCLEAR = -1
         ([(0.2, 0)], [(0, 0)], [50], [RIDER], [NOBODY]),  # no pedestrian
         ([(0.2, 0), (3, 0)], [(0, 0), (3, 0.1)], [50, 9], [STANDING, RIDER], [PERSON, NOBODY]),
         ([(0.2, 0)], [(0, 0), (0.4, 0)], [50, 50], [WALKER, WALKER], [GROUP]),  # one candidate for two
-        ([(0, 0), (0.4, 0)], [(0, 0), (0.4, 0)], [50, 50], [WALKER, WALKER], [PERSON, PERSON]),
+        ([(0, 0), (0.4, 0)], [(0, 0), (0.4, 0)], [50, 50], [WALKER, WALKER], [GROUP, GROUP]),  # so close that both are
+        ([(0, 0), (0.6, 0)], [(0, 0), (0.6, 0)], [50, 50], [WALKER, WALKER], [PERSON, PERSON]),
         ([(0.2, 0)], [(0, 0), (0.4, 0)], [50, 4], [WALKER, WALKER], [PERSON]),  # the other is hardly seen
         ([(0.1, 0)], [(0, 0), (0.4, 0)], [50, 50], [WALKER, SITTING], [PERSON]),
         ([(0.1, 0)], [(0, 0), (0.8, 0)], [50, 50], [WALKER, WALKER], [PERSON]),  # the second one has no candidate

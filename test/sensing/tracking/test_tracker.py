@@ -305,7 +305,7 @@ def test_twelve_people_crossing():
 
 @pytest.mark.parametrize(
     ("score", "speed_m_s", "confirmed"),
-    [(0.5, 1.2, True), (0.5, 0.0, False), (0.5, 4.0, False), (0.3, 1.2, False), (1.0, 0.0, True)],
+    [(0.4, 1.2, True), (0.4, 0.0, False), (0.4, 4.0, False), (0.15, 1.2, False), (1.0, 0.0, True)],
     ids=["doubtful and walks", "doubtful and stands", "too fast", "too weak", "sure and stands"],
 )
 def test_what_is_doubtful_is_confirmed_once_it_walks(score, speed_m_s, confirmed):
@@ -320,7 +320,7 @@ def test_what_is_doubtful_is_not_confirmed_when_the_sensor_moves(others):
     tracker = PedestrianTracker()
     for k in range(30):
         places = [(10 + 0.12 * k, 2.0), *[(12 + 0.12 * k, 5.0 + 3 * i) for i in range(others)]]
-        report = step(tracker, k, places, [0.5] * len(places))
+        report = step(tracker, k, places, [0.4] * len(places))
     assert len(report) == (1 if others == 0 else 0)
 
 
