@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     """Train; exit status 0 when all wanted stages are done, 130 when it was stopped."""
     try:
         from emgait_ros.lab.training.loop import Interrupted
-        from emgait_ros.lab.training.recipe import load_training_config
+        from emgait_ros.lab.training.recipe_file import load_training_config
         from emgait_ros.lab.training.run import Run
     except ModuleNotFoundError as error:
         raise ValueError(

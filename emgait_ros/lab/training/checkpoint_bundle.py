@@ -11,7 +11,8 @@ from emgait_ros.emgaitnet.export import write_bundle
 from emgait_ros.emgaitnet.fast import FastEMGaitNet
 from emgait_ros.inference.bundle import Bundle
 from emgait_ros.lab.training.checkpoint import recipe_of, start_from
-from emgait_ros.lab.training.recipe import TrainingConfig, with_values
+from emgait_ros.lab.training.recipe import TrainingConfig
+from emgait_ros.lab.training.recipe_file import with_values
 
 
 def bundle_of_checkpoint(path: Path, folder: Path) -> Bundle:

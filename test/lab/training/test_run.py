@@ -19,8 +19,8 @@ from emgait_ros.lab.training.recipe import (  # noqa: E402
     CalibrationConfig,
     OptimizationConfig,
     TrainingConfig,
-    load_training_config,
 )
+from emgait_ros.lab.training.recipe_file import load_training_config
 from emgait_ros.lab.training.run import Run  # noqa: E402
 
 

@@ -9,7 +9,8 @@ import pytest
 pytest.importorskip("torch")
 
 from emgait_ros.lab.evaluation.calibration_walks import CalibrationWalks
-from emgait_ros.lab.training.recipe import TrainingConfig, load_training_config
+from emgait_ros.lab.training.recipe import TrainingConfig
+from emgait_ros.lab.training.recipe_file import load_training_config
 
 
 def written(folder: Path, text: str) -> Path:
