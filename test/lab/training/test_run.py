@@ -20,7 +20,7 @@ from emgait_ros.lab.training.recipe import (  # noqa: E402
     OptimizationConfig,
     TrainingConfig,
 )
-from emgait_ros.lab.training.recipe_file import load_training_config
+from emgait_ros.lab.training.recipe_file import load_training_config  # noqa: E402
 from emgait_ros.lab.training.run import Run  # noqa: E402
 
 
