@@ -121,7 +121,7 @@ def test_the_live_recognizer_does_the_same(tmp_path) -> None:
         recognizer = GaitRecognizer(RecognitionConfig(), encoder, gallery)
         for row, one in enumerate(track):
             recognizer.process(PedestrianFrame(row * 100_000_000, "lidar", "head", (one,)))
-        window = recognizer.window_of("head", 1)
+        window = recognizer.windows.get("head", 1)
         assert window is not None
         assert window.embedding is not None
         whole = list(encoder.encode_frames(prepare(steadied(track), encoder.bundle.preprocessing)))

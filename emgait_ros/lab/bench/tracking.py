@@ -19,6 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from emgait_ros.config import SensingConfig, TrackerConfig
 from emgait_ros.lab.bench.tracking_metrics import GATE_M, TrackingFrame, tracking_scores
 from emgait_ros.samples import Float64
+from emgait_ros.sensing.tracking.evidence import as_score
 from emgait_ros.sensing.tracking.tracker import PedestrianTracker
 
 SEQUENCES = ("0016", "0019")
@@ -82,7 +83,8 @@ def track_sequence(detections: Float64, count: int) -> tuple[list[Float64], floa
     """
     live = SensingConfig()
     tracker = PedestrianTracker(live.tracker, "bench", live.detector.min_score)
-    score = 1.0 / (1.0 + np.exp(-(detections[:, 6] - SCORE_MIDDLE) * SCORE_SLOPE))
+    probability = 1.0 / (1.0 + np.exp(-(detections[:, 6] - SCORE_MIDDLE) * SCORE_SLOPE))
+    score = as_score(probability, live.tracker.weak_score, live.detector.min_score)
     least = min(live.tracker.weak_score, live.detector.min_score)
     detections, score = detections[score >= least], score[score >= least]
     frame = detections[:, 0].astype(np.int64)

@@ -15,8 +15,17 @@ EVIDENCE_CAP = 3.0  # above the confirmation: what a long-seen track has to lose
 
 def trust(score: Float64, weak_score: float, min_score: float) -> Float64:
     """Scores of any scale as trust 0..1: piecewise linear, ``weak_score`` and ``min_score`` become the constants above."""
-    known = (0.0, min(weak_score, min_score), min_score, 1.0)
-    return np.asarray(np.interp(score, known, (0.0, WEAK_TRUST, SURE_TRUST, 1.0)), np.float64)
+    return np.asarray(np.interp(score, *_scales(weak_score, min_score)), np.float64)
+
+
+def as_score(trusted: Float64, weak_score: float, min_score: float) -> Float64:
+    """Probabilities of another detector as scores of the scale that the options speak of: what :func:`trust` turns back."""
+    known, trusts = _scales(weak_score, min_score)
+    return np.asarray(np.interp(trusted, trusts, known), np.float64)
+
+
+def _scales(weak_score: float, min_score: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return (0.0, min(weak_score, min_score), min_score, 1.0), (0.0, WEAK_TRUST, SURE_TRUST, 1.0)
 
 
 def evidence(trusted: Float64 | float) -> Float64:

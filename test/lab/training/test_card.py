@@ -44,5 +44,5 @@ def test_the_shipped_weights_bear_the_label_of_what_is_inside(repository: Path) 
     folder = repository / "models" / "emgait-sim"
     text = label(load_network(load_bundle(folder)))
     assert text in (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
-    said = "not yet the paper's way of telling people apart" in (repository / "README.md").read_text(encoding="utf-8")
+    said = "does not yet distinguish people the paper's way" in (repository / "README.md").read_text(encoding="utf-8")
     assert said == text.startswith("**Not the paper's")
