@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 Commands = Mapping[str, tuple[str, str]]
 """name: (module with configure(parser) and run(args) -> exit status, one line of help)"""
+
+
+@contextmanager
+def development_packages(what: str) -> Iterator[None]:
+    """Around imports of what a robot need not have: ValueError says which package ``what`` lacks, and where it is listed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"{what} needs the package '{error.name}', which is not installed: install requirements/dev.txt"
+        ) from error
 
 
 class _Command(argparse.ArgumentParser):

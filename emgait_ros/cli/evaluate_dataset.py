@@ -40,6 +40,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from emgait_ros.cli.commands import development_packages
 from emgait_ros.cli.outputs import output_file, output_folder, write_json, write_text
 from emgait_ros.config import EngineConfig
 from emgait_ros.inference.bundle import Bundle, load_bundle
@@ -158,12 +159,8 @@ def _bundle(args: argparse.Namespace) -> Bundle:
     """The bundle that is asked for, or one made of a checkpoint; that one goes with the process."""
     if args.weights is None:
         return load_bundle(args.bundle)
-    try:
+    with development_packages("--weights"):
         from emgait_ros.lab.training.checkpoint_bundle import bundle_of_checkpoint
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"--weights needs the package '{error.name}', which is not installed: install requirements/dev.txt"
-        ) from error
     folder = Path(tempfile.mkdtemp(prefix="emgait-weights-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return bundle_of_checkpoint(args.weights, folder)

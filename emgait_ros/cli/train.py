@@ -20,6 +20,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emgait_ros.cli.commands import development_packages
 from emgait_ros.cli.outputs import output_file, write_json
 
 if TYPE_CHECKING:
@@ -52,14 +53,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; exit status 0 when all wanted stages are done, 130 when it was stopped."""
-    try:
+    with development_packages("training"):
         from emgait_ros.lab.training.loop import Interrupted
         from emgait_ros.lab.training.recipe_file import load_training_config
         from emgait_ros.lab.training.run import Run
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"training needs the package '{error.name}', which is not installed: install requirements/dev.txt"
-        ) from error
     config = load_training_config(args.config)
     command = f"emgait train {args.config}"
     if args.table:

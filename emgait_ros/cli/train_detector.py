@@ -20,6 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from emgait_ros.cli.commands import development_packages
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
 
 
@@ -44,13 +45,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Simulate, train, write; exit status 0."""
-    try:
+    with development_packages("training"):
         from emgait_ros.lab.detection import training
         from emgait_ros.lab.detection.examples import read_shard
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"training needs the package '{error.name}', which is not installed: install requirements/dev.txt"
-        ) from error
 
     options = training.ScorerTraining(args.clouds, epochs=args.epochs, seed=args.seed, processes=args.processes)
     args.folder.mkdir(parents=True, exist_ok=True)

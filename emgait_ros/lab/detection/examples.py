@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgait_ros.config import DetectorConfig
+from emgait_ros.lab.evaluation.detection_matching import apart_m
 from emgait_ros.lab.simulation.clutter.people import CARRYING, CHILD, LEANING, PUSHING, RIDER, STANDING, WALKER
 from emgait_ros.lab.simulation.cluttered_scenes import cluttered_cloud
 from emgait_ros.samples import Float32, Float64, UInt8
@@ -63,14 +64,14 @@ def kinds(place: Float64, people: Float64, returns: NDArray[np.int64], kind: tup
     if len(people) == 0 or len(place) == 0:
         return out
     wanted, riding = np.array([k in UPRIGHT for k in kind]), np.array([k == RIDER for k in kind])
-    apart = np.hypot(*(place[:, None] - people[None]).transpose(2, 0, 1))  # (K, P)
+    seen = wanted & (returns >= LEAST_RETURNS)
+    apart = apart_m(place, people)  # (K, P)
     nearest = apart.argmin(1)
     near = apart.min(1)
     out[near < NOBODY_M] = -1
-    out[(near < PERSON_M) & (wanted & (returns >= LEAST_RETURNS))[nearest]] = PERSON
+    out[(near < PERSON_M) & seen[nearest]] = PERSON
     out[(near < NOBODY_M) & riding[nearest]] = NOBODY
-    seen = wanted & (returns >= LEAST_RETURNS)
-    between = np.hypot(*(people[:, None] - people[None]).transpose(2, 0, 1))
+    between = apart_m(people, people)
     np.fill_diagonal(between, np.inf)
     beside = np.where(seen[None], between, np.inf).min(1) < GROUP_M  # (P,) who has somebody else that close
     out[(out == PERSON) & beside[nearest]] = GROUP
