@@ -209,7 +209,9 @@ class PedestrianSensing:
 
     def _problems(self, frame: SensorFrame) -> Iterator[str]:
         if self.detector.left_out:
-            yield f"{self.detector.left_out} of the shapes in a cloud were not looked at: too many at once, those from {self.detector.left_out_from_m:.0f} m on"
+            from_m = self.detector.left_out_from_m
+            which = f", those from {from_m:.0f} m on" if np.isfinite(from_m) else ""
+            yield f"{self.detector.left_out} of the shapes in a cloud were not looked at: too many at once{which}"
         if self._background is not None and frame.T_fixed_lidar is not None:
             yield "detector.static_sensor is set, but the sensor moves (frames.fixed): no background is learned"
         watch = self.tracker.sensor_motion
