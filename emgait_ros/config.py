@@ -134,6 +134,41 @@ class ImageDetectorConfig:
 
 
 @dataclass(frozen=True)
+class BoxesConfig:
+    """People that a detector of the user's finds in the clouds (``topics.boxes``; ``emgait_ros.sensing.boxes``)."""
+
+    use: str = option(
+        "instead",
+        "instead: our own detector does not run; beside: it finds whom that detector misses. Without topics.boxes nothing changes.",
+        choices=("instead", "beside"),
+    )
+    classes: tuple[str, ...] = option(
+        ("pedestrian", "person"),
+        "Values of class_id that are people, in capitals or not; boxes of other classes are left out.",
+    )
+    sure_score: float = option(
+        0.5, "A score of that detector that makes a person sure: it counts as detector.min_score.", low=0.01, high=1
+    )
+    weak_score: float = option(
+        0.2, "A score of it that carries a track on but begins none: it counts as tracker.weak_score.", low=0, high=1
+    )
+    max_dt_s: float = option(
+        0.06,
+        "Largest difference between the stamps of boxes and cloud; at 1.5 m/s 0.06 s is 9 cm, which the returns correct.",
+        unit="s",
+        low=0.001,
+        high=1,
+    )
+    max_wait_s: float = option(
+        0.25,
+        "Longest wait of a cloud for its boxes: as long as that detector takes, but pedestrians come this much later.",
+        unit="s",
+        low=0,
+        high=1,
+    )
+
+
+@dataclass(frozen=True)
 class TrackerConfig:
     """How detections become tracks (``emgait_ros.sensing.tracking``)."""
 
@@ -372,6 +407,7 @@ class SensingConfig:
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     image_detector: ImageDetectorConfig = field(default_factory=ImageDetectorConfig)
     verifier: VerifierConfig = field(default_factory=VerifierConfig)
+    boxes: BoxesConfig = field(default_factory=BoxesConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     sample: SampleConfig = field(default_factory=SampleConfig)
 
@@ -398,6 +434,11 @@ class TrackerTopicsConfig:
         topic="optional",
     )
     camera_info: str = option("camera/camera_info", "sensor_msgs/CameraInfo of that image.", topic="needed")
+    boxes: str = option(
+        "",
+        "vision_msgs/Detection3DArray of a detector of yours; empty: none (see the options boxes.*).",
+        topic="optional",
+    )
     image_compressed: bool = option(False, "The image topic carries sensor_msgs/CompressedImage (JPEG or PNG).")
     reliability: str = option(
         "best_effort", "QoS reliability of the sensor subscriptions.", choices=("best_effort", "reliable")
@@ -533,6 +574,9 @@ def check_option(name: str, value: Any, default: Any, metadata: dict[str, Any]) 
     choices = metadata.get("choices")
     if choices and value not in choices:
         raise ValueError(f"parameter '{name}' is '{value}': allowed are {', '.join(choices)}")
+    if isinstance(default, tuple) and any(isinstance(v, str) for v in default):
+        if not value or not all(isinstance(v, str) and v for v in value):
+            raise ValueError(f"parameter '{name}' is {value!r}: expected at least one name, and no empty one")
     if name.endswith("T_camera_lidar") and isinstance(value, (tuple, list)) and len(value) not in (0, 16):
         raise ValueError(f"parameter '{name}' has {len(value)} numbers: expected 16 (4x4, row-major) or none")
 
