@@ -40,6 +40,7 @@ setup(
             "emgait = emgait_ros.cli.main:main",
             "pedestrian_tracker = emgait_ros.nodes.entry:pedestrian_tracker",
             "gait_recognizer = emgait_ros.nodes.entry:gait_recognizer",
+            "bridges = emgait_ros.nodes.entry:bridges",
         ],
     },
 )

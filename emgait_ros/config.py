@@ -526,6 +526,47 @@ class RecognizerNodeConfig(RecognitionConfig):
     autostart: bool = option(True, "Configure and activate by itself; false where a lifecycle manager does that.")
 
 
+@dataclass(frozen=True)
+class BridgesTopicsConfig:
+    """Topics of the bridges node. Those of REP-155 have fixed names (/humans/...)."""
+
+    identities: str = option(
+        "gait_recognizer/identities", "emgait_msgs/IdentityArray of the recognizer.", topic="needed"
+    )
+    pedestrians: str = option(
+        "pedestrian_tracker/pedestrians",
+        "emgait_msgs/PedestrianArray that these answer: velocities and scores are taken from it.",
+        topic="needed",
+    )
+    people: str = option(
+        "people", "people_msgs/People that is published; Nav2's social layers read /people.", topic="needed"
+    )
+    depth: int = option(10, "Queue depth of both subscriptions.", low=1, high=100)
+    output_depth: int = option(5, "Queue depth of what the node publishes.", low=1, high=100)
+    start_grace_s: float = option(
+        5.0,
+        "So long after the start a topic on which nothing has come yet is information; then it is a warning.",
+        unit="s",
+        low=0,
+        high=600,
+    )
+
+
+@dataclass(frozen=True)
+class BridgesNodeConfig:
+    """All parameters of the bridges node: which messages of others are published. All of them are off by default."""
+
+    vision: bool = option(
+        False, "Publish ~/detections, vision_msgs/Detection3DArray: boxes, tracks, and names as hypotheses."
+    )
+    people: bool = option(False, "Publish people_msgs/People, for social layers of Nav2.")
+    hri: bool = option(False, "Publish /humans/bodies/tracked, /humans/candidate_matches and TF body_<id> (REP-155).")
+    hri_persons: bool = option(
+        True, "With hri: also /humans/persons/...; false where hri_person_manager or the like publishes these."
+    )
+    topics: BridgesTopicsConfig = field(default_factory=BridgesTopicsConfig)
+
+
 def full_name(name: str, namespace: str = "") -> str:
     """The full name of a topic or node in this namespace ("robot1", "/robot1", "" for none); an empty name stays empty."""
     if not name or name.startswith("/"):
@@ -574,9 +615,9 @@ def check_option(name: str, value: Any, default: Any, metadata: dict[str, Any]) 
     choices = metadata.get("choices")
     if choices and value not in choices:
         raise ValueError(f"parameter '{name}' is '{value}': allowed are {', '.join(choices)}")
-    if isinstance(default, tuple) and any(isinstance(v, str) for v in default):
-        if not value or not all(isinstance(v, str) and v for v in value):
-            raise ValueError(f"parameter '{name}' is {value!r}: expected at least one name, and no empty one")
+    names = isinstance(default, tuple) and any(isinstance(v, str) for v in default)
+    if names and not (value and all(isinstance(v, str) and v for v in value)):
+        raise ValueError(f"parameter '{name}' is {value!r}: expected at least one name, and no empty one")
     if name.endswith("T_camera_lidar") and isinstance(value, (tuple, list)) and len(value) not in (0, 16):
         raise ValueError(f"parameter '{name}' has {len(value)} numbers: expected 16 (4x4, row-major) or none")
 

@@ -54,7 +54,8 @@ class FrameAssembler:
             ValueError: extrinsics that are no rigid transform.
         """
         self.calibration.configure(config.camera.T_camera_lidar)
-        self.boxes.config = config.boxes
+        if config.boxes != self.boxes.config:
+            self.boxes.configure(config.boxes)
         self._config = config
 
     def frame(

@@ -40,7 +40,7 @@ class BoxReader:
         lookup: TF.
 
     Attributes:
-        config: may be replaced.
+        config: as :meth:`configure` was given it last.
         messages: read so far.
         people: boxes of people in them.
         others: class_id -> boxes that are no people, of the classes seen first.
@@ -49,7 +49,12 @@ class BoxReader:
     """
 
     def __init__(self, config: BoxesConfig, lookup: Lookup) -> None:
-        self.config, self._lookup = config, lookup
+        self._lookup = lookup
+        self.configure(config)
+
+    def configure(self, config: BoxesConfig) -> None:
+        """Take other options from now on; counts begin again."""
+        self.config = config
         self.messages = self.people = 0
         self.others: Counter[str] = Counter()
         self.best_score, self.problem = 0.0, ""
@@ -146,7 +151,7 @@ def match_problem(health: PairingHealth, config: BoxesConfig, topic: str) -> str
         config: limits.
         topic: of the boxes.
     """
-    if health.camera_silent or health.no_pair_s <= NO_PAIR_ALARM_S:
+    if health.no_pair_s <= NO_PAIR_ALARM_S or max(health.cloud_quiet_s, health.image_quiet_s) > SILENT_S:
         return ""
     start, lag_s = f"no boxes on {topic} belong to a cloud", health.arrival_offset_s
     copy = "that detector must copy the stamp of the cloud"
