@@ -616,7 +616,7 @@ def check_option(name: str, value: Any, default: Any, metadata: dict[str, Any]) 
     if choices and value not in choices:
         raise ValueError(f"parameter '{name}' is '{value}': allowed are {', '.join(choices)}")
     names = isinstance(default, tuple) and any(isinstance(v, str) for v in default)
-    if names and not (value and all(isinstance(v, str) and v for v in value)):
+    if names and not (isinstance(value, (tuple, list)) and value and all(isinstance(v, str) and v for v in value)):
         raise ValueError(f"parameter '{name}' is {value!r}: expected at least one name, and no empty one")
     if name.endswith("T_camera_lidar") and isinstance(value, (tuple, list)) and len(value) not in (0, 16):
         raise ValueError(f"parameter '{name}' has {len(value)} numbers: expected 16 (4x4, row-major) or none")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import message_filters
@@ -15,6 +14,7 @@ from std_msgs.msg import Header
 from emgait_ros.config import BoxesConfig, TrackerNodeConfig
 from emgait_ros.nodes.diagnostics import ERROR, OK, WARN, status
 from emgait_ros.nodes.nearest_stamp import NearestStamp
+from emgait_ros.nodes.optional_messages import messages_of
 from emgait_ros.nodes.qos import sensor_qos
 from emgait_ros.nodes.topic_watch import TopicWatch
 from emgait_ros.sensing.boxes import BoxReader, box_pairing, match_problem
@@ -70,13 +70,7 @@ class BoxInput:
         ready: Callable[[Job], None],
     ) -> None:
         topics = config.topics
-        try:
-            kind = import_module("vision_msgs.msg").Detection3DArray
-        except ImportError as error:
-            raise ValueError(
-                f"topics.boxes is '{topics.boxes}', but vision_msgs is not installed here: install it "
-                "(ros-<distro>-vision-msgs) or leave topics.boxes empty"
-            ) from error
+        kind = messages_of("vision_msgs", f"topics.boxes is '{topics.boxes}'").Detection3DArray
         qos = sensor_qos(topics.reliability, max(topics.depth, DEPTH))
         self._watch = TopicWatch(node, topics.boxes, TYPE, qos, "topics.boxes", grace_s=topics.start_grace_s)
         boxes = message_filters.Subscriber(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any, NoReturn
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -25,6 +24,7 @@ from emgait_ros.config import BridgesNodeConfig
 from emgait_ros.nodes.bridge_messages import detections_message, match_message, people_message, seen_of, transforms_of
 from emgait_ros.nodes.bridged import InView
 from emgait_ros.nodes.diagnostics import OK, WARN, DiagnosticsPublisher, ProblemLog, status, time_status
+from emgait_ros.nodes.optional_messages import messages_of
 from emgait_ros.nodes.parameters import NodeParameters
 from emgait_ros.nodes.qos import output_qos, sensor_qos
 from emgait_ros.nodes.spinning import end_process, run_node
@@ -65,13 +65,16 @@ class BridgesNode(Node):
     def _publish_to(self, config: BridgesNodeConfig) -> None:
         qos = output_qos(config.topics.output_depth)
         if config.vision:
-            self._vision = messages_of("vision")
+            self._vision = messages_of("vision_msgs", "the bridge 'vision' is on")
             self._detections = self.create_publisher(self._vision.Detection3DArray, "~/detections", qos)
         if config.people:
-            self._people = messages_of("people")
+            self._people = messages_of("people_msgs", "the bridge 'people' is on")
             self._people_publisher = self.create_publisher(self._people.People, config.topics.people, qos)
         if config.hri:
-            self._hri, self._tf = messages_of("hri"), messages_of("tf2").TFMessage
+            self._hri, self._tf = (
+                messages_of("hri_msgs", "the bridge 'hri' is on"),
+                messages_of("tf2_msgs", "the bridge 'hri' is on").TFMessage,
+            )
             self._bodies = self.create_publisher(self._hri.IdsList, BODIES, qos)
             self._matches = self.create_publisher(self._hri.IdsMatch, MATCHES, output_qos(100))
             self._transforms = self.create_publisher(self._tf, "/tf", output_qos(100))
@@ -163,22 +166,6 @@ class BridgesNode(Node):
             sentence = f"{named(others)} publishes {PERSONS} too: set hri_persons to false"
             return status("persons", WARN, sentence)
         return status("persons", OK, f"{len(self._persons)} known in view")
-
-
-def messages_of(part: str) -> Any:
-    """The messages of "vision", "people", "hri" or "tf2".
-
-    Raises:
-        ValueError: that package is not installed; the sentence says what to do.
-    """
-    package = f"{part}_msgs"
-    try:
-        return import_module(f"{package}.msg")
-    except ImportError as error:
-        raise ValueError(
-            f"the bridge '{part}' is on, but {package} is not installed here: install it "
-            f"(ros-<distro>-{package.replace('_', '-')}) or leave {part} off"
-        ) from error
 
 
 def _key(header: Header) -> tuple[str, int, int]:
