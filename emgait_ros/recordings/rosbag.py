@@ -184,6 +184,10 @@ class Rosbag:
                 raise ValueError(_damaged(self.path, error)) from error
             yield BagMessage(connection.topic, connection.msgtype, log_time_ns, raw)
 
+    def types_of(self, type_name: str) -> Typestore | None:
+        """Where a message type of the bag is defined; None when the bag does not say and nobody knows it."""
+        return self._types.get(type_name)
+
     def deserialize(self, message: BagMessage) -> Any:
         """The message with its fields as attributes; arrays are numpy arrays.
 

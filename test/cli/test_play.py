@@ -29,8 +29,9 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2  # noqa: E402
 
 from emgait_msgs.msg import PedestrianArray  # noqa: E402
 from emgait_ros.cli.main import main  # noqa: E402
-from emgait_ros.lab.simulation.recording import BagWriter  # noqa: E402
+from emgait_ros.lab.simulation.recording import write_ground_truth  # noqa: E402
 from emgait_ros.lab.simulation.simulator import Truth  # noqa: E402
+from emgait_ros.recordings.bag_writer import BagWriter  # noqa: E402
 from emgait_ros.recordings.rosbag import Rosbag  # noqa: E402
 from emgait_ros.samples import CameraModel  # noqa: E402
 from emgait_ros.transport import use_shipped_profile  # noqa: E402
@@ -62,7 +63,7 @@ def write_bag(path: Path, storage: str) -> Path:
             points = rng.normal(size=(4, 130_000)).astype(np.float32)
             writer.cloud(at, at, dict(zip(("x", "y", "z", "intensity"), points, strict=True)))
             truth = Truth(np.array([7]), np.ones((1, 3)), np.ones((1, 3)), np.zeros((1, 3)), np.array([5]))
-            writer.ground_truth(at, at, truth)
+            write_ground_truth(writer, at, at, truth)
         for n in range(IMAGES):
             at = START_NS + n * 50_000_000
             writer.camera_info(at, at, camera)

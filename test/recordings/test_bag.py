@@ -18,9 +18,10 @@ from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.typesys import Stores, get_typestore
 
 from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig, with_options
-from emgait_ros.lab.simulation.recording import BagWriter
+from emgait_ros.lab.simulation.recording import write_ground_truth
 from emgait_ros.lab.simulation.simulator import Truth
 from emgait_ros.recordings.bag import BagRecording
+from emgait_ros.recordings.bag_writer import BagWriter
 from emgait_ros.recordings.rosbag import COMPRESSED_IMAGE, IMAGE
 from emgait_ros.samples import CameraModel
 
@@ -74,7 +75,7 @@ def write_bag(
                 writer.cloud(stamp_ns, log_ns, cloud_columns(number))
                 center = np.array([[5.0, number, -1.0]])
                 truth = Truth(np.array([3]), center, np.ones((1, 3)), np.zeros((1, 3)), np.array([20]))
-                writer.ground_truth(stamp_ns, log_ns, truth)
+                write_ground_truth(writer, stamp_ns, log_ns, truth)
             else:
                 stamp_ns = START_NS + (100 * number // 3 + 4) * MS
                 if info:
