@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NoReturn
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -91,16 +92,18 @@ class BridgesNode(Node):
             type_name = f"emgait_msgs/msg/{kind.__name__}"
             watch = TopicWatch(self, topic, type_name, qos, parameter, grace_s=topics.start_grace_s)
             self._watches.append(watch)
-            self.create_subscription(kind, topic, lambda m, w=watch, c=callback: (w.tick(), c(m)), qos)
+            self.create_subscription(kind, topic, partial(callback, watch), qos)
 
-    def _on_pedestrians(self, message: PedestrianArray) -> None:
+    def _on_pedestrians(self, watch: TopicWatch, message: PedestrianArray) -> None:
+        watch.tick()
         for pedestrian in message.pedestrians:
             pedestrian.points, pedestrian.crop = [], []  # only places and velocities are read
         self._pedestrians[_key(message.header)] = {p.track_id: p for p in message.pedestrians}
         while len(self._pedestrians) > KEPT:
             self._pedestrians.popitem(last=False)
 
-    def _on_identities(self, message: IdentityArray) -> None:
+    def _on_identities(self, watch: TopicWatch, message: IdentityArray) -> None:
+        watch.tick()
         tracked = self._pedestrians.get(_key(message.header), {})
         if "vision" in self._parts:
             self._detections.publish(detections_message(self._vision, message, tracked))
