@@ -7,9 +7,6 @@ import numpy as np
 from emgait_ros.jit import njit
 from emgait_ros.samples import Float32
 
-GROUP = 4
-"""Probes that a template is compared with at once: each of its numbers is read once for all of them."""
-
 
 def part_distances(probes: Float32, templates: Float32) -> Float32:
     """Mean over parts of L2 between every probe and every template.
@@ -27,17 +24,14 @@ def part_distances(probes: Float32, templates: Float32) -> Float32:
         raise ValueError(
             f"probes are {probes.shape[1:]} (parts, d), templates {templates.shape[1:]}: expected the same"
         )
-    grouped = in_groups(probes)
-    found = np.empty((len(grouped), len(templates)), np.float32)
-    write_distances(grouped, np.require(templates, np.float32, "CW"), found, 0)
-    return found[: len(probes)]
+    found = np.empty((len(probes), len(templates)), np.float32)
+    write_distances(as_compiled(probes), as_compiled(templates), found, 0)
+    return found
 
 
-def in_groups(probes: Float32) -> Float32:
-    """(B, parts, d) -> the same with B rounded up to a multiple of :data:`GROUP`; the new ones are zeros."""
-    grouped = np.zeros((-(-len(probes) // GROUP) * GROUP, *probes.shape[1:]), np.float32)
-    grouped[: len(probes)] = probes
-    return grouped
+def as_compiled(embeddings: Float32) -> Float32:
+    """The array in the form that :func:`write_distances` is compiled for: float32, contiguous, writable."""
+    return np.require(embeddings, np.float32, "CW")
 
 
 @njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
@@ -47,26 +41,25 @@ def write_distances(
     """:func:`part_distances` into ``found[:, first : first + N]``; other threads go on meanwhile.
 
     Args:
-        probes: (B, parts, d) float32 of :func:`in_groups`. templates: (N, parts, d) float32, contiguous and writable.
+        probes: (B, parts, d). templates: (N, parts, d); both of :func:`as_compiled`.
         found: (B, columns) float32.
     """
     rows, parts, dimensions = templates.shape
-    squares = np.empty((GROUP, parts), np.float32)
-    for row in range(rows):
-        for group in range(0, len(probes), GROUP):
+    squares = np.empty((4, parts), np.float32)
+    for row in range(0, rows, 4):  # four templates for each number of a probe; the last one again where fewer are left
+        second, third, fourth = min(row + 1, rows - 1), min(row + 2, rows - 1), min(row + 3, rows - 1)
+        for probe in range(len(probes)):
             for part in range(parts):
-                a = b = c = d = np.float32(0)
-                for k in range(
-                    dimensions
-                ):  # four sums by name: the compiler keeps them in registers, an array it would not
-                    value = templates[row, part, k]
-                    a += (probes[group, part, k] - value) ** 2
-                    b += (probes[group + 1, part, k] - value) ** 2
-                    c += (probes[group + 2, part, k] - value) ** 2
-                    d += (probes[group + 3, part, k] - value) ** 2
+                a = b = c = d = np.float32(0)  # by name, because the compiler keeps no array in registers
+                for k in range(dimensions):
+                    value = probes[probe, part, k]
+                    a += (value - templates[row, part, k]) ** 2
+                    b += (value - templates[second, part, k]) ** 2
+                    c += (value - templates[third, part, k]) ** 2
+                    d += (value - templates[fourth, part, k]) ** 2
                 squares[0, part], squares[1, part], squares[2, part], squares[3, part] = a, b, c, d
-            for i in range(GROUP):
+            for i in range(min(4, rows - row)):
                 total = np.float32(0)
                 for part in range(parts):
                     total += np.sqrt(squares[i, part])
-                found[group + i, first + row] = total / np.float32(parts)
+                found[probe, first + row + i] = total / np.float32(parts)

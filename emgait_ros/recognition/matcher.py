@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emgait_ros.recognition.distances import in_groups, part_distances, write_distances
+from emgait_ros.recognition.distances import as_compiled, part_distances, write_distances
 from emgait_ros.samples import Float32, Int64, Modality
 
 BLOCK = 1024
@@ -164,20 +164,20 @@ class Matcher:
 
     def _distances(self, probes: Float32) -> Float32:
         """(B, N) mean over parts of L2 to every template."""
-        grouped = in_groups(probes)
-        found = np.empty((len(grouped), self._count), np.float32)
+        probes = as_compiled(probes)
+        found = np.empty((len(probes), self._count), np.float32)
 
         def search(thread: int) -> None:
             for block in range(thread, -(-self._count // BLOCK), self._threads):
                 first = block * BLOCK
-                write_distances(grouped, self._blocks[block][: self._count - first], found, first)
+                write_distances(probes, self._blocks[block][: self._count - first], found, first)
 
         for _ in self._pool.map(search, range(self._threads)) if self._pool else map(search, (0,)):
             pass
-        return found[: len(probes)]
+        return found
 
     def _groups(self) -> list[tuple[Int64, Int64]]:
-        """Identities by their number of templates: columns (I,), and the rows (I, templates) of each."""
+        """Identities by their number of templates: columns (I,), and the rows (templates, I) of each."""
         if self._by_count is None:
             order = np.argsort(self._owner[: self._count], kind="stable")
             counts = np.bincount(self._owner[: self._count], minlength=len(self._identity_ids))
@@ -185,32 +185,32 @@ class Matcher:
             self._by_count = []
             for count in np.unique(counts):
                 columns = np.flatnonzero(counts == count)
-                self._by_count.append((columns, order[starts[columns][:, None] + np.arange(count)]))
+                self._by_count.append((columns, order[starts[columns] + np.arange(count)[:, None]]))
         return self._by_count
 
     def _of_people(self, distance: Float32, rows: Int64, wanted: Int64) -> tuple[Float32, NDArray[np.bool_]]:
         """Means over the nearest templates.
 
         Args:
-            distance: (B, I, templates) of each probe to the templates of each identity.
-            rows: (I, templates) their rows.
+            distance: (B, templates, I) of each probe to the templates of each identity.
+            rows: (templates, I) their rows.
             wanted: (B,) sensors of each probe.
 
         Returns:
             (B, I) distance; (B, I) whether the identity has templates from the probe's sensors.
         """
         same = self._modalities[rows][None] == wanted[:, None, None]
-        comparable = same.any(axis=2)
+        comparable = same.any(axis=1)
         used = distance
         is_whole = bool(same.all())  # the usual case, and the quick one
         if not is_whole:
-            used = np.where(same | ~comparable[:, :, None], distance, np.float32(np.inf))
-        if used.shape[2] > self._nearest:
-            used = np.partition(used, self._nearest - 1, axis=2)[:, :, : self._nearest]
+            used = np.where(same | ~comparable[:, None], distance, np.float32(np.inf))
+        if used.shape[1] > self._nearest:
+            used = np.partition(used, self._nearest - 1, axis=1)[:, : self._nearest]
         if is_whole:
-            return used.mean(axis=2), comparable
+            return used.mean(axis=1), comparable
         there = np.isfinite(used)
-        return np.where(there, used, 0).sum(axis=2) / there.sum(axis=2), comparable
+        return np.where(there, used, 0).sum(axis=1) / there.sum(axis=1), comparable
 
     def _move(self, source: int, target: int) -> None:
         """Put the last row into another's place; nothing of what was there stays in memory."""
