@@ -19,6 +19,7 @@ from emgait_ros.emgaitnet.export import check_graph, export_graph
 from emgait_ros.lab.detection.examples import GROUP, NOBODY, Examples, joined, read_shard, write_shard
 from emgait_ros.lab.detection.network import FirstLook, Probabilities, ScorerNetwork
 from emgait_ros.sensing.perception.scorer import FIRST_LOOK, SCORER
+from emgait_ros.whole_files import written_whole
 
 BATCH = 512
 LEAST_SHARDS = 2
@@ -189,10 +190,6 @@ def export(first: FirstLook, network: ScorerNetwork, examples: Examples, folder:
         (FIRST_LOOK, first, {"measures": inputs["measures"]}),
         (SCORER, Probabilities(network).eval(), inputs),
     ):
-        unfinished = folder / f"unfinished.{name}"
-        try:
-            export_graph(module, read, unfinished, ("probability" if name == SCORER else "logit",))
-            check_graph(module, read, unfinished)
-            os.replace(unfinished, folder / name)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with written_whole(folder / name) as fresh:
+            export_graph(module, read, fresh, ("probability" if name == SCORER else "logit",))
+            check_graph(module, read, fresh)
