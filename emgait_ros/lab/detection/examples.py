@@ -95,14 +95,13 @@ def joined(parts: list[Examples]) -> Examples:
     return Examples(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Examples)))
 
 
-def write_shard(path: Path, seeds: range, config: DetectorConfig) -> int:
-    """Examples of these seeds into one file; returns how many. An existing file is kept."""
+def write_shard(path: Path, seeds: range, config: DetectorConfig) -> None:
+    """Examples of these seeds into one file; an existing file is kept."""
     if not path.exists():
         finder = CandidateFinder(config)
         examples = joined([examples_of(seed, finder) for seed in seeds])
         with written_whole(path) as fresh, fresh.open("wb") as file:
             np.savez_compressed(file, **{f.name: getattr(examples, f.name) for f in fields(Examples)})
-    return len(read_shard(path))
 
 
 def read_shard(path: Path) -> Examples:
