@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import platform
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from emgait_ros.lab.bench.machine import machine
 from emgait_ros.lab.training.recipe import TrainingConfig
 from emgait_ros.lab.training.run import Run
 from emgait_ros.whole_files import write_text
@@ -150,7 +150,7 @@ def _markdown(config: TrainingConfig, seeds: Sequence[int], table: dict[str, Any
             f"identical views left out). Every row: the same people, {pose_pretraining.steps} steps of {pose_pretraining.frames} frames of pose pretraining, "
             f"then {start}{recipe.steps} of {recipe.identities} x {recipe.sequences} sequences x {recipe.frames} frames, "
             f"{recipe.precision}. Percent, mean ± standard deviation over "
-            f"seeds {', '.join(map(str, seeds))}. {platform.machine()}, {config.threads} threads, torch {torch.__version__}.",
+            f"seeds {', '.join(map(str, seeds))}. {machine()}, {config.threads} threads, torch {torch.__version__}.",
             "",
             head,
             "|---" * (len(FIGURES) + 2) + "|",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import platform
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from emgait_ros.emgaitnet.fast import FastEMGaitNet
 from emgait_ros.emgaitnet.model import EMGaitNet
 from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
 from emgait_ros.inference.bundle import Bundle
+from emgait_ros.lab.bench.machine import machine
 from emgait_ros.lab.datasets.lreid import LReid
 from emgait_ros.lab.datasets.opening import gathered, kind_of, load_dataset
 from emgait_ros.lab.datasets.plans import SHORT, plan_protocol, plan_training
@@ -257,7 +257,7 @@ class Run:
             "command": self.command,
             "recipe": self.config.to_dict(),
             "seconds": self._recorded(),
-            "machine": f"{platform.processor() or platform.machine()}, {self.config.threads} threads, torch {torch.__version__}",
+            "machine": f"{machine()}, {self.config.threads} threads, torch {torch.__version__}",
             "measured": measured,
         }
         return write_bundle(
