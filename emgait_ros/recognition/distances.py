@@ -31,7 +31,7 @@ def part_distances(probes: Float32, templates: Float32) -> Float32:
 
 def as_compiled(embeddings: Float32) -> Float32:
     """The array in the form that :func:`write_distances` is compiled for: float32, contiguous, writable."""
-    return np.require(embeddings, np.float32, "CW")
+    return np.require(embeddings, np.float32, ["C", "W"])
 
 
 @njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
