@@ -58,9 +58,9 @@ def seen_from_above(points: Float32) -> bytes:
         points: (N, 3) float32 m, LiDAR frame, z up. Row 0 of the picture is the farthest in front (+x), column 0 the
             farthest to the left (+y).
     """
-    index = ((REACH_M - points[:, :2]) * (1.0 / CELL_M)).astype(np.int32)
-    inside = ((index >= 0) & (index < CELLS)).all(axis=1)
-    cell, height = index[inside, 0] * CELLS + index[inside, 1], points[inside, 2]
+    near = points[(np.abs(points[:, :2]) < REACH_M).all(axis=1)]
+    index = np.minimum(((REACH_M - near[:, :2]) * (1.0 / CELL_M)).astype(np.int32), CELLS - 1)
+    cell, height = index[:, 0] * CELLS + index[:, 1], near[:, 2]
     top = np.full(CELLS * CELLS, -np.inf, np.float32)
     bottom = np.full(CELLS * CELLS, np.inf, np.float32)
     np.maximum.at(top, cell, height)

@@ -15,8 +15,8 @@ from emgait_ros.sensing.camera_calibration import CameraCalibration
 from emgait_ros.sensing.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb, stamp_ns
 from emgait_ros.sensing.frames import Lookup
 
-KEPT_S, KEPT_EVERY_S = 1.2, 0.09  # raw images wait for the answer about the cloud they go with
-SILENT_S = 2.0
+KEPT_S, KEPT_EVERY_S, KEPT = 3.0, 0.09, 14  # raw images wait for the answer about the cloud they go with
+SILENT_S = 3.0
 FARTHEST_NS = 400_000_000  # from a picture to an answer whose boxes are drawn in it
 
 
@@ -69,12 +69,12 @@ class Sensors:
         self._calibration.configure(T_camera_lidar)
 
     def take_image(self, raw: bytes) -> None:
-        """A serialized image; about ten a second are kept, for 1.2 s."""
+        """A serialized image; about ten a second are kept, 14 at most."""
         now_s = time.monotonic()
         if self._images and now_s - self._images[-1][0] < KEPT_EVERY_S:
             return
         self._images.append((now_s, raw))
-        while now_s - self._images[0][0] > KEPT_S:
+        while now_s - self._images[0][0] > KEPT_S or len(self._images) > KEPT:
             self._images.popleft()
 
     def take_cloud(self, raw: bytes) -> None:
