@@ -102,7 +102,9 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         )
     if given["console"]:
         words = ["console", "--host", given["console_host"]]
-        started.append(Node(package="emgait_ros", executable="emgait", name="emgait_console", arguments=words, **common))
+        started.append(
+            Node(package="emgait_ros", executable="emgait", name="emgait_console", arguments=words, **common)
+        )
     if given["rviz"]:
         started.append(rviz(given, tracker, full_namespace, folder, common))
     return started

@@ -49,7 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="where token and record of changes are kept (default ~/.local/share/emgait)",
     )
     parser.add_argument("--namespace", metavar="NAME", default="", help="of the nodes")
-    parser.add_argument("--ros-args", nargs=argparse.REMAINDER, default=[], help="what follows is for ROS: -r FROM:=TO ...")
+    parser.add_argument(
+        "--ros-args", nargs=argparse.REMAINDER, default=[], help="what follows is for ROS: -r FROM:=TO ..."
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,7 +78,9 @@ def run(args: argparse.Namespace) -> int:
     token = ""
     if args.token or not is_loopback(config.host):
         token, file, is_new = kept_token(args.data)
-        print(f"token: {token} (printed this once; kept in {file})" if is_new else f"the token is in {file}", flush=True)
+        print(
+            f"token: {token} (printed this once; kept in {file})" if is_new else f"the token is in {file}", flush=True
+        )
     if not is_loopback(config.host):
         print(
             f"listening on {config.host} without TLS: whoever is on the way can read token, pictures and names. "

@@ -50,7 +50,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gallery", metavar="PLACE", help="gallery file, or postgresql://user@host/name")
     parser.add_argument("--namespace", metavar="NAME", default="", help="of both nodes and all relative topics")
     parser.add_argument("--namespaced-tf", action="store_true", help="read tf and tf_static of that namespace")
-    parser.add_argument("--console", action="store_true", help="start `emgait console` with them: http://127.0.0.1:8899")
+    parser.add_argument(
+        "--console", action="store_true", help="start `emgait console` with them: http://127.0.0.1:8899"
+    )
     parser.add_argument("--use-sim-time", action="store_true", help="take time from /clock (emgait play --clock)")
 
 

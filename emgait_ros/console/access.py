@@ -78,7 +78,9 @@ class Access:
         """
         host, origin = headers.get("Host", ""), headers.get("Origin")
         if not self._is_ours(host):
-            return f"the Host '{host}' is not known here: start the console with --allow-host to reach it under this name"
+            return (
+                f"the Host '{host}' is not known here: start the console with --allow-host to reach it under this name"
+            )
         if origin is None:
             return "an Origin is needed: use the page of the console" if changes else ""
         parts = urlsplit(origin)
@@ -133,7 +135,9 @@ def kept_token(folder: Path) -> tuple[str, Path, bool]:
     except FileExistsError:
         mode, token = stat.S_IMODE(path.stat().st_mode), path.read_text(encoding="ascii", errors="replace").strip()
         if mode & 0o077:
-            raise ValueError(f"{path} may be read by others (mode {mode:04o}): delete it, a new token is made") from None
+            raise ValueError(
+                f"{path} may be read by others (mode {mode:04o}): delete it, a new token is made"
+            ) from None
         if len(token) < TOKEN_BYTES:
             raise ValueError(f"{path} holds no token: delete it, a new one is made") from None
         return token, path, False

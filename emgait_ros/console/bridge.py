@@ -87,11 +87,15 @@ class ConsoleNode(Node):
         """Call a service; ``answer`` gets the response, or a sentence when there is no such service."""
         client = self._callable[name]
         if not client.service_is_ready():
-            answer(f"the service {client.srv_name} is not there: start gait_recognizer, in this namespace and ROS_DOMAIN_ID")
+            answer(
+                f"the service {client.srv_name} is not there: start gait_recognizer, in this namespace and ROS_DOMAIN_ID"
+            )
             return
         try:
             future = client.call_async(SERVICES[name].Request(**fields))
-        except Exception as error:  # the bindings raise AssertionError, TypeError, ValueError ... of what they cannot send
+        except (
+            Exception
+        ) as error:  # the bindings raise AssertionError, TypeError, ValueError ... of what they cannot send
             answer(f"{name} could not be asked: {type(error).__name__}: {error}")
             return
         future.add_done_callback(lambda done: answer(done.result()))

@@ -70,7 +70,7 @@ class Changes:
                 found[number] = {**entry, "success": None, "message": "no answer was written down"}
             elif number in found:
                 found[number] |= {"success": entry.get("success"), "message": entry.get("message", "")}
-        return list(found.values())[:-count - 1:-1]
+        return list(found.values())[: -count - 1 : -1]
 
     def _append(self, entry: dict[str, Any]) -> None:
         entry = {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **entry}

@@ -105,8 +105,10 @@ class Sensors:
         """
         kept = [(at_s, raw) for at_s, raw in list(self._images) if time.monotonic() - at_s < SILENT_S]
         if not kept:
-            return f"no picture comes on {self.image_topic}: people are followed without it" if self.image_topic else (
-                "the tracker uses no camera"
+            return (
+                f"no picture comes on {self.image_topic}: people are followed without it"
+                if self.image_topic
+                else ("the tracker uses no camera")
             )
         try:
             answered_ns = max((head["stamp_ns"] for head in heads), default=0)
@@ -165,4 +167,3 @@ class Sensors:
         except ValueError as error:
             return [], str(error)
         return found, ""
-

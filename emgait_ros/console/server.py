@@ -171,7 +171,9 @@ class ConsoleServer:
         try:
             number = self._changes.asked(address, action, fields)
         except OSError as error:
-            raise web.HTTPInternalServerError(text=f"nothing was changed, it could not be written down: {error}") from error
+            raise web.HTTPInternalServerError(
+                text=f"nothing was changed, it could not be written down: {error}"
+            ) from error
         answer = await self._ask(action, fields)
         self._changes.answered(number, bool(answer["success"]), str(answer["message"]))
         outcome = "" if answer["success"] else "refused: "

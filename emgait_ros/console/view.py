@@ -34,7 +34,9 @@ PARTS = {  # status of a node: what the page calls it, and what helps where the 
     "gallery": ("Gallery", ""),
     "tracks": ("Tracks", ""),
 }
-NOT_HEARD = "Start the nodes: ros2 launch emgait_ros gait.launch.py, or: emgait up. ROS_DOMAIN_ID and namespace must be theirs."
+NOT_HEARD = (
+    "Start the nodes: ros2 launch emgait_ros gait.launch.py, or: emgait up. ROS_DOMAIN_ID and namespace must be theirs."
+)
 
 
 class View:

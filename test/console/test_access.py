@@ -57,7 +57,14 @@ def test_hosts_and_origins(bound, host, origin, changes, passes):
 
 @pytest.mark.parametrize(
     ("host", "loopback"),
-    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("robot7", False)],
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("robot7", False),
+    ],
 )
 def test_what_is_reached_from_this_machine_alone(host, loopback):
     assert is_loopback(host) is loopback

@@ -6,14 +6,26 @@ import cv2
 import numpy as np
 import pytest
 
-from emgait_ros.console.pictures import CELL_M, CELLS, GROUND, HIGHEST, REACH_M, boxes_in, jpeg_of, places_of, seen_from_above
+from emgait_ros.console.pictures import (
+    CELL_M,
+    CELLS,
+    GROUND,
+    HIGHEST,
+    REACH_M,
+    boxes_in,
+    jpeg_of,
+    places_of,
+    seen_from_above,
+)
 from emgait_ros.samples import CameraModel
 
 FORWARD = np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
 CAMERA = CameraModel(640, 480, np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]]), np.zeros(0), "", FORWARD)
 
 
-@pytest.mark.parametrize(("width", "asked", "shape"), [(640, 320, (240, 320)), (640, 960, (480, 640)), (641, 640, (479, 640))])
+@pytest.mark.parametrize(
+    ("width", "asked", "shape"), [(640, 320, (240, 320)), (640, 960, (480, 640)), (641, 640, (479, 640))]
+)
 def test_pictures_are_made_smaller_never_larger(width, asked, shape):
     pixels = np.full((480, width, 3), (200, 30, 20), np.uint8)
     decoded = cv2.imdecode(np.frombuffer(jpeg_of(pixels, asked), np.uint8), cv2.IMREAD_COLOR)
@@ -50,4 +62,6 @@ def test_the_cloud_from_above_shows_what_stands_there():
     assert grey[row(30), row(-10)] == HIGHEST
     assert grey[row(5), row(20)] == GROUND
     assert (grey > 0).sum() == 2
-    assert not cv2.imdecode(np.frombuffer(seen_from_above(np.empty((0, 3), np.float32)), np.uint8), cv2.IMREAD_UNCHANGED).any()
+    assert not cv2.imdecode(
+        np.frombuffer(seen_from_above(np.empty((0, 3), np.float32)), np.uint8), cv2.IMREAD_UNCHANGED
+    ).any()

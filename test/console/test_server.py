@@ -207,7 +207,12 @@ def test_every_change_is_written_down_with_who_asked(robot, tmp_path):
         ("undo", {}, True, "merge"),
         ("disable", {"name": "Ben", "disabled": True}, True, "True"),
         ("remove", {"name": "Nobody"}, False, "Nobody"),
-        ("enroll", {"name": "Cleo", "track_id": 3, "tracker_id": "front", "seconds": 10, "confirm": False}, True, "enroll"),
+        (
+            "enroll",
+            {"name": "Cleo", "track_id": 3, "tracker_id": "front", "seconds": 10, "confirm": False},
+            True,
+            "enroll",
+        ),
     ]
     assert {action for action, *_ in requests} == set(ACTIONS)
 
@@ -275,7 +280,11 @@ def test_a_page_that_sends_something_else_is_let_go(robot, tmp_path, sent):
                 pass
             return message.type
 
-    assert using(robot, tmp_path, visit) in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING)
+    assert using(robot, tmp_path, visit) in (
+        aiohttp.WSMsgType.CLOSE,
+        aiohttp.WSMsgType.CLOSED,
+        aiohttp.WSMsgType.CLOSING,
+    )
 
 
 def test_no_more_pages_than_it_can_serve(robot, tmp_path):

@@ -105,5 +105,8 @@ def test_health_is_of_this_robot_and_the_worst_comes_first(view, clock):
     assert [(e["title"], e["level"]) for e in entries] == [("Model", "error"), ("Speed", "warning"), ("LiDAR", "ok")]
     assert [bool(e["cure"]) for e in entries] == [False, True, False], "a cure where the status names none"
     clock[0] = SILENT_S + 0.1
-    assert [(e["node"], e["level"]) for e in view.health()] == [("gait_recognizer", "stale"), ("pedestrian_tracker", "stale")]
+    assert [(e["node"], e["level"]) for e in view.health()] == [
+        ("gait_recognizer", "stale"),
+        ("pedestrian_tracker", "stale"),
+    ]
     assert all("emgait up" in e["cure"] for e in view.health())
