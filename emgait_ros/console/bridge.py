@@ -139,7 +139,6 @@ class ConsoleNode(Node):
         try:
             found = self.get_subscriber_names_and_types_by_node(TRACKER, self.get_namespace())
         except Exception:  # rclpy raises NodeNameNonExistentError of a private module
-            names = {kind: topic for topic, kinds in self.get_topic_names_and_types() for kind in kinds}
             image = self.resolve_topic_name(topics.image)
             carried = {topic: kinds[0] for topic, kinds in self.get_topic_names_and_types()}.get(image)
             kind = carried if carried in IMAGE_TYPES else "sensor_msgs/msg/Image"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from importlib import resources
 from typing import Any, Protocol
 
@@ -15,13 +16,12 @@ from aiohttp import WSMsgType, web
 
 from emgait_ros.config import ConsoleConfig
 from emgait_ros.console.access import HEADERS, SESSION_S, Access
+from emgait_ros.console.change_requests import ACTIONS, LARGEST_REQUEST, checked, json_of
 from emgait_ros.console.changes import Changes
 from emgait_ros.console.sensors import Sensors
 from emgait_ros.console.view import View
 from emgait_ros.gallery.names import normalised_name
 
-LARGEST_REQUEST = 4096  # bytes; a name has at most 64 characters
-LONGEST_TEXT = 512  # bytes
 MOST_PAGES = 16  # live connections at a time
 LIST_EVERY_S = 30.0  # others change the gallery too
 HEALTH_EVERY_S = 1.0
@@ -34,15 +34,6 @@ FILES = {
     "/console.css": ("console.css", "text/css"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
-ACTIONS: dict[str, dict[str, type]] = {  # change: the fields of its request, all needed
-    "enroll": {"name": str, "track_id": int, "tracker_id": str, "seconds": float, "confirm": bool},
-    "rename": {"old_name": str, "new_name": str, "confirm": bool},
-    "merge": {"old_name": str, "new_name": str},
-    "disable": {"name": str, "disabled": bool},
-    "remove": {"name": str},
-    "undo": {},
-}
-LIMITS = {"track_id": (-1, 2**32 - 1), "seconds": (0, 60)}
 
 
 class Robot(Protocol):
@@ -149,7 +140,7 @@ class ConsoleServer:
         return web.json_response({"open": self._access.may_enter(self._session_of(request))})
 
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
-        session = self._access.open_session(_checked(await _json(request), {"token": str})["token"])
+        session = self._access.open_session(checked(await json_of(request), {"token": str})["token"])
         if not session:
             await asyncio.sleep(WRONG_TOKEN_S)
             return web.json_response({"open": not self._access.needs_token})
@@ -166,7 +157,7 @@ class ConsoleServer:
         action = request.match_info["action"]
         if action not in ACTIONS:
             raise web.HTTPNotFound(text=f"there is no change '{action}': known are {', '.join(ACTIONS)}")
-        fields = _checked(await _json(request), ACTIONS[action])
+        fields = checked(await json_of(request), ACTIONS[action])
         address = request.remote or "?"
         try:
             number = self._changes.asked(address, action, fields)
@@ -320,42 +311,9 @@ class ConsoleServer:
             people = [dict(zip(("name", "templates", "enrolled_s", "disabled"), row, strict=True)) for row in columns]
         changes = await asyncio.to_thread(self._changes.newest)
         self._tell("gallery", {**{k: listed[k] for k in ("success", "message")}, "people": people, "changes": changes})
-        try:
+        with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._list_now.wait(), LIST_EVERY_S)
-        except asyncio.TimeoutError:
-            pass
 
     async def _shut_down(self, app: web.Application) -> None:
         for page in list(self._pages):
             await page.close()
-
-
-async def _json(request: web.Request) -> Any:
-    if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType(text="send JSON (Content-Type: application/json)")
-    try:
-        return json.loads(await request.text())
-    except (ValueError, RecursionError) as error:
-        raise web.HTTPBadRequest(text=f"this is no JSON: {error}") from error
-
-
-def _checked(given: Any, fields: dict[str, type]) -> dict[str, Any]:
-    """The fields of a request, with the right types and in their limits; none may be missing, and no other may be there."""
-    if not isinstance(given, dict) or set(given) != set(fields):
-        raise web.HTTPBadRequest(text=f"expected an object with {', '.join(fields) or 'nothing in it'}")
-    for name, kind in fields.items():
-        value = given[name]
-        number = kind in (int, float) and isinstance(value, (int, kind)) and not isinstance(value, bool)
-        low, high = LIMITS.get(name, (float("-inf"), float("inf")))
-        fits = number and low <= value <= high if kind in (int, float) else isinstance(value, kind)
-        if not fits or (kind is str and not _is_text(value)):
-            raise web.HTTPBadRequest(text=f"'{name}' is {json.dumps(value)}: expected {kind.__name__} in its limits")
-    return {name: float(given[name]) if kind is float else given[name] for name, kind in fields.items()}
-
-
-def _is_text(value: str) -> bool:
-    """What a ROS string can hold: no half characters, no end in the middle."""
-    try:
-        return "\0" not in value and len(value.encode()) <= LONGEST_TEXT
-    except UnicodeEncodeError:
-        return False

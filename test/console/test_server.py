@@ -10,14 +10,17 @@ from importlib import resources
 import numpy as np
 import pytest
 
-aiohttp = pytest.importorskip("aiohttp", reason="aiohttp is needed by the console alone")
+pytest.importorskip("aiohttp", reason="aiohttp is needed by the console alone")
+
+from aiohttp import WSMsgType
 from aiohttp.test_utils import TestClient, TestServer
 
 from emgait_ros.config import ConsoleConfig
 from emgait_ros.console.access import Access
+from emgait_ros.console.change_requests import ACTIONS, LARGEST_REQUEST
 from emgait_ros.console.changes import Changes
 from emgait_ros.console.sensors import Sensors
-from emgait_ros.console.server import ACTIONS, FILES, LARGEST_REQUEST, MOST_PAGES, ConsoleServer
+from emgait_ros.console.server import FILES, MOST_PAGES, ConsoleServer
 from emgait_ros.console.view import View
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.samples import Modality
@@ -276,14 +279,14 @@ def test_a_page_that_sends_something_else_is_let_go(robot, tmp_path, sent):
     async def visit(client):
         async with client.ws_connect("/live", headers={"Origin": origin(client)}) as socket:
             await (socket.send_bytes(sent) if isinstance(sent, bytes) else socket.send_str(sent))
-            while (message := await socket.receive()).type == aiohttp.WSMsgType.TEXT:
+            while (message := await socket.receive()).type == WSMsgType.TEXT:
                 pass
             return message.type
 
     assert using(robot, tmp_path, visit) in (
-        aiohttp.WSMsgType.CLOSE,
-        aiohttp.WSMsgType.CLOSED,
-        aiohttp.WSMsgType.CLOSING,
+        WSMsgType.CLOSE,
+        WSMsgType.CLOSED,
+        WSMsgType.CLOSING,
     )
 
 

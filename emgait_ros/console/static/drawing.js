@@ -96,9 +96,9 @@ export class MapView {
       context.drawImage(bitmap, 0, 0);
       bitmap.close();
       const image = context.getImageData(0, 0, size, size);
-      const shade = new Uint8Array(size * size);
-      for (let i = 0; i < shade.length; i++) shade[i] = image.data[4 * i];
-      this.cloud = { canvas, context, image, shade, color: "" };
+      const pixels = new Uint32Array(image.data.buffer); // alpha, blue, green, red: browsers run on little-endian machines
+      const shade = Uint8Array.from(pixels, (pixel) => (pixel & 255) * 0.75);
+      this.cloud = { canvas, context, image, pixels, shade, color: "" };
     }
     this.draw();
   }
@@ -168,10 +168,8 @@ export class MapView {
     const cloud = this.cloud;
     if (cloud.color !== structure) {
       const [red, green, blue] = structure.split(",").map(Number);
-      const { data } = cloud.image;
-      for (let i = 0; i < cloud.shade.length; i++) {
-        data.set([red, green, blue, cloud.shade[i] * 0.75], 4 * i);
-      }
+      const tint = red | (green << 8) | (blue << 16);
+      for (let i = 0; i < cloud.shade.length; i++) cloud.pixels[i] = tint | (cloud.shade[i] << 24);
       cloud.context.putImageData(cloud.image, 0, 0);
       cloud.color = structure;
     }
