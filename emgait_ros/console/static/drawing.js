@@ -97,7 +97,8 @@ export class MapView {
       bitmap.close();
       const image = context.getImageData(0, 0, size, size);
       const pixels = new Uint32Array(image.data.buffer); // alpha, blue, green, red: browsers run on little-endian machines
-      const shade = Uint8Array.from(pixels, (pixel) => (pixel & 255) * 0.75);
+      const shade = new Uint8Array(pixels.length);
+      for (let i = 0; i < shade.length; i++) shade[i] = (pixels[i] & 255) * 0.75;
       this.cloud = { canvas, context, image, pixels, shade, color: "" };
     }
     this.draw();
