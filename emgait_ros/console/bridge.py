@@ -234,7 +234,10 @@ class Bridge:
             if not answer.done():
                 answer.set_result(response)
 
-        self._in_ros(lambda: self._node.call(name, fields, lambda r: loop.call_soon_threadsafe(settle, r)))
+        def hand_over(response: Any) -> None:
+            loop.call_soon_threadsafe(settle, response)
+
+        self._in_ros(lambda: self._node.call(name, fields, hand_over))
         try:
             response = await asyncio.wait_for(answer, timeout_s)
         except asyncio.TimeoutError:

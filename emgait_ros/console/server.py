@@ -12,7 +12,7 @@ from contextlib import suppress
 from importlib import resources
 from typing import Any, Protocol
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from emgait_ros.config import ConsoleConfig
 from emgait_ros.console.access import HEADERS, SESSION_S, Access
@@ -66,6 +66,10 @@ class Page:
         """Send this instead of what still waits of its kind."""
         self._waiting[kind] = content
         self._news.set()
+
+    async def close(self) -> None:
+        """The console ends."""
+        await self._socket.close(code=WSCloseCode.GOING_AWAY)
 
     async def send(self) -> None:
         """Send what waits, until the connection ends."""
@@ -133,7 +137,7 @@ class ConsoleServer:
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         name, kind = FILES[request.path]
-        content = resources.files("emgait_ros.console").joinpath("static", name).read_bytes()
+        content = resources.files("emgait_ros.console").joinpath("static").joinpath(name).read_bytes()
         return web.Response(body=content, content_type=kind, charset="utf-8")
 
     async def _session(self, request: web.Request) -> web.StreamResponse:

@@ -290,6 +290,17 @@ def test_a_page_that_sends_something_else_is_let_go(robot, tmp_path, sent):
     )
 
 
+def test_pages_are_told_when_it_ends(robot, tmp_path):
+    async def visit(client):
+        socket = await client.ws_connect("/live", headers={"Origin": origin(client)})
+        await client.server.close()
+        while (message := await socket.receive()).type == WSMsgType.TEXT:
+            pass
+        return socket.close_code
+
+    assert using(robot, tmp_path, visit) == 1001
+
+
 def test_no_more_pages_than_it_can_serve(robot, tmp_path):
     async def visit(client):
         open_ = [await client.ws_connect("/live", headers={"Origin": origin(client)}) for _ in range(MOST_PAGES)]

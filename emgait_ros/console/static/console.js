@@ -368,7 +368,9 @@ function showGallery({ success, message, people, changes }) {
   state.gallery = people;
   const disabled = people.filter((entry) => entry.disabled).length;
   setText($("enrolled"), success ? `${people.length} enrolled${disabled ? `, ${disabled} disabled` : ""}` : "");
-  setText($("gallery-note"), success ? (people.length ? sentence(message) : "Nobody is enrolled. Click somebody in view.") : sentence(message));
+  const remark = success ? message.split("; ").slice(1).join("; ") : message; // before it: how many there are, and where
+  setText($("gallery-note"), success && !people.length ? "Nobody is enrolled. Click somebody in view." : sentence(remark));
+  $("gallery-note").hidden = !$("gallery-note").textContent;
   $("filter").hidden = people.length < 9 && !$("filter").value;
   $("undo").disabled = !success;
   listGallery();

@@ -49,6 +49,7 @@ export class PictureView {
       }
       mark.className = box[1] < 0.06 ? `${person.status} top` : person.status;
       mark.firstChild.textContent = `${labelOf(person)} · ${Math.round(person.range_m)} m`;
+      mark.style.zIndex = Math.round(1000 - person.range_m);
       ["left", "top", "width", "height"].forEach((side, i) => (mark.style[side] = `${box[i] * 100}%`));
     }
     for (const [key, mark] of this.shown) {
