@@ -201,7 +201,7 @@ class ConsoleServer:
     async def _live(self, request: web.Request) -> web.StreamResponse:
         if len(self._pages) >= MOST_PAGES:
             raise web.HTTPServiceUnavailable(text=f"{MOST_PAGES} pages are open already: close one")
-        socket = web.WebSocketResponse(max_msg_size=LARGEST_REQUEST, heartbeat=20.0, compress=False)
+        socket = web.WebSocketResponse(max_msg_size=LARGEST_REQUEST, heartbeat=20.0, compress=False, timeout=1.0)
         socket.headers.update(HEADERS)
         await socket.prepare(request)
         page = Page(socket)
@@ -319,5 +319,4 @@ class ConsoleServer:
             await asyncio.wait_for(self._list_now.wait(), LIST_EVERY_S)
 
     async def _shut_down(self, app: web.Application) -> None:
-        for page in list(self._pages):
-            await page.close()
+        await asyncio.gather(*(page.close() for page in self._pages))

@@ -293,9 +293,10 @@ def test_a_page_that_sends_something_else_is_let_go(robot, tmp_path, sent):
 def test_pages_are_told_when_it_ends(robot, tmp_path):
     async def visit(client):
         socket = await client.ws_connect("/live", headers={"Origin": origin(client)})
-        await client.server.close()
-        while (message := await socket.receive()).type == WSMsgType.TEXT:
+        ending = asyncio.create_task(client.server.close())
+        while (await socket.receive()).type == WSMsgType.TEXT:
             pass
+        await ending
         return socket.close_code
 
     assert using(robot, tmp_path, visit) == 1001
