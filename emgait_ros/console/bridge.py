@@ -88,7 +88,7 @@ class ConsoleNode(Node):
         client = self._callable[name]
         if not client.service_is_ready():
             answer(
-                f"the service {client.srv_name} is not there: start gait_recognizer, in this namespace and ROS_DOMAIN_ID"
+                f"the service {self.resolve_service_name(client.srv_name)} is not there: start gait_recognizer, in this namespace and ROS_DOMAIN_ID"
             )
             return
         try:
