@@ -65,10 +65,11 @@ def seen_from_above(points: Float32) -> bytes:
     bottom = np.full(CELLS * CELLS, np.inf, np.float32)
     np.maximum.at(top, cell, height)
     np.minimum.at(bottom, cell, height)
-    occupied = np.isfinite(top)
-    extent = np.where(occupied, top - bottom, 0.0)
+    occupied = np.flatnonzero(top >= bottom)
+    extent = top[occupied] - bottom[occupied]
     shade = LOWEST + (HIGHEST - LOWEST) * np.minimum(extent / TALL_M, 1.0)
-    grey = np.where(occupied, np.where(extent < FLAT_M, GROUND, shade), 0).astype(np.uint8)
+    grey = np.zeros(CELLS * CELLS, np.uint8)
+    grey[occupied] = np.where(extent < FLAT_M, GROUND, shade)
     done, data = cv2.imencode(".png", grey.reshape(CELLS, CELLS), [cv2.IMWRITE_PNG_COMPRESSION, PNG_FAST])
     if not done:
         raise ValueError("the bird's-eye view could not be encoded")
