@@ -26,7 +26,7 @@ from emgait_ros.lab.simulation.scene import Scene, SensorHead, WalkPlan
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(900)]
 
 STRANGE = "<img src=x onerror=document.title='broken'>"
-START_S, ACT_S = 240.0, 120.0  # a busy machine takes its time
+START_S, ACT_S = 300.0, 150.0  # a busy machine takes its time
 
 
 @dataclass
@@ -51,7 +51,8 @@ def street() -> Scene:
     """Two of the demo's people come along the street, one goes: in view for most of 16 s."""
     ways = [((30.0, 1.5), (12.0, 1.0)), ((28.0, -2.5), (10.0, -2.0)), ((11.0, 3.5), (29.0, 4.0))]
     walks = tuple(WalkPlan(number + 1, 0, way, 0.0, "") for number, way in enumerate(ways))
-    return Scene("console", walks, duration_s=13.0, seed=7, head=replace(SensorHead(), beams=32, camera_rate_hz=10.0))
+    camera = {"width": 640, "height": 360, "focal_px": 500.0, "camera_rate_hz": 10.0}
+    return Scene("console", walks, duration_s=13.0, seed=7, head=replace(SensorHead(), beams=32, **camera))
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def test_it_loads_and_people_appear(console):
     console.wait(page.has("#boxes > div", " m"))
     console.wait(page.has("#summary", "warning"))
     assert page.texts("#link") == ["connected"]
-    assert page.run("return document.getElementById('picture').width") == 960
+    assert page.run("return document.getElementById('picture').width") == 640
     assert console.wait(lambda: page.run(DRAWN) > 0.05), "the cloud is drawn"
     console.wait(page.has("#troubles", "The gallery is empty"))
     assert page.errors() == []
