@@ -69,7 +69,7 @@ def console(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
     recording = record(street(), folder / "walk", jpeg=True)
     up = emgait("up", "--params", recording.params, "--gallery", folder / "gallery.db", "--use-sim-time")
     play = emgait("play", recording.path, "--topics", *topics_to_play(recording.path), "--clock", "--loop")
-    play += ["--wait", str(START_S), "--follow", "/gait_recognizer/identities"]
+    play += ["--wait", str(START_S), "--follow", "/gait_recognizer/identities", "--rate", "0.3"]
     serve = emgait("console", "--port", "0", "--data", folder / "data")
     logs = [folder / name for name in ("up.log", "play.log", "console.log")]
 
