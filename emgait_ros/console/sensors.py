@@ -129,7 +129,7 @@ class Sensors:
         """The newest cloud from above (PNG); a sentence why there is none; None when there is no newer one."""
         kept = self._cloud
         if kept is None or time.monotonic() - kept[0] > SILENT_S:
-            return f"no cloud comes on {self.cloud_topic}"
+            return f"no cloud comes on {self.cloud_topic}" if self.cloud_topic else "no LiDAR is known yet"
         if kept[1] is self._shown_cloud:
             return None
         try:

@@ -104,7 +104,8 @@ function noCloud({ why }) {
   map.setCloud(null);
 }
 
-const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}.`.replace(/\.\.$/, ".") : "");
+/** With a capital, unless it begins with the name of a node or a topic, and a full stop. */
+const sentence = (text) => (text ? `${text.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase())}.`.replace(/\.\.$/, ".") : "");
 
 // People
 

@@ -217,7 +217,8 @@ export class MapView {
     context.lineWidth = 3;
     context.strokeStyle = color("--sunken");
     context.fillStyle = color("--text");
-    context.strokeText(labelOf(person), x + 10, y + 4);
-    context.fillText(labelOf(person), x + 10, y + 4);
+    const label = labelOf(person).length > 24 ? `${labelOf(person).slice(0, 23)}…` : labelOf(person);
+    context.strokeText(label, x + 10, y + 4);
+    context.fillText(label, x + 10, y + 4);
   }
 }
