@@ -93,7 +93,7 @@ def test_the_console_comes_along_when_asked_for(monkeypatch, words, started):
     monkeypatch.setattr(up, "supervise", lambda given, environment: commands.update(given) or 0)
     assert main(["up", *words]) == 0
     assert [command[-1] for name, command in commands.items() if name not in NODES] == started
-    assert {"console": commands.get("console", [])[-3:-1]} == {"console": ["console", "--namespace"] if started else []}
+    assert commands.get("console", [])[-3:-1] == (["console", "--namespace"] if started else [])
 
 
 def test_a_missing_parameter_file_is_said(tmp_path, capsys):
