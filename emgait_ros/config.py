@@ -567,6 +567,33 @@ class BridgesNodeConfig:
     topics: BridgesTopicsConfig = field(default_factory=BridgesTopicsConfig)
 
 
+@dataclass(frozen=True)
+class ConsoleConfig:
+    """The page in the browser (``emgait console``)."""
+
+    host: str = option("127.0.0.1", "Address to listen on; any other than this machine's own asks for a token.")
+    port: int = option(8899, "TCP port; 0: a free one.", low=0, high=65535)
+    picture_hz: float = option(
+        5.0,
+        "Camera pictures a second, only while somebody looks: enough to follow people.",
+        unit="Hz",
+        low=0.2,
+        high=30,
+    )
+    picture_width: int = option(
+        960, "Width pictures are made smaller to: a far person is still 30 px high.", unit="px", low=160, high=4096
+    )
+    map_hz: float = option(
+        2.5, "Bird's-eye views of the cloud a second, only while somebody looks.", unit="Hz", low=0.2, high=20
+    )
+    people_hz: float = option(
+        5.0, "Updates a second of who is in view, only while somebody looks.", unit="Hz", low=0.5, high=20
+    )
+    timeout_s: float = option(
+        15.0, "How long the recognizer may take to answer: a large gallery on a slow disk.", unit="s", low=1, high=120
+    )
+
+
 def full_name(name: str, namespace: str = "") -> str:
     """The full name of a topic or node in this namespace ("robot1", "/robot1", "" for none); an empty name stays empty."""
     if not name or name.startswith("/"):

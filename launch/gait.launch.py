@@ -53,6 +53,8 @@ ARGUMENTS: dict[str, tuple[str, tuple[str, ...], str]] = {
     ),
     "log_level": ("info", ("debug", "info", "warn", "error"), "of both nodes"),
     "bridges": ("", (), "vision, people, hri, with commas between: also publish messages of other packages"),
+    "console": ("false", ("true", "false"), "true: serve the page of `emgait console` on http://127.0.0.1:8899"),
+    "console_host": ("127.0.0.1", (), "address of the page; another one asks for a token, which the log shows once"),
     "rviz": ("false", ("true", "false"), "true: open RViz with the LiDAR, the boxes and the names"),
     "rviz_frame": ("", (), "fixed frame of RViz, such as the LiDAR's; '': frames.fixed of params_file, else lidar"),
 }
@@ -99,6 +101,11 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
                 ros_arguments=level,
                 **common,
             )
+        )
+    if given["console"]:
+        words = ["console", "--host", given["console_host"]]
+        started.append(
+            Node(package="emgait_ros", executable="emgait", name="emgait_console", arguments=words, **common)
         )
     if given["rviz"]:
         started.append(rviz(given, tracker, full_namespace, folder, common))

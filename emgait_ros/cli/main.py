@@ -15,6 +15,7 @@ COMMANDS = {
     "demo-real": ("emgait_ros.cli.demo_real", "play real KITTI frames to the live tracker and compare with the labels"),
     "simulate": ("emgait_ros.cli.simulate", "write a bag of simulated people walking past a LiDAR and a camera"),
     "up": ("emgait_ros.cli.up", "start both nodes where there is no ROS launch"),
+    "console": ("emgait_ros.cli.console", "a page in the browser: who is in view, enrolling, the gallery, health"),
     "play": ("emgait_ros.cli.play", "play a bag to the live nodes"),
     "evaluate": (
         "emgait_ros.cli.evaluate",

@@ -52,6 +52,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--namespace", metavar="NAME", default="", help="of both nodes and all relative topics")
     parser.add_argument("--namespaced-tf", action="store_true", help="read tf and tf_static of that namespace")
     parser.add_argument("--bridges", metavar="PARTS", help="vision,people,hri: also publish messages of other packages")
+    parser.add_argument(
+        "--console", action="store_true", help="start `emgait console` with them: http://127.0.0.1:8899"
+    )
     parser.add_argument("--use-sim-time", action="store_true", help="take time from /clock (emgait play --clock)")
 
 
@@ -70,7 +73,10 @@ def run(args: argparse.Namespace) -> int:
     use_shipped_profile(environment)
     print(f"[up] Fast DDS profile: {profile_in_use(environment)}", flush=True)
     with TemporaryDirectory(prefix="emgait-up-") as folder:
-        return supervise({name: command_of(name, args, Path(folder)) for name in nodes_of(_given(args))}, environment)
+        commands = {name: command_of(name, args, Path(folder)) for name in nodes_of(_given(args))}
+        if args.console:
+            commands["console"] = [sys.executable, "-m", "emgait_ros", "console", "--namespace", args.namespace]
+        return supervise(commands, environment)
 
 
 def command_of(node: str, args: argparse.Namespace, folder: Path) -> list[str]:

@@ -27,6 +27,7 @@ OUTPUTS = [  # words before the output, and what it is
     (["bench", "simulator", "--pictures"], FOLDER),
     (["bench", "tracking", "--json"], FILE),
     (["bench", "tracking", "--out"], FOLDER),
+    (["console", "--data"], FOLDER),
     (["dataset", "check", "x", "--json"], FILE),
     (["demo", "--out"], FOLDER),
     (["demo-real", "x", "--out"], FOLDER),
