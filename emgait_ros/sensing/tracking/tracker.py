@@ -110,7 +110,7 @@ class PedestrianTracker:
         self._find_hidden(dt_s, detections, place, hides)
         self._remove_dead(dt_s)  # before the association: after a pause nothing is linked to a track lost long ago
         match = self._associate(detections)
-        self._find_merged(dt_s, match, detections)
+        self._blur_merged(match, detections)
         self._correct(match, detections, place)
         self._count_misses(match)
         match = self._start(match, detections, place)
@@ -229,26 +229,22 @@ class PedestrianTracker:
         lost, sure = self._given_up, detections.trust >= NEUTRAL_TRUST
         return cascade(cost, ((~lost, sure), (~lost, ~sure), (lost, sure)))
 
-    def _find_merged(self, dt_s: float, match: Int64, detections: Detections) -> None:
-        """People who touch are one detection: one track takes it, the other is hidden, and it may be anywhere between them.
+    def _blur_merged(self, match: Int64, detections: Detections) -> None:
+        """People who touch are one detection, which lies anywhere between them: it must not bend the track that takes it.
 
         Args:
-            dt_s: time since the last frame.
             match: (T,) index of each track's detection, -1 for none.
-            detections: D detections; the noise of those that may be two people is raised.
+            detections: D detections; the noise of those that may be two people is raised, the more the less they lie where
+                their own track is expected.
         """
-        tracks, position = self._tracks, self._filter.position
-        without = np.flatnonzero((match < 0) & tracks.confirmed & ~self._given_up)
-        taken = np.flatnonzero((match >= 0) & tracks.confirmed)
-        apart = np.linalg.norm(position[without, None] - detections.center[match[taken], :2], axis=2)
-        merged = apart < MERGED_M  # (without, taken)
-        between = ((position[without, None] - position[taken]) ** 2).sum(2)
-        detections.noise[match[taken]] += np.where(merged, between, 0.0).max(0, initial=0.0)
-        explained = without[merged.any(1)]
-        explained = explained[~tracks.hidden[explained]]
-        explained = explained[tracks.lost_s[explained] <= HIDDEN_PER_SEEN * tracks.seen_s[explained] + dt_s]
-        tracks.hidden[explained] = True
-        tracks.unexplained_s[explained] -= dt_s
+        position, confirmed = self._filter.position, self._tracks.confirmed
+        without = position[(match < 0) & confirmed & ~self._given_up]
+        taken = np.flatnonzero((match >= 0) & confirmed)
+        place = detections.center[match[taken], :2]
+        own, other = np.hypot(*(position[taken] - place).T), np.linalg.norm(without[:, None] - place, axis=2)
+        between = ((without[:, None] - position[taken]) ** 2).sum(2)  # (without, taken), as ``other``
+        blur = np.where(other < MERGED_M, between * own / np.maximum(own + other, 1e-9), 0.0)
+        detections.noise[match[taken]] += blur.max(0, initial=0.0)
 
     def _correct(self, match: Int64, detections: Detections, sensor: Float64) -> None:
         """Correct the tracks that have a detection: position, evidence, and the running means of what is reported.
