@@ -337,3 +337,18 @@ def test_a_group_is_flagged_after_two_frames_and_no_longer_after_six_without():
     assert not any(seen[:13])  # one frame is not enough
     assert all(seen[14:24])  # nor does one without end it
     assert not seen[-1]
+
+
+@pytest.mark.parametrize("apart_m", [0.0, 0.15, 0.3])
+def test_two_who_pass_as_one_detection_keep_their_numbers(apart_m):
+    """While they are nearer than 0.45 m the detector sees one in the middle; the one who takes it is not turned round by it."""
+    tracker = PedestrianTracker()
+    begin, end = {}, {}
+    for k in range(60):
+        one, other = (12.0, -3.0 + 0.1 * k), (12.0 + apart_m, 3.0 - 0.1 * k)
+        middle = ((one[0] + other[0]) / 2, (one[1] + other[1]) / 2)
+        report = step(tracker, k, [one, other] if np.hypot(one[0] - other[0], one[1] - other[1]) > 0.45 else [middle])
+        place = {int(i): float(y) for i, (_, y) in zip(report.track_id, report.position, strict=True)}
+        begin, end = (place if k == 5 else begin), place
+    assert len(begin) == len(end) == 2
+    assert all(begin[number] * end[number] < 0 for number in begin)  # each is on the other side now
