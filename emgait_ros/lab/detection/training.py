@@ -1,7 +1,9 @@
 """Trains the scorer on simulated clouds: shards of examples first, then the network, then its ONNX file.
 
 Two series of clouds are learned from one after the other: passes over the everyday ones, then a short time in which a part of
-each batch comes from the hard ones (``clutter.hard_cases``).
+each batch comes from the hard ones (``clutter.hard_cases``). The weights that are kept lie between those before and after that
+time: they judge everyday clouds at least as well as before and hard ones nearly as well as after. There are more people among
+the hard examples, so that everything looks a little more like one afterwards: this is taken back.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from itertools import islice
 from multiprocessing import get_context
@@ -28,10 +31,11 @@ from emgait_ros.sensing.perception.scorer import FIRST_LOOK, SCORER
 BATCH = 512
 LEAST_SHARDS = 2
 LEARNING_RATE, HARD_LEARNING_RATE, WEIGHT_DECAY = 4e-3, 1e-3, 1e-3
-HARD_PART = 1 / 3  # of a batch, once the hard series is learned from
+HARD_PART = 0.2  # of a batch, once the hard series is learned from
+KEPT = 0.7  # of the way that the weights go then
 GROUP_WEIGHT = 0.3  # of the loss of groups, beside that of people
 FIRST_LOOK_WEIGHT = 10.0  # of a person against anything else
-FIRST_LOOK_LOSES = 0.007  # of the people
+FIRST_LOOK_LOSES = 0.01  # of the people
 HELD_OUT = 12  # one shard of so many is not trained on
 MOST_LOST = 0.35  # part of the cells of a front view that are dropped at random, in half of the examples
 Report = Callable[[str, float], None]
@@ -134,23 +138,54 @@ def train(
     steps = options.epochs * max(len(examples) // BATCH, 1)
     everyday = islice(_rows(len(examples), BATCH, random), steps)
     learn(([(examples, rows)] for rows in everyday), steps, LEARNING_RATE, "everyday clouds")
-    hard_unseen = None
+    first.eval()
+    network.eval()
+    left_out = [unseen]
     if hard_shards and options.hard_steps:
         hard, hard_unseen = _split(hard_shards)
+        left_out.append(hard_unseen)
+        before = [deepcopy(module.state_dict()) for module in (first, network)]
+        taken_for_people = _false(network, left_out)
+        first.train()
+        network.train()
         share = round(HARD_PART * BATCH)
         mixed = zip(_rows(len(examples), BATCH - share, random), _rows(len(hard), share, random), strict=False)
         batches = ([(examples, rows), (hard, hard_rows)] for rows, hard_rows in islice(mixed, options.hard_steps))
         learn(batches, options.hard_steps, HARD_LEARNING_RATE, "hard clouds too")
-    first.eval()
-    network.eval()
-    left_out = [unseen] if hard_unseen is None else [unseen, hard_unseen]
+        for module, old in zip((first, network), before, strict=True):
+            module.eval()
+            module.load_state_dict(
+                {
+                    name: torch.lerp(old[name].float(), value.float(), KEPT).to(value.dtype)
+                    for name, value in module.state_dict().items()
+                }
+            )
+        _as_doubtful_as_before(network, left_out, taken_for_people)
     with torch.no_grad():
         people = torch.cat([first(torch.from_numpy(e.measures[e.kind > NOBODY])) for e in left_out])
         first.least.copy_(torch.quantile(people, FIRST_LOOK_LOSES))
     found = figures(first, network, unseen)
-    if hard_unseen is not None:
-        found |= {f"hard_{name}": value for name, value in figures(first, network, hard_unseen).items()}
+    if len(left_out) > 1:
+        found |= {f"hard_{name}": value for name, value in figures(first, network, left_out[1]).items()}
     return first, network, found | asdict(options)
+
+
+def _others(network: ScorerNetwork, left_out: list[Examples]) -> np.ndarray:
+    """Logits of a person of all examples that are none."""
+    return np.concatenate([_logits(network, examples)[examples.kind == NOBODY] for examples in left_out])
+
+
+def _false(network: ScorerNetwork, left_out: list[Examples]) -> int:
+    """How many of those are taken for people at probability 0.5."""
+    return int((_others(network, left_out) > 0.0).sum())
+
+
+def _as_doubtful_as_before(network: ScorerNetwork, left_out: list[Examples], most: int) -> None:
+    """Take from the logit of a person so much that ``most`` others are taken for people at probability 0.5."""
+    highest = np.sort(_others(network, left_out))[::-1]
+    if most < len(highest):
+        with torch.no_grad():
+            network.head[-1].bias[0] -= float(highest[most])
 
 
 def _split(shards: list[Path]) -> tuple[Examples, Examples]:
@@ -200,14 +235,17 @@ def _augmented(
 
 
 @torch.no_grad()
+def _logits(network: ScorerNetwork, examples: Examples) -> np.ndarray:
+    """(N,) of a person, of all examples."""
+    starts = range(0, len(examples), 2048)
+    parts = [network(*unpacked(examples, np.arange(k, min(k + 2048, len(examples)))))[:, 0] for k in starts]
+    return torch.cat(parts).numpy()
+
+
+@torch.no_grad()
 def figures(first: FirstLook, network: ScorerNetwork, examples: Examples) -> dict[str, float]:
     """Average precision, and at probability 0.5 the part of the people found and of the others taken for people."""
-    probable = torch.cat(
-        [
-            torch.sigmoid(network(*unpacked(examples, np.arange(k, min(k + 2048, len(examples))))))[:, 0]
-            for k in range(0, len(examples), 2048)
-        ]
-    ).numpy()
+    probable = 1.0 / (1.0 + np.exp(-_logits(network, examples)))
     probable[first(torch.from_numpy(examples.measures)).numpy() <= 0.0] = 0.0
     person = examples.kind > NOBODY
     right = person[np.argsort(-probable, kind="stable")]
