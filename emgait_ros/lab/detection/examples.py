@@ -78,9 +78,9 @@ def kinds(place: Float64, people: Float64, returns: NDArray[np.int64], kind: tup
     return out
 
 
-def examples_of(seed: int, finder: CandidateFinder) -> Examples:
-    """Candidates of the simulated cloud of that seed: all people, and some of the rest."""
-    cloud = cluttered_cloud(seed)
+def examples_of(seed: int, finder: CandidateFinder, hard: bool = False) -> Examples:
+    """Candidates of the simulated cloud of that seed, of the ``hard`` series or the other: all people, and some of the rest."""
+    cloud = cluttered_cloud(seed, hard)
     found = finder.find(cloud.points)
     returns = np.bincount(cloud.owner[cloud.owner > 0] - 1, minlength=len(cloud.people))
     kind = kinds(found.place.astype(np.float64), cloud.people[:, :2], returns, cloud.kinds)
@@ -95,11 +95,11 @@ def joined(parts: list[Examples]) -> Examples:
     return Examples(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Examples)))
 
 
-def write_shard(path: Path, seeds: range, config: DetectorConfig) -> None:
-    """Examples of these seeds into one file; an existing file is kept."""
+def write_shard(path: Path, seeds: range, config: DetectorConfig, hard: bool = False) -> None:
+    """Examples of these seeds of a series into one file; an existing file is kept."""
     if not path.exists():
         finder = CandidateFinder(config)
-        examples = joined([examples_of(seed, finder) for seed in seeds])
+        examples = joined([examples_of(seed, finder, hard) for seed in seeds])
         with written_whole(path) as fresh, fresh.open("wb") as file:
             np.savez_compressed(file, **{f.name: getattr(examples, f.name) for f in fields(Examples)})
 
