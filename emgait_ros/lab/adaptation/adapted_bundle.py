@@ -25,7 +25,7 @@ FEWEST_TRACKS = (
     20  # with two windows each: below, figures rise by less than they vary with the tracks that happen to be there
 )
 FEWEST_SECONDS = 60.0
-MOST_WITHIN = 0.85  # of the variance: on LReID 0.43, on copies of one person 1
+MOST_WITHIN = 0.85  # of the variance: on LReID 0.56, on copies of one person 1
 FEWEST_STRANGERS = 100  # tracks, for a rate of 1 %
 
 
@@ -115,7 +115,7 @@ def adapted(reader: TraitReader, fitted: Refit, traits: Float32) -> Float32:
 def calibrated(reader: TraitReader, fitted: Refit, tracks: ReadTracks) -> tuple[DecisionLimits | None, str]:
     """Limits by the rule of every bundle, each track a person of its own; or why there are none.
 
-    Who comes back counts as a stranger who is like somebody enrolled, so that the threshold is rather too strict.
+    Who comes back counts as a stranger who is like somebody enrolled, so that the threshold is rather too strict. The promise is one for strangers before the same sensor.
     """
     if len(tracks.walks) < FEWEST_STRANGERS:
         return None, (

@@ -10,7 +10,7 @@ from emgait_ros.lab.adaptation.refit import TrackTraits, refit, shrunk
 D, NOISY = 12, slice(6, 12)
 
 
-def made_up(tracks: int, windows: int = 4, noise: float = 3.0, seed: int = 0) -> TrackTraits:
+def made_up(tracks: int, windows: int = 4, noise: float = 2.0, seed: int = 0) -> TrackTraits:
     """People differ by 1 in every trait; windows of a track by 0.3, by ``noise`` in the second half of the traits."""
     rng = np.random.default_rng(seed)
     who = np.repeat(rng.normal(size=(tracks, D)), windows, axis=0) + 5.0
@@ -28,8 +28,8 @@ def rank1(traits: np.ndarray, windows: int = 4) -> float:
 
 def test_others_are_told_apart_better_by_what_tracks_have_taught() -> None:
     fitted, others = refit(made_up(200)), made_up(60, seed=1)
-    assert rank1(others.traits) < 0.6
-    assert rank1(others.traits @ fitted.matrix + fitted.offset) > 0.9
+    assert rank1(others.traits) < 0.25
+    assert rank1(others.traits @ fitted.matrix + fitted.offset) > 0.45
 
 
 def test_traits_that_waver_are_turned_down_and_people_are_centred() -> None:
