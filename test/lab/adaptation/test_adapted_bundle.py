@@ -80,7 +80,9 @@ def test_people_before_a_lidar_become_a_bundle_of_its_own(tmp_path: Path, capsys
     assert "no threshold" in capsys.readouterr().out
     features = [
         SampleFeatures(image, point)
-        for image, point in zip(*(made.reference().arrays[k] for k in ("image_features", "point_features")), strict=True)
+        for image, point in zip(
+            *(made.reference().arrays[k] for k in ("image_features", "point_features")), strict=True
+        )
     ]
     one, other = (GaitEncoder(bundle).embed([features])[0, 0] for bundle in (made, shipped))
     assert np.linalg.norm(one[1:]) == pytest.approx(0.5, abs=1e-3)
