@@ -41,7 +41,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from emgait_ros.cli.commands import development_packages
-from emgait_ros.cli.outputs import output_file, output_folder, write_json, write_text
+from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.config import EngineConfig
 from emgait_ros.inference.bundle import Bundle, load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
@@ -56,6 +56,7 @@ from emgait_ros.lab.evaluation.page import page
 from emgait_ros.lab.evaluation.protocols import Figure, Labels
 from emgait_ros.lab.evaluation.published import Partition, Scored, as_json, load_partition, protocol_of
 from emgait_ros.lab.simulation.real_walks import Take, load_takes
+from emgait_ros.whole_files import write_text
 
 OURS = "EMGaitNet"
 

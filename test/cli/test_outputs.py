@@ -35,6 +35,7 @@ OUTPUTS = [  # words before the output, and what it is
     (["doctor", "--json"], FILE),
     (["enroll", "x", "--json"], FILE),
     (["evaluate", "bag", "x", "--json"], FILE),
+    (["evaluate", "bag", "x", "--mcap"], FOLDER),
     (["evaluate", "detection", "x", "--json"], FILE),
     (["evaluate", "detection", "x", "--pictures"], FOLDER),
     (["evaluate", "dataset", "sim", "--json"], FILE),

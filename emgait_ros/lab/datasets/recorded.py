@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from emgait_ros.inference.preprocessing import Preprocessing, prepare_points, resample
 from emgait_ros.inference.steady_box import steady_ground, steady_height
-from emgait_ros.lab.datasets.sequences import Sequence
+from emgait_ros.lab.datasets.sequences import Sequence, place_of
 from emgait_ros.samples import Float32, Float64, UInt8
 
 RATE_HZ = 10.0
@@ -104,9 +104,7 @@ class RecordedSet:
         return len(self.entries)
 
     def __getitem__(self, sequence: int) -> Sequence:
-        if not -len(self) <= sequence < len(self):
-            raise IndexError(f"sequence {sequence} of a set of {len(self)}")
-        number = sequence % len(self)
+        number = place_of(sequence, len(self))
         entry = self.entries[number]
         raw = self.read(entry)
         if len(raw.clouds) < MIN_FRAMES:

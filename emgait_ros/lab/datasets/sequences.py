@@ -69,6 +69,17 @@ class SequenceSource(Protocol):
     def __getitem__(self, sequence: int) -> Sequence: ...
 
 
+def place_of(sequence: int, count: int) -> int:
+    """Number from 0 on of a sequence of ``count``; negative ones count from the end.
+
+    Raises:
+        IndexError: there is no such sequence.
+    """
+    if not -count <= sequence < count:
+        raise IndexError(f"sequence {sequence} of a set of {count}")
+    return sequence % count
+
+
 @dataclass(frozen=True)
 class SequenceSet:
     """S sequences with F frames in all; sequence s owns frames start[s] to start[s + 1].
@@ -95,9 +106,7 @@ class SequenceSet:
         return len(self.identity)
 
     def __getitem__(self, sequence: int) -> Sequence:
-        if not -len(self) <= sequence < len(self):
-            raise IndexError(f"sequence {sequence} of a set of {len(self)}")
-        number = sequence % len(self)
+        number = place_of(sequence, len(self))
         rows = slice(int(self.start[number]), int(self.start[number + 1]))
         return Sequence(
             int(self.identity[number]),

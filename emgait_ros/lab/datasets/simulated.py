@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgait_ros.inference.preprocessing import Preprocessing, prepare_points
-from emgait_ros.lab.datasets.sequences import FRAME_FIELDS, SEQUENCE_FIELDS, Sequence, SequenceSet
+from emgait_ros.lab.datasets.sequences import FRAME_FIELDS, SEQUENCE_FIELDS, Sequence, SequenceSet, place_of
 from emgait_ros.lab.simulation.walk_sets import WalkFile, identity_file
 from emgait_ros.lab.simulation.walks import CONDITIONS
 
@@ -62,9 +62,7 @@ class SimulatedSet:
         return len(self.identity)
 
     def __getitem__(self, sequence: int) -> Sequence:
-        if not -len(self) <= sequence < len(self):
-            raise IndexError(f"sequence {sequence} of a set of {len(self)}")
-        number = sequence % len(self)
+        number = place_of(sequence, len(self))
         identity = int(self.identity[number])
         if self._person is None or self._person[0] != identity:
             self._person = identity, _as_set([self.read_person(identity)])

@@ -18,7 +18,9 @@ from emgait_ros.config import DetectorConfig
 from emgait_ros.emgaitnet.export import check_graph, export_graph
 from emgait_ros.lab.detection.examples import GROUP, NOBODY, Examples, joined, read_shard, write_shard
 from emgait_ros.lab.detection.network import FirstLook, Probabilities, ScorerNetwork
+from emgait_ros.lab.evaluation.detection_matching import average_precision
 from emgait_ros.sensing.perception.scorer import FIRST_LOOK, SCORER
+from emgait_ros.whole_files import written_whole
 
 BATCH = 512
 LEAST_SHARDS = 2
@@ -165,12 +167,10 @@ def figures(first: FirstLook, network: ScorerNetwork, examples: Examples) -> dic
     ).numpy()
     probable[first(torch.from_numpy(examples.measures)).numpy() <= 0.0] = 0.0
     person = examples.kind > NOBODY
-    right = person[np.argsort(-probable, kind="stable")]
-    precision = np.cumsum(right) / np.arange(1, len(right) + 1)
     return {
         "people": int(person.sum()),
         "others": int((~person).sum()),
-        "average_precision": round(float(precision[right].mean()), 4),
+        "average_precision": round(average_precision(probable, person, int(person.sum())), 4),
         "found": round(float((probable[person] > 0.5).mean()), 4),
         "looked_at": round(float((probable > 0.0).mean()), 4),
         "false": round(float((probable[~person] > 0.5).mean()), 5),
@@ -189,10 +189,6 @@ def export(first: FirstLook, network: ScorerNetwork, examples: Examples, folder:
         (FIRST_LOOK, first, {"measures": inputs["measures"]}),
         (SCORER, Probabilities(network).eval(), inputs),
     ):
-        unfinished = folder / f"unfinished.{name}"
-        try:
-            export_graph(module, read, unfinished, ("probability" if name == SCORER else "logit",))
-            check_graph(module, read, unfinished)
-            os.replace(unfinished, folder / name)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with written_whole(folder / name) as fresh:
+            export_graph(module, read, fresh, ("probability" if name == SCORER else "logit",))
+            check_graph(module, read, fresh)

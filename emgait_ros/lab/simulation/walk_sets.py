@@ -18,7 +18,6 @@ A file ``identity_000012.npz`` holds, over the N samples of all walks of that pe
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -32,6 +31,7 @@ from rich.progress import track
 from emgait_ros.config import SampleConfig
 from emgait_ros.lab.simulation.walks import CONDITIONS, generate_walk, walk_joints
 from emgait_ros.samples import Sample
+from emgait_ros.whole_files import write_text, written_whole
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,7 @@ def _describe(folder: Path, plan: Sequence[PlannedWalk], seed: int, sample: Samp
         if json.loads(index.read_text(encoding="utf-8")) != description:
             raise ValueError(f"{folder} holds a set made from another plan: remove it or choose another folder")
         return
-    unfinished = index.with_suffix(f".{os.getpid()}.unfinished")
-    try:
-        unfinished.write_text(json.dumps(description), encoding="utf-8")
-        unfinished.replace(index)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_text(index, json.dumps(description))
 
 
 def _write_person(task: tuple[Path, list[PlannedWalk], int, SampleConfig]) -> None:
@@ -128,14 +123,8 @@ def _write_person(task: tuple[Path, list[PlannedWalk], int, SampleConfig]) -> No
         "joints": np.concatenate(joints).astype(np.float16),
         **pack([pedestrian for walk in walks for pedestrian in walk], sample),
     }
-    unfinished = path.with_suffix(f".{os.getpid()}.unfinished")  # two runs may fill one folder at a time
-    try:
-        with unfinished.open("wb") as file:
-            np.savez(file, **arrays)
-        os.replace(unfinished, path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with written_whole(path) as fresh, fresh.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +22,7 @@ from emgait_ros.emgaitnet.fast import FastEMGaitNet
 from emgait_ros.emgaitnet.model import EMGaitNet
 from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
 from emgait_ros.inference.bundle import Bundle
+from emgait_ros.lab.bench.machine import machine
 from emgait_ros.lab.datasets.lreid import LReid
 from emgait_ros.lab.datasets.opening import gathered, kind_of, load_dataset
 from emgait_ros.lab.datasets.plans import SHORT, plan_protocol, plan_training
@@ -46,6 +45,7 @@ from emgait_ros.lab.training.measurement import calibrate, embed, reference_samp
 from emgait_ros.lab.training.placement import Placement
 from emgait_ros.lab.training.recipe import PeopleConfig, TrainingConfig
 from emgait_ros.samples import Float32
+from emgait_ros.whole_files import written_whole
 
 PEOPLE_AT_ONCE = 250  # auxiliary identities in memory
 STAGES = ("data", "clip", "network", "bundle")
@@ -243,9 +243,8 @@ class Run:
     def _write_clip_features(self, network: EMGaitNet, path: Path) -> None:
         if not path.is_file():
             features = clip_features(network, self.load("train", shrunk=False))
-            unfinished = path.with_suffix(".unfinished.npy")
-            np.save(unfinished, features)
-            os.replace(unfinished, path)
+            with written_whole(path) as fresh, fresh.open("wb") as file:
+                np.save(file, features)
 
     def write_bundle(self) -> Bundle:
         """Calibrate, test, describe and export the trained network."""
@@ -258,7 +257,7 @@ class Run:
             "command": self.command,
             "recipe": self.config.to_dict(),
             "seconds": self._recorded(),
-            "machine": f"{platform.processor() or platform.machine()}, {self.config.threads} threads, torch {torch.__version__}",
+            "machine": f"{machine()}, {self.config.threads} threads, torch {torch.__version__}",
             "measured": measured,
         }
         return write_bundle(

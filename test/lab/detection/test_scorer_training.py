@@ -11,7 +11,8 @@ torch = pytest.importorskip("torch")
 from emgait_ros.config import DetectorConfig  # noqa: E402
 from emgait_ros.lab.detection.examples import NOBODY, joined, read_shard  # noqa: E402
 from emgait_ros.lab.detection.network import FirstLook  # noqa: E402
-from emgait_ros.lab.detection.training import ScorerTraining, export, train, unpacked, write_shards  # noqa: E402
+from emgait_ros.lab.detection.training import ScorerTraining, export, figures, train, unpacked, write_shards  # noqa: E402
+from emgait_ros.lab.evaluation.detection_matching import average_precision  # noqa: E402
 from emgait_ros.sensing.perception.detector import ShapeDetector  # noqa: E402
 from emgait_ros.sensing.perception.scorer import FIRST_LOOK, SCORER, Scorer  # noqa: E402
 from emgait_ros.sensing.perception.views import Views  # noqa: E402
@@ -54,6 +55,17 @@ def test_one_epoch(trained):
     with torch.no_grad():
         people = first(torch.from_numpy(held_out.measures[held_out.kind > NOBODY]))
     assert (people > 0).float().mean() >= 1 - 1.5 / len(people)  # nearly all people are worth views
+
+
+def test_average_precision_is_the_evaluations(trained):
+    shards, first, network, *_ = trained
+    examples = joined([read_shard(path) for path in shards])
+    inputs = unpacked(examples, np.arange(len(examples)))
+    with torch.no_grad():
+        probable = torch.sigmoid(network(*inputs))[:, 0].numpy() * (first(inputs[2]).numpy() > 0)
+    person_or_not = examples.kind > NOBODY
+    expected = average_precision(probable, person_or_not, person_or_not.sum())
+    assert figures(first, network, examples)["average_precision"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_same_seed_gives_the_same_networks(trained):
