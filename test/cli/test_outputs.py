@@ -19,6 +19,8 @@ from emgait_ros.shipped import cache_folder
 
 FILE, FOLDER = "a file", "a folder"
 OUTPUTS = [  # words before the output, and what it is
+    (["adapt", "x", "--out"], FOLDER),
+    (["adapt", "x", "--out", ".", "--json"], FILE),
     (["bench", "gallery", "--json"], FILE),
     (["bench", "model", "--json"], FILE),
     (["bench", "perception", "--json"], FILE),
