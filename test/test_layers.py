@@ -16,7 +16,14 @@ ROS = {
 }  # fmt: skip
 WITH_ROS = ("nodes/", "live/", "lab/demo/observer.py")
 TORCH = {"torch", "torchvision", "open_clip", "safetensors"}
-WITH_TORCH = ("emgaitnet/", "lab/training/", "lab/detection/", "lab/simulated_supervision/", "lab/bench/")
+WITH_TORCH = (
+    "emgaitnet/",
+    "lab/training/",
+    "lab/systems/",
+    "lab/detection/",
+    "lab/simulated_supervision/",
+    "lab/bench/",
+)
 LAZY = {"inference/torch_engine.py"}  # torch and the network inside its functions only
 GROUND_FLOOR = {"config", "samples", "shipped", "jit", "stop_signals"}
 ALLOWED = {  # folder or module -> what of this package it may import beside itself
