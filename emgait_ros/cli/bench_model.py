@@ -113,23 +113,29 @@ def _run_systems(args: argparse.Namespace) -> int:
         title=f"windows of {args.frames} frames, {args.threads} threads, onnxruntime, ms a person, p50",
     )
     people = [str(result["people"]) for result in figures["results"]]
-    for title in (
+    titles = (
         "",
         "M parameters",
         "GFLOP a frame",
         "kB kept a frame",
         *(f"new frame, {n} in view" for n in people),
         "new identity",
-    ):
+        "processor: frame",
+        "identity",
+    )
+    for title in titles:
         table.add_column(title, justify="right" if title else "left")
     for row in figures["systems"].values():
-        sizes = (
+        table.add_row(
+            row["title"],
             f"{row['parameters'] / 1e6:.2f}",
             f"{row['gflop_per_frame']:.2f}",
             f"{row['kept_bytes_per_frame'] / 1e3:.0f}",
+            *(f"{row['ms_per_pedestrian_frame_by_people'][n]:.1f}" for n in people),
+            f"{row['ms_per_new_identity']:.0f}",
+            f"{row['cpu_ms_per_pedestrian_frame']:.1f}",
+            f"{row['cpu_ms_per_new_identity']:.0f}",
         )
-        frames = [f"{row['ms_per_pedestrian_frame_by_people'][n]:.1f}" for n in people]
-        table.add_row(row["title"], *sizes, *frames, f"{row['ms_per_new_identity']:.0f}")
     console.print(table)
     console.print(
         f"{figures['machine']}; load average {figures['load_average']:.1f}; EMGaitNet with CLIP {args.clip}",

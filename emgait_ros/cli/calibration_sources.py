@@ -45,7 +45,7 @@ def from_simulation(gallery: Gallery, args: argparse.Namespace) -> tuple[list[Ca
     generate(plan_calibration(walks), folder, SEED)
     encoder = GaitEncoder(load_bundle(args.bundle), RecognizerNodeConfig().engine)
     config = RecognizerNodeConfig()
-    data, margin = SimulatedSet(folder, encoder.bundle.preprocessing), encoder.bundle.min_margin or 0.0
+    data, margin = SimulatedSet(folder, encoder.preprocessing), encoder.bundle.min_margin or 0.0
     bundle = encoder.bundle
     window = window_for(config.window, bundle.min_frames, bundle.max_frames, f"the bundle in {bundle.folder}")
     with Progress(console=Console(stderr=True), transient=True) as progress:

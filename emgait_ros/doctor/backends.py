@@ -19,7 +19,7 @@ from emgait_ros.gallery.database import file_of, is_url
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import Bundle, load_bundle
-from emgait_ros.inference.encoder import GaitEncoder
+from emgait_ros.inference.encoder import GaitEncoder, fingerprint_with, segmenter_for
 from emgait_ros.samples import Sample
 
 REAL_TIME_MS = 50.0  # one pedestrian's share of a 10 Hz frame, with room for another and for the sensing
@@ -197,9 +197,9 @@ def check_gallery(config: RecognitionConfig) -> Iterator[Finding]:
 def _fingerprint(config: RecognitionConfig) -> str:
     try:
         bundle: Bundle = load_bundle(config.engine.bundle)
+        return fingerprint_with(bundle, segmenter_for(bundle, config.engine))
     except (OSError, ValueError):
         return ""  # check_model says so
-    return bundle.fingerprint
 
 
 def _installed(module: str) -> bool:

@@ -43,10 +43,6 @@ class GaitNetwork(Protocol):
         """Evaluation mode."""
         ...
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """All weights."""
-        ...
-
 
 def export_graph(module: nn.Module, inputs: Mapping[str, Tensor], path: Path, outputs: tuple[str, ...]) -> None:
     """``torch.onnx.export`` with dynamic batch and window length, in one file; the batch is traced at 2 or more."""

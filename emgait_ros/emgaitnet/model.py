@@ -304,9 +304,9 @@ class EMGaitNet(nn.Module):
         ValueError, OSError: CLIP cannot be built (see ``clip.build_clip``).
     """
 
-    architecture = "emgaitnet"
-    inputs = ("crops", "points", "has_image", "has_points")
-    features = ("image_features", "point_features")
+    architecture: str = "emgaitnet"
+    inputs: tuple[str, ...] = ("crops", "points", "has_image", "has_points")
+    features: tuple[str, ...] = ("image_features", "point_features")
     frame_encoder: type[FrameEncoder] = FrameEncoder
 
     def __init__(self, config: EMGaitNetConfig, load_pretrained: bool = True) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,7 @@ class GaitEncoder:
         description: backend, device and precision in words.
         clip_stride: CLIP looks at every so many-th image of a track; 1 is exact.
         segmenter: makes silhouettes of crops; None: nothing does.
+        preprocessing: the bundle's, silhouettes made of points where it learnt from a camera's and no segmenter is configured.
         sensors: which it looks at.
         engines: by graph, in the order they run.
     """
@@ -86,7 +87,6 @@ class GaitEncoder:
     def __init__(self, bundle: Bundle, config: EngineConfig | None = None) -> None:
         self.bundle = bundle
         self.config = config or EngineConfig()
-        self.fingerprint = bundle.fingerprint
         self.engines = engines = open_engines(bundle, self.config)
         for name, engine in engines.items():
             check_specs(engine.inputs, bundle.graphs[name].inputs, str(bundle.graphs[name].path))
@@ -100,36 +100,26 @@ class GaitEncoder:
             self.description += f", CLIP on every {self.clip_stride}. image of a track"
         self._imageless_text: NDArray[np.float32] | None = None  # (5, E), of samples without image
         self._shapes = {s.name: tuple(int(size) for size in s.shape[1:]) for s in self._frame_encoder.outputs}
-        self._open_segmenter()
-
-    def _open_segmenter(self) -> None:
-        """Say what silhouettes are made of; other silhouettes than in training are another model to a gallery."""
-        self.segmenter: Segmenter | None = None
-        self.sensors, self._warned = self.bundle.sensors, False
-        if not self.bundle.preprocessing.silhouettes:
-            return
-        if self.bundle.preprocessing.silhouette_source == "points":
-            self.description += ", silhouettes of projected LiDAR returns"
-            return
-        if self.config.segmenter:
-            self.segmenter = open_segmenter(self.config.segmenter)
-            self.description += f", silhouettes of crops by {self.segmenter.name}"
-        else:
-            self.sensors = sensors_of(self.bundle.inputs, "points")
-            self.description += ", silhouettes of projected LiDAR returns"
-        made_by = self.segmenter.sha256 if self.segmenter else "points"
-        self.fingerprint = hashlib.sha256(f"{self.fingerprint} {made_by}".encode()).hexdigest()
+        self.segmenter = segmenter_for(bundle, self.config)
+        self.fingerprint = fingerprint_with(bundle, self.segmenter)
+        self.preprocessing, self._warned = bundle.preprocessing, False
+        if bundle.preprocessing.silhouettes:
+            if self.segmenter is None:
+                self.preprocessing = replace(bundle.preprocessing, silhouette_source="points")
+            made = f"of crops by {self.segmenter.name}" if self.segmenter else "of projected LiDAR returns"
+            self.description += f", silhouettes {made}"
+        self.sensors = sensors_of(bundle.inputs, self.preprocessing.silhouette_source)
 
     def prepare(self, pedestrians: Sequence[Sample]) -> FrameBatch:
-        """Tensors of samples as the bundle takes them (:func:`preprocessing.prepare`), silhouettes by the configured segmenter."""
-        if self.sensors != self.bundle.sensors and not self._warned:
+        """Tensors of samples as the network takes them (:func:`preprocessing.prepare`), silhouettes by the configured segmenter."""
+        if self.preprocessing != self.bundle.preprocessing and not self._warned:
             self._warned = True
             log.warning(
                 "bundle '%s' learnt from silhouettes of images, and engine.segmenter names nothing that makes them: "
                 "they are made of projected LiDAR returns, which it knows less well",
                 self.bundle.name,
             )
-        return prepare(pedestrians, self.bundle.preprocessing, self.segmenter)
+        return prepare(pedestrians, self.preprocessing, self.segmenter)
 
     def encode_frames(
         self,
@@ -228,6 +218,20 @@ class GaitEncoder:
             for row, window in enumerate(windows):
                 np.stack([sample.arrays[name] for sample in window], out=values[row, : len(window)])
         return self._sequence_head.run({**feeds, "frame_mask": frame_mask})["embedding"]
+
+
+def segmenter_for(bundle: Bundle, config: EngineConfig) -> Segmenter | None:
+    """The configured segmenter, where the bundle learnt from silhouettes of images; ValueError when it cannot be opened."""
+    made = bundle.preprocessing
+    return open_segmenter(config.segmenter) if config.segmenter and made.silhouettes_of_images else None
+
+
+def fingerprint_with(bundle: Bundle, segmenter: Segmenter | None) -> str:
+    """The bundle's fingerprint; another one where silhouettes are not those of its training: a gallery must not mix them."""
+    if not bundle.preprocessing.silhouettes_of_images:
+        return bundle.fingerprint
+    made_by = segmenter.sha256 if segmenter else "points"
+    return hashlib.sha256(f"{bundle.fingerprint} {made_by}".encode()).hexdigest()
 
 
 KEPT, NO_TEXT = -1, -2

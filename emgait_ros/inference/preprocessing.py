@@ -69,6 +69,11 @@ class Preprocessing:
         return self.silhouette_height > 0
 
     @property
+    def silhouettes_of_images(self) -> bool:
+        """Whether they were masks of images in training."""
+        return self.silhouettes and self.silhouette_source == "camera"
+
+    @property
     def point_values(self) -> int:
         """Numbers that describe a point."""
         return 7 if self.view_coordinates else 3
@@ -117,7 +122,7 @@ class FrameBatch:
     def __post_init__(self) -> None:
         for name, empty in (("silhouettes", (0, 0)), ("has_silhouette", ()), ("depth_maps", (0, 0))):
             values = getattr(self, name)
-            if not values.size:
+            if len(values) == 0 != len(self):
                 object.__setattr__(self, name, np.zeros((len(self), *empty), values.dtype))
 
     def __len__(self) -> int:
@@ -195,11 +200,11 @@ def _silhouettes(
         rows = [row for row, p in enumerate(pedestrians) if row not in masks and p.crop is not None and p.crop.size]
         masks |= dict(zip(rows, segmenter.masks([pedestrians[row].crop for row in rows]), strict=True))  # type: ignore[misc]
     if not masks and (segmenter is None or not camera):
-        return views.silhouettes, has_points & views.silhouettes.any(axis=(1, 2))
+        return views.silhouettes, np.asarray(has_points & views.silhouettes.any(axis=(1, 2)), bool)
     made = np.zeros((len(pedestrians), height, width), np.uint8)
     for row, mask in masks.items():
         made[row] = normalized_silhouettes(mask[None], height, width)[0]
-    return made, made.any(axis=(1, 2))
+    return made, np.asarray(made.any(axis=(1, 2)), bool)
 
 
 def _crops(pedestrians: Sequence[Sample], preprocessing: Preprocessing) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

@@ -73,7 +73,8 @@ class _Model:
         found: list[UInt8] = []
         for crop in crops:
             fitted = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)
-            body = cv2.resize(self._body(fitted.astype(np.float32) / 255), crop.shape[1::-1])
+            shares = np.asarray(fitted, np.float32) * np.float32(1 / 255)
+            body = cv2.resize(self._body(shares), crop.shape[1::-1])
             found.append(np.rint(body.clip(0, 1) * 255).astype(np.uint8))
         return found
 

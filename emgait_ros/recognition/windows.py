@@ -105,7 +105,8 @@ class TrackWindow:
 
     def weakness(self, config: WindowConfig) -> Weakness:
         """Why the window is weak evidence of an identity, if it is. (A single sensor has its own limit.)"""
-        returns = float(np.median([sample.point_count for sample in self.samples])) if self.samples else 0.0
+        counts = [sample.point_count for sample in self.samples if sample.modalities != Modality.IMAGE]
+        returns = float(np.median(counts)) if counts else float("inf") if self.samples else 0.0
         light = [sample.brightness for sample in self.samples if np.isfinite(sample.brightness)]
         return Weakness(
             few_returns=returns if returns < config.weak_points else None,
@@ -257,8 +258,10 @@ class TrackWindows:
         by_lidar = self.sensors != Modality.IMAGE
         if by_lidar and (pedestrian.points is None or len(pedestrian.points) == 0):
             return "no LiDAR returns", None
-        if by_lidar and _broken(pedestrian):
-            return "broken points", None
+        if _broken(pedestrian):
+            if by_lidar:
+                return "broken points", None
+            pedestrian = dataclasses.replace(pedestrian, points=None)
         if config.require_moving and not pedestrian.moving:
             return "standing still", None
         if by_lidar and pedestrian.point_count < config.min_points:

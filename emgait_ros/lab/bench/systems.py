@@ -1,7 +1,7 @@
 """How long each architecture takes here, all of them in one run: a new frame of a pedestrian, and an identity from scratch.
 
 Random weights at the papers' scale, each exported as a bundle and run by onnxruntime as the live node runs it. All take turns in one
-process, in an order that is reversed every round.
+process, in an order that is reversed every round. Beside wall times stand those of the processor: on a busy machine they say more.
 """
 
 from __future__ import annotations
@@ -70,13 +70,14 @@ def run_benchmark(config: SystemsBenchmark, progress: Progress) -> dict[str, Any
     torch.set_num_threads(config.threads)
     with tempfile.TemporaryDirectory(prefix="emgait-bench-") as scratch:
         engine = EngineConfig(backend="onnxruntime", threads=config.threads, max_batch=64)
-        encoders, facts = {}, {}
+        encoders: dict[str, GaitEncoder] = {}
+        networks: dict[str, Network] = {}
         for turn, name in enumerate(config.systems):
             progress(f"exporting {TITLES[name]}, random weights", 0.3 * turn / len(config.systems))
             bundle = prepared_bundle(name, config, Path(scratch))
-            encoders[name] = GaitEncoder(bundle, engine)
-            facts[name] = _facts(bundle, config.frames)
-        results = [_measured(encoders, count, config, progress) for count in sorted(set(config.people))]
+            encoders[name], networks[name] = GaitEncoder(bundle, engine), network_of(bundle)
+        facts = {name: _facts(networks[name], encoders[name].bundle, config.frames) for name in config.systems}
+        results = [_measured(encoders, networks, count, config, progress) for count in sorted(set(config.people))]
     return {
         "systems": {name: {**facts[name], **_figures(name, results)} for name in config.systems},
         "clip": config.clip,
@@ -137,9 +138,8 @@ def flops(network: Network, frames: int) -> tuple[float, float]:
     return frame.get_total_flops() / 1e9, head.get_total_flops() / 1e9
 
 
-def _facts(bundle: Bundle, frames: int) -> dict[str, Any]:
+def _facts(network: Network, bundle: Bundle, frames: int) -> dict[str, Any]:
     """What does not depend on the machine."""
-    network = network_of(bundle)
     frame, head = flops(network, frames)
     kept = sum(int(np.prod(spec.shape[1:])) * 4 for spec in bundle.graphs["frame_encoder"].outputs)
     return {
@@ -153,33 +153,39 @@ def _facts(bundle: Bundle, frames: int) -> dict[str, Any]:
 
 
 def _measured(
-    encoders: dict[str, GaitEncoder], people: int, config: SystemsBenchmark, progress: Progress
+    encoders: dict[str, GaitEncoder],
+    networks: dict[str, Network],
+    people: int,
+    config: SystemsBenchmark,
+    progress: Progress,
 ) -> dict[str, Any]:
-    """p50 and p95 in ms of every system for one number of people: a new frame of everybody, and everybody from scratch."""
+    """p50, p95 and p50 of processor time in ms of every system for one number of people: a new frame of everybody, everybody from scratch."""
     calls: dict[tuple[str, str], Callable[[], object]] = {}
     for name, encoder in encoders.items():
-        network = network_of(encoder.bundle)
+        network = networks[name]
         new = example_batch(network, encoder.bundle, people, config.seed + 2)
         whole = example_batch(network, encoder.bundle, people * config.frames, config.seed + 3)
         history = _windows(encoder, whole, people)
         calls[name, "frame"] = partial(_stream, encoder, new, history)
         calls[name, "identity"] = partial(_scratch, encoder, whole, people)
-    taken: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
+    taken: dict[tuple[str, str], list[tuple[float, float]]] = {key: [] for key in calls}
     for call in calls.values():
         call()  # the first run of a session also allocates
     for turn in range(config.rounds):
         order = list(calls)[:: 1 if turn % 2 == 0 else -1]
         for step, key in enumerate(order):
             progress(f"{people} in view, {TITLES[key[0]]}", 0.3 + 0.7 * (turn + step / len(order)) / config.rounds)
-            start = time.perf_counter()
+            start = time.perf_counter(), time.process_time()
             calls[key]()
-            taken[key].append(1e3 * (time.perf_counter() - start))
-    quantiles = {key: np.percentile(times, [50, 95]).tolist() for key, times in taken.items()}
+            taken[key].append((1e3 * (time.perf_counter() - start[0]), 1e3 * (time.process_time() - start[1])))
+    wall = {key: np.percentile([time for time, _ in times], [50, 95]).tolist() for key, times in taken.items()}
+    cpu = {key: float(np.median([time for _, time in times])) for key, times in taken.items()}
     return {
         "people": people,
         "ms": {
             name: {
-                kind: dict(zip(("p50", "p95"), quantiles[name, kind], strict=True)) for kind in ("frame", "identity")
+                kind: {"p50": wall[name, kind][0], "p95": wall[name, kind][1], "cpu": cpu[name, kind]}
+                for kind in ("frame", "identity")
             }
             for name in encoders
         },
@@ -209,6 +215,8 @@ def _figures(name: str, results: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "ms_per_pedestrian_frame": first["ms"][name]["frame"]["p50"] / first["people"],
         "ms_per_new_identity": first["ms"][name]["identity"]["p50"] / first["people"],
+        "cpu_ms_per_pedestrian_frame": first["ms"][name]["frame"]["cpu"] / first["people"],
+        "cpu_ms_per_new_identity": first["ms"][name]["identity"]["cpu"] / first["people"],
         "ms_per_pedestrian_frame_by_people": {
             str(result["people"]): result["ms"][name]["frame"]["p50"] / result["people"] for result in results
         },

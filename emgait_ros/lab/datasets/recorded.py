@@ -134,7 +134,7 @@ class RecordedSet:
             has_image=has_image,
             has_points=count > 0,
             silhouettes=silhouettes,
-            has_silhouette=silhouettes.any(axis=(1, 2)),
+            has_silhouette=np.asarray(silhouettes.any(axis=(1, 2)), bool),
             depth_maps=views.depth_maps,
         )
 
@@ -170,8 +170,8 @@ def prepared_clouds(
     seen = np.flatnonzero(count)
     points = np.zeros((len(clouds), preprocessing.points, preprocessing.point_values), np.float32)
     side = preprocessing.depth_size
-    height, width = preprocessing.silhouette_height, preprocessing.silhouette_width
-    views = LidarViews(*(np.zeros((len(clouds), *shape), np.uint8) for shape in ((side, side), (height, width))))
+    sizes = (side, side), (preprocessing.silhouette_height, preprocessing.silhouette_width)
+    views = LidarViews(*(np.zeros((len(clouds), *shape), np.uint8) for shape in sizes))
     if not len(seen):
         return points, count, float("nan"), views
     centre = np.array([clouds[i].mean(axis=0) for i in seen], np.float64)

@@ -12,6 +12,9 @@ from emgait_ros.inference.preprocessing import FrameBatch, scale_crops
 from emgait_ros.inference.representations import scaled
 from emgait_ros.samples import Float32, Int64, UInt8
 
+NO_PICTURES: UInt8 = np.zeros((0, 0, 0), np.uint8)
+NO_FLAGS: NDArray[np.bool_] = np.zeros(0, bool)
+
 
 @dataclass(frozen=True)
 class Sequence:
@@ -156,14 +159,13 @@ class SequenceSet:
 SEQUENCE_FIELDS = ("identity", "walk", "view_deg", "range_m", "condition")
 OPTIONAL_FIELDS = ("silhouettes", "has_silhouette", "depth_maps")
 FRAME_FIELDS = ("crops", "points", "point_count", "has_image", "has_points", *OPTIONAL_FIELDS)
-NO_PICTURES, NO_FLAGS = np.zeros((0, 0, 0), np.uint8), np.zeros(0, bool)
 
 
 def _fill(holder: Sequence | SequenceSet, frames: int) -> None:
     """Empty arrays of so many frames in place of representations that were not asked for."""
     for name in OPTIONAL_FIELDS:
         values = getattr(holder, name)
-        if not values.size:
+        if len(values) == 0 != frames:
             object.__setattr__(holder, name, np.zeros((frames, *values.shape[1:]), values.dtype))
 
 

@@ -157,7 +157,7 @@ def _read_person(
             "has_image": arrays["has_crop"],
             "has_points": has_points,
             "silhouettes": silhouettes,
-            "has_silhouette": silhouettes.any(axis=(1, 2)),
+            "has_silhouette": np.asarray(silhouettes.any(axis=(1, 2)), bool),
             "depth_maps": views.depth_maps * has_points[:, None, None],
         }
     except NoSilhouettesError:

@@ -90,7 +90,8 @@ class SystemConfig:
             raise ValueError(
                 f"{cls.architecture} configuration has unknown fields {unknown}: known are {sorted(known)}"
             )
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        sizes: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return cls(**sizes)
 
 
 @dataclass(frozen=True)

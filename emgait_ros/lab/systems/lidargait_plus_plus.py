@@ -35,6 +35,8 @@ class SetAbstraction(nn.Module):
     sampling would be a loop of M steps in an exported graph. W [n - c; f] = Wo n - Wo c + Wf f: points are multiplied before they are gathered.
     """
 
+    chosen: Tensor
+
     def __init__(self, points: int, centers: int, neighbours: int, inputs: int, outputs: int) -> None:
         super().__init__()
         hidden = outputs // 2

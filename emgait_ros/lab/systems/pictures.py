@@ -1,6 +1,6 @@
 """One picture of everything a network may look at: one walker at several ranges.
 
-    python -m emgait_ros.lab.systems.pictures docs/images/representations.png
+python -m emgait_ros.lab.systems.pictures docs/images/representations.png
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ def draw(path: Path, identity: int = 7, points: int = 512) -> None:
         points: LiDAR points per sample.
     """
     sample = SampleConfig(points=points)
-    camera = Preprocessing(
-        points=points, points_frame="ray", silhouette_height=64, silhouette_width=44, depth_size=64
-    )
+    camera = Preprocessing(points=points, points_frame="ray", silhouette_height=64, silhouette_width=44, depth_size=64)
     lidar = replace(camera, silhouette_source="points")
     figure, grid = plt.subplots(len(RANGES_M), len(COLUMNS), figsize=(9.5, 11.5))
     for row, range_m in zip(grid, RANGES_M, strict=True):

@@ -57,7 +57,9 @@ def test_a_set_made_before_silhouettes_were_kept_says_so(simulated: Path, tmp_pa
         arrays = {name: file[name] for name in file.files if name != "masks"}
     np.savez(path, **arrays)
     assert load_simulated(old, POINTS).silhouettes.any()
-    with pytest.raises(ValueError, match="holds no silhouettes, and the network looks at them: this set was made before"):
+    with pytest.raises(
+        ValueError, match="holds no silhouettes, and the network looks at them: this set was made before"
+    ):
         load_simulated(old, PICTURED)
 
 
