@@ -182,6 +182,7 @@ class Run:
                 self._pretrain_poses(data, network, auxiliary)
             if self.config.optimization.plda_initialization:
                 assert auxiliary is not None  # noqa: S101
+                assert isinstance(network, EMGaitNet)  # noqa: S101
                 initialize_from_traits(
                     network, auxiliary, self._auxiliary_identities(data), self.config.optimization.precision
                 )
@@ -201,6 +202,7 @@ class Run:
         return data, network, self._auxiliary_heads(data)
 
     def _pretrain_poses(self, data: SequenceSet, network: Network, auxiliary: AuxiliaryHeads | None) -> Path:
+        assert isinstance(network, EMGaitNet)  # noqa: S101  # other recipes are refused
         folder = self.folder / "pose_pretraining"
         folder.mkdir(exist_ok=True)
         initialize_small(network.frame)

@@ -51,8 +51,7 @@ def test_people_of_the_street_are_encoded_enrolled_and_named(name, street, tmp_p
     bundle = random_system(name, TINY[name], tmp_path) if name in SYSTEMS else load_bundle("")
     config = with_options(RecognitionConfig(), {**OPTIONS, "engine.backend": "onnxruntime"})
     encoder = GaitEncoder(bundle, config.engine)
-    expected_sensors = Modality.POINTS if name not in ("emgaitnet", "licaf") else Modality.BOTH
-    assert encoder.sensors == (Modality.POINTS if name == "licaf" else expected_sensors)  # no segmenter is named
+    assert encoder.sensors == (Modality.BOTH if name == "emgaitnet" else Modality.POINTS)  # no segmenter is named
     assert encoder.segmenter is None
     if bundle.preprocessing.silhouettes:
         assert "silhouettes of projected LiDAR returns" in encoder.description
