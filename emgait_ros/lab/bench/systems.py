@@ -6,6 +6,7 @@ process, in an order that is reversed every round. Beside wall times stand those
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import time
@@ -141,7 +142,7 @@ def flops(network: Network, frames: int) -> tuple[float, float]:
 def _facts(network: Network, bundle: Bundle, frames: int) -> dict[str, Any]:
     """What does not depend on the machine."""
     frame, head = flops(network, frames)
-    kept = sum(int(np.prod(spec.shape[1:])) * 4 for spec in bundle.graphs["frame_encoder"].outputs)
+    kept = sum(4 * math.prod(int(size) for size in spec.shape[1:]) for spec in bundle.graphs["frame_encoder"].outputs)
     return {
         "title": TITLES[bundle.architecture],
         "sensors": str(bundle.sensors.name).lower(),

@@ -28,6 +28,8 @@ class GaitSystem(nn.Module):
     architecture = ""
     inputs: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    frame: Any
+    sequence: Any
 
     def __init__(self, config: Any, frame: nn.Module, sequence: nn.Module) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from emgait_ros.emgaitnet.fast import FastEMGaitNet
+from emgait_ros.emgaitnet.model import EMGaitNet
 from emgait_ros.emgaitnet.weights import load_weights
 from emgait_ros.inference.bundle import Bundle
 from emgait_ros.lab.systems.configs import ModelConfig, config_type
@@ -16,7 +17,7 @@ from emgait_ros.lab.systems.licaf import LiCaf
 from emgait_ros.lab.systems.lidargait_plus_plus import LidarGaitPlusPlus
 from emgait_ros.lab.systems.parts import GaitSystem
 
-Network = FastEMGaitNet | GaitSystem
+Network = EMGaitNet | GaitSystem
 SYSTEMS: dict[str, Callable[[Any], GaitSystem]] = {
     kind.architecture: kind for kind in (GaitBase, LidarGaitPlusPlus, LiCaf, HmrNet)
 }
