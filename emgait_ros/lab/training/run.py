@@ -278,7 +278,7 @@ class Run:
             training=training,
             licence=f"not to be passed on: {self.config.local_only}" if self.config.local_only else "Apache-2.0",
             card=model_card(self.config, network, training, limits) if isinstance(network, EMGaitNet) else "",
-            samples=reference_samples(people, network),
+            samples=reference_samples(people, network=network),
         )
 
     def test(self, network: Network) -> dict[str, Any]:
