@@ -114,6 +114,8 @@ def read_reference(path: Path, needed: Iterable[str] = ()) -> Reference:
 
 
 def _cosine(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
-    """(B,) cosine of each sample's flattened values."""
+    """(B,) cosine of each sample's flattened values; 1 where both are nothing, as of a sample that lacks the modality."""
     x, y = (array.reshape(len(array), -1).astype(np.float64) for array in (a, b))
-    return (x * y).sum(axis=1) / np.maximum(np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1), 1e-12)
+    lengths = np.linalg.norm(x, axis=1), np.linalg.norm(y, axis=1)
+    cosine = (x * y).sum(axis=1) / np.maximum(lengths[0] * lengths[1], 1e-12)
+    return np.where((lengths[0] < 1e-9) & (lengths[1] < 1e-9), 1.0, cosine)
