@@ -99,9 +99,7 @@ def _system_features(
         yield tuple(values.float() for values in ((found,) if isinstance(found, torch.Tensor) else found))
 
 
-def reference_samples(
-    data: SequenceSet, count: int = 6, network: Network | None = None
-) -> dict[str, torch.Tensor]:
+def reference_samples(data: SequenceSet, count: int = 6, network: Network | None = None) -> dict[str, torch.Tensor]:
     """Frames spread over a set, one without image and one without points: what a bundle's engines are checked with."""
     frames = np.linspace(0, data.frames - 1, count).astype(np.int64)
     if isinstance(network, GaitSystem):
