@@ -391,6 +391,11 @@ class EngineConfig:
         low=0,
         high=100,
     )
+    segmenter: str = option(
+        "",
+        "For bundles that look at silhouettes: path of an ONNX or tflite model that finds the body in a crop, or mediapipe; "
+        "empty: silhouettes are made of projected LiDAR returns.",
+    )
     max_batch: int = option(
         16,
         "Pedestrians per run of the network; more are split. Bounds memory and the TensorRT profile.",

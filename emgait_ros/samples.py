@@ -131,6 +131,7 @@ class Sample:
         coasting: there was no detection in this frame; the position is a prediction.
         points: (P, 3) float32, m, LiDAR frame, resampled to a fixed P; None when there are none.
         crop: (H, W, 3) uint8 RGB; None without an image.
+        silhouette: (H, W) uint8 mask of the crop, 255 where the body is, where one is known; else None.
         crop_native_height_px: height of the box in the camera image, px.
         image_dt_s: image stamp minus LiDAR stamp, s.
         sharpness: fine detail of the crop over its contrast, before resizing, 0..1; 0: not known.
@@ -157,6 +158,7 @@ class Sample:
     previous_track_id: int | None = None
     group: bool = False
     coasting: bool = False
+    silhouette: UInt8 | None = None
 
 
 @dataclass(frozen=True)

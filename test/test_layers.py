@@ -20,6 +20,7 @@ WITH_TORCH = (
     "emgaitnet/",
     "lab/adaptation/",
     "lab/training/",
+    "lab/systems/",
     "lab/detection/",
     "lab/simulated_supervision/",
     "lab/bench/",

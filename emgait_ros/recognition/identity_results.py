@@ -14,7 +14,7 @@ from emgait_ros.recognition.decision import Decision, Vote, Why
 from emgait_ros.recognition.explain import explain, warnings
 from emgait_ros.recognition.view import GalleryView
 from emgait_ros.recognition.windows import TrackWindow
-from emgait_ros.samples import Float64, Modality, PedestrianFrame, Sample, Status
+from emgait_ros.samples import Float64, PedestrianFrame, Sample, Status
 
 STATUS_COLORS = {
     Status.KNOWN: (0.2, 0.85, 0.3),
@@ -140,6 +140,6 @@ def _outside(
         found.append(
             f"another LiDAR than calibrated: {returns:.0f} returns on a person at 10 m, not {few:.0f}-{many:.0f}"
         )
-    if decision.modalities != Modality.BOTH:
+    if not decision.complete:
         found.append("calibrated with camera and LiDAR together")
     return tuple(found)

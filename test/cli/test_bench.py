@@ -93,6 +93,8 @@ def test_figures_of_the_shipped_network(tmp_path, capsys):
         (["--bundle", "/nowhere"], "/nowhere is not a model bundle"),
         (["--bundle", "--frames", "999"], "takes windows of"),
         (["--clip", "ViT-Z-99"], "unknown CLIP architecture 'ViT-Z-99'"),
+        (["--systems", "gaitnet"], "systems are gaitnet: known are all, emgaitnet, gaitbase"),
+        (["--systems", "all", "--approximate"], "leave out --bundle and --approximate"),
     ],
 )
 def test_what_cannot_be_measured_is_said(arguments, words, capsys):
@@ -108,3 +110,18 @@ def test_figures_of_one_crossing(tmp_path, capsys):
     assert "idf1_crossing" in capsys.readouterr().out
     assert main(["bench", "tracking", "--crossings", "0"]) == 1
     assert "give --kitti DIR" in capsys.readouterr().err
+
+
+def test_figures_of_two_systems(tmp_path, capsys):
+    """One LiDAR network and one of silhouettes side by side, at their papers' scale."""
+    pytest.importorskip("open_clip")
+    file = tmp_path / "systems.json"
+    words = ["--systems", "gaitbase,lidargait++", "--people", "1", "--rounds", "1", "--threads", "1", "--frames", "2"]
+    assert main(["bench", "model", *words, "--json", str(file)]) == 0
+    figures = json.loads(file.read_text())
+    assert set(figures["systems"]) == {"gaitbase", "lidargait++"}
+    for row in figures["systems"].values():
+        assert 0 < row["ms_per_pedestrian_frame"] < row["ms_per_new_identity"]
+        assert row["gflop_of_window"] == pytest.approx(2 * row["gflop_per_frame"], rel=0.02)
+    assert figures["systems"]["gaitbase"]["kept_bytes_per_frame"] == 4 * 512 * 16 * 11
+    assert "LidarGait++" in capsys.readouterr().out

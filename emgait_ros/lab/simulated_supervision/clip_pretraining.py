@@ -49,7 +49,7 @@ def pretrain_clip(config: TrainingConfig, data: SequenceSet, path: Path) -> Clip
     """
     torch.manual_seed(config.seed)
     recipe = config.clip
-    clip = build_clip(config.model.clip, load_pretrained=False).train().requires_grad_(True)
+    clip = build_clip(config.emgaitnet.clip, load_pretrained=False).train().requires_grad_(True)
     optimizer = torch.optim.AdamW(
         clip.parameters(), lr=recipe.learning_rate, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.98)
     )

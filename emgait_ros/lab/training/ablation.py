@@ -45,7 +45,7 @@ def row_config(config: TrainingConfig, row: str, seed: int, folder: Path) -> Tra
         name=f"{row.replace(' ', '-').replace('+', 'and-').strip('-')}-{seed}",
         runs=str(folder),
         seed=seed,
-        model=dataclasses.replace(config.model, **switches),
+        model=dataclasses.replace(config.emgaitnet, **switches),
     )
 
 

@@ -29,6 +29,7 @@ MAY_DIFFER = (
     "dataset",
     "partition",
     "local_only",
+    "segmenter",
 )  # where it runs, not what is learnt
 
 
@@ -150,6 +151,7 @@ def _up_to(recipe: dict[str, Any], step: int) -> dict[str, Any]:
 
 def _check_recipe(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Raise ValueError naming the first key in which two recipes differ."""
+    saved = {"architecture": "emgaitnet", **saved}  # as it was before there was a choice
     for key in sorted(set(saved) | set(wanted)):
         one, other = saved.get(key), wanted.get(key)
         if key in MAY_DIFFER or one == other:
