@@ -13,7 +13,6 @@ from emgait_ros.config import DecisionConfig
 from emgait_ros.emgaitnet.export import write_bundle
 from emgait_ros.emgaitnet.extensions import on_sphere
 from emgait_ros.inference.bundle import Bundle
-from emgait_ros.inference.reference import FRAME_INPUTS
 from emgait_ros.lab.adaptation.refit import Refit, refit
 from emgait_ros.lab.adaptation.tracks import ReadTracks, TraitReader
 from emgait_ros.lab.training.measurement import DecisionLimits, limits_of
@@ -21,6 +20,7 @@ from emgait_ros.lab.training.recipe import CalibrationConfig
 from emgait_ros.recognition.replay import WalkWindows
 from emgait_ros.samples import Float32, Modality
 
+FRAME_INPUTS = ("crops", "points", "has_image", "has_points")
 FEWEST_TRACKS = (
     20  # with two windows each: below, figures rise by less than they vary with the tracks that happen to be there
 )
@@ -85,7 +85,7 @@ def adapt(
         training={**(bundle.manifest["training"] or {}), "adapted": facts, "recipe": _recipe(bundle, local_only)},
         card=_card(name, bundle, facts, limits),
         licence=f"not to be passed on: {local_only}" if local_only else str(bundle.manifest["licence"]),
-        samples={key: torch.from_numpy(reference[key]) for key in ("crops", *FRAME_INPUTS)},
+        samples={key: torch.from_numpy(reference[key]) for key in FRAME_INPUTS},
         clip_stride=bundle.clip_stride,
         clip_precision=bundle.clip_precision,
     )

@@ -77,7 +77,7 @@ class TraitReader:
         """Windows of samples -> (W, 1, width) traits, before the sphere: in the place of ``GaitEncoder.embed``."""
         found = []
         for window in windows:
-            image = torch.from_numpy(np.stack([sample.image for sample in window]))[None]
+            image = torch.from_numpy(np.stack([sample.arrays["image_features"] for sample in window]))[None]
             found.append(self.network.sequence.moments(image, torch.ones(1, len(window), dtype=torch.bool))[0].numpy())
         return np.stack(found)
 
@@ -138,9 +138,8 @@ class TraitReader:
         if middle < live.min_samples + 3:
             return None
         first = [sample.features for sample in samples[max(0, middle - live.max_samples) : middle]]
-        return template_embeddings(self, first, live.min_samples)[0], growing_windows(
-            samples[middle:], live, self.embed
-        )  # type: ignore[arg-type]
+        templates, _ = template_embeddings(self, first, live.min_samples)  # type: ignore[arg-type]
+        return templates, growing_windows(samples[middle:], live, self.embed)
 
 
 def _sensors(samples: list[WindowSample], rows: Int64) -> Modality:
