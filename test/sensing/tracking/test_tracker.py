@@ -339,16 +339,12 @@ def test_a_group_is_flagged_after_two_frames_and_no_longer_after_six_without():
     assert not seen[-1]
 
 
-@pytest.mark.parametrize("apart_m", [0.0, 0.15, 0.3])
-def test_two_who_pass_as_one_detection_keep_their_numbers(apart_m):
-    """While they are nearer than 0.45 m the detector sees one in the middle; the one who takes it is not turned round by it."""
+def test_a_detection_of_two_hardly_bends_the_track_that_takes_it():
+    """Somebody walks up to one who stands and is no longer seen; then the detector sees both as one in the middle."""
     tracker = PedestrianTracker()
-    begin, end = {}, {}
-    for k in range(60):
-        one, other = (12.0, -3.0 + 0.1 * k), (12.0 + apart_m, 3.0 - 0.1 * k)
-        middle = ((one[0] + other[0]) / 2, (one[1] + other[1]) / 2)
-        report = step(tracker, k, [one, other] if np.hypot(one[0] - other[0], one[1] - other[1]) > 0.45 else [middle])
-        place = {int(i): float(y) for i, (_, y) in zip(report.track_id, report.position, strict=True)}
-        begin, end = (place if k == 5 else begin), place
-    assert len(begin) == len(end) == 2
-    assert all(begin[number] * end[number] < 0 for number in begin)  # each is on the other side now
+    for k in range(20):
+        walker, stander = (18.0, 0.1 * k), (18.1, 1.9)
+        middle = (18.05, (walker[1] + stander[1]) / 2)
+        report = step(tracker, k, [walker, stander] if k < 13 else [walker] if k < 16 else [middle])
+    (row,) = np.flatnonzero(report.track_id == 1)
+    assert abs(report.position[row, 1] - walker[1]) < 0.04  # 0.055 with the noise of one person
