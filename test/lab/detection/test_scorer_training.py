@@ -73,7 +73,7 @@ def test_one_epoch(trained):
 
 
 def test_average_precision_is_the_evaluations(trained):
-    shards, first, network, *_ = trained
+    (shards, _), first, network, *_ = trained
     examples = joined([read_shard(path) for path in shards])
     inputs = unpacked(examples, np.arange(len(examples)))
     with torch.no_grad():
