@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -187,7 +188,7 @@ def _as_doubtful_as_before(network: ScorerNetwork, left_out: list[Examples], mos
     highest = np.sort(_others(network, left_out))[::-1]
     if most < len(highest):
         with torch.no_grad():
-            network.head[-1].bias[0] -= float(highest[most])
+            cast(Tensor, network.head[-1].bias)[0] -= float(highest[most])
 
 
 def _split(shards: list[Path]) -> tuple[Examples, Examples]:
