@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emgait_ros.emgaitnet.clip import FixedPrompts, ImageTower, PromptEncoder, build_clip, resize
-from emgait_ros.emgaitnet.extensions import MotionMoments, on_sphere, raise_lateral
+from emgait_ros.emgaitnet.extensions import AloneBeside, MotionMoments, PointsAlone, on_sphere, raise_lateral
 from emgait_ros.emgaitnet.layers import BasicBlock, CrossAttention
 from emgait_ros.emgaitnet.network_config import ClipConfig, EMGaitNetConfig
 
@@ -191,6 +191,7 @@ class FrameEncoder(nn.Module):
             # With ST off nothing reads the 3D stream after the last layer.
             deep = config.scaf_layers if config.use_st else config.scaf_layers - 1
             self.scaf_points = nn.ModuleList(CrossAttention(width, width, heads, ratio) for _ in range(deep))
+        self.points_alone = PointsAlone(config) if config.alone_parts else None
         self.semantics: SemanticMining | FixedPrompts | None = None
         if config.use_sga:
             self.semantics = (self.semantic_mining if config.use_semi else FixedPrompts)(config.clip, load_pretrained)
@@ -210,11 +211,12 @@ class FrameEncoder(nn.Module):
         """Single frames: inputs of :meth:`EMGaitNet.forward` without T, and t* (B, 5, E) if it was computed before.
 
         Returns:
-            image_features (B, S, d), point_feature (B, d).
+            image_features (B, S, d), point_feature (B, d), or (B, A * d) of ``extensions.PointsAlone``.
         """
         if text is None and self.semantics is not None:
             text = self.semantics(crops, has_image, clip_features)  # t* (B, 5, E)
-        return self.fuse(*self.encode(crops, points, has_image, has_points), text)
+        image, point = self.fuse(*self.encode(crops, points, has_image, has_points), text)
+        return image, point if self.points_alone is None else self.points_alone(image, has_points & ~has_image)
 
     def encode(
         self, crops: Tensor, points: Tensor, has_image: Tensor, has_points: Tensor
@@ -259,11 +261,13 @@ class SequenceHead(nn.Module):
             nn.init.xavier_uniform_(self.part_weight)
         if config.use_moments:
             self.moments = MotionMoments(config)
+        self.alone = AloneBeside(config) if config.alone_parts else None
 
     def forward(self, image_features: Tensor, point_features: Tensor, frame_mask: Tensor) -> Tensor:
         """(B, T, S, d), (B, T, d) and (B, T) bool of valid frames, at least one a row -> (B, P, d)."""
         if not self.config.use_hpp:
-            return on_sphere(self.moments(image_features, frame_mask))
+            moments = on_sphere(self.moments(image_features, frame_mask))
+            return moments if self.alone is None else self.alone(moments, point_features, frame_mask)
         lowest = torch.finfo(image_features.dtype).min
         valid = frame_mask[:, :, None, None]
         space = torch.where(valid, image_features, lowest).amax(dim=1)  # (B, S, d)

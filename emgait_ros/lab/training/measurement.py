@@ -120,7 +120,8 @@ def calibrate(
     templates = np.split(embed(network, data, [window for group in pieces for window in group], precision), ends[:-1])
     probes = np.flatnonzero(data.walk != 0)
     walks = [_walk(network, data, number, precision) for number in probes.tolist()]
-    return limits_of(templates, walks, np.searchsorted(names, data.identity[probes]), config)
+    sensors = Modality.BOTH if data.has_image.any() else Modality.POINTS
+    return limits_of(templates, walks, np.searchsorted(names, data.identity[probes]), config, sensors)
 
 
 def _walk(network: EMGaitNet, data: SequenceSet, number: int, precision: str) -> WalkWindows:
@@ -134,9 +135,15 @@ def _walk(network: EMGaitNet, data: SequenceSet, number: int, precision: str) ->
 
 
 def limits_of(
-    templates: Sequence[Float32], walks: Sequence[WalkWindows], owner: Int64, config: CalibrationConfig
+    templates: Sequence[Float32],
+    walks: Sequence[WalkWindows],
+    owner: Int64,
+    config: CalibrationConfig,
+    sensors: Modality = Modality.BOTH,
 ) -> DecisionLimits:
     """Limits from people's templates (parts, d), other walks, and the person (row of ``templates``) each walk is of.
+
+    ``sensors`` are those the templates were enrolled with.
 
     The margin is what few of the rightly recognised walks lack at the threshold that distances alone give; the threshold
     is then found with that margin. Walks too short for a window have no part in it.
@@ -147,9 +154,9 @@ def limits_of(
     galleries = [
         np.sort(rng.choice(len(templates), config.gallery_size, replace=False)) for _ in range(config.galleries)
     ]
-    margin, near_enough = _margin(templates, walks, owner, galleries, config.false_accept_rate)
+    margin, near_enough = _margin(templates, walks, owner, galleries, config.false_accept_rate, sensors)
     decision = DecisionConfig()
-    played = [(Replay(_matcher(templates, gallery), decision, margin), gallery) for gallery in galleries]
+    played = [(Replay(_matcher(templates, gallery, sensors), decision, margin), gallery) for gallery in galleries]
     strangers = np.sort(
         [
             against.naming_threshold(walk)
@@ -191,12 +198,13 @@ def _margin(
     owner: Int64,
     galleries: Sequence[Int64],
     false_accept_rate: float,
+    sensors: Modality,
 ) -> tuple[float, float]:
     """Lead over the second that all but a few of the walks have that are nearest to the right person, and near.
 
     Near is below the second number: so few strangers' walks come that near, whatever the decision says.
     """
-    matcher = _matcher(templates, np.arange(len(templates)))
+    matcher = _matcher(templates, np.arange(len(templates)), sensors)
     columns = [matcher.columns[person + 1] for person in range(len(templates))]
     found = [matcher.search(walk.embedding, walk.modalities).distance.min(axis=0) for walk in walks]
     distance = np.stack(found)[:, columns]  # (walks, people)
@@ -212,12 +220,11 @@ def _margin(
     return float(np.quantile(leads, MARGIN_LOSS)) if leads else 0.0, near_enough
 
 
-def _matcher(templates: Sequence[Float32], people: Int64) -> Matcher:
+def _matcher(templates: Sequence[Float32], people: Int64, sensors: Modality) -> Matcher:
     """Some people enrolled; identity numbers are rows + 1, since 0 is nobody."""
     matcher = Matcher(DecisionConfig().templates_per_identity)
-    both = int(Modality.BOTH)
     matcher.replace_all(
-        [(row + 1, str(row), templates[row], np.full(len(templates[row]), both)) for row in people.tolist()]
+        [(row + 1, str(row), templates[row], np.full(len(templates[row]), int(sensors))) for row in people.tolist()]
     )
     return matcher
 
