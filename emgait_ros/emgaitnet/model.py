@@ -342,11 +342,9 @@ class EMGaitNet(nn.Module):
         image, cloud = image.unflatten(0, (batch, frames)), cloud.unflatten(0, (batch, frames))
         embedding = self.sequence(image, cloud, frame_mask)
         embedding = embedding.to(self.frame.missing_image.dtype)  # full precision for the losses under autocast
-        frame_parts = self.frame_parts(image)
-        if self.neck is None:
-            return Output(embedding, embedding, embedding.new_zeros(batch, self.config.embedding_parts, 0), frame_parts)
-        normalised, logits = self.neck(embedding)
-        return Output(embedding, normalised, logits, frame_parts)
+        plain = embedding, embedding.new_zeros(batch, self.config.embedding_parts, 0)
+        normalised, logits = plain if self.neck is None else self.neck(embedding)
+        return Output(embedding, normalised, logits, self.frame_parts(image))
 
     def frame_parts(self, image_features: Tensor) -> Tensor:
         """(..., S, d) of single frames -> (..., P, d): the horizontal parts as HPP takes them, before time is pooled."""
