@@ -103,5 +103,5 @@ Of windows without a picture {vectors} further vectors of the embedding say who 
 frame they repeat the first. Fitted in closed form by `{facts["command"]}`: {facts["people"]} simulated people (from number {passes["first_identity"]} on), two
 walks each, every walk before {passes["sensors"]} LiDARs at once, spinning and solid-state, with the errors of recordings and trackers.
 No real person was used. Windows of points alone are scaled by {facts["gain"]:.3f}, so that at the threshold above strangers are named in {facts["false_accept_rate"]:.0%}
-of their walks ({facts["people"]} people fitted, {facts["stranger_tracks"]} walks of others; of enrolled people's walks {facts["true_accept_rate"]:.0%} are recognised).
+of their walks ({facts["stranger_tracks"]} walks of {facts["strangers"]} other people, simulated with the same errors, 5 s each; of enrolled people's walks of another day {facts["true_accept_rate"]:.0%} are recognised).
 """

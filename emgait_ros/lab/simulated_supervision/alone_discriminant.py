@@ -88,8 +88,9 @@ def find_gain(
     data = _sequences(write_passes(people, folder, workers), preprocessing)
     found = calibrate(network, data, calibration)
     network.sequence.alone.gain.fill_(threshold / found.threshold)
-    kept = ("people", "stranger_tracks", "false_accept_rate", "true_accept_rate", "true_accept_interval95")
-    return {"gain": threshold / found.threshold, **{name: found.facts[name] for name in kept}}
+    kept = ("stranger_tracks", "false_accept_rate", "true_accept_rate", "true_accept_interval95")
+    facts = {name: found.facts[name] for name in kept}
+    return {"gain": round(threshold / found.threshold, 4), "strangers": found.facts["people"], **facts}
 
 
 def described(network: EMGaitNet, preprocessing: Preprocessing, files: list[Path]) -> Described:

@@ -80,8 +80,8 @@ def test_without_errors_the_clouds_stay(files: list[Path]) -> None:
 def test_errors_take_or_add_returns(files: list[Path], error: dict[str, object], fewer: bool) -> None:
     seen = max((PassFile(files[0])[row] for row in range(4)), key=lambda one: sum(map(len, one.clouds)))
     plain, changed = (
-        sum(len(cloud) for cloud in damaged(seen, dataclasses.replace(NONE, **change), np.random.default_rng(3)))  # type: ignore[arg-type]
-        for change in ({}, error)
+        sum(len(cloud) for seed in range(4) for cloud in damaged(seen, config, np.random.default_rng(seed)))
+        for config in (NONE, dataclasses.replace(NONE, **error))  # type: ignore[arg-type]
     )
     assert changed < plain if fewer else changed > plain
 
