@@ -22,7 +22,9 @@ from emgait_ros.inference.bundle import default_bundle_path, load_bundle, refuse
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("bundle", nargs="?", default="", help="folder of the bundle (default: the shipped one)")
-    parser.add_argument("--out", type=output_folder, required=True, metavar="DIR", help="folder the new bundle goes into")
+    parser.add_argument(
+        "--out", type=output_folder, required=True, metavar="DIR", help="folder the new bundle goes into"
+    )
     parser.add_argument("--vectors", type=int, default=4, metavar="N", help="of the embedding (default: %(default)s)")
     parser.add_argument("--people", type=int, default=1500, metavar="N", help="fitted to (default: %(default)s)")
     parser.add_argument(
@@ -61,5 +63,7 @@ def run(args: argparse.Namespace) -> int:
     facts = made.manifest["training"]["points_alone"]
     if args.json:
         write_json(args.json, facts)
-    print(f"written: {made.folder}; gain {facts['gain']:.3f}, walks of enrolled people recognised {facts['true_accept_rate']:.0%}")
+    print(
+        f"written: {made.folder}; gain {facts['gain']:.3f}, walks of enrolled people recognised {facts['true_accept_rate']:.0%}"
+    )
     return 0

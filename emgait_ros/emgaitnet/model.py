@@ -303,8 +303,7 @@ class EMGaitNet(nn.Module):
         config: sizes and switches; ``config.classes`` above 0 adds the BNNeck.
         load_pretrained: read CLIP's pretrained weights; False when a state dict follows.
 
-    Raises:
-        ValueError, OSError: CLIP cannot be built (see ``clip.build_clip``).
+    Raises: ValueError, OSError when CLIP cannot be built (see ``clip.build_clip``).
     """
 
     frame_encoder: type[FrameEncoder] = FrameEncoder

@@ -104,7 +104,15 @@ def test_all_but_the_first_number_become_a_direction() -> None:
 
 
 ALONE = EMGaitNetConfig(
-    image_height=16, image_width=8, width=8, heads=2, parts=4, use_st=False, use_hpp=False, use_moments=True, alone_parts=3
+    image_height=16,
+    image_width=8,
+    width=8,
+    heads=2,
+    parts=4,
+    use_st=False,
+    use_hpp=False,
+    use_moments=True,
+    alone_parts=3,
 )
 
 

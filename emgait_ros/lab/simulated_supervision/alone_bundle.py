@@ -11,9 +11,7 @@ import torch
 
 from emgait_ros.emgaitnet.export import write_bundle
 from emgait_ros.emgaitnet.fast import FastEMGaitNet
-from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
 from emgait_ros.emgaitnet.weights import load_network
-from emgait_ros.inference.preprocessing import Preprocessing
 from emgait_ros.inference.bundle import REFERENCE, Bundle
 from emgait_ros.inference.reference import read_reference
 from emgait_ros.lab.simulated_supervision.alone_discriminant import STRANGERS, find_gain, fit_points_alone

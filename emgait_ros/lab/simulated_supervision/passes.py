@@ -219,7 +219,9 @@ def write_passes(config: PassesConfig, folder: Path, workers: int = 1) -> list[P
 
 def _write(task: tuple[Path, range, PassesConfig]) -> None:
     path, people, config = task
-    rows: dict[str, list[Any]] = {name: [] for name in ("identity", "walk", "sensor", "rosette", "speed", "n", "xyz", "truth", "velocity")}
+    rows: dict[str, list[Any]] = {
+        name: [] for name in ("identity", "walk", "sensor", "rosette", "speed", "n", "xyz", "truth", "velocity")
+    }
     for identity in people:
         for walk, number, sensor, speed, seen in passes_of(identity, config.sensors, config.frames):
             about = np.concatenate([cloud - at for cloud, at in zip(seen.clouds, seen.truth, strict=True)])

@@ -116,7 +116,9 @@ def _steps_line(config: TrainingConfig) -> str:
     if asked.plda_initialization:
         parts.append(f"traits predicted in closed form from {config.auxiliary_identities.identities} other people")
     if config.model.alone_parts:
-        parts.append(f"points alone fitted in closed form to {config.passes.identities} people passing {config.passes.sensors} LiDARs")
+        parts.append(
+            f"points alone fitted in closed form to {config.passes.identities} people passing {config.passes.sensors} LiDARs"
+        )
     sequences = f"{asked.steps} steps of {asked.identities} x {asked.sequences} sequences x {asked.frames} frames (Adam; {asked.learning_rate:g})"
     parts.append(sequences if asked.steps else "no steps on sequences")
     return f"{', then '.join(parts)}. {asked.precision}, seed {config.seed}."

@@ -278,7 +278,11 @@ class TrainingConfig:
             )
         if self.model.alone_parts and not self.optimization.plda_initialization:
             raise ValueError("model.alone_parts needs optimization.plda_initialization: it is fitted after that")
-        sets: dict[str, PeopleConfig | PassesConfig] = {"train": self.train, "calibrate": self.calibrate, "test": self.test}
+        sets: dict[str, PeopleConfig | PassesConfig] = {
+            "train": self.train,
+            "calibrate": self.calibrate,
+            "test": self.test,
+        }
         if self.model.alone_parts:
             sets["passes"] = self.passes
         if self.optimization.plda_initialization:

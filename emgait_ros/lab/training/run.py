@@ -259,7 +259,9 @@ class Run:
         limits = calibrate(network, people, self.config.calibration, precision)
         if self.config.model.alone_parts:
             config, folder = self.config, self.folder / "strangers"
-            find_gain(network, config.preprocessing, limits.threshold, folder, config.calibration, workers=config.threads)
+            find_gain(
+                network, config.preprocessing, limits.threshold, folder, config.calibration, workers=config.threads
+            )
         measured = self.test(network)
         training = {
             "command": self.command,

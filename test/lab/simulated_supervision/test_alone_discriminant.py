@@ -60,7 +60,9 @@ def test_a_network_is_fitted_to_passes_and_scaled_to_its_threshold(tmp_path: Pat
     assert bool(network.frame.points_alone.tell.weight.any())
     strangers = PassesConfig(720_000, identities=8, sensors=1, frames=16)
     facts = [
-        find_gain(network, TAKEN, threshold, tmp_path / "strangers", CalibrationConfig(gallery_size=2, galleries=4), strangers)
+        find_gain(
+            network, TAKEN, threshold, tmp_path / "strangers", CalibrationConfig(gallery_size=2, galleries=4), strangers
+        )
         for threshold in (0.5, 1.0)
     ]
     assert facts[1]["gain"] == pytest.approx(2 * facts[0]["gain"], rel=1e-3)
