@@ -5,7 +5,7 @@ VENV := $(if $(filter kilted,$(ROS_DISTRO)),.venv-kilted,.venv)
 VENV_PYTHON := $(VENV)/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo demo-real test lint format clean
+.PHONY: help setup demo demo-real test lint docs format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -27,6 +27,10 @@ test:  ## the whole test suite (ROS_DISTRO=kilted: the tests that touch ROS, on 
 lint:  ## ruff, mypy and codespell
 	@scripts/setup.sh dev
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/codespell
+
+docs:  ## the documentation as a site, out/site/index.html (Python 3.11 or newer)
+	@scripts/setup.sh dev
+	@.venv/bin/python -m sphinx -q -W --keep-going -b html docs out/site && echo "out/site/index.html"
 
 format:  ## let ruff format the code
 	@scripts/setup.sh dev

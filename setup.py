@@ -23,7 +23,7 @@ setup(
     maintainer="emgait_ros maintainers",
     maintainer_email="maintainers@emgait.example",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={PACKAGE: ["lab/simulation/data/*", "py.typed"]},
+    package_data={PACKAGE: ["console/static/*", "lab/simulation/data/*", "py.typed"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
@@ -40,6 +40,7 @@ setup(
             "emgait = emgait_ros.cli.main:main",
             "pedestrian_tracker = emgait_ros.nodes.entry:pedestrian_tracker",
             "gait_recognizer = emgait_ros.nodes.entry:gait_recognizer",
+            "bridges = emgait_ros.nodes.entry:bridges",
         ],
     },
 )

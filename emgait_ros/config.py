@@ -134,6 +134,41 @@ class ImageDetectorConfig:
 
 
 @dataclass(frozen=True)
+class BoxesConfig:
+    """People that a detector of the user's finds in the clouds (``topics.boxes``; ``emgait_ros.sensing.boxes``)."""
+
+    use: str = option(
+        "instead",
+        "instead: our own detector does not run; beside: it finds whom that detector misses. Without topics.boxes nothing changes.",
+        choices=("instead", "beside"),
+    )
+    classes: tuple[str, ...] = option(
+        ("pedestrian", "person"),
+        "Values of class_id that are people, in capitals or not; boxes of other classes are left out.",
+    )
+    sure_score: float = option(
+        0.5, "A score of that detector that makes a person sure: it counts as detector.min_score.", low=0.01, high=1
+    )
+    weak_score: float = option(
+        0.2, "A score of it that carries a track on but begins none: it counts as tracker.weak_score.", low=0, high=1
+    )
+    max_dt_s: float = option(
+        0.06,
+        "Largest difference between the stamps of boxes and cloud; at 1.5 m/s 0.06 s is 9 cm, which the returns correct.",
+        unit="s",
+        low=0.001,
+        high=1,
+    )
+    max_wait_s: float = option(
+        0.25,
+        "Longest wait of a cloud for its boxes: as long as that detector takes, but pedestrians come this much later.",
+        unit="s",
+        low=0,
+        high=1,
+    )
+
+
+@dataclass(frozen=True)
 class TrackerConfig:
     """How detections become tracks (``emgait_ros.sensing.tracking``)."""
 
@@ -356,6 +391,11 @@ class EngineConfig:
         low=0,
         high=100,
     )
+    segmenter: str = option(
+        "",
+        "For bundles that look at silhouettes: path of an ONNX or tflite model that finds the body in a crop, or mediapipe; "
+        "empty: silhouettes are made of projected LiDAR returns.",
+    )
     max_batch: int = option(
         16,
         "Pedestrians per run of the network; more are split. Bounds memory and the TensorRT profile.",
@@ -372,6 +412,7 @@ class SensingConfig:
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     image_detector: ImageDetectorConfig = field(default_factory=ImageDetectorConfig)
     verifier: VerifierConfig = field(default_factory=VerifierConfig)
+    boxes: BoxesConfig = field(default_factory=BoxesConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     sample: SampleConfig = field(default_factory=SampleConfig)
 
@@ -398,6 +439,11 @@ class TrackerTopicsConfig:
         topic="optional",
     )
     camera_info: str = option("camera/camera_info", "sensor_msgs/CameraInfo of that image.", topic="needed")
+    boxes: str = option(
+        "",
+        "vision_msgs/Detection3DArray of a detector of yours; empty: none (see the options boxes.*).",
+        topic="optional",
+    )
     image_compressed: bool = option(False, "The image topic carries sensor_msgs/CompressedImage (JPEG or PNG).")
     reliability: str = option(
         "best_effort", "QoS reliability of the sensor subscriptions.", choices=("best_effort", "reliable")
@@ -485,6 +531,74 @@ class RecognizerNodeConfig(RecognitionConfig):
     autostart: bool = option(True, "Configure and activate by itself; false where a lifecycle manager does that.")
 
 
+@dataclass(frozen=True)
+class BridgesTopicsConfig:
+    """Topics of the bridges node. Those of REP-155 have fixed names (/humans/...)."""
+
+    identities: str = option(
+        "gait_recognizer/identities", "emgait_msgs/IdentityArray of the recognizer.", topic="needed"
+    )
+    pedestrians: str = option(
+        "pedestrian_tracker/pedestrians",
+        "emgait_msgs/PedestrianArray that these answer: velocities and scores are taken from it.",
+        topic="needed",
+    )
+    people: str = option(
+        "people", "people_msgs/People that is published; Nav2's social layers read /people.", topic="needed"
+    )
+    depth: int = option(10, "Queue depth of both subscriptions.", low=1, high=100)
+    output_depth: int = option(5, "Queue depth of what the node publishes.", low=1, high=100)
+    start_grace_s: float = option(
+        5.0,
+        "So long after the start a topic on which nothing has come yet is information; then it is a warning.",
+        unit="s",
+        low=0,
+        high=600,
+    )
+
+
+@dataclass(frozen=True)
+class BridgesNodeConfig:
+    """All parameters of the bridges node: which messages of others are published. All of them are off by default."""
+
+    vision: bool = option(
+        False, "Publish ~/detections, vision_msgs/Detection3DArray: boxes, tracks, and names as hypotheses."
+    )
+    people: bool = option(False, "Publish people_msgs/People, for social layers of Nav2.")
+    hri: bool = option(False, "Publish /humans/bodies/tracked, /humans/candidate_matches and TF body_<id> (REP-155).")
+    hri_persons: bool = option(
+        True, "With hri: also /humans/persons/...; false where hri_person_manager or the like publishes these."
+    )
+    topics: BridgesTopicsConfig = field(default_factory=BridgesTopicsConfig)
+
+
+@dataclass(frozen=True)
+class ConsoleConfig:
+    """The page in the browser (``emgait console``)."""
+
+    host: str = option("127.0.0.1", "Address to listen on; any other than this machine's own asks for a token.")
+    port: int = option(8899, "TCP port; 0: a free one.", low=0, high=65535)
+    picture_hz: float = option(
+        5.0,
+        "Camera pictures a second, only while somebody looks: enough to follow people.",
+        unit="Hz",
+        low=0.2,
+        high=30,
+    )
+    picture_width: int = option(
+        960, "Width pictures are made smaller to: a far person is still 30 px high.", unit="px", low=160, high=4096
+    )
+    map_hz: float = option(
+        2.5, "Bird's-eye views of the cloud a second, only while somebody looks.", unit="Hz", low=0.2, high=20
+    )
+    people_hz: float = option(
+        5.0, "Updates a second of who is in view, only while somebody looks.", unit="Hz", low=0.5, high=20
+    )
+    timeout_s: float = option(
+        15.0, "How long the recognizer may take to answer: a large gallery on a slow disk.", unit="s", low=1, high=120
+    )
+
+
 def full_name(name: str, namespace: str = "") -> str:
     """The full name of a topic or node in this namespace ("robot1", "/robot1", "" for none); an empty name stays empty."""
     if not name or name.startswith("/"):
@@ -533,6 +647,9 @@ def check_option(name: str, value: Any, default: Any, metadata: dict[str, Any]) 
     choices = metadata.get("choices")
     if choices and value not in choices:
         raise ValueError(f"parameter '{name}' is '{value}': allowed are {', '.join(choices)}")
+    names = isinstance(default, tuple) and any(isinstance(v, str) for v in default)
+    if names and not (isinstance(value, (tuple, list)) and value and all(isinstance(v, str) and v for v in value)):
+        raise ValueError(f"parameter '{name}' is {value!r}: expected at least one name, and no empty one")
     if name.endswith("T_camera_lidar") and isinstance(value, (tuple, list)) and len(value) not in (0, 16):
         raise ValueError(f"parameter '{name}' has {len(value)} numbers: expected 16 (4x4, row-major) or none")
 

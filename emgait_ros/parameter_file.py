@@ -9,17 +9,28 @@ from typing import Any
 
 import yaml
 
-from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, full_name, options_of, with_options
+from emgait_ros.config import (
+    BridgesNodeConfig,
+    RecognizerNodeConfig,
+    TrackerNodeConfig,
+    full_name,
+    options_of,
+    with_options,
+)
 
 Blocks = list[tuple[str, dict[str, Any]]]
-DEFAULTS = {"pedestrian_tracker": TrackerNodeConfig(), "gait_recognizer": RecognizerNodeConfig()}
+DEFAULTS = {
+    "pedestrian_tracker": TrackerNodeConfig(),
+    "gait_recognizer": RecognizerNodeConfig(),
+    "bridges": BridgesNodeConfig(),
+}
 NOT_OURS = ("use_sim_time", "qos_overrides", "start_type_description_service")  # parameters every ROS node has
 
 
 def load_parameters(
     path: str | Path, namespace: str | None = None
 ) -> tuple[TrackerNodeConfig, RecognizerNodeConfig, list[str]]:
-    """The configs of both nodes as a parameter file sets them.
+    """The configs of both nodes as a parameter file sets them; what it sets for the bridges is checked.
 
     Args:
         path: of the file.
@@ -41,14 +52,14 @@ def load_parameters(
     if not blocks:
         raise ValueError(f"{path} is no ROS parameter file: it has no 'ros__parameters' under a node's name")
     sentences = [] if namespace is None else _not_for_this_namespace(blocks, namespace, path)
-    tracker, unknown_tracker = _applied(blocks, "pedestrian_tracker", namespace, path)
-    recognizer, unknown_recognizer = _applied(blocks, "gait_recognizer", namespace, path)
+    applied = {node: _applied(blocks, node, namespace, path) for node in DEFAULTS}
+    unknowns = [unknown for _, unknown in applied.values()]
     # A name under /** is meant for whichever node has it.
     general = set().union(*[values for name, values in blocks if name.endswith("*")])
-    known_by_one = {n for n in general if n not in unknown_tracker or n not in unknown_recognizer}
-    unknown = sorted((unknown_tracker | unknown_recognizer) - known_by_one)
+    known_by_one = {n for n in general if not all(n in unknown for unknown in unknowns)}
+    unknown = sorted(set().union(*unknowns) - known_by_one)
     sentences += [f"{path}: no node has a parameter '{name}', so it does nothing" for name in unknown]
-    return tracker, recognizer, sentences
+    return applied["pedestrian_tracker"][0], applied["gait_recognizer"][0], sentences
 
 
 def _blocks(content: dict[Any, Any], name: str) -> Iterator[tuple[str, dict[str, Any]]]:

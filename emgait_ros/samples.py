@@ -38,6 +38,24 @@ class CameraModel:
 
 
 @dataclass(frozen=True)
+class Boxes:
+    """People that another detector found, as a struct of arrays over B upright boxes, parallel to the frame's axes.
+
+    Attributes:
+        center: (B, 3) float64, m.
+        size: (B, 3) float64, extents along x, y, z, m.
+        score: (B,) float64, 0..1, of that detector's scale.
+    """
+
+    center: Float64
+    size: Float64
+    score: Float64
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+@dataclass(frozen=True)
 class SensorFrame:
     """One LiDAR cloud and, when there is one, the image nearest to it in time.
 
@@ -49,6 +67,7 @@ class SensorFrame:
         camera: calibration of the image, or None: then no crop can be cut.
         T_fixed_lidar: (4, 4) float64 pose of the LiDAR in a frame that does not move, or None: it stands still.
         T_fixed_lidar_at_image: its pose when the image was taken, or None: as at the cloud.
+        boxes: people that a detector of the user's found in this cloud, LiDAR frame, or None: it did not look at it.
     """
 
     stamp_ns: int
@@ -58,6 +77,7 @@ class SensorFrame:
     camera: CameraModel | None = None
     T_fixed_lidar: Float64 | None = None
     T_fixed_lidar_at_image: Float64 | None = None
+    boxes: Boxes | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +131,7 @@ class Sample:
         coasting: there was no detection in this frame; the position is a prediction.
         points: (P, 3) float32, m, LiDAR frame, resampled to a fixed P; None when there are none.
         crop: (H, W, 3) uint8 RGB; None without an image.
+        silhouette: (H, W) uint8 mask of the crop, 255 where the body is, where one is known; else None.
         crop_native_height_px: height of the box in the camera image, px.
         image_dt_s: image stamp minus LiDAR stamp, s.
         sharpness: fine detail of the crop over its contrast, before resizing, 0..1; 0: not known.
@@ -137,6 +158,7 @@ class Sample:
     previous_track_id: int | None = None
     group: bool = False
     coasting: bool = False
+    silhouette: UInt8 | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What `ros2 launch emgait_ros gait.launch.py` and `emgait up` share: their arguments as parameters of the two nodes."""
+"""What `ros2 launch emgait_ros gait.launch.py` and `emgait up` share: their arguments as parameters of the nodes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ PARAMETERS = {  # argument of the launch file: the parameter it sets, of each no
         "image_topic": "topics.image",
         "camera_info_topic": "topics.camera_info",
         "image_compressed": "topics.image_compressed",
+        "boxes_topic": "topics.boxes",
         "overlay": "camera.overlay",
         "use_sim_time": "use_sim_time",
     },
@@ -27,22 +28,39 @@ PARAMETERS = {  # argument of the launch file: the parameter it sets, of each no
         "autostart": "autostart",
         "use_sim_time": "use_sim_time",
     },
+    "bridges": {"use_sim_time": "use_sim_time"},
 }
+BRIDGES = ("vision", "people", "hri")  # parts of the bridges node, which is started when one is asked for
 NO_CAMERA = "none"  # for image_topic: `ros2 launch` refuses an empty value
 NAMESPACED_TF = {"/tf": "tf", "/tf_static": "tf_static"}  # remappings: each robot has a tree of its own
 SIMULATED_FRAME = "lidar"
 
 
+def nodes_of(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """The nodes to start."""
+    return (*NODES, "bridges") if given.get("bridges") else NODES
+
+
 def parameters_of(node: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that were given, as parameters of a node.
+    """The arguments that were given, as parameters of a node; ``bridges`` is a list with commas: "vision,people".
 
     Args:
-        node: one of ``NODES``.
+        node: one of ``nodes_of``.
         given: value by argument; an argument that was not given is absent or None, and leaves the parameter as it is.
+
+    Raises:
+        ValueError: there is no such bridge.
     """
     values = {parameter: given[name] for name, parameter in PARAMETERS[node].items() if given.get(name) is not None}
     if values.get("topics.image") == NO_CAMERA:
         values["topics.image"] = ""
+    if node == "bridges":
+        parts = [part.strip() for part in str(given.get("bridges") or "").split(",") if part.strip()]
+        if wrong := [part for part in parts if part not in BRIDGES]:
+            raise ValueError(
+                f"bridges is '{given['bridges']}', but there is no '{wrong[0]}': expected some of {', '.join(BRIDGES)}"
+            )
+        values |= dict.fromkeys(parts, True)
     return values
 
 

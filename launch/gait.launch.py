@@ -20,7 +20,7 @@ from launch_ros.actions import Node
 from emgait_ros.config import TrackerNodeConfig, with_options
 from emgait_ros.parameter_file import load_parameters
 from emgait_ros.shipped import shipped_path
-from emgait_ros.starting import NAMESPACED_TF, NODES, parameters_of, rviz_config, write_parameters
+from emgait_ros.starting import NAMESPACED_TF, nodes_of, parameters_of, rviz_config, write_parameters
 from emgait_ros.transport import use_shipped_profile
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
@@ -38,6 +38,7 @@ ARGUMENTS: dict[str, tuple[str, tuple[str, ...], str]] = {
     ),
     "camera_info_topic": (NOT_GIVEN, (), "sensor_msgs/CameraInfo of that image"),
     "image_compressed": (NOT_GIVEN, FLAG, "true: the image topic carries sensor_msgs/CompressedImage"),
+    "boxes_topic": (NOT_GIVEN, (), "vision_msgs/Detection3DArray of a detector of yours, instead of ours (boxes.use)"),
     "overlay": (NOT_GIVEN, FLAG, "true: publish ~/overlay, the image with what was found"),
     "params_file": ("", (), "YAML with parameters of both nodes; config/*.yaml are templates for it"),
     "bundle": (NOT_GIVEN, (), "folder of a model bundle, in place of the shipped one"),
@@ -51,6 +52,9 @@ ARGUMENTS: dict[str, tuple[str, tuple[str, ...], str]] = {
         "true: read tf and tf_static of the namespace, not /tf and /tf_static",
     ),
     "log_level": ("info", ("debug", "info", "warn", "error"), "of both nodes"),
+    "bridges": ("", (), "vision, people, hri, with commas between: also publish messages of other packages"),
+    "console": ("false", ("true", "false"), "true: serve the page of `emgait console` on http://127.0.0.1:8899"),
+    "console_host": ("127.0.0.1", (), "address of the page; another one asks for a token, which the log shows once"),
     "rviz": ("false", ("true", "false"), "true: open RViz with the LiDAR, the boxes and the names"),
     "rviz_frame": ("", (), "fixed frame of RViz, such as the LiDAR's; '': frames.fixed of params_file, else lidar"),
 }
@@ -68,7 +72,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """The two nodes, and RViz when asked for."""
+    """The nodes, and RViz when asked for."""
     given = arguments_given(context)
     if given["rviz"]:
         require_rviz()
@@ -84,7 +88,7 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     tidy = OnShutdown(on_shutdown=lambda event, context: shutil.rmtree(folder, ignore_errors=True))
     started: list[LaunchDescriptionEntity] = [RegisterEventHandler(tidy)]
     started += [LogInfo(msg=f"[WARN] {sentence}") for sentence in sentences]
-    for name in NODES:
+    for name in nodes_of(given):
         values = parameters_of(name, given)
         explicit = [write_parameters(folder / f"{name}.yaml", name, values)] if values else []
         level = ["--log-level", given["log_level"]]
@@ -97,6 +101,11 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
                 ros_arguments=level,
                 **common,
             )
+        )
+    if given["console"]:
+        words = ["console", "--host", given["console_host"]]
+        started.append(
+            Node(package="emgait_ros", executable="emgait", name="emgait_console", arguments=words, **common)
         )
     if given["rviz"]:
         started.append(rviz(given, tracker, full_namespace, folder, common))

@@ -37,7 +37,8 @@ stamp() { printf '%s' "$2" >"$venv/.emgait-$1"; }
 ros=requirements/ros-$distro.txt
 runtime_hash=$(hash_of "$ros" requirements/runtime.txt scripts/fix_ros_wheels.py)
 compat_hash=$(hash_of ros_compat)
-messages_hash=$(hash_of "$ros" emgait_msgs ros_compat/tf2_msgs)
+interfaces=(tf2_msgs vision_msgs hri_msgs people_msgs) # stand-ins for message packages
+messages_hash=$(hash_of "$ros" emgait_msgs "${interfaces[@]/#/ros_compat/}")
 package_hash=$(hash_of emgait_ros package.xml setup.py setup.cfg resource launch config models)
 dev_hash=$(hash_of requirements/dev.txt requirements/stubs.txt)
 
@@ -90,6 +91,10 @@ build() { # PACKAGE FOLDER: colcon puts it into the environment itself, so nothi
     fi
 }
 
+is_missing() { # PACKAGE: nobody but an earlier run of this file has put it into the environment
+    [ ! -e "$venv/share/$1/package.xml" ] || grep -q "<version>0.0.0</version>" "$venv/share/$1/package.xml"
+}
+
 made_with=$(interpreter_of "$venv/bin/python" || true)
 if [ -n "${PYTHON:-}" ]; then find_python; else python=$made_with; fi
 if ! stamp_is place "$prefix" || [ -z "$python" ] || [ "$python" != "$made_with" ]; then
@@ -129,10 +134,12 @@ if ! stamp_is compat "$compat_hash"; then
 fi
 
 if ! stamp_is messages "$messages_hash"; then
-    echo "setup: building emgait_msgs, and tf2_msgs which PyPI lacks (about 30 s)"
-    rm -rf "$venv/colcon/build/emgait_msgs" "$venv/colcon/build/tf2_msgs"
+    echo "setup: building emgait_msgs, and ${interfaces[*]} which PyPI lacks (about a minute)"
+    rm -rf "${interfaces[@]/#/$venv/colcon/build/}" "$venv/colcon/build/emgait_msgs"
     build emgait_msgs emgait_msgs
-    build tf2_msgs ros_compat/tf2_msgs
+    for name in "${interfaces[@]}"; do
+        if is_missing "$name"; then build "$name" "ros_compat/$name"; fi
+    done
     stamp messages "$messages_hash"
 fi
 

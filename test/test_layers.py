@@ -12,19 +12,28 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROS = {
     "rclpy", "emgait_msgs", "sensor_msgs", "std_msgs", "std_srvs", "geometry_msgs", "visualization_msgs", "diagnostic_msgs",
     "builtin_interfaces", "lifecycle_msgs", "rosgraph_msgs", "rcl_interfaces", "tf2_ros", "tf2_msgs", "message_filters",
-    "sensor_msgs_py", "rosidl_runtime_py", "launch", "launch_ros", "ament_index_python",
+    "sensor_msgs_py", "vision_msgs", "hri_msgs", "people_msgs", "rosidl_runtime_py", "launch", "launch_ros", "ament_index_python",
 }  # fmt: skip
-WITH_ROS = ("nodes/", "live/", "lab/demo/observer.py")
+WITH_ROS = ("nodes/", "live/", "console/bridge.py", "lab/demo/observer.py")
 TORCH = {"torch", "torchvision", "open_clip", "safetensors"}
-WITH_TORCH = ("emgaitnet/", "lab/training/", "lab/detection/", "lab/simulated_supervision/", "lab/bench/")
+WITH_TORCH = (
+    "emgaitnet/",
+    "lab/adaptation/",
+    "lab/training/",
+    "lab/systems/",
+    "lab/detection/",
+    "lab/simulated_supervision/",
+    "lab/bench/",
+)
 LAZY = {"inference/torch_engine.py"}  # torch and the network inside its functions only
-GROUND_FLOOR = {"config", "samples", "shipped", "jit", "stop_signals"}
+GROUND_FLOOR = {"config", "samples", "shipped", "jit", "stop_signals", "whole_files"}
 ALLOWED = {  # folder or module -> what of this package it may import beside itself
     "config": set(),
     "samples": set(),
     "shipped": set(),
     "jit": {"shipped"},
     "stop_signals": set(),
+    "whole_files": set(),
     "parameter_file": {"config"},
     "starting": {"config"},
     "transport": {"shipped"},
@@ -36,6 +45,7 @@ ALLOWED = {  # folder or module -> what of this package it may import beside its
     "nodes": GROUND_FLOOR | {"transport", "sensing", "inference", "gallery", "recognition"},
     "recordings": GROUND_FLOOR | {"sensing", "inference", "gallery", "recognition", "pipeline"},
     "live": GROUND_FLOOR | {"transport", "starting", "sensing", "recordings", "doctor", "nodes"},
+    "console": GROUND_FLOOR | {"sensing", "gallery", "recordings", "nodes"},
     "emgaitnet": GROUND_FLOOR | {"inference"},
     "doctor": GROUND_FLOOR | {"transport", "sensing", "inference", "gallery", "recordings"},
     "lab": {*GROUND_FLOOR, "sensing", "inference", "gallery", "recognition", "pipeline", "recordings", "emgaitnet"},

@@ -27,6 +27,7 @@ FROM_THE_DISTRIBUTION = {
     "pyyaml": "python3-yaml",
     "matplotlib": "python3-matplotlib",
     "cryptography": "python3-cryptography",
+    "aiohttp": "python3-aiohttp",
 }
 PIP_SETUP = ("3.10", "3.11", "3.12", "3.13")  # ROS 2 has wheels for these
 BY_OTHERS = {  # imported under a name that belongs to none of the listed
@@ -128,6 +129,7 @@ def test_whatever_is_imported_is_listed(folder):
 
 # module -> who brings it, where the two names differ
 BROUGHT_BY = {
+    "aiohttp": "python3-aiohttp",
     "cryptography": "python3-cryptography",
     "cv2": "python3-opencv",
     "llvmlite": "numba",

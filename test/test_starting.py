@@ -5,14 +5,18 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, options_of, with_options
-from emgait_ros.starting import NODES, PARAMETERS, parameters_of, rviz_config
+from emgait_ros.config import BridgesNodeConfig, RecognizerNodeConfig, TrackerNodeConfig, options_of, with_options
+from emgait_ros.starting import NODES, PARAMETERS, nodes_of, parameters_of, rviz_config
 
-CONFIGS = {"pedestrian_tracker": TrackerNodeConfig(), "gait_recognizer": RecognizerNodeConfig()}
+CONFIGS = {
+    "pedestrian_tracker": TrackerNodeConfig(),
+    "gait_recognizer": RecognizerNodeConfig(),
+    "bridges": BridgesNodeConfig(),
+}
 
 
 def test_every_parameter_exists():
-    for node in NODES:
+    for node in CONFIGS:
         assert set(PARAMETERS[node].values()) <= {*options_of(CONFIGS[node]), "use_sim_time"}
 
 
@@ -25,6 +29,7 @@ def test_every_parameter_exists():
         ({"image_topic": "none"}, {"topics.image": ""}, {}),
         ({"image_topic": "", "overlay": False}, {"topics.image": "", "camera.overlay": False}, {}),
         ({"use_sim_time": True, "gallery": "/g.db"}, {"use_sim_time": True}, {"use_sim_time": True, "gallery.path": "/g.db"}),
+        ({"boxes_topic": "/detector/boxes"}, {"topics.boxes": "/detector/boxes"}, {}),
         # a namespace changes no parameter
         ({"namespace": "robot1", "namespaced_tf": True}, {}, {}),
     ],
@@ -32,6 +37,26 @@ def test_every_parameter_exists():
 def test_only_what_was_given(given, tracker, recognizer):
     assert parameters_of("pedestrian_tracker", given) == tracker
     assert parameters_of("gait_recognizer", given) == recognizer
+
+
+@pytest.mark.parametrize(
+    ("given", "bridges"),
+    [
+        ({}, None),
+        ({"bridges": ""}, None),
+        ({"bridges": "vision"}, {"vision": True}),
+        ({"bridges": "people, hri", "use_sim_time": True}, {"people": True, "hri": True, "use_sim_time": True}),
+    ],
+)
+def test_the_bridges_are_started_when_one_is_asked_for(given, bridges):
+    assert nodes_of(given) == (*NODES, *([] if bridges is None else ["bridges"]))
+    if bridges is not None:
+        assert parameters_of("bridges", given) == bridges
+
+
+def test_a_bridge_that_is_not_there_is_named():
+    with pytest.raises(ValueError, match="there is no 'visions': expected some of vision, people, hri"):
+        parameters_of("bridges", {"bridges": "people,visions"})
 
 
 @pytest.mark.parametrize(

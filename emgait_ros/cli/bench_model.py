@@ -4,6 +4,7 @@
   emgait bench model --clip ViT-B-32 --people 1
   emgait bench model --bundle                      the shipped bundle; --bundle DIR: another one
   emgait bench model --approximate                 CLIP in INT8 and on every 5th image too: faster, not exact
+  emgait bench model --systems all                 EMGaitNet, GaitBase, LidarGait++, LiCAF and HMRNet side by side
   emgait bench model --json figures.json
 
 `plain` is the paper's forward, step by step: every frame of the window encoded again, all 77 tokens of every prompt, edges
@@ -26,6 +27,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from emgait_ros.cli.commands import development_packages
 from emgait_ros.cli.outputs import output_file, write_json
 
 
@@ -39,6 +41,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--bundle", nargs="?", const="", metavar="DIR", help="measure a bundle instead; without DIR the shipped one"
+    )
+    parser.add_argument(
+        "--systems",
+        default="",
+        metavar="all|NAME,NAME",
+        help="compare architectures at their papers' scale, random weights, by onnxruntime",
     )
     parser.add_argument(
         "--people", type=_numbers, default=(1, 8), metavar="N,N", help="pedestrians in view (default: 1,8)"
@@ -55,6 +63,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
+    if args.systems:
+        return _run_systems(args)
     try:
         from emgait_ros.lab.bench.model import ModelBenchmark, run_benchmark
     except ImportError as error:
@@ -81,6 +91,58 @@ def _numbers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"'{text}' is no list of numbers such as 1,8") from error
+
+
+def _run_systems(args: argparse.Namespace) -> int:
+    """All architectures that are asked for, in one run."""
+    with development_packages("--systems"):
+        from emgait_ros.lab.bench.systems import SystemsBenchmark, run_benchmark
+    from emgait_ros.inference.bundle import ARCHITECTURES
+
+    if args.bundle is not None or args.approximate:
+        raise ValueError("--systems measures random weights at the papers' scale: leave out --bundle and --approximate")
+    systems = ARCHITECTURES if args.systems == "all" else tuple(args.systems.split(","))
+    config = SystemsBenchmark(systems, args.clip, args.people, args.frames, args.threads, args.rounds)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=1.0)
+        figures = run_benchmark(config, lambda text, done: progress.update(task, description=text, completed=done))
+    figures["machine"] = _machine()
+    console = Console(width=None if sys.stdout.isatty() else 130)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"windows of {args.frames} frames, {args.threads} threads, onnxruntime, ms a person, p50",
+    )
+    people = [str(result["people"]) for result in figures["results"]]
+    titles = (
+        "",
+        "M parameters",
+        "GFLOP a frame",
+        "kB kept a frame",
+        *(f"new frame, {n} in view" for n in people),
+        "new identity",
+        "processor: frame",
+        "identity",
+    )
+    for title in titles:
+        table.add_column(title, justify="right" if title else "left")
+    for row in figures["systems"].values():
+        table.add_row(
+            row["title"],
+            f"{row['parameters'] / 1e6:.2f}",
+            f"{row['gflop_per_frame']:.2f}",
+            f"{row['kept_bytes_per_frame'] / 1e3:.0f}",
+            *(f"{row['ms_per_pedestrian_frame_by_people'][n]:.1f}" for n in people),
+            f"{row['ms_per_new_identity']:.0f}",
+            f"{row['cpu_ms_per_pedestrian_frame']:.1f}",
+            f"{row['cpu_ms_per_new_identity']:.0f}",
+        )
+    console.print(table)
+    console.print(
+        f"{figures['machine']}; load average {figures['load_average']:.1f}; EMGaitNet with CLIP {args.clip}",
+        style="dim",
+    )
+    write_json(args.json, figures)
+    return 0
 
 
 def _machine() -> str:

@@ -45,7 +45,7 @@ def from_simulation(gallery: Gallery, args: argparse.Namespace) -> tuple[list[Ca
     generate(plan_calibration(walks), folder, SEED)
     encoder = GaitEncoder(load_bundle(args.bundle), RecognizerNodeConfig().engine)
     config = RecognizerNodeConfig()
-    data, margin = SimulatedSet(folder, encoder.bundle.preprocessing), encoder.bundle.min_margin or 0.0
+    data, margin = SimulatedSet(folder, encoder.preprocessing), encoder.bundle.min_margin or 0.0
     bundle = encoder.bundle
     window = window_for(config.window, bundle.min_frames, bundle.max_frames, f"the bundle in {bundle.folder}")
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -70,7 +70,8 @@ def from_simulation(gallery: Gallery, args: argparse.Namespace) -> tuple[list[Ca
             else gallery_of(tracks, members, config.decision)
         )
         others = [tracks.windows[row] for row in np.flatnonzero(kept_back)]
-        check = checked_on_strangers(calibration, naming_thresholds(Replay(against, config.decision, margin), others))
+        replay = Replay(against, config.decision, margin, encoder.sensors)
+        check = checked_on_strangers(calibration, naming_thresholds(replay, others))
         found.append(calibration)
         checks.append(check)
         low, high = check["interval"]
@@ -122,7 +123,7 @@ def from_bags(gallery: Gallery, args: argparse.Namespace) -> tuple[list[Calibrat
                 pipeline.recognizer.close()
             problems.update(result.problems)
             enrolled = gallery_in_memory(gallery.templates_for(model), recognizer.decision)
-            against = Replay(enrolled, recognizer.decision, load_bundle(args.bundle).min_margin or 0.0)
+            against = pipeline.recognizer.replay(enrolled)
             thresholds += [track.naming_threshold(against) for track in pipeline.tracks()] if people else []
             ranges += [track.ranges_m for track in pipeline.tracks()]
     if not thresholds:

@@ -3,6 +3,7 @@
   emgait evaluate bag walk.bag                            who is recognised with the gallery of the live node
   emgait evaluate bag walk.bag --gallery people.db        with another gallery
   emgait evaluate bag walk.bag --params my_robot.yaml     with the nodes' parameter file (topics, extrinsics, options)
+  emgait evaluate bag walk.bag --mcap seen                a copy with boxes, names and pictures (Foxglove: config/gait.foxglove.json)
   emgait evaluate bag walk.bag --walks walk.json          a simulated bag: enrol people on their first walk, judge the second
 
 The gallery is copied first and never changed. Topics that the parameters leave at their default are found in the bag
@@ -18,7 +19,7 @@ import dataclasses
 import json
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,13 +28,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from emgait_ros.cli.outputs import output_file, write_json
+from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
 from emgait_ros.gallery.database import is_url, open_database
 from emgait_ros.gallery.disk import made_private
 from emgait_ros.lab.demo.report import judge, summary, table
 from emgait_ros.parameter_file import load_parameters
 from emgait_ros.pipeline import GaitPipeline
+from emgait_ros.recordings.annotated_bag import AnnotatedBag
 from emgait_ros.recordings.bag import BagRecording
 from emgait_ros.recordings.evaluation import BagEvaluation, TrackReport, evaluate_bag
 from emgait_ros.recordings.walks import RecordedWalk
@@ -49,6 +51,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--walks", type=Path, metavar="FILE", help="who walks when, as `emgait simulate --json` wrote it"
     )
     parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
+    parser.add_argument(
+        "--mcap",
+        type=output_folder,
+        metavar="OUT",
+        help="copy the bag with boxes, names and pictures, for Foxglove or RViz",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -77,7 +85,16 @@ def run(args: argparse.Namespace) -> int:
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("", total=bag.duration_s)
-            result = evaluate_bag(bag, pipeline, tracker, walks, lambda s: progress.update(task, completed=s))
+            copy = AnnotatedBag(args.mcap, bag, pipeline.recognizer.fingerprint) if args.mcap else None
+            with copy or nullcontext():
+                result = evaluate_bag(
+                    bag,
+                    pipeline,
+                    tracker,
+                    walks,
+                    lambda s: progress.update(task, completed=s),
+                    copy.add if copy else None,
+                )
         figures = {"bag": str(args.bag), "model": pipeline.recognizer.fingerprint, **result.as_dict()}
     verdicts = [judge(walk, result.sightings) for walk in walks if walk.is_probe]
     _print(result, console)

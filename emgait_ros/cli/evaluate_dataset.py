@@ -41,10 +41,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from emgait_ros.cli.commands import development_packages
-from emgait_ros.cli.outputs import output_file, output_folder, write_json, write_text
+from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.config import EngineConfig
 from emgait_ros.inference.bundle import Bundle, load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
+from emgait_ros.inference.segmenter import open_segmenter
 from emgait_ros.lab.datasets.lreid import PARTS, LReid
 from emgait_ros.lab.datasets.opening import RECORDED
 from emgait_ros.lab.datasets.sequences import SequenceSource
@@ -56,8 +57,8 @@ from emgait_ros.lab.evaluation.page import page
 from emgait_ros.lab.evaluation.protocols import Figure, Labels
 from emgait_ros.lab.evaluation.published import Partition, Scored, as_json, load_partition, protocol_of
 from emgait_ros.lab.simulation.real_walks import Take, load_takes
-
-OURS = "EMGaitNet"
+from emgait_ros.lab.systems.configs import TITLES
+from emgait_ros.whole_files import write_text
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -100,6 +101,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-damaged", action="store_true", help="leave out sequences that cannot be read, and say so"
     )
+    parser.add_argument(
+        "--segmenter",
+        default="",
+        metavar="MODEL",
+        help="makes silhouettes where the set brings none: an ONNX or tflite file, or mediapipe",
+    )
     parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
     parser.add_argument(
         "--html", type=output_file, metavar="FILE", help="write one page with tables, CMC, ROC and range plots"
@@ -117,23 +124,27 @@ def run(args: argparse.Namespace) -> int:
     data = _open(args, bundle, partition)
     opened = time.monotonic()
     encoder = GaitEncoder(
-        bundle, EngineConfig(backend=args.backend, threads=args.threads, clip_stride=args.clip_stride)
+        bundle,
+        EngineConfig(
+            backend=args.backend, threads=args.threads, clip_stride=args.clip_stride, segmenter=args.segmenter
+        ),
     )
     walks = _embed_walks(args, encoder, data) if isinstance(data, LReid) else None
     embedded = walks.embedded if walks else _embed(args, encoder, data)
     real = _verify(encoder, takes, data, embedded, console) if takes else {}
     encoded = time.monotonic()
     protocol = protocol_of(args.set, set(partition.probes) if partition and partition.probes is not None else None)
+    ours = TITLES[bundle.architecture]
     with console.status("comparing"):
         methods = {
             name: Scored.of(protocol, data, values, embedded.read)
-            for name, values in {OURS: embedded.embedding, **embedded.measured}.items()
+            for name, values in {ours: embedded.embedding, **embedded.measured}.items()
         }
         headline = other_lidar.figures if walks else Scored.figures
         figures = {name: headline(scored) for name, scored in methods.items()}
-        by_group = methods[OURS].by_group() if args.json or args.html else {}
+        by_group = methods[ours].by_group() if args.json or args.html else {}
     seconds = {"data": opened - began, "encode": encoded - opened, "compare": time.monotonic() - encoded}
-    facts = _facts(args, bundle, methods[OURS], embedded, encoder.description, seconds)
+    facts = _facts(args, bundle, methods[ours], embedded, encoder.description, seconds)
     _print(figures, console)
     notes = [*_notes(args, protocol.description, facts, partition), *_real_notes(real, takes)]
     if walks and isinstance(data, LReid):
@@ -148,7 +159,7 @@ def run(args: argparse.Namespace) -> int:
     for note in notes:
         console.print(note, highlight=False)
     if args.json:
-        text = {**as_json(figures[OURS]), **facts, **_nested(figures, by_group), **_real_json(real, takes)}
+        text = {**as_json(figures[ours]), **facts, **_nested(figures, by_group), **_real_json(real, takes)}
         write_json(args.json, text)
     if args.html:
         write_text(args.html, page(f"{bundle.name} on {protocol.name}", notes, methods, figures, by_group))
@@ -215,7 +226,9 @@ def _open(args: argparse.Namespace, bundle: Bundle, partition: Partition | None)
     if args.set == "lreid":
         part = args.part or ("test" if (args.folder / "bbox_test").is_dir() else "all")
         return LReid(args.folder, bundle.preprocessing, partition.test if partition else None, part)
-    return RECORDED[args.set](args.folder, bundle.preprocessing, partition.test if partition else None)
+    data = RECORDED[args.set](args.folder, bundle.preprocessing, partition.test if partition else None)
+    data.segmenter = open_segmenter(args.segmenter) if args.segmenter else None
+    return data
 
 
 def _facts(
@@ -242,11 +255,12 @@ def _facts(
 
 
 def _nested(figures: dict[str, dict[str, Figure]], by_group: dict[str, dict[str, Figure]]) -> dict[str, Any]:
-    first = next(iter(figures[OURS]))  # Rank-1 over all
-    best = max(found[first].value for name, found in figures.items() if name != OURS)
+    ours = next(iter(figures))
+    first = next(iter(figures[ours]))  # Rank-1 over all
+    best = max(found[first].value for name, found in figures.items() if name != ours)
     return {
-        "lead_over_best_baseline": round(100 * (figures[OURS][first].value - best), 2),
-        "baselines": {name: as_json(found) for name, found in figures.items() if name != OURS},
+        "lead_over_best_baseline": round(100 * (figures[ours][first].value - best), 2),
+        "baselines": {name: as_json(found) for name, found in figures.items() if name != ours},
         "by_group": {name: as_json(row, counts=True) for name, row in by_group.items()},
     }
 
@@ -301,6 +315,6 @@ def _print(found: dict[str, dict[str, Figure]], console: Console) -> None:
     table.add_column("")
     for name in found:
         table.add_column(name, justify="right")
-    for key in found[OURS]:
+    for key in next(iter(found.values())):
         table.add_row(key, *(str(figures[key]) for figures in found.values()))
     console.print(table)

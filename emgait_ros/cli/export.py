@@ -110,13 +110,14 @@ def _check_precision(args: argparse.Namespace) -> None:
 def _export_bundle(args: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]:
     try:
         from emgait_ros.emgaitnet.export import rewrite_bundle
+        from emgait_ros.lab.systems.registry import build
     except ImportError as error:
         raise ValueError(
             f"writing a bundle needs torch, open_clip and onnx ({error}): install requirements/dev.txt"
         ) from error
     start, folder = time.perf_counter(), Path(args.bundle).expanduser() if args.bundle else default_bundle_path()
     out_dir = args.out or Path()
-    bundle = rewrite_bundle(folder, out_dir, args.name, args.clip_stride, args.precision)
+    bundle = rewrite_bundle(folder, out_dir, args.name, args.clip_stride, args.precision, build)
     paths = {name: graph.path for name, graph in bundle.graphs.items()}
     if bundle.int8_path:
         paths["semantic_encoder (INT8)"] = bundle.int8_path

@@ -15,6 +15,7 @@ COMMANDS = {
     "demo-real": ("emgait_ros.cli.demo_real", "play real KITTI frames to the live tracker and compare with the labels"),
     "simulate": ("emgait_ros.cli.simulate", "write a bag of simulated people walking past a LiDAR and a camera"),
     "up": ("emgait_ros.cli.up", "start both nodes where there is no ROS launch"),
+    "console": ("emgait_ros.cli.console", "a page in the browser: who is in view, enrolling, the gallery, health"),
     "play": ("emgait_ros.cli.play", "play a bag to the live nodes"),
     "evaluate": (
         "emgait_ros.cli.evaluate",
@@ -31,6 +32,7 @@ COMMANDS = {
         "train what judges whether a shape is a person, on simulated clouds",
     ),
     "fit-alone": ("emgait_ros.cli.fit_alone", "fit what tells people apart by LiDAR alone, on simulated passes"),
+    "adapt": ("emgait_ros.cli.adapt", "fit a bundle to a place from recordings of its people, of whom nobody is named"),
     "export": ("emgait_ros.cli.export", "turn a model bundle into FP16 ONNX graphs or TensorRT engines"),
     "doctor": ("emgait_ros.cli.doctor", "say what is wrong with this installation or the live system, and what to do"),
 }

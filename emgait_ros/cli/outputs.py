@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from emgait_ros.whole_files import write_text
+
 
 def output_file(text: str) -> Path:
     """Type of an argument that names a file to be written; missing folders are made when it is.
@@ -39,24 +41,6 @@ def output_folder(text: str) -> Path:
     if not os.access(there, os.W_OK | os.X_OK):
         raise argparse.ArgumentTypeError(f"{path} cannot be written: you have no right to write in {there}")
     return path
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all; folders that are missing are made.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and not path.is_file():  # a pipe or a terminal
-        path.write_text(text, encoding="utf-8")
-        return
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def write_json(path: Path | None, content: Any) -> None:

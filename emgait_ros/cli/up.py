@@ -30,7 +30,7 @@ from typing import IO
 
 from emgait_ros.gallery.database import is_url
 from emgait_ros.parameter_file import load_parameters
-from emgait_ros.starting import NAMESPACED_TF, NODES, parameters_of, write_parameters
+from emgait_ros.starting import NAMESPACED_TF, nodes_of, parameters_of, write_parameters
 from emgait_ros.stop_signals import asked_to_stop
 from emgait_ros.transport import profile_in_use, use_shipped_profile
 
@@ -45,11 +45,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", metavar="TOPIC", help="image of the camera; none: the LiDAR alone")
     parser.add_argument("--camera-info", metavar="TOPIC", help="sensor_msgs/CameraInfo of that image")
     parser.add_argument("--compressed", action="store_true", help="the image topic carries sensor_msgs/CompressedImage")
+    parser.add_argument("--boxes", metavar="TOPIC", help="vision_msgs/Detection3DArray of a detector of yours")
     parser.add_argument("--overlay", action="store_true", help="publish pedestrian_tracker/overlay")
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="model bundle; default: the shipped one")
     parser.add_argument("--gallery", metavar="PLACE", help="gallery file, or postgresql://user@host/name")
     parser.add_argument("--namespace", metavar="NAME", default="", help="of both nodes and all relative topics")
     parser.add_argument("--namespaced-tf", action="store_true", help="read tf and tf_static of that namespace")
+    parser.add_argument("--bridges", metavar="PARTS", help="vision,people,hri: also publish messages of other packages")
+    parser.add_argument(
+        "--console", action="store_true", help="start `emgait console` with them: http://127.0.0.1:8899"
+    )
     parser.add_argument("--use-sim-time", action="store_true", help="take time from /clock (emgait play --clock)")
 
 
@@ -68,7 +73,10 @@ def run(args: argparse.Namespace) -> int:
     use_shipped_profile(environment)
     print(f"[up] Fast DDS profile: {profile_in_use(environment)}", flush=True)
     with TemporaryDirectory(prefix="emgait-up-") as folder:
-        return supervise({name: command_of(name, args, Path(folder)) for name in NODES}, environment)
+        commands = {name: command_of(name, args, Path(folder)) for name in nodes_of(_given(args))}
+        if args.console:
+            commands["console"] = [sys.executable, "-m", "emgait_ros", "console", "--namespace", args.namespace]
+        return supervise(commands, environment)
 
 
 def command_of(node: str, args: argparse.Namespace, folder: Path) -> list[str]:
@@ -92,7 +100,9 @@ def _given(args: argparse.Namespace) -> dict[str, str | bool | None]:
         "image_topic": args.image,
         "camera_info_topic": args.camera_info,
         "image_compressed": args.compressed or None,
+        "boxes_topic": args.boxes,
         "overlay": args.overlay or None,
+        "bridges": args.bridges,
         "bundle": str(args.bundle.absolute()) if args.bundle else None,
         "gallery": _gallery_place(args.gallery),
         "use_sim_time": args.use_sim_time or None,

@@ -19,8 +19,7 @@ from emgait_ros.gallery.database import file_of, is_url
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import Bundle, load_bundle
-from emgait_ros.inference.encoder import GaitEncoder
-from emgait_ros.inference.preprocessing import prepare
+from emgait_ros.inference.encoder import GaitEncoder, fingerprint_with, segmenter_for
 from emgait_ros.samples import Sample
 
 REAL_TIME_MS = 50.0  # one pedestrian's share of a 10 Hz frame, with room for another and for the sensing
@@ -133,7 +132,7 @@ def time_encoder(encoder: GaitEncoder, frames: int, repeats: int = 5) -> tuple[f
         crop=random.integers(0, 256, (pre.crop_height, pre.crop_width, 3), np.uint8),
         crop_native_height_px=float(pre.crop_height),
     )
-    batch = prepare([pedestrian], pre)
+    batch = encoder.prepare([pedestrian])
     sample = encoder.encode_frames(batch)[0]  # the first run of a session also allocates
     window = [[sample] * frames]
     encoder.embed(window)
@@ -198,9 +197,9 @@ def check_gallery(config: RecognitionConfig) -> Iterator[Finding]:
 def _fingerprint(config: RecognitionConfig) -> str:
     try:
         bundle: Bundle = load_bundle(config.engine.bundle)
+        return fingerprint_with(bundle, segmenter_for(bundle, config.engine))
     except (OSError, ValueError):
         return ""  # check_model says so
-    return bundle.fingerprint
 
 
 def _installed(module: str) -> bool:

@@ -50,6 +50,7 @@ PACKAGES = (
     Package("rosbags", minimum="0.11.6", purpose="reading and playing bags", needed=False),
     Package("cryptography", minimum="41.0", purpose="encrypted galleries and signed exports", needed=False),
     Package("psycopg", minimum="3.1", purpose="galleries in PostgreSQL", needed=False),
+    Package("aiohttp", minimum="3.9", purpose="the page of `emgait console`", needed=False),
     Package("matplotlib", minimum="3.6", purpose="pictures in reports", needed=False),
 )
 ROS_PACKAGES = (

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import shutil
 import tempfile
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from torch import Tensor, nn
 
 from emgait_ros.emgaitnet.fast import FastEMGaitNet
+from emgait_ros.emgaitnet.graphs import GaitNetwork, check_graph, export_graph
 from emgait_ros.emgaitnet.model import EMGaitNet, SemanticMining
 from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
 from emgait_ros.emgaitnet.weights import load_weights, save_weights
@@ -43,21 +41,9 @@ from emgait_ros.inference.precision import write_int8_graph
 from emgait_ros.inference.preprocessing import Preprocessing, scale_crops
 from emgait_ros.inference.reference import check_parity, read_reference, windows_of, write_reference
 
-INPUTS = {
-    SEMANTIC_ENCODER: ("crops", "has_image"),
-    FRAME_ENCODER: ("crops", "points", "has_image", "has_points", "text"),
-    SEQUENCE_HEAD: ("image_features", "point_features", "frame_mask"),
-}
-OUTPUTS = {
-    SEMANTIC_ENCODER: ("text",),
-    FRAME_ENCODER: ("image_features", "point_features"),
-    SEQUENCE_HEAD: ("embedding",),
-}
-TOLERANCE = 1e-4  # largest difference between onnxruntime and torch, relative to the largest value of a tensor above 1
-
 
 def write_bundle(
-    network: EMGaitNet,
+    network: GaitNetwork,
     out_dir: Path,
     name: str,
     preprocessing: Preprocessing,
@@ -104,6 +90,7 @@ def write_bundle(
             "name": name,
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "licence": licence,
+            "architecture": network.architecture,
             **contents,
             "preprocessing": preprocessing.to_dict(),
             "window": {"min_frames": network.config.min_frames, "max_frames": network.config.max_frames},
@@ -119,7 +106,12 @@ def write_bundle(
 
 
 def rewrite_bundle(
-    folder: Path, out_dir: Path, name: str = "", clip_stride: int = 1, clip_precision: str = "fp32"
+    folder: Path,
+    out_dir: Path,
+    name: str = "",
+    clip_stride: int = 1,
+    clip_precision: str = "fp32",
+    build: Callable[[str, dict[str, Any]], Any] | None = None,
 ) -> Bundle:
     """Export a bundle's weights anew, with other options or from an older format; all it says of itself stays.
 
@@ -128,6 +120,7 @@ def rewrite_bundle(
         out_dir: where the new one goes.
         name: of the new bundle; its own when empty.
         clip_stride, clip_precision: as :func:`write_bundle` takes them.
+        build: makes a network of an architecture and its config.json (``lab.systems.registry.build``); None: EMGaitNet alone.
 
     Raises:
         FileNotFoundError: it has no manifest, or lacks a file.
@@ -139,13 +132,14 @@ def rewrite_bundle(
     manifest = read_json(file)
     try:
         verify_files(folder, manifest["files"], [CONFIG, WEIGHTS])
-        network = FastEMGaitNet(EMGaitNetConfig.from_dict(read_json(folder / CONFIG)), load_pretrained=False)
+        architecture, values = str(manifest.get("architecture", EMGaitNet.architecture)), read_json(folder / CONFIG)
+        network = build(architecture, values) if build else _emgaitnet(architecture, values)
         load_weights(network, folder / WEIGHTS)
         samples = None
         if REFERENCE in manifest["files"]:
             verify_files(folder, manifest["files"], [REFERENCE])
             feeds = read_reference(folder / REFERENCE).feeds()
-            samples = {key: torch.from_numpy(feeds[key]) for key in ("crops", "points", "has_image", "has_points")}
+            samples = {key: torch.from_numpy(feeds[key]) for key in network.inputs}
         decision, card = manifest["decision"], folder / "MODEL_CARD.md"
         return write_bundle(
             network,
@@ -166,63 +160,84 @@ def rewrite_bundle(
         raise ValueError(f"{file} is damaged: the entry {error} is missing or of another type") from error
 
 
-def export_graphs(network: EMGaitNet, folder: Path, samples: Mapping[str, Tensor] | None = None) -> dict[str, Any]:
+def _emgaitnet(architecture: str, values: dict[str, Any]) -> FastEMGaitNet:
+    if architecture != EMGaitNet.architecture:
+        raise ValueError(f"the bundle holds {architecture}: only the laboratory builds that")
+    return FastEMGaitNet(EMGaitNetConfig.from_dict(values), load_pretrained=False)
+
+
+def export_graphs(network: GaitNetwork, folder: Path, samples: Mapping[str, Tensor] | None = None) -> dict[str, Any]:
     """Write the ONNX graphs and the reference, check both against each other; returns the tensors for the manifest."""
     network.eval()
-    inputs = dict(samples) if samples else random_samples(network.config, 6)
-    crops = (inputs["crops"] * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
-    inputs["crops"] = torch.from_numpy(np.ascontiguousarray(scale_crops(crops)))  # what a reader of the file gets
-    modules: dict[str, nn.Module] = {FRAME_ENCODER: network.frame, SEQUENCE_HEAD: network.sequence}
+    inputs = {name: (samples or network.example_inputs(6))[name] for name in network.inputs}
+    crops = np.zeros((len(inputs[network.inputs[-1]]), 0, 0, 3), np.uint8)
+    if "crops" in inputs:
+        crops = (inputs["crops"] * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+        inputs["crops"] = torch.from_numpy(np.ascontiguousarray(scale_crops(crops)))  # what a reader of the file gets
+    modules: dict[str, tuple[nn.Module, dict[str, Tensor], tuple[str, ...]]] = {}
     with torch.no_grad():
-        if isinstance(network.frame.semantics, SemanticMining):
-            modules = {SEMANTIC_ENCODER: network.frame.semantics, **modules}
-            inputs["text"] = network.frame.semantics(inputs["crops"], inputs["has_image"])
-        image, point = network.frame(**inputs)
-        windows = {key: torch.from_numpy(value) for key, value in windows_of(image.numpy(), point.numpy()).items()}
-        embedding = network.sequence(**windows)
+        if isinstance(semantics := getattr(network.frame, "semantics", None), SemanticMining):
+            seen = {name: inputs[name] for name in ("crops", "has_image")}
+            inputs["text"] = semantics(**seen)
+            modules[SEMANTIC_ENCODER] = semantics, seen, ("text",)
+        found = network.frame(**inputs)
+        features = dict(zip(network.features, (found,) if isinstance(found, Tensor) else found, strict=True))
+        windows = windows_of({name: value.numpy() for name, value in features.items()})
+        feeds = {name: torch.from_numpy(value) for name, value in windows.items()}
+        embedding = network.sequence(**feeds)
+    modules[FRAME_ENCODER] = network.frame, inputs, network.features
+    modules[SEQUENCE_HEAD] = network.sequence, feeds, ("embedding",)
     described = {}
-    for name, module in modules.items():
+    for name, (module, taken, outputs) in modules.items():
         path = folder / f"{name}.onnx"
-        feeds = windows if name == SEQUENCE_HEAD else inputs
-        feeds = {key: feeds[key] for key in INPUTS[name] if key in feeds}
-        export_graph(module, feeds, path, OUTPUTS[name])
-        engine = check_graph(module, feeds, path)
+        export_graph(module, taken, path, outputs)
+        engine = check_graph(module, taken, path)
         described[name] = {
             "inputs": [spec.to_dict() for spec in engine.inputs],
             "outputs": [spec.to_dict() for spec in engine.outputs],
         }
-    arrays = {key: value.numpy() for key, value in inputs.items() if key != "crops"}
-    results = {"image_features": image.numpy(), "point_features": point.numpy(), "embedding": embedding.numpy()}
-    write_reference(folder / REFERENCE, crops, {**arrays, **results})
+    arrays = {key: value.numpy() for key, value in {**inputs, **features}.items() if key != "crops"}
+    write_reference(folder / REFERENCE, crops, {**arrays, "embedding": embedding.numpy()})
     return described
 
 
 def _write_network(
-    network: EMGaitNet, folder: Path, samples: Mapping[str, Tensor] | None, int8: bool
+    network: GaitNetwork, folder: Path, samples: Mapping[str, Tensor] | None, int8: bool
 ) -> dict[str, Any]:
     """Write graphs, reference, weights and configuration; returns the manifest's entries "files", "graphs" and "options"."""
     folder.mkdir()
     graphs = export_graphs(network, folder, samples)
     save_weights(network, folder / WEIGHTS, classifier=False)
-    _write_json(folder / CONFIG, _portable(network.config).to_dict())
+    _write_json(folder / CONFIG, _portable(network.config))
     files = [CONFIG, WEIGHTS, REFERENCE, *(f"{graph}.onnx" for graph in graphs), *([INT8_GRAPH] if int8 else [])]
     options = {"int8_cosine": _add_int8(folder)} if int8 else {}
     return {"files": {file: file_entry(folder / file) for file in files}, "graphs": graphs, "options": options}
 
 
-def _check_options(
-    config: EMGaitNetConfig, name: str, preprocessing: Preprocessing, clip_stride: int, clip_precision: str
-) -> None:
+def _check_options(config: Any, name: str, preprocessing: Preprocessing, clip_stride: int, clip_precision: str) -> None:
     if clip_stride < 1:
         raise ValueError(f"clip_stride is {clip_stride}: expected 1 (every image) or more")
     if clip_precision not in CLIP_PRECISIONS:
         raise ValueError(f"clip_precision is '{clip_precision}': known are {', '.join(CLIP_PRECISIONS)}")
-    if not (config.use_sga and config.use_semi) and (clip_stride > 1 or clip_precision != "fp32"):
+    mines = isinstance(config, EMGaitNetConfig) and config.use_sga and config.use_semi
+    if not mines and (clip_stride > 1 or clip_precision != "fp32"):
         raise ValueError("this network mines no semantics: clip_stride and clip_precision change nothing in it")
-    sizes = ("crop_height", "crop_width", "points", "point_values")
+    sizes = [
+        size
+        for size in (
+            "crop_height",
+            "crop_width",
+            "points",
+            "point_values",
+            "silhouette_height",
+            "silhouette_width",
+            "depth_size",
+        )
+        if hasattr(config, size)
+    ]
     made, taken = (tuple(getattr(side, size) for size in sizes) for side in (preprocessing, config))
     if made != taken:
-        raise ValueError(f"preprocessing makes crops and points of {made}, the network takes {taken}")
+        raise ValueError(f"preprocessing makes {', '.join(sizes)} of {made}, the network takes {taken}")
     if not name or Path(name).name != name:
         raise ValueError(f"'{name}' is no name for a bundle: expected a plain folder name")
 
@@ -234,89 +249,12 @@ def _add_int8(folder: Path) -> float:
     return round(check_parity(OnnxRuntimeEngine(path), read_reference(folder / REFERENCE), path), 6)
 
 
-def export_graph(module: nn.Module, inputs: Mapping[str, Tensor], path: Path, outputs: tuple[str, ...]) -> None:
-    """``torch.onnx.export`` with dynamic batch and window length, in one file; the batch is traced at 2 or more."""
-    batch, frames = torch.export.Dim("batch", min=1), torch.export.Dim("frames", min=1)
-    windows = "frame_mask" in inputs
-    dynamic = {name: {0: batch, 1: frames} if windows else {0: batch} for name in inputs}
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the exporter warns that inputs share their batch, which they must
-            program = torch.onnx.export(
-                module,
-                (),
-                kwargs=dict(inputs),
-                dynamo=True,
-                dynamic_shapes=dynamic,
-                output_names=list(outputs),
-                verbose=False,
-            )
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-    if program is None:
-        raise RuntimeError("torch.onnx.export returned no program")
-    path.write_bytes(_bare(program.model_proto).SerializeToString(deterministic=True))
-
-
-def _bare(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Without the exporter's notes: they hold source paths of this machine and make equal graphs differ."""
-    for graph in (model.graph, *model.functions):
-        for node in graph.node:
-            node.ClearField("metadata_props")
-            node.ClearField("doc_string")
-        for value in graph.value_info:
-            value.ClearField("metadata_props")
-        graph.ClearField("metadata_props")
-    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
-        value.ClearField("metadata_props")
-    return model
-
-
-@torch.no_grad()
-def check_graph(module: nn.Module, inputs: Mapping[str, Tensor], path: Path) -> OnnxRuntimeEngine:
-    """Raise ValueError unless onnxruntime gives what torch gives, at the traced batch and at a batch of one."""
-    engine = OnnxRuntimeEngine(path)
-    for rows in (slice(None), slice(0, 1)):
-        part = {name: value[rows] for name, value in inputs.items()}
-        expected = module(**part)
-        found = engine.run({name: value.numpy() for name, value in part.items()})
-        for spec, reference in zip(
-            engine.outputs, (expected,) if isinstance(expected, Tensor) else expected, strict=True
-        ):
-            scale = max(1.0, float(reference.abs().max()))
-            difference = float(np.abs(found[spec.name] - reference.numpy()).max()) / scale
-            if not difference <= TOLERANCE:
-                raise ValueError(
-                    f"{path.name}: tensor {spec.name} differs from torch by {difference:.1e}, allowed is {TOLERANCE:.0e}"
-                )
-    return engine
-
-
-def random_samples(config: EMGaitNetConfig, batch: int, seed: int = 0) -> dict[str, Tensor]:
-    """Inputs of the frame encoder, one sample without image and one without points when ``batch`` is 3 or more."""
-    generator = torch.Generator().manual_seed(seed)
-    spread = torch.tensor([0.25, 0.25, 0.45, 0.14, 0.25, 0.7, 0.7])
-    middle = torch.tensor([0.0, 0.0, 0.9, 0.0, 0.5, 0.0, 0.0])
-    count = config.point_values
-    points = torch.randn(batch, config.points, count, generator=generator) * spread[:count] + middle[:count]
-    row = torch.arange(batch)
-    return {
-        "crops": torch.rand(batch, 3, config.crop_height, config.crop_width, generator=generator),
-        "points": points,
-        "has_image": row != 1 if batch > 2 else row >= 0,
-        "has_points": row != 2 if batch > 2 else row >= 0,
-    }
-
-
-def _portable(config: EMGaitNetConfig) -> EMGaitNetConfig:
+def _portable(config: Any) -> dict[str, Any]:
     """Without classifier, and without the path of a CLIP file on this machine: its weights are in the bundle."""
-    tag = "" if Path(config.clip.pretrained).suffix else config.clip.pretrained
-    return dataclasses.replace(config, classes=0, clip=dataclasses.replace(config.clip, pretrained=tag))
+    config = dataclasses.replace(config, classes=0)
+    if isinstance(config, EMGaitNetConfig) and Path(config.clip.pretrained).suffix:
+        config = dataclasses.replace(config, clip=dataclasses.replace(config.clip, pretrained=""))
+    return dict(config.to_dict())
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -337,13 +275,15 @@ def _replace(new: Path, target: Path, scratch: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _plain_card(manifest: Mapping[str, Any], config: EMGaitNetConfig) -> str:
+def _plain_card(manifest: Mapping[str, Any], config: Any) -> str:
     trained = (
         json.dumps(manifest["training"], indent=2)
         if manifest["training"]
         else "Not trained: the weights are random. For tests only."
     )
+    kind = manifest["architecture"]
+    sizes = f"width {config.width}, {config.embedding_parts} parts, {config.points} points"
     return (
-        f"# {manifest['name']}\n\nEMGaitNet (arXiv 2603.14189), width {config.width}, {config.parts} parts, "
-        f"{config.points} points.\n\nCreated {manifest['created']}, licence {manifest['licence']}.\n\n## Training\n\n{trained}\n"
+        f"# {manifest['name']}\n\n{'EMGaitNet (arXiv 2603.14189)' if kind == EMGaitNet.architecture else kind}, {sizes}.\n\n"
+        f"Created {manifest['created']}, licence {manifest['licence']}.\n\n## Training\n\n{trained}\n"
     )

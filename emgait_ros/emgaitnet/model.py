@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emgait_ros.emgaitnet.clip import FixedPrompts, ImageTower, PromptEncoder, build_clip, resize
+from emgait_ros.emgaitnet.example_inputs import random_samples
 from emgait_ros.emgaitnet.extensions import AloneBeside, MotionMoments, PointsAlone, on_sphere, raise_lateral
 from emgait_ros.emgaitnet.layers import BasicBlock, CrossAttention
 from emgait_ros.emgaitnet.network_config import ClipConfig, EMGaitNetConfig
@@ -306,6 +307,9 @@ class EMGaitNet(nn.Module):
     Raises: ValueError, OSError when CLIP cannot be built (see ``clip.build_clip``).
     """
 
+    architecture: str = "emgaitnet"
+    inputs: tuple[str, ...] = ("crops", "points", "has_image", "has_points")
+    features: tuple[str, ...] = ("image_features", "point_features")
     frame_encoder: type[FrameEncoder] = FrameEncoder
 
     def __init__(self, config: EMGaitNetConfig, load_pretrained: bool = True) -> None:
@@ -348,3 +352,7 @@ class EMGaitNet(nn.Module):
     def frame_parts(self, image_features: Tensor) -> Tensor:
         """(..., S, d) of single frames -> (..., P, d): the horizontal parts as HPP takes them, before time is pooled."""
         return image_features.unflatten(-2, (self.config.parts, -1)).amax(dim=-2)
+
+    def example_inputs(self, batch: int, seed: int = 0) -> dict[str, Tensor]:
+        """See :func:`random_samples`."""
+        return random_samples(self.config, batch, seed)

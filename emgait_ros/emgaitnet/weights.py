@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from emgait_ros.emgaitnet.fast import FastEMGaitNet
 from emgait_ros.emgaitnet.model import EMGaitNet
@@ -15,7 +17,7 @@ from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
 from emgait_ros.inference.bundle import Bundle
 
 
-def save_weights(network: EMGaitNet, path: Path, classifier: bool = True) -> None:
+def save_weights(network: Any, path: Path, classifier: bool = True) -> None:
     """Write a network's weights; ``classifier=False`` leaves out the BNNeck, which inference does not need."""
     state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     save_file({name: value for name, value in state.items() if classifier or not name.startswith("neck.")}, str(path))
@@ -23,7 +25,7 @@ def save_weights(network: EMGaitNet, path: Path, classifier: bool = True) -> Non
         path.chmod(0o644)  # safetensors makes files of mode 0600; a bundle is read by other users too
 
 
-def load_weights(network: EMGaitNet, path: Path) -> None:
+def load_weights(network: nn.Module, path: Path) -> None:
     """Read weights into a network of the same configuration.
 
     Raises:

@@ -10,7 +10,6 @@ the signature is verified, and nothing in a file is trusted to be of the size it
 from __future__ import annotations
 
 import json
-import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from emgait_ros.gallery.disk import alone, readable_by_others
 from emgait_ros.gallery.encryption import PlainText, WrongKeyError
 from emgait_ros.gallery.names import normalised_name
 from emgait_ros.gallery.records import Template
-from emgait_ros.gallery.unfinished import written_beside
+from emgait_ros.whole_files import written_whole
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -70,7 +69,7 @@ def signing_key(path: str | Path = SIGNING_KEY) -> Ed25519PrivateKey:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with alone(path):
             if not path.exists():
-                with written_beside(path) as fresh:
+                with written_whole(path, private=True) as fresh:
                     fresh.write_text(Ed25519PrivateKey.generate().private_bytes_raw().hex() + "\n", encoding="ascii")
     if problem := readable_by_others(path):
         raise ValueError(f"signing key {problem}")
@@ -97,11 +96,9 @@ def write_export(path: Path, people: list[ExportedPerson], key: Ed25519PrivateKe
     body = codec.data(b"".join([_LENGTH.pack(len(text)), text, *rows]), _CONTEXT)
     head = json.dumps({"signer": signer_of(key), "encrypted": codec.encrypted, "bytes": len(body)}).encode()
     content = b"".join([MAGIC, _LENGTH.pack(len(head)), head, body])
-    with written_beside(path) as fresh, fresh.open("wb") as stream:
+    with written_whole(path, private=True) as fresh, fresh.open("wb") as stream:
         stream.write(content)
         stream.write(key.sign(content))
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def read_export(path: Path, trusted: set[str], codec: PlainText) -> list[ExportedPerson]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from emgait_ros.gallery.disk import alone, how_to_close, made_private, remote_file_system, sync_folder
 from emgait_ros.gallery.layout import STEPS
-from emgait_ros.gallery.unfinished import written_beside
+from emgait_ros.whole_files import written_whole
 
 APPLICATION_ID = 0x454D4741  # "EMGA"
 BUSY_TIMEOUT_S = 2.0
@@ -95,7 +95,7 @@ def _create(path: Path) -> None:
     with alone(path):
         if path.exists():  # another process was faster: its gallery is the one
             return
-        with written_beside(path) as fresh, contextlib.closing(_open(fresh)) as connection:
+        with written_whole(path, private=True) as fresh, contextlib.closing(_open(fresh)) as connection:
             _set_journal(fresh, connection)
             _upgrade(connection, 0)
         sync_folder(path.parent)

@@ -15,7 +15,7 @@ from emgait_ros.gallery.file import GalleryFile
 from emgait_ros.gallery.history import History
 from emgait_ros.gallery.schema import GalleryError, say
 from emgait_ros.gallery.templates import Templates
-from emgait_ros.gallery.unfinished import unfinished_beside, written_beside
+from emgait_ros.whole_files import unfinished_beside, written_whole
 
 _log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class Upkeep:
         target = Path(path or self._own_backup or "").expanduser().absolute()
         try:
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with written_beside(target) as fresh, self.file.reading() as connection:
+            with written_whole(target, private=True) as fresh, self.file.reading() as connection:
                 connection.copy_to(fresh)
         except (OSError, sqlite3.Error) as error:
             raise say(target, error) from error

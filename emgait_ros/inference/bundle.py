@@ -25,6 +25,7 @@ from typing import Any
 from emgait_ros.inference.engine import TensorSpec
 from emgait_ros.inference.preprocessing import Preprocessing
 from emgait_ros.inference.reference import Reference, read_reference
+from emgait_ros.samples import Modality
 from emgait_ros.shipped import shipped_path
 
 FORMAT = 2
@@ -37,6 +38,8 @@ CONFIG, WEIGHTS, REFERENCE, INT8_GRAPH = (
     f"{SEMANTIC_ENCODER}.int8.onnx",
 )
 CLIP_PRECISIONS = ("fp32", "int8")
+ARCHITECTURES = ("emgaitnet", "gaitbase", "lidargait++", "licaf", "hmrnet")
+"""Networks that a bundle may hold. The robot runs their graphs; only the laboratory knows how they are made."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Bundle:
     Attributes:
         folder: where it lies.
         manifest: manifest.json as read.
-        network: config.json as read (``EMGaitNetConfig.from_dict`` takes it).
+        architecture: which of ``ARCHITECTURES`` it is.
+        network: config.json as read (of EMGaitNet: ``EMGaitNetConfig.from_dict`` takes it).
         preprocessing: what the network takes.
         graphs: by name, in the order they run: "semantic_encoder" (absent without SeMi), "frame_encoder", "sequence_head".
         min_frames, max_frames: window lengths T the head takes.
@@ -71,6 +75,7 @@ class Bundle:
 
     folder: Path
     manifest: dict[str, Any]
+    architecture: str
     network: dict[str, Any]
     preprocessing: Preprocessing
     graphs: dict[str, GraphInfo]
@@ -99,13 +104,34 @@ class Bundle:
 
     def reference(self) -> Reference:
         """Inputs and FP32 results to hold engines against."""
-        return read_reference(self.folder / REFERENCE)
+        names = {spec.name for graph in self.graphs.values() for spec in (*graph.inputs, *graph.outputs)}
+        return read_reference(self.folder / REFERENCE, names - {"frame_mask"})
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """What the frame encoder takes: "crops", "points", "silhouettes", "depth_maps", ..."""
+        return frozenset(spec.name for spec in self.graphs[FRAME_ENCODER].inputs)
+
+    @property
+    def sensors(self) -> Modality:
+        """Which sensors it looks at, where silhouettes are made as in training."""
+        return sensors_of(self.inputs, self.preprocessing.silhouette_source)
 
     @property
     def embedding_shape(self) -> tuple[int, int]:
         """(parts, d) of an embedding."""
         parts, width = self.graphs[SEQUENCE_HEAD].outputs[0].shape[1:]
         return int(parts), int(width)
+
+
+def sensors_of(inputs: frozenset[str], silhouette_source: str) -> Modality:
+    """Which sensors a network looks at, by the inputs of its frame encoder and what its silhouettes are made of."""
+    found = Modality.NONE
+    if "crops" in inputs or ("silhouettes" in inputs and silhouette_source == "camera"):
+        found |= Modality.IMAGE
+    if inputs & {"points", "depth_maps"} or ("silhouettes" in inputs and silhouette_source == "points"):
+        found |= Modality.POINTS
+    return found
 
 
 def default_bundle_path() -> Path:
@@ -146,10 +172,15 @@ def load_bundle(path: str | Path = "") -> Bundle:
         network = read_json(folder / CONFIG)
         fingerprint = fingerprint_of(manifest)
         str(manifest["name"])
+        architecture = str(manifest.get("architecture", ARCHITECTURES[0]))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{file} is damaged: the entry {error} is missing or of another type. Fetch or export the bundle again"
         ) from error
+    if architecture not in ARCHITECTURES:
+        raise ValueError(
+            f"{file} says that the network is '{architecture}': this version of emgait_ros knows {', '.join(ARCHITECTURES)}"
+        )
     if not 1 <= low <= high:
         raise ValueError(f"{file} is damaged: window is {low} to {high} frames")
     if stride < 1 or clip_precision not in CLIP_PRECISIONS:
@@ -158,6 +189,7 @@ def load_bundle(path: str | Path = "") -> Bundle:
     return Bundle(
         folder=folder,
         manifest=manifest,
+        architecture=architecture,
         network=network,
         preprocessing=preprocessing,
         graphs=graphs,
@@ -263,6 +295,8 @@ def _check_fits(file: Path, graphs: dict[str, GraphInfo], preprocessing: Preproc
     expected = {
         "crops": (3, preprocessing.crop_height, preprocessing.crop_width),
         "points": (preprocessing.points, preprocessing.point_values),
+        "silhouettes": (preprocessing.silhouette_height, preprocessing.silhouette_width),
+        "depth_maps": (preprocessing.depth_size, preprocessing.depth_size),
     }
     for spec in graphs[FRAME_ENCODER].inputs:
         if spec.name in expected and spec.shape[1:] != expected[spec.name]:

@@ -1,25 +1,28 @@
 """The streaming gait encoder: each sample is encoded once, windows of features become embeddings.
 
-Everything before the network's spatio-temporal module looks at one frame, so a track keeps the features of its
-frames and only the small sequence head runs again when one is added: the same embedding as encoding the whole
-window anew. CLIP, by far the largest part of a frame, sees the samples that have an image, or with a stride every
+Everything before the network's spatio-temporal module (before time is pooled, in other architectures) looks at one frame, so a track
+keeps the features of its frames and only the small sequence head runs again when one is added: the same embedding as
+encoding the whole window anew. CLIP, by far the largest part of a frame, sees the samples that have an image, or with a stride every
 so many-th of them: the samples between take the text of the last one it saw.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emgait_ros.config import EngineConfig
-from emgait_ros.inference.bundle import FRAME_ENCODER, SEMANTIC_ENCODER, SEQUENCE_HEAD, Bundle
+from emgait_ros.inference.bundle import FRAME_ENCODER, SEMANTIC_ENCODER, SEQUENCE_HEAD, Bundle, sensors_of
 from emgait_ros.inference.engine import BackendUnavailableError, Engine, check_specs
-from emgait_ros.inference.preprocessing import FrameBatch
+from emgait_ros.inference.preprocessing import FrameBatch, prepare
 from emgait_ros.inference.reference import check_parity
+from emgait_ros.inference.segmenter import Segmenter, open_segmenter
+from emgait_ros.samples import Sample
 
 log = logging.getLogger(__name__)
 Engines = dict[str, Engine]
@@ -35,27 +38,25 @@ class MinedText:
 
 @dataclass(frozen=True)
 class SampleFeatures:
-    """What a track keeps of one frame: image (S, d) float32, point (d,) float32 and, with a CLIP stride, its newest text."""
+    """What a track keeps of one frame: float32 arrays of the frame encoder by name and, with a CLIP stride, its newest text."""
 
-    image: NDArray[np.float32]
-    point: NDArray[np.float32]
+    arrays: dict[str, NDArray[np.float32]]
     mined: MinedText | None = None
 
 
 @dataclass(frozen=True)
 class FrameFeatures:
-    """Features of B samples: image (B, S, d) float32 and point (B, d) float32; ``features[i]`` is one sample's own copy."""
+    """Features of B samples: arrays (B, ...) float32 by name; ``features[i]`` is one sample's own copy."""
 
-    image: NDArray[np.float32]
-    point: NDArray[np.float32]
+    arrays: dict[str, NDArray[np.float32]]
     mined: tuple[MinedText | None, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.image)
+        return len(next(iter(self.arrays.values())))
 
     def __getitem__(self, sample: int) -> SampleFeatures:
         mined = self.mined[sample] if self.mined else None
-        return SampleFeatures(self.image[sample].copy(), self.point[sample].copy(), mined)
+        return SampleFeatures({name: values[sample].copy() for name, values in self.arrays.items()}, mined)
 
     def __iter__(self) -> Iterator[SampleFeatures]:
         return (self[sample] for sample in range(len(self)))
@@ -77,13 +78,15 @@ class GaitEncoder:
         backend: name of the backend that runs.
         description: backend, device and precision in words.
         clip_stride: CLIP looks at every so many-th image of a track; 1 is exact.
+        segmenter: makes silhouettes of crops; None: nothing does.
+        preprocessing: the bundle's, silhouettes made of points where it learnt from a camera's and no segmenter is configured.
+        sensors: which it looks at.
         engines: by graph, in the order they run.
     """
 
     def __init__(self, bundle: Bundle, config: EngineConfig | None = None) -> None:
         self.bundle = bundle
         self.config = config or EngineConfig()
-        self.fingerprint = bundle.fingerprint
         self.engines = engines = open_engines(bundle, self.config)
         for name, engine in engines.items():
             check_specs(engine.inputs, bundle.graphs[name].inputs, str(bundle.graphs[name].path))
@@ -96,9 +99,27 @@ class GaitEncoder:
         if self.clip_stride > 1:
             self.description += f", CLIP on every {self.clip_stride}. image of a track"
         self._imageless_text: NDArray[np.float32] | None = None  # (5, E), of samples without image
-        image, point = self._frame_encoder.outputs
-        self._image_shape = tuple(int(size) for size in image.shape[1:])  # (S, d)
-        self._point_shape = tuple(int(size) for size in point.shape[1:])  # (d,)
+        self._shapes = {s.name: tuple(int(size) for size in s.shape[1:]) for s in self._frame_encoder.outputs}
+        self.segmenter = segmenter_for(bundle, self.config)
+        self.fingerprint = fingerprint_with(bundle, self.segmenter)
+        self.preprocessing, self._warned = bundle.preprocessing, False
+        if bundle.preprocessing.silhouettes:
+            if self.segmenter is None:
+                self.preprocessing = replace(bundle.preprocessing, silhouette_source="points")
+            made = f"of crops by {self.segmenter.name}" if self.segmenter else "of projected LiDAR returns"
+            self.description += f", silhouettes {made}"
+        self.sensors = sensors_of(bundle.inputs, self.preprocessing.silhouette_source)
+
+    def prepare(self, pedestrians: Sequence[Sample]) -> FrameBatch:
+        """Tensors of samples as the network takes them (:func:`preprocessing.prepare`), silhouettes by the configured segmenter."""
+        if self.preprocessing != self.bundle.preprocessing and not self._warned:
+            self._warned = True
+            log.warning(
+                "bundle '%s' learnt from silhouettes of images, and engine.segmenter names nothing that makes them: "
+                "they are made of projected LiDAR returns, which it knows less well",
+                self.bundle.name,
+            )
+        return prepare(pedestrians, self.preprocessing, self.segmenter)
 
     def encode_frames(
         self,
@@ -121,15 +142,15 @@ class GaitEncoder:
         if len({len(array) for array in batch.feeds().values()}) != 1:
             rows_of = ", ".join(f"{name} has {len(array)}" for name, array in batch.feeds().items())
             raise ValueError(f"the arrays of a batch need one row a sample: {rows_of}")
-        image = np.empty((len(batch), *self._image_shape), np.float32)
-        point = np.empty((len(batch), *self._point_shape), np.float32)
+        arrays = {name: np.empty((len(batch), *shape), np.float32) for name, shape in self._shapes.items()}
         text, mined = self._text(batch, previous or [None] * len(batch), follows)
         for start in range(0, len(batch), self.config.max_batch):
             rows = slice(start, start + self.config.max_batch)
             feeds = batch.feeds(rows.start, rows.stop)
             results = self._frame_encoder.run(feeds if text is None else {**feeds, "text": text[rows]})
-            image[rows], point[rows] = results["image_features"], results["point_features"]
-        return FrameFeatures(image, point, mined)
+            for name, values in arrays.items():
+                values[rows] = results[name]
+        return FrameFeatures(arrays, mined)
 
     def _text(
         self, batch: FrameBatch, previous: Sequence[SampleFeatures | None], follows: NDArray[np.int64] | None
@@ -192,13 +213,25 @@ class GaitEncoder:
 
     def _embed(self, windows: Sequence[Sequence[SampleFeatures]], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
         frame_mask = np.arange(lengths.max()) < lengths[:, None]  # (B, T)
-        image = np.zeros((*frame_mask.shape, *self._image_shape), np.float32)
-        point = np.zeros((*frame_mask.shape, *self._point_shape), np.float32)
-        for row, window in enumerate(windows):
-            np.stack([sample.image for sample in window], out=image[row, : len(window)])
-            np.stack([sample.point for sample in window], out=point[row, : len(window)])
-        feeds = {"image_features": image, "point_features": point, "frame_mask": frame_mask}
-        return self._sequence_head.run(feeds)["embedding"]
+        feeds = {name: np.zeros((*frame_mask.shape, *shape), np.float32) for name, shape in self._shapes.items()}
+        for name, values in feeds.items():
+            for row, window in enumerate(windows):
+                np.stack([sample.arrays[name] for sample in window], out=values[row, : len(window)])
+        return self._sequence_head.run({**feeds, "frame_mask": frame_mask})["embedding"]
+
+
+def segmenter_for(bundle: Bundle, config: EngineConfig) -> Segmenter | None:
+    """The configured segmenter, where the bundle learnt from silhouettes of images; ValueError when it cannot be opened."""
+    made = bundle.preprocessing
+    return open_segmenter(config.segmenter) if config.segmenter and made.silhouettes_of_images else None
+
+
+def fingerprint_with(bundle: Bundle, segmenter: Segmenter | None) -> str:
+    """The bundle's fingerprint; another one where silhouettes are not those of its training: a gallery must not mix them."""
+    if not bundle.preprocessing.silhouettes_of_images:
+        return bundle.fingerprint
+    made_by = segmenter.sha256 if segmenter else "points"
+    return hashlib.sha256(f"{bundle.fingerprint} {made_by}".encode()).hexdigest()
 
 
 KEPT, NO_TEXT = -1, -2

@@ -17,7 +17,9 @@ import onnxruntime
 
 PRECISIONS = ("fp32", "fp16")
 KEPT_IN_FP32 = ("LayerNormalization", "Softmax", "ReduceL2", "ReduceMean", "TopK", "Resize", "Range", "IsNaN")
-SIMILARITY = {"Sub", "MatMul", "Div", "Clip", "ReduceL2", "Transpose", "Expand", "Mul", "Cast"}
+SIMILARITY = {
+    "Sub", "Add", "MatMul", "Div", "Clip", "ReduceL2", "ReduceSum", "Pow", "Unsqueeze", "Transpose", "Expand", "Mul", "Cast",
+}  # fmt: skip
 
 
 def write_graph(source: Path, target: Path, precision: str) -> None:

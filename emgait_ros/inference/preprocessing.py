@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from emgait_ros.inference.representations import depth_maps, normalized_silhouettes, point_silhouettes, scaled
+from emgait_ros.inference.segmenter import Segmenter
 from emgait_ros.samples import Sample
 
+SILHOUETTE_SOURCES = ("camera", "points")
 POINTS_FRAMES = ("sensor", "ray", "heading")
 STANDING_M_S = 0.1  # slower than this a velocity has no direction
 
@@ -26,6 +29,9 @@ class Preprocessing:
         points_frame: axes of the points around the pedestrian: "sensor" (those of the LiDAR), "ray" (+x points
             horizontally from the LiDAR to the pedestrian) or "heading" (+x is where the pedestrian walks).
         view_coordinates: a point is x, y, z and its column and row in the crop (:func:`view_coordinates`).
+        silhouette_height, silhouette_width: size of the silhouettes (``representations``), px; 0: the network takes none.
+        silhouette_source: what they were made of in training: "camera" (masks of images) or "points" (projected returns).
+        depth_size: side of the LiDAR depth maps, px; 0: the network takes none.
     """
 
     crop_height: int = 128
@@ -33,6 +39,10 @@ class Preprocessing:
     points: int = 128
     points_frame: str = "ray"
     view_coordinates: bool = False
+    silhouette_height: int = 0
+    silhouette_width: int = 0
+    silhouette_source: str = "camera"
+    depth_size: int = 0
 
     def __post_init__(self) -> None:
         if self.points_frame not in POINTS_FRAMES:
@@ -41,6 +51,27 @@ class Preprocessing:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"preprocessing.{name} is {value!r}: expected a whole number above 0")
+        if self.silhouette_source not in SILHOUETTE_SOURCES:
+            raise ValueError(
+                f"silhouette_source is '{self.silhouette_source}': allowed are {', '.join(SILHOUETTE_SOURCES)}"
+            )
+        if min(self.silhouette_height, self.silhouette_width, self.depth_size) < 0 or (
+            bool(self.silhouette_height) != bool(self.silhouette_width)
+        ):
+            raise ValueError(
+                f"silhouettes of {self.silhouette_height} x {self.silhouette_width} px and depth maps of {self.depth_size} px: "
+                "expected 0 for none, or sizes above 0"
+            )
+
+    @property
+    def silhouettes(self) -> bool:
+        """Whether the network takes silhouettes."""
+        return self.silhouette_height > 0
+
+    @property
+    def silhouettes_of_images(self) -> bool:
+        """Whether they were masks of images in training."""
+        return self.silhouettes and self.silhouette_source == "camera"
 
     @property
     def point_values(self) -> int:
@@ -48,18 +79,23 @@ class Preprocessing:
         return 7 if self.view_coordinates else 3
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, for the manifest."""
-        return asdict(self)
+        """Plain types, for the manifest; what only other networks take is left out, so that fingerprints stay."""
+        values = asdict(self)
+        return {name: value for name, value in values.items() if name not in LATER or value != LATER[name]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
         """The inverse of :meth:`to_dict`; raises ValueError for unknown or missing fields."""
         expected = set(cls.__dataclass_fields__)
         if isinstance(values, dict):
-            values = {"view_coordinates": False, **values}  # bundles made before there was a choice
+            values = {"view_coordinates": False, **LATER, **values}  # bundles made before there was a choice
         if not isinstance(values, dict) or set(values) != expected:
             raise ValueError(f"preprocessing has fields {sorted(values)}: expected {sorted(expected)}")
         return cls(**values)
+
+
+LATER: dict[str, Any] = {"silhouette_height": 0, "silhouette_width": 0, "silhouette_source": "camera", "depth_size": 0}
+"""Fields that bundles of EMGaitNet do not name."""
 
 
 @dataclass(frozen=True)
@@ -70,36 +106,108 @@ class FrameBatch:
         crops: (B, 3, H, W) float32 RGB in 0..1; zeros where there is none.
         points: (B, N, 3 or 7) float32, see :func:`prepare_points`; zeros where there are none.
         has_image, has_points: (B,) bool.
+        silhouettes: (B, h, w) float32 in 0..1; (B, 0, 0) where none are asked for, likewise ``depth_maps``.
+        has_silhouette: (B,) bool.
+        depth_maps: (B, side, side) float32 in 0..1, 0 where nothing returns; there where ``has_points`` is.
     """
 
     crops: NDArray[np.float32]
     points: NDArray[np.float32]
     has_image: NDArray[np.bool_]
     has_points: NDArray[np.bool_]
+    silhouettes: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    has_silhouette: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    depth_maps: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+
+    def __post_init__(self) -> None:
+        for name, empty in (("silhouettes", (0, 0)), ("has_silhouette", ()), ("depth_maps", (0, 0))):
+            values = getattr(self, name)
+            if len(values) == 0 != len(self):
+                object.__setattr__(self, name, np.zeros((len(self), *empty), values.dtype))
 
     def __len__(self) -> int:
         return len(self.has_image)
 
     def feeds(self, start: int = 0, stop: int | None = None) -> dict[str, NDArray[Any]]:
         """Inputs of the frame encoder by name, for samples ``start`` to ``stop``."""
-        return {name: getattr(self, name)[start:stop] for name in ("crops", "points", "has_image", "has_points")}
+        return {item.name: getattr(self, item.name)[start:stop] for item in fields(self)}
 
 
-def prepare(pedestrians: Sequence[Sample], preprocessing: Preprocessing) -> FrameBatch:
+def prepare(
+    pedestrians: Sequence[Sample], preprocessing: Preprocessing, segmenter: Segmenter | None = None
+) -> FrameBatch:
     """Tensors of a batch of samples; a missing or unusable modality is flagged, never an error.
 
     Args:
         pedestrians: B samples, of any crop size and number of points.
         preprocessing: what the bundle asks for.
+        segmenter: makes silhouettes of crops. Without one, and for samples that bring no mask of their own, a silhouette
+            is made of the projected returns.
     """
     crops, has_image = _crops(pedestrians, preprocessing)
-    points, has_points = _points(pedestrians, preprocessing)
-    return FrameBatch(crops, points, has_image, has_points)
+    points, has_points, views = _points(pedestrians, preprocessing)
+    silhouettes, has_silhouette = _silhouettes(pedestrians, preprocessing, segmenter, views, has_points)
+    return FrameBatch(
+        scale_crops(crops), points, has_image, has_points, scaled(silhouettes), has_silhouette, scaled(views.depth_maps)
+    )
 
 
-def _crops(
-    pedestrians: Sequence[Sample], preprocessing: Preprocessing
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+@dataclass(frozen=True)
+class LidarViews:
+    """What the LiDAR sees of B pedestrians: depth_maps (B, side, side) and silhouettes (B, h, w) uint8; (B, 0, 0): not asked for."""
+
+    depth_maps: NDArray[np.uint8]
+    silhouettes: NDArray[np.uint8]
+
+
+def lidar_views(
+    points: NDArray[np.float32],
+    center: NDArray[np.float64],
+    size: NDArray[np.float64],
+    preprocessing: Preprocessing,
+    silhouettes: bool | None = None,
+) -> LidarViews:
+    """The pictures of clouds that a network takes.
+
+    Args:
+        points: (B, N, 3) float32 m, LiDAR frame.
+        center, size: (B, 3) m, box of the pedestrian in the LiDAR frame.
+        preprocessing: what is asked for.
+        silhouettes: whether they are made of points; None: where the preprocessing says so.
+    """
+    made = preprocessing.silhouette_source == "points" if silhouettes is None else silhouettes
+    height, width = (preprocessing.silhouette_height, preprocessing.silhouette_width) if made else (0, 0)
+    return LidarViews(
+        depth_maps(points, center, size, preprocessing.depth_size),
+        point_silhouettes(points, center, size, height, width),
+    )
+
+
+def _silhouettes(
+    pedestrians: Sequence[Sample],
+    preprocessing: Preprocessing,
+    segmenter: Segmenter | None,
+    views: LidarViews,
+    has_points: NDArray[np.bool_],
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Silhouettes (B, h, w) and whether there is one: of the sample's own mask, of its crop, or of its points."""
+    height, width = preprocessing.silhouette_height, preprocessing.silhouette_width
+    if not preprocessing.silhouettes:
+        return np.zeros((len(pedestrians), 0, 0), np.uint8), np.zeros(len(pedestrians), bool)
+    camera = preprocessing.silhouette_source == "camera"
+    masks = {row: p.silhouette for row, p in enumerate(pedestrians) if camera and p.silhouette is not None}
+    if camera and segmenter is not None:
+        rows = [row for row, p in enumerate(pedestrians) if row not in masks and p.crop is not None and p.crop.size]
+        masks |= dict(zip(rows, segmenter.masks([pedestrians[row].crop for row in rows]), strict=True))  # type: ignore[misc]
+    if not masks and (segmenter is None or not camera):
+        return views.silhouettes, np.asarray(has_points & views.silhouettes.any(axis=(1, 2)), bool)
+    made = np.zeros((len(pedestrians), height, width), np.uint8)
+    for row, mask in masks.items():
+        made[row] = normalized_silhouettes(mask[None], height, width)[0]
+    return made, np.asarray(made.any(axis=(1, 2)), bool)
+
+
+def _crops(pedestrians: Sequence[Sample], preprocessing: Preprocessing) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     height, width = preprocessing.crop_height, preprocessing.crop_width
     images = np.zeros((len(pedestrians), height, width, 3), np.uint8)
     has_image = np.zeros(len(pedestrians), bool)
@@ -119,7 +227,7 @@ def _crops(
         else:
             images[row] = crop
         has_image[row] = True
-    return scale_crops(images), has_image
+    return images, has_image
 
 
 def scale_crops(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -129,7 +237,7 @@ def scale_crops(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def _points(
     pedestrians: Sequence[Sample], preprocessing: Preprocessing
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], LidarViews]:
     count = preprocessing.points
     clouds = np.zeros((len(pedestrians), count, 3), np.float32)
     made = np.zeros((len(pedestrians), count, preprocessing.point_values), np.float32)
@@ -146,14 +254,18 @@ def _points(
         if len(cloud) and np.isfinite(pedestrian.center).all() and np.isfinite(pedestrian.size).all():
             clouds[row] = cloud
             has_points[row] = True
+    side, height, width = preprocessing.depth_size, preprocessing.silhouette_height, preprocessing.silhouette_width
+    views = LidarViews(*(np.zeros((len(made), *shape), np.uint8) for shape in ((side, side), (height, width))))
     if not has_points.any():
-        return made, has_points
+        return made, has_points, views
     center, size, velocity = (
         np.array([getattr(pedestrian, name) for pedestrian in pedestrians], np.float64).reshape(-1, 3)[has_points]
         for name in ("center", "size", "velocity")
     )
     made[has_points] = prepare_points(clouds[has_points], center, size, velocity, preprocessing)
-    return made, has_points
+    seen = lidar_views(clouds[has_points], center, size, preprocessing, preprocessing.silhouettes)
+    views.depth_maps[has_points], views.silhouettes[has_points] = seen.depth_maps, seen.silhouettes
+    return made, has_points, views
 
 
 def resample(cloud: NDArray[np.float32], count: int) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ Written with the bundle by torch; read to check engines of reduced precision bef
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,6 @@ from emgait_ros.inference.engine import Arrays, Engine
 from emgait_ros.inference.preprocessing import scale_crops
 
 MIN_COSINE = 0.999  # of every sample's result against FP32
-FRAME_INPUTS = ("points", "has_image", "has_points")
-RESULTS = ("image_features", "point_features", "embedding")
 
 
 @dataclass(frozen=True)
@@ -27,9 +25,9 @@ class Reference:
     """B samples through the whole network.
 
     Attributes:
-        crops: (B, H, W, 3) uint8 RGB.
-        arrays: points (B, N, 3), has_image (B,), has_points (B,), image_features (B, S, d), point_features (B, d),
-            embedding (2, P, d) of the two windows of :func:`windows_of`, and text (B, 5, E) where there is SeMi.
+        crops: (B, H, W, 3) uint8 RGB; (B, 0, 0, 3) where the network takes none.
+        arrays: by name, all other inputs of the graphs (such as points (B, N, 3), has_points (B,)), what the frame encoder makes of
+            them (B, ...), and the embedding (2, P, d) of the two windows of :func:`windows_of`.
     """
 
     crops: NDArray[np.uint8]
@@ -40,12 +38,11 @@ class Reference:
 
     def feeds(self) -> Arrays:
         """Everything any of the graphs takes, by name; a graph leaves out what it does not ask for."""
-        crops = np.ascontiguousarray(scale_crops(self.crops))
-        return {"crops": crops, **{name: self.arrays[name] for name in (*FRAME_INPUTS, "text") if name in self.arrays}}
+        return {"crops": np.ascontiguousarray(scale_crops(self.crops)), **self.arrays}
 
     def head_feeds(self) -> Arrays:
-        """Inputs of the sequence head."""
-        return windows_of(self.arrays["image_features"], self.arrays["point_features"])
+        """Inputs of the sequence head, and more that it leaves out."""
+        return windows_of({name: values for name, values in self.arrays.items() if name != "embedding"})
 
     def cosine(self, engine: Engine, largest: int) -> float:
         """The lowest cosine of any sample's results of an engine with batches up to ``largest``."""
@@ -80,15 +77,13 @@ def check_parity(engine: Engine, reference: Reference, file: Path, largest: int 
     return lowest
 
 
-def windows_of(image: NDArray[np.float32], point: NDArray[np.float32]) -> Arrays:
-    """Inputs of the sequence head from the features of B frames (B, S, d), (B, d): a full window, and one with a frame less."""
-    frame_mask = np.ones((2, len(image)), bool)
+def windows_of(features: Mapping[str, NDArray[Any]]) -> Arrays:
+    """Inputs of the sequence head from the features of B frames, by name (B, ...): a full window, and one with a frame less."""
+    frames = len(next(iter(features.values())))
+    frame_mask = np.ones((2, frames), bool)
     frame_mask[1, -1] = False
-    return {
-        "image_features": np.stack([image, image[::-1]]),
-        "point_features": np.stack([point, point[::-1]]),
-        "frame_mask": frame_mask,
-    }
+    windows = {name: np.stack([values, values[::-1]]) for name, values in features.items()}
+    return {**windows, "frame_mask": frame_mask}
 
 
 def write_reference(path: Path, crops: NDArray[np.uint8], arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -97,8 +92,12 @@ def write_reference(path: Path, crops: NDArray[np.uint8], arrays: Mapping[str, N
     np.savez_compressed(path, **contents)
 
 
-def read_reference(path: Path) -> Reference:
+def read_reference(path: Path, needed: Iterable[str] = ()) -> Reference:
     """Read the file of a :class:`Reference`.
+
+    Args:
+        path: of the file.
+        needed: arrays that must be in it, beside crops and embedding.
 
     Raises:
         ValueError: it is damaged; names the file and the array.
@@ -108,13 +107,15 @@ def read_reference(path: Path) -> Reference:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is damaged ({error}): export the bundle again") from error
-    missing = {"crops", *FRAME_INPUTS, *RESULTS} - set(arrays)
+    missing = {"crops", "embedding", *needed} - set(arrays)
     if missing:
         raise ValueError(f"{path} is damaged: it lacks {', '.join(sorted(missing))}. Export the bundle again")
     return Reference(arrays.pop("crops"), arrays)
 
 
 def _cosine(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
-    """(B,) cosine of each sample's flattened values."""
+    """(B,) cosine of each sample's flattened values; 1 where both are nothing, as of a sample that lacks the modality."""
     x, y = (array.reshape(len(array), -1).astype(np.float64) for array in (a, b))
-    return (x * y).sum(axis=1) / np.maximum(np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1), 1e-12)
+    lengths = np.linalg.norm(x, axis=1), np.linalg.norm(y, axis=1)
+    cosine = (x * y).sum(axis=1) / np.maximum(lengths[0] * lengths[1], 1e-12)
+    return np.where((lengths[0] < 1e-9) & (lengths[1] < 1e-9), 1.0, cosine)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import tempfile
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -20,6 +19,7 @@ from emgait_ros import shipped
 from emgait_ros.inference.bundle import SEQUENCE_HEAD, Bundle
 from emgait_ros.inference.engine import BackendUnavailableError
 from emgait_ros.inference.precision import write_graph
+from emgait_ros.whole_files import written_whole
 
 if TYPE_CHECKING:
     import tensorrt
@@ -277,6 +277,5 @@ def _write(path: Path, content: bytes, key: EngineKey, tensors: list[dict[str, A
         "tensors": tensors,
     }
     for target, data in ((path, content), (path.with_suffix(".json"), (json.dumps(notes, indent=2) + "\n").encode())):
-        scratch = target.with_name(f".{target.name}.{os.getpid()}")
-        scratch.write_bytes(data)
-        scratch.replace(target)
+        with written_whole(target) as fresh:
+            fresh.write_bytes(data)

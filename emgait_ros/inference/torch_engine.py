@@ -44,9 +44,13 @@ def torch_engines(bundle: Bundle, threads: int = 1) -> dict[str, TorchEngine]:
     """All engines of a bundle, on CUDA when torch finds it.
 
     Raises:
-        BackendUnavailableError: torch or open_clip is not installed.
+        BackendUnavailableError: torch or open_clip is not installed, or the bundle holds another network than EMGaitNet.
         ValueError: the weights do not fit the configuration.
     """
+    if bundle.architecture != "emgaitnet":
+        raise BackendUnavailableError(
+            f"the torch backend knows EMGaitNet, bundle '{bundle.name}' holds {bundle.architecture}: choose onnxruntime or tensorrt"
+        )
     try:
         import torch
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import rclpy
 from builtin_interfaces.msg import Time
@@ -18,6 +19,8 @@ from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 
 from emgait_ros.live.answers import Answers, after_their_images, message_class
+from emgait_ros.live.playback_clock import PlaybackClock
+from emgait_ros.live.qos_overrides import overridden
 from emgait_ros.live.subscriber_wait import SubscriberWait
 from emgait_ros.recordings.rosbag import CAMERA_INFO, CLOUD, COMPRESSED_IMAGE, IMAGE, BagMessage, Rosbag
 from emgait_ros.recordings.serialized_header import stamp_of
@@ -26,6 +29,7 @@ from emgait_ros.stop_signals import StopSignals
 CLOCK_PERIOD_S = 0.01
 EXPECTED = "pedestrian_tracker"  # whom clouds are played for
 STALL_S = 0.25
+STEP_S = 0.05
 SENSORS = (CLOUD, IMAGE, COMPRESSED_IMAGE, CAMERA_INFO)
 
 
@@ -38,7 +42,11 @@ class PlayOptions:
         loop: start over at the end, until stopped.
         clock: publish the log time on /clock, for nodes with use_sim_time.
         topics: only these; empty: all.
+        exclude: none of these.
         start_s: begin this far into the bag; latched topics (/tf_static) are still sent.
+        duration_s: play so much of the bag; None: to its end.
+        paused: begin standing still (:meth:`BagPlayer.playback` goes on or steps).
+        qos: by topic, policies that replace those the player would offer (:func:`read_qos_overrides`).
         wait_s: wait at most this long for subscribers before playing; 0: do not wait.
         wait_for: nodes, topics or "TOPIC:count" that are waited for; empty: the pedestrian_tracker where clouds are
             played, else any subscriber.
@@ -50,7 +58,11 @@ class PlayOptions:
     loop: bool = False
     clock: bool = False
     topics: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     start_s: float = 0.0
+    duration_s: float | None = None
+    paused: bool = False
+    qos: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     wait_s: float = 10.0
     wait_for: tuple[str, ...] = ()
     follow: str = ""
@@ -60,6 +72,8 @@ class PlayOptions:
             raise ValueError(f"the rate is {self.rate}: expected a number above 0, at most 1000")
         if self.start_s < 0 or self.wait_s < 0:
             raise ValueError(f"start is {self.start_s} s and wait {self.wait_s} s: expected 0 or more")
+        if self.duration_s is not None and self.duration_s <= 0:
+            raise ValueError(f"{self.duration_s} s are to be played: expected more than 0")
 
 
 @dataclass
@@ -99,9 +113,12 @@ class BagPlayer(Node):
         options: what to play and how.
         stop: when set, playing ends at once.
 
+    Attributes:
+        playback: the time of the recording; pauses, steps and changes the rate, from any thread.
+
     Raises:
-        ValueError: a topic that was asked for is not in the bag, nothing of it can be published, or (when playing)
-            nobody publishes the topic to follow.
+        ValueError: a topic that was named is not in the bag, nothing of it can be published, or (when playing) nobody
+            publishes the topic to follow.
     """
 
     def __init__(self, bag: Rosbag, options: PlayOptions, stop: threading.Event | None = None) -> None:
@@ -110,15 +127,16 @@ class BagPlayer(Node):
         self._bag, self._options = bag, options
         self._stop = stop or threading.Event()
         self._senders: dict[str, Publisher] = {}
-        for name in options.topics:
+        self.playback = PlaybackClock(bag.start_ns, options.rate, options.paused)
+        for name in (*options.topics, *options.exclude, *options.qos):
             if name not in bag.topics:
                 raise ValueError(f"{bag.path} has no topic {name}: it has {', '.join(sorted(bag.topics))}")
         for topic in bag.topics.values():
-            if not options.topics or topic.name in options.topics:
+            if (not options.topics or topic.name in options.topics) and topic.name not in options.exclude:
                 self._advertise(topic.name, topic.type)
         if not self._senders:
             reasons = "; ".join(f"{name}: {why}" for name, why in self.report.skipped.items())
-            raise ValueError(f"nothing of {bag.path} can be played: {reasons}")
+            raise ValueError(f"nothing of {bag.path} can be played: {reasons or 'every topic is excluded'}")
         expected = [EXPECTED] if any(bag.topics[name].type == CLOUD for name in self._senders) else []
         self._wait = SubscriberWait(self, self._senders, options.wait_for, expected, bag.topics)
         self._clock_publisher = self.create_publisher(Clock, "/clock", 10) if options.clock else None
@@ -137,6 +155,7 @@ class BagPlayer(Node):
         profile = QoSProfile(
             depth=100 if latched else 10, reliability=ReliabilityPolicy.RELIABLE, durability=durability
         )
+        profile = overridden(profile, self._options.qos.get(name, {}))
         # Relative: the player's namespace, if it has one, goes in front.
         self._senders[name] = self.create_publisher(kind, name.lstrip("/"), profile)
 
@@ -168,25 +187,24 @@ class BagPlayer(Node):
         return self.report
 
     def _play_once(self, on_message: Callable[[BagMessage], None] | None) -> None:
-        if self._options.start_s > 0:
+        options = self._options
+        if options.start_s > 0:
             self._send_latched()
-        origin_ns = self._bag.start_ns + round(self._options.start_s * 1e9)
-        origin_s = time.monotonic()
-        messages = self._bag.messages(list(self._senders), self._options.start_s)
-        if self._options.follow:
+        self.playback.set_to(self._bag.start_ns + round(options.start_s * 1e9))
+        end_s = None if options.duration_s is None else options.start_s + options.duration_s
+        messages = self._bag.messages(list(self._senders), options.start_s, end_s)
+        if options.follow:
             images = [name for name in self._senders if self._bag.topics[name].type in (IMAGE, COMPRESSED_IMAGE)]
             messages = after_their_images(messages, images)
         for message in messages:
-            due_s = origin_s + (message.log_time_ns - origin_ns) * 1e-9 / self._options.rate
-            self._sleep_until(due_s, message.log_time_ns)
-            held_s = self._hold(message)
-            origin_s, due_s = origin_s + held_s, due_s + held_s
+            self._wait_until_due(message.log_time_ns)
+            self.playback.hold_back(self._hold(message))
             if not self._runs():
                 return
-            late_s = time.monotonic() - due_s
+            late_s = max(0.0, (self.playback.now_ns() - message.log_time_ns) * 1e-9 / self.playback.rate)
             self.report.latest_s = max(self.report.latest_s, late_s)
             if late_s > STALL_S:  # catching up in a burst would lose messages: go on from here at the right pace
-                origin_s += late_s
+                self.playback.hold_back(late_s)
                 self.report.stalled_s += late_s
             self._send(message)
             if on_message is not None:
@@ -223,14 +241,15 @@ class BagPlayer(Node):
         self._senders[message.topic].publish(bytes(message.raw))
         self.report.published[message.topic] += 1
 
-    def _sleep_until(self, due_s: float, log_time_ns: int) -> None:
-        """Sleep in short steps: /clock ticks on, and a stop is noticed."""
-        while self._runs():
-            left_s = due_s - time.monotonic()
-            self._tick(log_time_ns - round(max(left_s, 0.0) * self._options.rate * 1e9))
-            if left_s <= 0:
+    def _wait_until_due(self, log_time_ns: int) -> None:
+        """Sleep in short steps: /clock ticks on, a stop is noticed, and so are the keys."""
+        while self._runs() and not self.playback.take_step(log_time_ns):
+            now_ns = self.playback.now_ns()
+            self._tick(min(now_ns, log_time_ns))
+            if now_ns >= log_time_ns and not self.playback.paused:
                 return
-            time.sleep(min(left_s, CLOCK_PERIOD_S if self._clock_publisher else 0.05))
+            left_s = STEP_S if self.playback.paused else (log_time_ns - now_ns) * 1e-9 / self.playback.rate
+            time.sleep(min(left_s, CLOCK_PERIOD_S if self._clock_publisher else STEP_S))
 
     def _tick(self, time_ns: int) -> None:
         if self._clock_publisher is None or time.monotonic() < self._clock_due_s:

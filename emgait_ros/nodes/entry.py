@@ -13,7 +13,7 @@ from importlib import import_module
 from types import FrameType
 from typing import NoReturn
 
-NODES = ("pedestrian_tracker", "gait_recognizer")
+NODES = ("pedestrian_tracker", "gait_recognizer", "bridges")
 
 
 def pedestrian_tracker() -> NoReturn:
@@ -24,6 +24,11 @@ def pedestrian_tracker() -> NoReturn:
 def gait_recognizer() -> NoReturn:
     """Run the gait_recognizer."""
     start("gait_recognizer", sys.argv)
+
+
+def bridges() -> NoReturn:
+    """Run the bridges."""
+    start("bridges", sys.argv)
 
 
 def start(name: str, words: list[str]) -> NoReturn:

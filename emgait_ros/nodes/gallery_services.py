@@ -79,7 +79,9 @@ class GalleryServices:
                 )
                 self._node.get_logger().error(traceback.format_exc())
             log = self._node.get_logger()
-            if response.success:
+            if response.success and name == "list":  # changes nothing, and pages ask for it again and again
+                log.debug(f"{name}: {response.message}")
+            elif response.success:
                 log.info(f"{name}: {response.message}")
             else:
                 log.warning(f"{name} refused: {response.message}")

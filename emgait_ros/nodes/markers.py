@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 from geometry_msgs.msg import Point, Pose, Vector3
 from rclpy.duration import Duration
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from emgait_ros.recognition.decision import Why
-from emgait_ros.recognition.identity_results import IdentityResult
+from emgait_ros.recognition.identity_results import STATUS_COLORS, IdentityResult
 from emgait_ros.samples import Status
 
 LIFETIME = Duration(seconds=1.0).to_msg()  # what is not renewed vanishes, also when this node dies
 TEXT_HEIGHT_M = 0.35
 BOX, NAME = "box", "name"  # second part of a namespace, after the tracker
-COLORS = {
-    Status.KNOWN: (0.2, 0.85, 0.3),
-    Status.UNKNOWN: (1.0, 0.55, 0.1),
-    Status.PENDING: (0.65, 0.65, 0.7),
-}
 
 
 class TrackMarkers:
@@ -45,20 +37,6 @@ class TrackMarkers:
         return MarkerArray(markers=markers)
 
 
-def label_of(result: IdentityResult) -> str:
-    """The text over a pedestrian: the name or what is missing, then the range."""
-    decision = result.decision
-    if decision.status == Status.KNOWN:
-        first = f"{decision.name} ({decision.distance:.2f})"
-    elif decision.status == Status.UNKNOWN:
-        first = "unknown" if math.isnan(decision.distance) else f"unknown ({decision.distance:.2f})"
-    elif decision.vote.why == Why.GROUP:
-        first = "a group"
-    else:
-        first = f"{decision.samples}/{decision.samples_needed}"
-    return f"{first}\n{result.range_m:.0f} m"
-
-
 def _box(result: IdentityResult, header: Header) -> Marker:
     marker = _marker(result, header, BOX, Marker.CUBE, 0.35)
     marker.pose.position = _place(result, 0.0)
@@ -70,12 +48,12 @@ def _text(result: IdentityResult, header: Header) -> Marker:
     marker = _marker(result, header, NAME, Marker.TEXT_VIEW_FACING, 1.0)
     marker.pose.position = _place(result, float(result.size[2]) / 2 + 1.2 * TEXT_HEIGHT_M)
     marker.scale.z = TEXT_HEIGHT_M
-    marker.text = label_of(result)
+    marker.text = result.label
     return marker
 
 
 def _marker(result: IdentityResult, header: Header, part: str, kind: int, opacity: float) -> Marker:
-    red, green, blue = COLORS[Status(result.status)]
+    red, green, blue = STATUS_COLORS[Status(result.status)]
     return Marker(
         header=header,
         ns=f"{result.tracker_id}/{part}",

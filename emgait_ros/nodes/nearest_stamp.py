@@ -39,6 +39,7 @@ class NearestStamp(SimpleFilter):
         node: whose clock and executor are used.
         config: offsets, limits and waits.
         report: called with a sentence on each message that is refused; by default the node's log.
+        image: what messages of the second filter are called in these sentences.
 
     Attributes:
         pair: what the callback that runs now is given, with corrected stamp, time difference and epoch (see ``Pair``).
@@ -50,8 +51,10 @@ class NearestStamp(SimpleFilter):
         node: Node,
         config: PairingConfig | None = None,
         report: Callable[[str], None] | None = None,
+        image: str = "an image",
     ) -> None:
         super().__init__()
+        self._image = image
         self._node, self._report = node, report or self._log
         self._lock = threading.RLock()
         self.pair: Pair | None = None
@@ -66,7 +69,7 @@ class NearestStamp(SimpleFilter):
         if len(fs) not in (1, 2):
             raise ValueError(f"NearestStamp was given {len(fs)} filters: expected one of clouds and one of images")
         names = [f.getTopic() if hasattr(f, "getTopic") else ("clouds", "images")[i] for i, f in enumerate(fs)]
-        self._pairer = StampPairer(config, names[0], names[1] if len(fs) == 2 else "")
+        self._pairer = StampPairer(config, names[0], names[1] if len(fs) == 2 else "", image=self._image)
         adders = (self._pairer.add_cloud, self._pairer.add_image)[: len(fs)]
         self.input_connections = [
             f.registerCallback(partial(self._add, add)) for f, add in zip(fs, adders, strict=True)

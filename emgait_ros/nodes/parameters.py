@@ -149,7 +149,8 @@ def _declared(
     try:
         if value == ():
             return _declared_empty(node, name, descriptor)
-        declared = node.declare_parameter(name, value, descriptor, ignore_override=True)
+        given = list(value) if isinstance(value, tuple) else value
+        declared = node.declare_parameter(name, given, descriptor, ignore_override=True)
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         raise ValueError(f"parameter '{name}' cannot be {value!r}: {error}") from error
     return _plain(declared.value)

@@ -1,6 +1,7 @@
 """The pedestrian_tracker node: clouds and images in, tracked pedestrians with their samples out.
 
-Subscribes to a PointCloud2, an Image or CompressedImage and its CameraInfo, and publishes ``~/pedestrians``
+Subscribes to a PointCloud2, an Image or CompressedImage and its CameraInfo, and to the boxes of another detector when asked to
+(vision_msgs/Detection3DArray), and publishes ``~/pedestrians``
 (emgait_msgs/PedestrianArray) for every cloud; where somebody subscribes ``~/points`` (sensor_msgs/PointCloud2: the
 returns on them) and, when asked for, ``~/overlay`` (sensor_msgs/Image); and /diagnostics.
 """
@@ -22,6 +23,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from emgait_msgs.msg import IdentityArray, PedestrianArray
 from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig
+from emgait_ros.nodes.box_input import BoxInput, Job
 from emgait_ros.nodes.diagnostics import (
     ERROR,
     OK,
@@ -44,7 +46,6 @@ from emgait_ros.nodes.worker import Worker
 from emgait_ros.samples import PedestrianFrame, SensorFrame
 from emgait_ros.sensing.assembly import FrameAssembler
 from emgait_ros.sensing.camera_calibration import checked_extrinsics
-from emgait_ros.sensing.pairing import Pair
 from emgait_ros.sensing.pedestrian_sensing import PedestrianSensing, load_models
 from emgait_ros.sensing.perception.overlay import draw_overlay
 
@@ -52,7 +53,7 @@ IMAGE_DEPTH = 5  # several images come for each cloud: one being taken must not 
 SLOW_WARM_UP_S = 3.0
 CLOSE_PATIENCE_S = 1.0  # the process ends 1.5 s after a signal whatever happens
 MODEL_OPTIONS = ("image_detector.", "verifier.")
-SENSING_OPTIONS = (*MODEL_OPTIONS, "detector.", "tracker.", "sample.")
+SENSING_OPTIONS = (*MODEL_OPTIONS, "detector.", "boxes.", "tracker.", "sample.")
 
 
 class PedestrianTrackerNode(Node):
@@ -86,7 +87,7 @@ class PedestrianTrackerNode(Node):
         self._epoch = 0
         self._times = FrameTimes()
         self._overlay_at_s = 0.0
-        self._worker: Worker[Pair | None] = Worker(self._process, "pedestrian_tracker", on_error=self._on_worker_error)
+        self._worker: Worker[Job | None] = Worker(self._process, "pedestrian_tracker", on_error=self._on_worker_error)
         self._worker.submit(None)
         self._publish_to(config.topics.output_depth)
         self._subscribe_to(config)
@@ -127,6 +128,7 @@ class PedestrianTrackerNode(Node):
             inputs.append(self._subscribe_to_camera(topics))
         self._nearest = NearestStamp(inputs, self, config.pairing, self._problems.report)
         self._nearest.registerCallback(self._on_cloud)
+        self._boxes = BoxInput(self, config, self._problems.report, self._worker.submit) if topics.boxes else None
 
     def _subscribe_to_camera(self, topics: TrackerTopicsConfig) -> message_filters.Subscriber:
         image_type = CompressedImage if topics.image_compressed else Image
@@ -154,7 +156,13 @@ class PedestrianTrackerNode(Node):
     # Callbacks: they only note and hand on.
 
     def _on_cloud(self, cloud: PointCloud2, image: Any) -> None:
-        self._worker.submit(self._nearest.pair)
+        pair = self._nearest.pair
+        if pair is None:
+            return
+        if self._boxes is not None:
+            self._boxes.add(pair)
+        else:
+            self._worker.submit(Job(pair))
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._calibration.info = message
@@ -167,25 +175,28 @@ class PedestrianTrackerNode(Node):
 
     # Work: in the worker's thread.
 
-    def _process(self, pair: Pair | None) -> None:
+    def _process(self, job: Job | None) -> None:
         """One cloud; None only warms up."""
         self._warm_sensing()
-        if pair is not None:
-            self._process_pair(pair)
+        if job is not None:
+            self._process_cloud(job)
 
     def _warm_sensing(self) -> PedestrianSensing:
         if self._sensing is None or self._is_stale.is_set():
             self._is_stale.clear()
-            self._sensing = PedestrianSensing(self._options.config, models=self._models)
+            config = self._options.config
+            self._sensing = PedestrianSensing(config, models=self._models, with_boxes=bool(config.topics.boxes))
             if self._sensing.warm_up_s > SLOW_WARM_UP_S:
                 self.get_logger().info(
                     f"numeric kernels were compiled in {self._sensing.warm_up_s:.0f} s (kept for the next start)"
                 )
         return self._sensing
 
-    def _process_pair(self, pair: Pair) -> None:
-        cloud, started = pair.cloud, time.perf_counter()
-        frame = self._assembler.frame(pair, cloud, pair.image)
+    def _process_cloud(self, job: Job) -> None:
+        pair, cloud, started = job.pair, job.pair.cloud, time.perf_counter()
+        if self._waits_for_boxes(job):
+            return
+        frame = self._assembler.frame(pair, cloud, pair.image, job.boxes, job.boxes_dt_s)
         if frame is None:
             return
         converted = time.perf_counter()
@@ -216,6 +227,14 @@ class PedestrianTrackerNode(Node):
             pedestrians=len(result.pedestrians),
             with_crop=sum(p.crop is not None for p in result.pedestrians),
         )
+
+    def _waits_for_boxes(self, job: Job) -> bool:
+        """Whether a cloud is left out: a detector slower than the LiDAR has not looked at it, so nobody's absence is known.
+
+        One that says nothing at all sees nobody.
+        """
+        alone = self._boxes is not None and self._options.config.boxes.use == "instead"
+        return alone and job.boxes is None and not job.detector_silent
 
     def _take_answer(self, sensing: PedestrianSensing, message: IdentityArray) -> None:
         own = [identity for identity in message.identities if identity.tracker_id == sensing.tracker.tracker_id]
@@ -253,6 +272,8 @@ class PedestrianTrackerNode(Node):
         self._assembler.configure(config)
         if any(name.startswith("pairing.") for name in names):
             self._nearest.configure(config.pairing)
+        if self._boxes is not None and any(name.startswith("boxes.max_") for name in names):
+            self._boxes.configure(config.boxes)
         if any(name.startswith(SENSING_OPTIONS) for name in names):
             self._is_stale.set()
             self.get_logger().info(f"{', '.join(sorted(names))} changed: tracks start over")
@@ -268,6 +289,8 @@ class PedestrianTrackerNode(Node):
         image_lost = self._image_watch.lost_share if self._image_watch is not None else 0.0
         health = self._nearest.health(self._cloud_watch.lost_share, image_lost)
         yield pairing_status(health, bool(self._cloud_watch.count))
+        if self._boxes is not None:
+            yield from self._boxes.statuses(self._assembler.boxes)
         report = self._worker.report()
         if self._sensing is None:
             level = WARN if report.busy_s > SLOW_WARM_UP_S else OK

@@ -105,7 +105,7 @@ class Decision:
         vote: of the window as it is now.
         threshold: distance below which a window from these sensors is accepted; NaN without one.
         min_margin: lead over the second identity that a new name takes.
-        modalities: sensors the window rests on.
+        modalities: sensors the window rests on; complete: they are all that the model looks at.
         identity, name: who the track is; 0 and empty unless KNOWN.
         distance: to the named identity, else to the nearest; NaN when nothing was compared.
         margin: of the vote; NaN when a name is kept against it. candidates: the nearest identities, nearest first.
@@ -125,6 +125,7 @@ class Decision:
     threshold: float
     min_margin: float = 0.0
     modalities: Modality = Modality.NONE
+    complete: bool = True
     identity: int = _NOBODY
     name: str = ""
     distance: float = _NAN
@@ -162,6 +163,7 @@ class Decider:
         bundle_threshold: calibrated threshold of the model bundle; None or 0 when it has none.
         bundle_min_margin: margin of the bundle; None or 0 when it has none.
         calibration: of the gallery, with this model; takes precedence over the bundle's limits.
+        sensors: which the model looks at; a window from fewer of them has a lower limit.
 
     Attributes:
         threshold, min_margin: in use.
@@ -174,8 +176,9 @@ class Decider:
         bundle_threshold: float | None,
         bundle_min_margin: float | None,
         calibration: Calibration | None = None,
+        sensors: Modality = Modality.BOTH,
     ) -> None:
-        self._config = config
+        self._config, self._sensors = config, sensors
         self._bundle = (bundle_threshold or 0.0, bundle_min_margin or 0.0)
         self.name_changes = 0
         self.calibrate(calibration)
@@ -196,7 +199,7 @@ class Decider:
         """Distance below which a window from these sensors is accepted; NaN without a threshold."""
         if not self.threshold:
             return _NAN
-        return self.threshold * (1.0 if modalities == Modality.BOTH else self._config.one_sensor_factor)
+        return self.threshold * (1.0 if modalities == self._sensors else self._config.one_sensor_factor)
 
     def decide(
         self,
@@ -316,6 +319,7 @@ class Decider:
             threshold=float(windows.limits[row]),
             min_margin=self.min_margin,
             modalities=windows.modalities[row],
+            complete=windows.modalities[row] == self._sensors,
             weakness=windows.weak[row],
             identity=state.decided or _NOBODY,
             name=name,

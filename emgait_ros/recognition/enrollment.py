@@ -115,7 +115,10 @@ class WalkPreparer:
             else's; not when the caller has confirmed that it is them.
         """
         quality = quality_of(window)
-        if refusal := quality.refusal(self._enrollment):
+        asked = self._enrollment
+        if self._encoder.sensors == Modality.IMAGE:  # how many returns there were says nothing about such a walk
+            asked = dataclasses.replace(asked, min_points=0)
+        if refusal := quality.refusal(asked):
             raise ValueError(f"track {window.track_id} was not enrolled: {refusal}")
         features = [sample.features for sample in window.samples]
         embeddings, counts = template_embeddings(self._encoder, features, self._window.min_samples)

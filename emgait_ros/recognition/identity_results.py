@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +14,14 @@ from emgait_ros.recognition.decision import Decision, Vote, Why
 from emgait_ros.recognition.explain import explain, warnings
 from emgait_ros.recognition.view import GalleryView
 from emgait_ros.recognition.windows import TrackWindow
-from emgait_ros.samples import Float64, Modality, PedestrianFrame, Sample, Status
+from emgait_ros.samples import Float64, PedestrianFrame, Sample, Status
 
+STATUS_COLORS = {
+    Status.KNOWN: (0.2, 0.85, 0.3),
+    Status.UNKNOWN: (1.0, 0.55, 0.1),
+    Status.PENDING: (0.65, 0.65, 0.7),
+}
+"""Red, green and blue, 0 to 1, of boxes and names wherever they are drawn."""
 OTHER_SENSOR = 1.5
 """Factor by which returns differ from the calibrated ones when another LiDAR is reported."""
 
@@ -56,6 +63,21 @@ class IdentityResult:
     def warnings(self) -> tuple[str, ...]:
         """What makes this less certain than usual: a weak window, one sensor, conditions that were not calibrated."""
         return warnings(self.decision)
+
+    @property
+    def label(self) -> str:
+        """Two lines to write over the pedestrian: the name or what is missing, then the range."""
+        decision = self.decision
+        distance = "" if math.isnan(decision.distance) else f" ({decision.distance:.2f})"
+        if decision.status == Status.KNOWN:
+            first = f"{decision.name}{distance}"
+        elif decision.status == Status.UNKNOWN:
+            first = f"unknown{distance}"
+        elif decision.vote.why == Why.GROUP:
+            first = "a group"
+        else:
+            first = f"{decision.samples}/{decision.samples_needed}"
+        return f"{first}\n{self.range_m:.0f} m"
 
 
 def samples_to_count(config: WindowConfig) -> int:
@@ -118,6 +140,6 @@ def _outside(
         found.append(
             f"another LiDAR than calibrated: {returns:.0f} returns on a person at 10 m, not {few:.0f}-{many:.0f}"
         )
-    if decision.modalities != Modality.BOTH:
+    if not decision.complete:
         found.append("calibrated with camera and LiDAR together")
     return tuple(found)

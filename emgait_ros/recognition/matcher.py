@@ -1,7 +1,6 @@
 """Exact search over all templates of one model, held in memory.
 
-The distance of two embeddings is the mean over parts of the L2 distance of each part (not squared), as the network is
-trained with. The distance to a person is the mean over their nearest few templates.
+The distance to a person is the mean over their nearest few templates.
 """
 
 from __future__ import annotations
@@ -13,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emgait_ros.recognition.distances import as_compiled, part_distances, write_distances
 from emgait_ros.samples import Float32, Int64, Modality
 
 BLOCK = 1024
-"""Templates that are searched at once: their distances stay in the processor's cache, and growing copies nothing."""
+"""Templates that are held and searched together: growing copies nothing."""
 
 
 @dataclass(frozen=True)
@@ -37,45 +37,6 @@ class Matches:
     names: tuple[str, ...]
 
 
-def part_distances(probes: Float32, templates: Float32) -> Float32:
-    """Mean over parts of L2 between every probe and every template.
-
-    Args:
-        probes: (B, parts, d) float32. templates: (N, parts, d) float32.
-
-    Returns:
-        (B, N) float32.
-    """
-    columns = _probe_columns(probes)
-    return _search_block(
-        columns, _template_columns(templates), np.empty((*columns.shape[:2], len(templates)), np.float32)
-    )
-
-
-def _probe_columns(probes: Float32) -> Float32:
-    """(B, parts, d) -> (parts, B, d + 2) of -2 a, 1 and |a|^2: what is multiplied with :func:`_template_columns`."""
-    by_part = probes.transpose(1, 0, 2)
-    squared = np.square(by_part).sum(axis=2, keepdims=True)
-    return np.concatenate([-2 * by_part, np.ones_like(squared), squared], axis=2)
-
-
-def _template_columns(templates: Float32) -> Float32:
-    """(N, parts, d) -> (parts, d + 2, N) of b, |b|^2 and 1."""
-    by_part = templates.transpose(1, 2, 0)
-    squared = np.square(by_part).sum(axis=1, keepdims=True)
-    return np.concatenate([by_part, squared, np.ones_like(squared)], axis=1)
-
-
-def _search_block(probes: Float32, templates: Float32, space: Float32) -> Float32:
-    """Columns of B probes and N templates -> (B, N): |a - b|^2 = |b|^2 + |a|^2 - 2 ab is one product, part by part.
-
-    ``space`` (parts, B, N) is overwritten: fresh memory for each block would take longer than the product.
-    """
-    np.matmul(probes, templates, out=space)
-    np.maximum(space, 0.0, out=space)  # rounding can leave -1e-6 for equal vectors
-    return np.sqrt(space, out=space).mean(axis=0)
-
-
 class Matcher:
     """Templates of one model in memory, in float32; identities come and go without a rebuild.
 
@@ -85,11 +46,12 @@ class Matcher:
     """
 
     def __init__(self, templates_per_identity: int, threads: int = 1) -> None:
+        part_distances(np.zeros((1, 1, 1), np.float32), np.zeros((1, 1, 1), np.float32))  # compiled or loaded now
         self._nearest = templates_per_identity
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self._count = 0
-        self._blocks: list[Float32] = []  # each (parts, d + 2, BLOCK): columns of templates
+        self._blocks: list[Float32] = []  # each (BLOCK, parts, d)
         self._owner = np.zeros(0, np.int64)  # (capacity,) column of the identity
         self._modalities = np.zeros(0, np.int64)  # (capacity,)
         self._columns: dict[int, int] = {}
@@ -145,9 +107,8 @@ class Matcher:
             self._check_shape(*embedding.shape[1:])
             first, column = self._count, len(self._identity_ids)
             self._reserve(first + len(embedding), *embedding.shape[1:])
-            columns = _template_columns(embedding)
-            for row in range(first, first + len(embedding)):
-                self._blocks[row // BLOCK][:, :, row % BLOCK] = columns[:, :, row - first]
+            for row, template in enumerate(embedding, first):
+                self._blocks[row // BLOCK][row % BLOCK] = template
             self._count += len(embedding)
             self._owner[first : self._count] = column
             self._modalities[first : self._count] = modalities
@@ -203,21 +164,20 @@ class Matcher:
 
     def _distances(self, probes: Float32) -> Float32:
         """(B, N) mean over parts of L2 to every template."""
-        columns = _probe_columns(probes)
-        found = np.empty((len(probes), len(self._blocks) * BLOCK), np.float32)
+        probes = as_compiled(probes)
+        found = np.empty((len(probes), self._count), np.float32)
 
-        def search(first: int) -> None:
-            space = np.empty((*columns.shape[:2], BLOCK), np.float32)
-            for block in range(first, -(-self._count // BLOCK), self._threads):
-                rows = slice(block * BLOCK, (block + 1) * BLOCK)
-                found[:, rows] = _search_block(columns, self._blocks[block], space)
+        def search(thread: int) -> None:
+            for block in range(thread, -(-self._count // BLOCK), self._threads):
+                first = block * BLOCK
+                write_distances(probes, self._blocks[block][: self._count - first], found, first)
 
         for _ in self._pool.map(search, range(self._threads)) if self._pool else map(search, (0,)):
             pass
         return found
 
     def _groups(self) -> list[tuple[Int64, Int64]]:
-        """Identities by their number of templates: columns (I,), and the rows (I, templates) of each."""
+        """Identities by their number of templates: columns (I,), and the rows (templates, I) of each."""
         if self._by_count is None:
             order = np.argsort(self._owner[: self._count], kind="stable")
             counts = np.bincount(self._owner[: self._count], minlength=len(self._identity_ids))
@@ -225,55 +185,55 @@ class Matcher:
             self._by_count = []
             for count in np.unique(counts):
                 columns = np.flatnonzero(counts == count)
-                self._by_count.append((columns, order[starts[columns][:, None] + np.arange(count)]))
+                self._by_count.append((columns, order[starts[columns] + np.arange(count)[:, None]]))
         return self._by_count
 
     def _of_people(self, distance: Float32, rows: Int64, wanted: Int64) -> tuple[Float32, NDArray[np.bool_]]:
         """Means over the nearest templates.
 
         Args:
-            distance: (B, I, templates) of each probe to the templates of each identity.
-            rows: (I, templates) their rows.
+            distance: (B, templates, I) of each probe to the templates of each identity.
+            rows: (templates, I) their rows.
             wanted: (B,) sensors of each probe.
 
         Returns:
             (B, I) distance; (B, I) whether the identity has templates from the probe's sensors.
         """
         same = self._modalities[rows][None] == wanted[:, None, None]
-        comparable = same.any(axis=2)
+        comparable = same.any(axis=1)
         used = distance
         is_whole = bool(same.all())  # the usual case, and the quick one
         if not is_whole:
-            used = np.where(same | ~comparable[:, :, None], distance, np.float32(np.inf))
-        if used.shape[2] > self._nearest:
-            used = np.partition(used, self._nearest - 1, axis=2)[:, :, : self._nearest]
+            used = np.where(same | ~comparable[:, None], distance, np.float32(np.inf))
+        if used.shape[1] > self._nearest:
+            used = np.partition(used, self._nearest - 1, axis=1)[:, : self._nearest]
         if is_whole:
-            return used.mean(axis=2), comparable
+            return used.mean(axis=1), comparable
         there = np.isfinite(used)
-        return np.where(there, used, 0).sum(axis=2) / there.sum(axis=2), comparable
+        return np.where(there, used, 0).sum(axis=1) / there.sum(axis=1), comparable
 
     def _move(self, source: int, target: int) -> None:
         """Put the last row into another's place; nothing of what was there stays in memory."""
         (b, i), (c, j) = divmod(source, BLOCK), divmod(target, BLOCK)
-        self._blocks[c][:, :, j] = self._blocks[b][:, :, i]
-        self._blocks[b][:, :, i] = 0
+        self._blocks[c][j] = self._blocks[b][i]
+        self._blocks[b][i] = 0
         self._owner[target], self._modalities[target] = self._owner[source], self._modalities[source]
         self._count -= 1
 
     def _check_shape(self, parts: int, dimensions: int) -> None:
         if not self._count:
             return
-        held = self._blocks[0].shape
-        if (held[0], held[1] - 2) != (parts, dimensions):
+        held = self._blocks[0].shape[1:]
+        if held != (parts, dimensions):
             raise ValueError(
-                f"embedding is {parts}x{dimensions}, the gallery's templates are {held[0]}x{held[1] - 2}: they are of another model"
+                f"embedding is {parts}x{dimensions}, the gallery's templates are {held[0]}x{held[1]}: they are of another model"
             )
 
     def _reserve(self, rows: int, parts: int, dimensions: int) -> None:
         if not self._count:  # what is there may be of another shape
             self._blocks = []
         while len(self._blocks) * BLOCK < rows:
-            self._blocks.append(np.zeros((parts, dimensions + 2, BLOCK), np.float32))
+            self._blocks.append(np.zeros((BLOCK, parts, dimensions), np.float32))
         if (missing := len(self._blocks) * BLOCK - len(self._owner)) > 0:
             self._owner = np.concatenate([self._owner, np.zeros(missing, np.int64)])
             self._modalities = np.concatenate([self._modalities, np.zeros(missing, np.int64)])

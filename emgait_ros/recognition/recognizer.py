@@ -18,13 +18,13 @@ from emgait_ros.config import RecognitionConfig, WindowConfig
 from emgait_ros.gallery.history import UndoStep
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.encoder import GaitEncoder, SampleFeatures
-from emgait_ros.inference.preprocessing import prepare
 from emgait_ros.inference.steady_box import with_steady_height
 from emgait_ros.recognition.decision import Decider, Decision
 from emgait_ros.recognition.enrollment import EnrollmentResult, PreparedWalk, WalkPreparer, enrollable, refused
 from emgait_ros.recognition.enrollments_over_time import EnrollmentNews, EnrollmentsOverTime
 from emgait_ros.recognition.identity_results import IdentityResult, identity_result, samples_to_count, undecided
-from emgait_ros.recognition.matcher import Matches
+from emgait_ros.recognition.matcher import Matcher, Matches
+from emgait_ros.recognition.replay import Replay
 from emgait_ros.recognition.track_choice import chosen_window, full_window
 from emgait_ros.recognition.view import GalleryView
 from emgait_ros.recognition.windows import TrackWindow, TrackWindows, window_for
@@ -65,7 +65,7 @@ class GaitRecognizer:
         self.counters: dict[str, int] = {}
         self._encoder = encoder
         self._bundle = encoder.bundle
-        self.windows = TrackWindows(self.checked_window(config))
+        self.windows = TrackWindows(self.checked_window(config), encoder.sensors)
         self._counts: Counter[str] = Counter()
         self._stages: dict[str, float] = {}
         self._watched_s = 0.0
@@ -77,7 +77,7 @@ class GaitRecognizer:
         )
         self._decision = config.decision
         self._decider = Decider(
-            config.decision, self._bundle.threshold, self._bundle.min_margin, self._view.calibration
+            config.decision, self._bundle.threshold, self._bundle.min_margin, self._view.calibration, encoder.sensors
         )
         self._preparer = WalkPreparer(
             self.windows.config,
@@ -137,6 +137,10 @@ class GaitRecognizer:
     def flicker(self) -> float:
         """Name changes per track-minute: how often a name that was shown gave way to another or to none. NaN before any."""
         return self._decider.name_changes / (self._watched_s / 60.0) if self._watched_s else float("nan")
+
+    def replay(self, enrolled: Matcher) -> Replay:
+        """Plays walks against a gallery, decided as this recognizer decides with the bundle's margin."""
+        return Replay(enrolled, self._decision, self._bundle.min_margin or 0.0, self._encoder.sensors)
 
     def forget_tracks(self) -> None:
         """Drop all windows and what was decided; the gallery stays."""
@@ -297,11 +301,11 @@ class GaitRecognizer:
     def _encode(self, pedestrians: list[Sample], before: list[SampleFeatures | None]) -> Sequence[SampleFeatures]:
         if not pedestrians:
             return []
-        return list(self._encoder.encode_frames(prepare(pedestrians, self._bundle.preprocessing), before))
+        return list(self._encoder.encode_frames(self._encoder.prepare(pedestrians), before))
 
     def _add_samples(self, new: list[tuple[TrackWindow, Sample]], features: Sequence[SampleFeatures]) -> None:
         for (window, pedestrian), encoded in zip(new, features, strict=True):
-            window.add(encoded, pedestrian, self._keep_pedestrians)
+            window.add(encoded, pedestrian, self._keep_pedestrians, self._encoder.sensors)
         self._counts["samples encoded"] += len(new)
 
     def _embed(self, windows: list[TrackWindow]) -> None:
@@ -330,7 +334,7 @@ class GaitRecognizer:
         window = self.windows.get(frame.tracker_id, pedestrian.track_id)
         decision = decisions.get(pedestrian.track_id)
         if decision is None:
-            decision = undecided(window, self.windows.config, self._decider.limit(Modality.BOTH))
+            decision = undecided(window, self.windows.config, self._decider.limit(self._encoder.sensors))
         return identity_result(frame, pedestrian, window, decision, self.windows.config, self._view)
 
 

@@ -10,7 +10,6 @@ from emgait_ros.gallery.history import UndoStep
 from emgait_ros.gallery.saved_walks import unpack_walk
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.encoder import GaitEncoder
-from emgait_ros.inference.preprocessing import prepare
 from emgait_ros.recognition.enrollment import template_embeddings
 from emgait_ros.samples import Modality
 
@@ -60,7 +59,7 @@ def reembed(
         except ValueError as error:
             report.problems.append(str(error))
             continue
-        features = list(encoder.encode_frames(prepare(pedestrians, encoder.bundle.preprocessing)))
+        features = list(encoder.encode_frames(encoder.prepare(pedestrians)))
         features = features[-encoder.bundle.max_frames :]
         embeddings, samples = template_embeddings(encoder, features, max(window.min_samples, encoder.bundle.min_frames))
         gallery.enroll(

@@ -49,10 +49,13 @@ class Replay:
         matcher: who is enrolled.
         config: options of the decision; its threshold is what is looked for.
         min_margin: smallest lead over the second identity when the options give none: the bundle's.
+        sensors: which the model looks at.
     """
 
-    def __init__(self, matcher: Matcher, config: DecisionConfig, min_margin: float) -> None:
-        self._matcher = matcher
+    def __init__(
+        self, matcher: Matcher, config: DecisionConfig, min_margin: float, sensors: Modality = Modality.BOTH
+    ) -> None:
+        self._matcher, self._sensors = matcher, sensors
         self._config = config
         self._min_margin = min_margin
 
@@ -72,7 +75,7 @@ class Replay:
         distance = matches.distance
         if identity is not None:
             distance = distance[:, matches.identity_id == identity]
-        share = [1.0 if sensors == Modality.BOTH else self._config.one_sensor_factor for sensors in walk.modalities]
+        share = [1.0 if sensors == self._sensors else self._config.one_sensor_factor for sensors in walk.modalities]
         steps = np.unique(distance.min(axis=1).astype(np.float64) / share)
         if not self._named(matches, walk, float(steps[-1]), identity):
             return float("inf")
@@ -106,7 +109,8 @@ class Replay:
         return Matches(found.distance[:, columns], found.comparable[:, columns], found.identity_id[columns], names)
 
     def _named(self, matches: Matches, walk: WalkWindows, above: float, identity: int | None) -> bool:
-        decider = Decider(dataclasses.replace(self._config, threshold=above * _ABOVE), None, self._min_margin)
+        options = dataclasses.replace(self._config, threshold=above * _ABOVE)
+        decider = Decider(options, None, self._min_margin, sensors=self._sensors)
         state = TrackState()
         for row, (sensors, weak) in enumerate(zip(walk.modalities, walk.weak, strict=True)):
             one = slice(row, row + 1)

@@ -85,11 +85,11 @@ class TrackWindow:
     gone: bool = False
     state: TrackState = field(default_factory=TrackState)
 
-    def add(self, features: Any, pedestrian: Sample, keep: bool) -> None:
-        """Put an encoded sample in; ``keep`` the sample itself too."""
-        modalities, brightness = Modality.POINTS, float("nan")
-        if pedestrian.crop is not None:
-            modalities, brightness = Modality.BOTH, float(pedestrian.crop[::8, ::8].mean())
+    def add(self, features: Any, pedestrian: Sample, keep: bool, sensors: Modality = Modality.BOTH) -> None:
+        """Put an encoded sample in; ``keep`` the sample itself too. ``sensors`` are those that the model looks at."""
+        modalities, brightness = Modality.POINTS & sensors, float("nan")
+        if pedestrian.crop is not None and Modality.IMAGE in sensors:
+            modalities, brightness = sensors, float(pedestrian.crop[::8, ::8].mean())
         place = (float(pedestrian.center[0]), float(pedestrian.center[1]))
         facts = pedestrian.range_m, int(pedestrian.point_count), brightness, place, pedestrian if keep else None
         self.samples.append(WindowSample(features, modalities, *facts))
@@ -105,7 +105,8 @@ class TrackWindow:
 
     def weakness(self, config: WindowConfig) -> Weakness:
         """Why the window is weak evidence of an identity, if it is. (A single sensor has its own limit.)"""
-        returns = float(np.median([sample.point_count for sample in self.samples])) if self.samples else 0.0
+        counts = [sample.point_count for sample in self.samples if sample.modalities != Modality.IMAGE]
+        returns = float(np.median(counts)) if counts else float("inf") if self.samples else 0.0
         light = [sample.brightness for sample in self.samples if np.isfinite(sample.brightness)]
         return Weakness(
             few_returns=returns if returns < config.weak_points else None,
@@ -136,14 +137,15 @@ class TrackWindows:
 
     Args:
         config: which samples count and how many are kept.
+        sensors: which the model looks at: one that looks at images alone takes samples without LiDAR returns, and none without an image.
 
     Attributes:
         config: in use.
         left_out: how many samples were left out, by reason.
     """
 
-    def __init__(self, config: WindowConfig) -> None:
-        self.config = config
+    def __init__(self, config: WindowConfig, sensors: Modality = Modality.BOTH) -> None:
+        self.config, self.sensors = config, sensors
         self._windows: dict[tuple[str, int], TrackWindow] = {}
         self._heads: dict[str, _Head] = {}
         self._frames = 0
@@ -240,7 +242,7 @@ class TrackWindows:
         if pedestrian.group and not window.group:
             window.clear()  # whoever the track is once they part
         window.group = pedestrian.group
-        if pedestrian.points is not None:
+        if (pedestrian.crop if self.sensors == Modality.IMAGE else pedestrian.points) is not None:
             if frame.stamp_ns - window.observed_ns > self.config.max_gap_s * 1e9:
                 window.clear()
                 self.left_out["window cleared by a gap"] += 1
@@ -253,19 +255,24 @@ class TrackWindows:
         config = self.config
         if pedestrian.group:
             return GROUP, None
-        if pedestrian.points is None or len(pedestrian.points) == 0:
+        by_lidar = self.sensors != Modality.IMAGE
+        if by_lidar and (pedestrian.points is None or len(pedestrian.points) == 0):
             return "no LiDAR returns", None
         if _broken(pedestrian):
-            return "broken points", None
+            if by_lidar:
+                return "broken points", None
+            pedestrian = dataclasses.replace(pedestrian, points=None)
         if config.require_moving and not pedestrian.moving:
             return "standing still", None
-        if pedestrian.point_count < config.min_points:
+        if by_lidar and pedestrian.point_count < config.min_points:
             return f"fewer than {config.min_points} LiDAR returns", None
         if pedestrian.occlusion > config.max_occlusion:
             return "hidden by something nearer", None
         if pedestrian.crop is not None and (problem := self._crop_problem(pedestrian, pedestrian.crop)):
             self.left_out[f"crop not used: {problem}"] += 1
             pedestrian = dataclasses.replace(pedestrian, crop=None)
+        if not by_lidar and pedestrian.crop is None:
+            return "no image, and the model looks at nothing else", None
         return "", pedestrian
 
     def _crop_problem(self, pedestrian: Sample, crop: UInt8) -> str:

@@ -40,6 +40,7 @@ class BagRecording(Rosbag):
     Attributes:
         problems: sentence -> how often, of messages that could not be used (filled while reading).
         notes: as of :class:`Rosbag`; and while reading, what is wrong in messages that could be used all the same.
+        read_to_ns: log time up to which ``sensor_frames`` has read; a live node has heard as much.
         health: how the pairing went, once ``sensor_frames`` has come to its end.
         ground_truth: where everybody was, as far as ``sensor_frames`` has read (simulated or labelled bags).
 
@@ -52,6 +53,7 @@ class BagRecording(Rosbag):
         self.problems: Counter[str] = Counter()
         self._noted: set[str] = set()
         self._frames: BagFrames | None = None
+        self.read_to_ns = self.start_ns
         self.health: PairingHealth | None = None
         self.ground_truth: list[GroundTruth] = []
 
@@ -122,7 +124,7 @@ class BagRecording(Rosbag):
         wanted = (topics.cloud, topics.image, topics.camera_info, GROUND_TRUTH if has_truth else "", *frames.topics)
         self.ground_truth.clear()
         for message in self.messages([name for name in wanted if name]):
-            now_ns = message.log_time_ns
+            self.read_to_ns = now_ns = message.log_time_ns
             if message.topic == topics.camera_info or message.topic in frames.topics:
                 frames.note(message)
                 yield from frames.ready(now_ns)

@@ -19,7 +19,7 @@ from emgait_ros.recognition.identity_results import IdentityResult
 from emgait_ros.recordings.bag import BagRecording
 from emgait_ros.recordings.truth import MATCH_TIME_NS, matched_walkers, places_of, truth_at
 from emgait_ros.recordings.walks import EnrollmentNote, EnrollmentPlan, RecordedWalk, Sighting
-from emgait_ros.samples import Sample, Status
+from emgait_ros.samples import PedestrianFrame, Sample, SensorFrame, Status
 
 SAME_WALK_S = 5.0
 
@@ -117,6 +117,7 @@ def evaluate_bag(
     config: TrackerNodeConfig,
     walks: Sequence[RecordedWalk] = (),
     on_frame: Callable[[float], None] | None = None,
+    on_answers: Callable[[SensorFrame, PedestrianFrame, list[IdentityResult]], None] | None = None,
 ) -> BagEvaluation:
     """Run the pipeline over a bag.
 
@@ -126,13 +127,16 @@ def evaluate_bag(
         config: topics, pairing and extrinsics for reading the bag.
         walks: of a simulated scene: named walkers are enrolled on their walks that are no probes, as the demo does live.
         on_frame: called with the seconds into the bag that are done.
+        on_answers: called with each frame, who was in view, and who they are (:meth:`AnnotatedBag.add`).
 
     Raises:
         ValueError: the bag is damaged or its topics do not fit.
     """
     run = _Run(bag, pipeline, walks)
     for frame in bag.sensor_frames(config):
-        run.take(frame.stamp_ns, frame.image is not None, pipeline.process, frame)
+        pedestrians, identities = run.take(frame)
+        if on_answers is not None:
+            on_answers(frame, pedestrians, identities)
         for sentence in pipeline.sensing.problems:
             bag.note(f"clouds: {sentence}")
         if on_frame is not None:
@@ -151,21 +155,23 @@ class _Run:
         self._restart = self._with_image = 0
         self._last_stamp_ns = -1
 
-    def take(self, stamp_ns: int, has_image: bool, process: Callable[..., Any], frame: Any) -> None:
+    def take(self, frame: SensorFrame) -> tuple[PedestrianFrame, list[IdentityResult]]:
         """One frame through the pipeline."""
+        stamp_ns = frame.stamp_ns
         if stamp_ns <= self._last_stamp_ns:
             self._pipeline.reset()
             self._restart += 1
         self._last_stamp_ns = stamp_ns
-        self._with_image += has_image
+        self._with_image += frame.image is not None
         began = time.perf_counter()
-        pedestrians, identities = process(frame, self._bag.lidar_frame_id)
+        pedestrians, identities = self._pipeline.process(frame, self._bag.lidar_frame_id)
         self._elapsed_ms.append((time.perf_counter() - began) * 1e3)
         self._seen.append((stamp_ns, self._restart, list(pedestrians.pedestrians), identities))
         for pedestrian, identity in zip(pedestrians.pedestrians, identities, strict=True):
             self._follow(stamp_ns, pedestrian, identity)
         if identities:
             self._enrol(stamp_ns, identities)
+        return pedestrians, identities
 
     def _follow(self, stamp_ns: int, pedestrian: Sample, identity: IdentityResult) -> None:
         at_s = (stamp_ns - self._bag.start_ns) * 1e-9

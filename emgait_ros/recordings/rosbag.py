@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from pathlib import Path
+from shlex import quote
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -153,8 +154,10 @@ class Rosbag:
         """From the first to the last message's log time."""
         return max(0.0, (max(reader.end_time for reader in self._readers) - self.start_ns - 1) * 1e-9)
 
-    def messages(self, topics: Collection[str] | None = None, start_s: float = 0.0) -> Iterator[BagMessage]:
-        """All messages of these topics (all topics by default) in log-time order, from ``start_s`` into the bag.
+    def messages(
+        self, topics: Collection[str] | None = None, start_s: float = 0.0, end_s: float | None = None
+    ) -> Iterator[BagMessage]:
+        """All messages of these topics (all topics by default) in log-time order, from ``start_s`` to ``end_s`` of the bag.
 
         SQLite with damaged pages and MCAP without an index may come in the order of recording.
 
@@ -165,11 +168,12 @@ class Rosbag:
             if name not in self.topics:
                 raise ValueError(f"{self.path} has no topic {name}: it has {', '.join(sorted(self.topics))}")
         start_ns = self.start_ns + round(start_s * 1e9) if start_s > 0 else None
+        end_ns = None if end_s is None else self.start_ns + round(end_s * 1e9)
         streams = []
         for reader, connections in zip(self._readers, self._connections, strict=True):
             wanted = [c for c in connections if topics is None or c.topic in topics]
             if wanted:
-                streams.append(reader.messages(wanted, start=start_ns))
+                streams.append(reader.messages(wanted, start=start_ns, stop=end_ns))
         messages = heapq.merge(*streams, key=lambda message: message[1])
         while True:
             try:
@@ -179,6 +183,10 @@ class Rosbag:
             except Exception as error:
                 raise ValueError(_damaged(self.path, error)) from error
             yield BagMessage(connection.topic, connection.msgtype, log_time_ns, raw)
+
+    def types_of(self, type_name: str) -> Typestore | None:
+        """Where a message type of the bag is defined; None when the bag does not say and nobody knows it."""
+        return self._types.get(type_name)
 
     def deserialize(self, message: BagMessage) -> Any:
         """The message with its fields as attributes; arrays are numpy arrays.
@@ -229,6 +237,11 @@ def _storage_files(path: Path, notes: list[str]) -> list[Path]:
         raise FileNotFoundError(f"there is no bag at {path}")
     if path.is_file() and path.name == "metadata.yaml":
         path = path.parent
+    if path.is_file() and _is_ros1(path):
+        raise ValueError(
+            f"{path} is a bag of ROS 1: convert it with `rosbags-convert --src {quote(str(path))} --dst "
+            f"{quote(str(path.with_suffix('')))}` (installed with this package) and open the new folder"
+        )
     if path.is_file() and path.suffix not in (".mcap", ".db3"):
         raise ValueError(f"{path} is no rosbag2: expected a folder with metadata.yaml, or a .mcap or .db3 file")
     if path.is_file():
@@ -245,6 +258,11 @@ def _storage_files(path: Path, notes: list[str]) -> list[Path]:
     if packed:
         notes.append(f"{len(packed)} compressed files of {path} are left out, its recorder was killed: {advice}")
     return files
+
+
+def _is_ros1(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(8) == b"#ROSBAG "
 
 
 def _is_compressed(metadata: Path) -> bool:

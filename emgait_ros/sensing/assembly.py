@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from emgait_ros.config import TrackerNodeConfig
-from emgait_ros.samples import CameraModel, Float64, SensorFrame, UInt8
+from emgait_ros.samples import Boxes, CameraModel, Float64, SensorFrame, UInt8
+from emgait_ros.sensing.boxes import BoxReader
 from emgait_ros.sensing.camera_calibration import CameraCalibration
 from emgait_ros.sensing.conversions import Note, cloud_to_points, compressed_to_rgb, image_to_rgb, unnoted
 from emgait_ros.sensing.frames import Lookup
@@ -25,6 +26,7 @@ class FrameAssembler:
 
     Attributes:
         calibration: of the camera; its ``info`` is to be kept up to date.
+        boxes: reads boxes of another detector, and counts what is left out.
         camera_problem: why the last image was not used; empty when it was.
 
     Raises:
@@ -41,6 +43,7 @@ class FrameAssembler:
     ) -> None:
         self._lookup, self._report, self._note = lookup, report, note
         self.calibration = CameraCalibration(lookup, no_tf, config.topics.camera_info, note)
+        self.boxes = BoxReader(config.boxes, lookup)
         self.camera_problem = ""
         self.configure(config)
 
@@ -51,14 +54,20 @@ class FrameAssembler:
             ValueError: extrinsics that are no rigid transform.
         """
         self.calibration.configure(config.camera.T_camera_lidar)
+        if config.boxes != self.boxes.config:
+            self.boxes.configure(config.boxes)
         self._config = config
 
-    def frame(self, pair: Pair, cloud: Any, image: Any | None) -> SensorFrame | None:
+    def frame(
+        self, pair: Pair, cloud: Any, image: Any | None, boxes: Any | None = None, boxes_dt_s: float = 0.0
+    ) -> SensorFrame | None:
         """What sensing takes; None when the cloud has to be left out.
 
         Args:
             pair: corrected stamps.
             cloud, image: its messages, from rclpy or rosbags.
+            boxes: vision_msgs/Detection3DArray with the people in the cloud, if there is one.
+            boxes_dt_s: its stamp minus that of the cloud, s.
         """
         topic, lidar_frame, fixed = self._config.topics.cloud, cloud.header.frame_id, self._config.frames.fixed
         image_stamp_ns = pair.cloud_stamp_ns + round(pair.image_dt_s * 1e9)
@@ -84,7 +93,19 @@ class FrameAssembler:
             except ValueError as error:
                 self._report(f"{error}; the image is used as if the sensor had not moved since the cloud", False)
         dt_s = pair.image_dt_s if pixels is not None else 0.0
-        return SensorFrame(pair.cloud_stamp_ns, points, pixels, dt_s, camera, T_fixed_lidar, at_image)
+        people = None if boxes is None else self._boxes(boxes, lidar_frame, pair.cloud_stamp_ns, boxes_dt_s)
+        return SensorFrame(pair.cloud_stamp_ns, points, pixels, dt_s, camera, T_fixed_lidar, at_image, people)
+
+    def _boxes(self, message: Any, lidar_frame: str, stamp_ns: int, dt_s: float) -> Boxes | None:
+        topic = self._config.topics.boxes
+        try:
+            people, sentences = self.boxes.read(message, lidar_frame, self._config.frames.fixed, stamp_ns, dt_s)
+        except ValueError as error:
+            self._report(f"{topic}: {error}", False)
+            return None
+        for sentence in sentences:
+            self._report(f"{topic}: {sentence}", False)
+        return people
 
     def _image(self, image: Any, lidar_frame: str, stamp_ns: int) -> tuple[UInt8 | None, CameraModel | None]:
         """Pixels and camera; both None when either is not usable: then the cloud goes on alone."""

@@ -44,9 +44,8 @@ class Pair:
 class _Stream:
     """One topic: its name, counts of its messages, arrival times and stamps."""
 
-    def __init__(self, sensor: str, topic: str) -> None:
-        self.sensor, self.topic = sensor, topic
-        self.named = {"cloud": "a cloud", "image": "an image"}[sensor]
+    def __init__(self, sensor: str, topic: str, named: str) -> None:
+        self.sensor, self.topic, self.named = sensor, topic, named
         self.offset_ns = 0
         self.counts = TopicCounts()
         self.arrivals: deque[int] = deque(maxlen=1000)
@@ -65,13 +64,20 @@ class StampPairer:
         cloud_topic, image_topic: names for the sentences in :meth:`health`; an empty image topic means that there is
             no camera, and every cloud goes on alone at once.
         offline: messages are read from a file: stamps alone decide, not when a message was logged.
+        image: what an image is called in the sentences: other messages pair with clouds as well.
     """
 
     def __init__(
-        self, config: PairingConfig, cloud_topic: str = "clouds", image_topic: str = "images", offline: bool = False
+        self,
+        config: PairingConfig,
+        cloud_topic: str = "clouds",
+        image_topic: str = "images",
+        offline: bool = False,
+        image: str = "an image",
     ) -> None:
         self._offline = offline
-        self._clouds, self._images_seen = _Stream("cloud", cloud_topic), _Stream("image", image_topic)
+        self._clouds = _Stream("cloud", cloud_topic, "a cloud")
+        self._images_seen = _Stream("image", image_topic, image)
         self._paired = self._unpaired = self._epoch = 0
         self._offset, self._lag = OffsetEstimate(), ArrivalLag()
         self._first_arrival_ns: int | None = None
@@ -158,7 +164,7 @@ class StampPairer:
         place = bisect_left(self._image_stamps, stamp_ns)
         if place < len(self._image_stamps) and self._image_stamps[place] == stamp_ns:
             self._images_seen.counts.out_of_order += 1
-            return f"an image on {self._images_seen.topic} has the stamp of an earlier one ({stamp_ns} ns): dropped"
+            return f"{self._images_seen.named} on {self._images_seen.topic} has the stamp of an earlier one ({stamp_ns} ns): dropped"
         self._image_stamps.insert(place, stamp_ns)
         self._images.insert(place, image)
         self._image_is_used.insert(place, False)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from emgait_ros.config import ImageDetectorConfig, SensingConfig, VerifierConfig
 from emgait_ros.samples import (
+    Boxes,
     CameraModel,
     Detections,
     Float32,
@@ -23,6 +24,7 @@ from emgait_ros.samples import (
 )
 from emgait_ros.sensing.perception.agreement import ProjectionWatch
 from emgait_ros.sensing.perception.background import StaticBackground
+from emgait_ros.sensing.perception.box_detector import BoxDetector
 from emgait_ros.sensing.perception.camera import box_rectangles, check_model
 from emgait_ros.sensing.perception.cloud_watch import CloudWatch
 from emgait_ros.sensing.perception.crops import cut_crop, resample, sharpness
@@ -39,6 +41,7 @@ from emgait_ros.sensing.tracking.tracks import TrackedPedestrians
 log = logging.getLogger(__name__)
 
 SLOW_WARM_UP_S = 3.0
+WARM_UP_BOXES = Boxes(np.array([[6.0, 0.0, -0.8]]), np.array([[0.6, 0.6, 1.8]]), np.array([0.9]))
 LOOK_EVERY = 50  # clouds between two checks of the orientation of the sensor
 
 
@@ -76,6 +79,7 @@ class PedestrianSensing:
         detector: another detector than the one that ships (see ``Detector`` for what it is asked).
         image_detector, verifier: others than the options ask for.
         models: of these options, when they are loaded already.
+        with_boxes: people come as boxes of another detector with the frames (``SensorFrame.boxes``); see ``BoxesConfig``.
 
     Raises:
         ValueError: a model the options name is not there or not usable.
@@ -95,11 +99,14 @@ class PedestrianSensing:
         image_detector: ImageDetector | None = None,
         verifier: Verifier | None = None,
         models: Models | None = None,
+        with_boxes: bool = False,
     ) -> None:
         self.config = config or SensingConfig()
         options = self.config.detector
         self._least_score = min(options.min_score, self.config.tracker.weak_score)
-        self.detector: Detector = detector or ShapeDetector(options, self._least_score)
+        self.detector: Detector = detector or (
+            BoxDetector(self.config) if with_boxes else ShapeDetector(options, self._least_score)
+        )
         models = models or load_models(self.config)
         self._image_detector = image_detector or models.image_detector
         verifier = verifier or models.verifier
@@ -118,7 +125,7 @@ class PedestrianSensing:
         self._checked: CameraModel | None = None
         self._usable = False
         started = time.perf_counter()
-        self.detector.detect(cloud := _warm_up_cloud())
+        self._detections_of(cloud := _warm_up_cloud(), WARM_UP_BOXES)
         self._ground_z(cloud, cloud[:1])
         self.detector.hides(np.zeros((1, 3)))
         self.warm_up_s = time.perf_counter() - started
@@ -179,7 +186,7 @@ class PedestrianSensing:
 
     def _detect(self, frame: SensorFrame) -> Detections:
         """People in the cloud, without known static objects, joined with those in the image."""
-        detections = self.detector.detect(frame.points)
+        detections = self._detections_of(frame.points, frame.boxes)
         detections = without(detections, detections.score < self._least_score)
         if self._background is not None and frame.T_fixed_lidar is None:
             below = self._ground_z(frame.points, np.zeros((1, 3), np.float32))
@@ -191,6 +198,11 @@ class PedestrianSensing:
             ground_z = self._ground_z(frame.points, frame.points)
             detections = fuse(detections, boxes, scores, frame.points, ground_z, picture[1])
         return detections
+
+    def _detections_of(self, cloud: Float32, boxes: Boxes | None) -> Detections:
+        if isinstance(self.detector, BoxDetector):
+            self.detector.boxes = boxes
+        return self.detector.detect(cloud)
 
     def _ground_z(self, cloud: Float32, places: Float32) -> Float64:
         """z of the ground under each of the places (N, 3), m: from the detector, else estimated from the cloud."""

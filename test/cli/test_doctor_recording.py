@@ -10,7 +10,7 @@ import pytest
 from rosbags.interfaces import Connection
 
 from emgait_ros.cli.main import main
-from emgait_ros.lab.simulation.recording import BagWriter
+from emgait_ros.recordings.bag_writer import BagWriter
 from emgait_ros.recordings.rosbag import CLOUD
 from emgait_ros.samples import CameraModel
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from driving import CLOUDS, PEOPLE, write_drive, write_parameters
@@ -18,7 +19,11 @@ from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import default_bundle_path, load_bundle
 from emgait_ros.lab.simulation.recording import Recording, record
 from emgait_ros.lab.simulation.scene import SensorHead, crossing_scene, shortened
+from emgait_ros.recordings.annotated_bag import IDENTITIES, MARKERS, OVERLAY
+from emgait_ros.recordings.rosbag import Rosbag
+from emgait_ros.recordings.serialized_header import stamp_of
 from emgait_ros.samples import Modality
+from emgait_ros.sensing.conversions import stamp_ns
 
 HEAD = SensorHead(width=640, height=360, focal_px=500.0)
 
@@ -99,6 +104,38 @@ def test_people_are_tracked_enrolled_and_judged_twice_the_same(
     threshold = load_bundle(bundle_folder).threshold
     assert {track["threshold"] for track in named} == {round(threshold, 4)}
     assert all(f"{track['distance']:.3f} ({threshold:.3f})" in printed for track in named)
+
+
+def test_a_copy_of_the_bag_has_the_answers_in_it(
+    recording: Recording, bundle_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "seen"
+    figures = evaluate(recording, bundle_folder, tmp_path / "f.json", "--mcap", copy)
+    with Rosbag(recording.path) as original, Rosbag(copy) as bag:
+        for topic in original.topics.values():
+            assert bag.topics[topic.name].type == topic.type
+            before, after = (list(b.messages([topic.name])) for b in (original, bag))
+            same = [(m.log_time_ns, m.raw) for m in before] == [(m.log_time_ns, m.raw) for m in after]
+            assert same, topic.name  # not in one line: pytest would look for the difference in gigabytes
+        assert bag.latched_topics == original.latched_topics
+        added = {name: bag.topics[name].count for name in set(bag.topics) - set(original.topics)}
+        assert added == {IDENTITIES: 70, MARKERS: 70, OVERLAY: 70}
+        clouds = {stamp_of(m.raw): m.log_time_ns for m in bag.messages(["/lidar/points"])}
+        seen = [(bag.deserialize(m), m.log_time_ns) for m in bag.messages([IDENTITIES])]
+        # an answer comes after its cloud, and within the wait for its image
+        assert all(0 <= at - clouds[stamp_ns(m.header)] < 300_000_000 for m, at in seen)
+        frames = sum(track["frames"] for track in figures["tracks"])
+        assert sum(len(m.identities) for m, _ in seen) == frames
+        markers = [bag.deserialize(m) for m in bag.messages([MARKERS])]
+        assert sum(len(m.markers) - 1 for m in markers) == 2 * frames
+        jpeg = bag.deserialize(next(bag.messages([OVERLAY]))).data
+        assert cv2.imdecode(jpeg, cv2.IMREAD_COLOR).shape == (HEAD.height, HEAD.width, 3)
+    # of a copy, the same is found, and what was added once is not there twice
+    main(["evaluate", "bag", str(copy), "--bundle", str(bundle_folder), "--mcap", str(tmp_path / "again")])
+    with Rosbag(tmp_path / "again") as bag:
+        assert bag.topics[IDENTITIES].count == 70
+    assert main(["evaluate", "bag", str(recording.path), "--mcap", str(copy)]) == 1
+    assert "exists already" in capsys.readouterr().err
 
 
 def test_a_gallery_is_used_and_not_changed(

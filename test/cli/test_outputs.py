@@ -19,6 +19,8 @@ from emgait_ros.shipped import cache_folder
 
 FILE, FOLDER = "a file", "a folder"
 OUTPUTS = [  # words before the output, and what it is
+    (["adapt", "x", "--out"], FOLDER),
+    (["adapt", "x", "--out", ".", "--json"], FILE),
     (["bench", "gallery", "--json"], FILE),
     (["bench", "model", "--json"], FILE),
     (["bench", "perception", "--json"], FILE),
@@ -27,12 +29,14 @@ OUTPUTS = [  # words before the output, and what it is
     (["bench", "simulator", "--pictures"], FOLDER),
     (["bench", "tracking", "--json"], FILE),
     (["bench", "tracking", "--out"], FOLDER),
+    (["console", "--data"], FOLDER),
     (["dataset", "check", "x", "--json"], FILE),
     (["demo", "--out"], FOLDER),
     (["demo-real", "x", "--out"], FOLDER),
     (["doctor", "--json"], FILE),
     (["enroll", "x", "--json"], FILE),
     (["evaluate", "bag", "x", "--json"], FILE),
+    (["evaluate", "bag", "x", "--mcap"], FOLDER),
     (["evaluate", "detection", "x", "--json"], FILE),
     (["evaluate", "detection", "x", "--pictures"], FOLDER),
     (["evaluate", "dataset", "sim", "--json"], FILE),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -26,8 +29,9 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2  # noqa: E402
 
 from emgait_msgs.msg import PedestrianArray  # noqa: E402
 from emgait_ros.cli.main import main  # noqa: E402
-from emgait_ros.lab.simulation.recording import BagWriter  # noqa: E402
+from emgait_ros.lab.simulation.recording import write_ground_truth  # noqa: E402
 from emgait_ros.lab.simulation.simulator import Truth  # noqa: E402
+from emgait_ros.recordings.bag_writer import BagWriter  # noqa: E402
 from emgait_ros.recordings.rosbag import Rosbag  # noqa: E402
 from emgait_ros.samples import CameraModel  # noqa: E402
 from emgait_ros.transport import use_shipped_profile  # noqa: E402
@@ -59,7 +63,7 @@ def write_bag(path: Path, storage: str) -> Path:
             points = rng.normal(size=(4, 130_000)).astype(np.float32)
             writer.cloud(at, at, dict(zip(("x", "y", "z", "intensity"), points, strict=True)))
             truth = Truth(np.array([7]), np.ones((1, 3)), np.ones((1, 3)), np.zeros((1, 3)), np.array([5]))
-            writer.ground_truth(at, at, truth)
+            write_ground_truth(writer, at, at, truth)
         for n in range(IMAGES):
             at = START_NS + n * 50_000_000
             writer.camera_info(at, at, camera)
@@ -190,11 +194,71 @@ def test_clock_runs_through_the_recording(mcap_path: Path, reliable_listener: Li
     assert not reliable_listener.received["/lidar/points"]
 
 
-def test_start_skips_the_beginning(mcap_path: Path, reliable_listener: Listener) -> None:
-    play(mcap_path, "--start", "0.55").communicate(timeout=60)
-    assert reliable_listener.wait_for("/lidar/points", 4)
-    assert len(reliable_listener.received["/lidar/points"]) == 4
-    assert len(reliable_listener.received["/camera/image"]) == 9
+@pytest.mark.parametrize(
+    ("words", "clouds", "images", "truths"),
+    [
+        (["--start-offset", "0.55"], 4, 9, 4),
+        (["--playback-duration", "0.35"], 4, 7, 4),
+        (["--start-offset", "0.25", "--playback-duration", "0.3"], 3, 6, 3),
+        (["--exclude-topics", "/lidar/points", "/ground_truth"], 0, IMAGES, 0),
+        (["--topics", "/lidar/points", "/camera/image", "--exclude-topics", "/camera/image"], CLOUDS, 0, 0),
+    ],
+)
+def test_a_part_is_played(
+    mcap_path: Path, reliable_listener: Listener, words: list[str], clouds: int, images: int, truths: int
+) -> None:
+    process = play(mcap_path, "--rate", "2", *words)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    wanted = {"/lidar/points": clouds, "/camera/image": images, "/ground_truth": truths}
+    assert all(reliable_listener.wait_for(topic, count) for topic, count in wanted.items())
+    assert {topic: len(reliable_listener.received[topic]) for topic in wanted} == wanted
+
+
+def test_space_and_arrows_of_a_terminal(mcap_path: Path, reliable_listener: Listener) -> None:
+    """Paused from the start, three steps, then on at the bag's own pace."""
+    child, terminal = pty.fork()
+    if child == 0:
+        words = ["play", str(mcap_path), "--topics", "/camera/image", "--start-paused", "--wait-for", "listener"]
+        os.execv(sys.executable, [sys.executable, "-m", "emgait_ros", *words])
+    received = reliable_listener.received["/camera/image"]
+    try:
+        output = b""
+        while b"keys: space" not in output:
+            output += os.read(terminal, 4096)
+        threading.Thread(target=_drain, args=(terminal,), daemon=True).start()
+        time.sleep(2.0)
+        assert not received
+        for count in (1, 2, 3):
+            os.write(terminal, b"\x1b[C")
+            assert reliable_listener.wait_for("/camera/image", count)
+            time.sleep(0.2)
+            assert len(received) == count
+        os.write(terminal, b" ")
+        assert reliable_listener.wait_for("/camera/image", IMAGES)
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        os.close(terminal)
+
+
+def _drain(terminal: int) -> None:
+    with contextlib.suppress(OSError):  # the terminal ends with the player
+        while os.read(terminal, 4096):
+            pass
+
+
+def test_the_offered_quality_of_service_can_be_set(mcap_path: Path, tmp_path: Path) -> None:
+    """A reliable listener gets nothing of a topic that is offered best effort."""
+    (tmp_path / "qos.yaml").write_text("/lidar/points: {reliability: best_effort}\n")
+    listener = Listener(ReliabilityPolicy.RELIABLE)
+    try:
+        play(mcap_path, "--qos-profile-overrides-path", tmp_path / "qos.yaml").communicate(timeout=60)
+        assert listener.wait_for("/camera/image", IMAGES)
+        assert not listener.received["/lidar/points"]
+    finally:
+        listener.close()
 
 
 @pytest.mark.parametrize(
@@ -277,7 +341,11 @@ def test_waiting_has_an_end_and_says_for_whom(
         (["--rate", "0"], "the rate is 0.0"),
         (["--remap", "/points"], "--remap is '/points': expected FROM:=TO"),
         (["--topics", "/nothing"], "has no topic /nothing"),
-        (["--start", "5"], "--start is 5 s, but"),
+        (["--start-offset", "5"], "--start-offset is 5 s, but"),
+        (["--playback-duration", "0"], "0.0 s are to be played: expected more than 0"),
+        (["--exclude-topics", "/nothing"], "has no topic /nothing"),
+        (["--topics", "/ground_truth", "--exclude-topics", "/ground_truth"], "every topic is excluded"),
+        (["--qos-profile-overrides-path", "/nowhere.yaml"], "/nowhere.yaml cannot be read"),
         (["--wait-for", "/nothing:2"], "/nothing is not played"),
         (["--wait-for", "/lidar/points:0"], "'0' is no number of subscriptions"),
         (["--topics", "/camera/image", "--wait-for", "/lidar/points"], "/lidar/points is not played"),

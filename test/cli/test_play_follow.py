@@ -24,10 +24,10 @@ from sensor_msgs.msg import PointCloud2  # noqa: E402
 
 from emgait_msgs.msg import IdentityArray  # noqa: E402
 from emgait_ros.config import CameraConfig, TrackerNodeConfig  # noqa: E402
-from emgait_ros.lab.simulation.recording import BagWriter  # noqa: E402
 from emgait_ros.live import answers  # noqa: E402
 from emgait_ros.live.answers import after_their_images  # noqa: E402
 from emgait_ros.recordings.bag import BagRecording  # noqa: E402
+from emgait_ros.recordings.bag_writer import BagWriter  # noqa: E402
 from emgait_ros.recordings.rosbag import CLOUD, IMAGE, BagMessage  # noqa: E402
 from emgait_ros.recordings.serialized_header import stamp_of  # noqa: E402
 from emgait_ros.samples import CameraModel  # noqa: E402

@@ -87,6 +87,15 @@ def test_remappings(tmp_path, words, remappings):
         assert [word for flag, word in itertools.pairwise(command) if flag == "-r"] == remappings
 
 
+@pytest.mark.parametrize(("words", "started"), [((), []), (("--console", "--namespace", "robot1"), ["robot1"])])
+def test_the_console_comes_along_when_asked_for(monkeypatch, words, started):
+    commands: dict[str, list[str]] = {}
+    monkeypatch.setattr(up, "supervise", lambda given, environment: commands.update(given) or 0)
+    assert main(["up", *words]) == 0
+    assert [command[-1] for name, command in commands.items() if name not in NODES] == started
+    assert commands.get("console", [])[-3:-1] == (["console", "--namespace"] if started else [])
+
+
 def test_a_missing_parameter_file_is_said(tmp_path, capsys):
     assert main(["up", "--params", str(tmp_path / "none.yaml")]) == 1
     assert "there is no parameter file" in capsys.readouterr().err

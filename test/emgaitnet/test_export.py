@@ -4,6 +4,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from emgait_ros.emgaitnet import export  # noqa: E402
+from emgait_ros.emgaitnet.example_inputs import random_samples  # noqa: E402
 from emgait_ros.emgaitnet.fast import FastEMGaitNet  # noqa: E402
 from emgait_ros.emgaitnet.network_config import ClipConfig, EMGaitNetConfig  # noqa: E402
 from emgait_ros.emgaitnet.weights import load_network  # noqa: E402
@@ -18,7 +19,7 @@ def network(tiny):
     torch.manual_seed(0)
     network = FastEMGaitNet(tiny(scaf_layers=1)).train()
     with torch.no_grad():
-        network.frame(**export.random_samples(network.config, 16, seed=1))
+        network.frame(**random_samples(network.config, 16, seed=1))
     return network.eval()
 
 
@@ -39,7 +40,7 @@ def test_a_bundle_holds_the_network_it_was_made_of(network, written):
     assert bundle.manifest["training"] == TRAINING
     assert bundle.manifest["decision"] == {"threshold": 2.0, "min_margin": None, "calibration": {"far": 0.01}}
     assert EMGaitNetConfig.from_dict(bundle.network).classes == 0
-    inputs = export.random_samples(network.config, 3)
+    inputs = random_samples(network.config, 3)
     with torch.no_grad():
         for found, expected in zip(load_network(bundle).frame(**inputs), network.frame(**inputs), strict=True):
             torch.testing.assert_close(found, expected, rtol=0, atol=0)
@@ -65,7 +66,7 @@ def test_a_failed_export_leaves_the_older_bundle_alone(network, tmp_path, monkey
 
 
 def test_a_graph_that_disagrees_with_torch_is_refused(network, written):
-    bundle, inputs = written[1], export.random_samples(network.config, 4)
+    bundle, inputs = written[1], random_samples(network.config, 4)
     path = bundle.graphs["frame_encoder"].path
     with torch.no_grad():
         inputs["text"] = network.frame.semantics(inputs["crops"], inputs["has_image"])
@@ -119,7 +120,7 @@ def test_other_networks_export_too(tiny, tmp_path, switches):
     from emgait_ros.inference.encoder import GaitEncoder
     from emgait_ros.inference.preprocessing import FrameBatch
 
-    inputs = export.random_samples(network.config, 3)
+    inputs = random_samples(network.config, 3)
     encoder = GaitEncoder(bundle)
     embedding = encoder.embed(
         [list(encoder.encode_frames(FrameBatch(**{name: value.numpy() for name, value in inputs.items()})))]

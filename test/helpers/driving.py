@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from synthetic_clouds import SENSOR_HEIGHT_M, person, scan
 
-from emgait_ros.lab.simulation.recording import BagWriter
+from emgait_ros.lab.simulation.recording import write_ground_truth
 from emgait_ros.lab.simulation.simulator import Truth
+from emgait_ros.recordings.bag_writer import BagWriter
 from emgait_ros.samples import CameraModel
 
 MS = 1_000_000
@@ -89,7 +90,9 @@ def _write(writer: BagWriter, kind: str, at_s: float, log_ns: int, fixed: str) -
         centers = np.array([(x, y, z + 0.9) for x, y, z in places.values()])
         counts = np.full(len(places), 100)
         nothing = np.zeros((len(places), 3))
-        writer.ground_truth(stamp(), log_ns, Truth(np.array(list(places)), centers, nothing + 0.7, nothing, counts))
+        write_ground_truth(
+            writer, stamp(), log_ns, Truth(np.array(list(places)), centers, nothing + 0.7, nothing, counts)
+        )
         # ROS 1 names have a leading slash: the same frame
         writer.cloud(stamp(CLOUD_STAMP_S), log_ns, dict(zip("xyz", points.T, strict=True)), frame_id="/lidar")
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from emgait_ros.config import RecognitionConfig, with_options
-from emgait_ros.inference.preprocessing import Preprocessing
-from emgait_ros.samples import PedestrianFrame, Sample
+from emgait_ros.inference.preprocessing import Preprocessing, prepare
+from emgait_ros.samples import Modality, PedestrianFrame, Sample
 
 STEP_NS = 100_000_000
 CONFIG = with_options(RecognitionConfig(), {"decision.threshold": 0.12, "decision.min_margin": 0.02})
@@ -17,8 +17,8 @@ CONFIG = with_options(RecognitionConfig(), {"decision.threshold": 0.12, "decisio
 class BuildEncoder:
     """An encoder whose distances can be reckoned: an embedding is the spread and the extent of the points, 2 x 3."""
 
-    def __init__(self, fingerprint="f" * 64, threshold=None, min_margin=None, frames=(1, 30)):
-        self.fingerprint = fingerprint
+    def __init__(self, fingerprint="f" * 64, threshold=None, min_margin=None, frames=(1, 30), sensors=Modality.BOTH):
+        self.fingerprint, self.sensors = fingerprint, sensors
         self.bundle = SimpleNamespace(
             threshold=threshold,
             min_margin=min_margin,
@@ -28,6 +28,9 @@ class BuildEncoder:
             folder="/models/build",
         )
         self.batches, self.window_batches = [], []
+
+    def prepare(self, pedestrians):
+        return prepare(pedestrians, self.bundle.preprocessing)
 
     def encode_frames(self, batch, previous=None):
         assert previous is None or len(previous) == len(batch)

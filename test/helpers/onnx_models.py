@@ -79,3 +79,15 @@ def red_cells_detector(path: Path, form: str, size: tuple[int, int] = (96, 160))
     columns = 4 + len(scores)
     out = [1, columns, count] if form == "columns" else [1, count, columns]
     return _saved(path, nodes, [1, 3, height, width], [out], constants)
+
+
+def redness_segmenter(path: Path, channels: int = 1, inputs: int = 3) -> str:
+    """(1, 3, 64, 32) to (1, 1 or 2, 64, 32): red less green of each pixel as a probability, or two logits."""
+    rows = {1: [[1.0, -1.0, 0.0]], 2: [[0.0, 8.0, 0.0], [8.0, 0.0, 0.0]], 3: np.eye(3)}[channels]
+    kernel = np.array(rows, np.float32)[:, :inputs, None, None]
+    nodes = [
+        helper.make_node("Conv", ["image", "kernel"], ["raw"]),
+        helper.make_node("Clip", ["raw", "low", "high"], ["out0"]),
+    ]
+    limits = {"low": np.array(0.0, np.float32), "high": np.array(1.0 if channels == 1 else 9.0, np.float32)}
+    return _saved(path, nodes, [1, inputs, 64, 32], [[1, channels, 64, 32]], {"kernel": kernel, **limits})

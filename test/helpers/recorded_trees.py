@@ -47,6 +47,8 @@ def write_sustech1k(root: Path, identities: tuple[int, ...] = (0, 3), views: tup
                 dump(clouds, folder / f"08-sync-{view}-LiDAR-PCDs.pkl")
                 dump(np.asarray([c.shape[:2] for c in crops]), folder / f"12-sync-{view}-Camera-Ratios-HW.pkl")
                 dump(squares, folder / f"13-sync-{view}-Camera-RGB_raw.pkl")
+                masks = np.asarray([np.asarray(s.silhouette) for s in samples])
+                dump(masks, folder / f"14-sync-{view}-Camera-Sils.pkl")
     return root
 
 

@@ -16,7 +16,8 @@ from emgait_ros.inference.preprocessing import FrameBatch, Preprocessing
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A bundle of a tiny network; batch norm has seen some data."""
     torch = pytest.importorskip("torch")
-    from emgait_ros.emgaitnet.export import random_samples, write_bundle
+    from emgait_ros.emgaitnet.example_inputs import random_samples
+    from emgait_ros.emgaitnet.export import write_bundle
     from emgait_ros.emgaitnet.fast import FastEMGaitNet
     from emgait_ros.emgaitnet.network_config import ClipConfig, EMGaitNetConfig
 

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from emgait_ros.inference.bundle import default_bundle_path, fingerprint_of, load_bundle
+from emgait_ros.samples import Modality
 
 
 def test_a_bundle_says_what_it_is(bundle):
@@ -97,3 +98,20 @@ def test_the_shipped_bundle_is_looked_for_where_the_package_lies(bundle, tmp_pat
     assert default_bundle_path() != tmp_path / "models" / "emgait-sim"  # nothing there
     shutil.copytree(bundle.folder, tmp_path / "models" / "emgait-sim")
     assert load_bundle("").folder == default_bundle_path() == tmp_path / "models" / "emgait-sim"
+
+
+def test_an_architecture_that_is_not_known_is_named(copy):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    assert manifest["architecture"] == "emgaitnet"
+    (copy / "manifest.json").write_text(json.dumps({**manifest, "architecture": "gaitnet"}))
+    with pytest.raises(
+        ValueError, match="the network is 'gaitnet': this version of emgait_ros knows emgaitnet, gaitbase"
+    ):
+        load_bundle(copy)
+
+
+def test_bundles_made_before_there_was_a_choice_hold_emgaitnet(copy):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    (copy / "manifest.json").write_text(json.dumps({k: v for k, v in manifest.items() if k != "architecture"}))
+    found = load_bundle(copy)
+    assert (found.architecture, found.sensors) == ("emgaitnet", Modality.BOTH)

@@ -24,7 +24,11 @@ def test_onnxruntime_and_torch_agree(bundle, samples):
         encoder = GaitEncoder(bundle, EngineConfig(backend=backend))
         assert encoder.backend == backend
         features = encoder.encode_frames(samples)
-        found[backend] = features.image, features.point, encoder.embed([list(features), list(features)[1:4]])
+        found[backend] = (
+            features.arrays["image_features"],
+            features.arrays["point_features"],
+            encoder.embed([list(features), list(features)[1:4]]),
+        )
     for onnx, torch in zip(*found.values(), strict=True):
         np.testing.assert_allclose(onnx, torch, rtol=0, atol=1e-4)
 
@@ -33,7 +37,7 @@ def test_onnxruntime_and_torch_agree(bundle, samples):
 def test_streaming_gives_what_the_plain_forward_gives(bundle, backend):
     """Two people; windows that fill, slide and have gaps, against the paper's forward of exactly their frames."""
     torch = pytest.importorskip("torch")
-    from emgait_ros.emgaitnet.export import random_samples
+    from emgait_ros.emgaitnet.example_inputs import random_samples
     from emgait_ros.emgaitnet.fast import plain_of
     from emgait_ros.emgaitnet.weights import load_network
 
@@ -70,8 +74,8 @@ def test_batches_above_the_largest_are_split_and_change_nothing(encoder, samples
     together = encoder.encode_frames(part)
     for row in range(batch):
         alone = encoder.encode_frames(FrameBatch(**{name: value[row : row + 1] for name, value in vars(part).items()}))
-        np.testing.assert_allclose(together[row].image, alone[0].image, atol=1e-5)
-        np.testing.assert_allclose(together[row].point, alone[0].point, atol=1e-5)
+        np.testing.assert_allclose(together[row].arrays["image_features"], alone[0].arrays["image_features"], atol=1e-5)
+        np.testing.assert_allclose(together[row].arrays["point_features"], alone[0].arrays["point_features"], atol=1e-5)
 
 
 def test_a_batch_with_too_few_rows_of_something_is_named(encoder, samples):
@@ -125,8 +129,8 @@ def test_windows_the_bundle_was_not_made_for_are_refused(encoder, samples, lengt
 def test_a_sample_owns_its_features(encoder, samples):
     features = encoder.encode_frames(samples)
     kept = features[0]
-    features.image[:] = 0
-    assert kept.image.any()
+    features.arrays["image_features"][:] = 0
+    assert kept.arrays["image_features"].any()
 
 
 BAD = [
@@ -159,7 +163,7 @@ def test_feeds_a_graph_does_not_ask_for_are_left_out():
 
 def test_a_result_that_is_not_finite_is_never_passed_on(encoder, samples):
     window = list(encoder.encode_frames(samples))
-    window[0].point[:] = np.inf
+    window[0].arrays["point_features"][:] = np.inf
     with pytest.raises(ValueError, match="point_features of sequence_head has 16 values that are not finite"):
         encoder.embed([window])
 

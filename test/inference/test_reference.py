@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emgait_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
-from emgait_ros.inference.reference import check_parity, read_reference, write_reference
+from emgait_ros.inference.reference import _cosine, check_parity, read_reference, write_reference
 
 
 class Wrong:
@@ -67,3 +67,11 @@ def test_a_damaged_file_is_named(copy, damage, words):
     damage(copy / "reference.npz")
     with pytest.raises(ValueError, match=words):
         read_reference(copy / "reference.npz")
+
+
+def test_a_sample_that_gives_nothing_agrees_with_nothing_alone():
+    """Networks give zeros for a frame without their modality: no reason to refuse an engine that does so too."""
+    none, some = np.zeros((1, 4)), np.ones((1, 4))
+    assert _cosine(none, none) == 1.0
+    assert _cosine(none, some) == _cosine(some, none) == 0.0
+    assert _cosine(some, 3 * some) == pytest.approx(1.0)

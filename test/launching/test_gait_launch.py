@@ -206,3 +206,9 @@ def test_two_robots_stay_apart(repository, tmp_path):
         graph.close()
     assert status == 0, log.read_text()
     assert "process has died" not in log.read_text()
+
+
+def test_the_console_is_started_when_asked_for(file):
+    assert "emgait" not in started(file)
+    words = started(file, console="true", console_host="::1")["emgait"]
+    assert words[:3] == ["console", "--host", "::1"]

@@ -10,7 +10,7 @@ from live_graph import pedestrian, pedestrians
 from sensor_msgs_py import point_cloud2
 from visualization_msgs.msg import Marker
 
-from emgait_ros.nodes.markers import TrackMarkers, label_of
+from emgait_ros.nodes.markers import TrackMarkers
 from emgait_ros.nodes.messages import (
     frame_to_message,
     header_of,
@@ -134,7 +134,7 @@ def test_identities_carry_everything():
     ],
 )
 def test_markers_show_a_box_and_a_text(item, text):
-    assert label_of(item) == text
+    assert item.label == text
     box, name = TrackMarkers().update("t", [item], header_of(STAMP_NS, "lidar")).markers
     assert (box.type, name.type, name.text) == (1, 9, text)
     assert (box.scale.z, box.pose.position.z) == (1.8, -0.8)

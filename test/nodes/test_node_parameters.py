@@ -12,7 +12,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
 
-from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, options_of
+from emgait_ros.config import BridgesNodeConfig, RecognizerNodeConfig, TrackerNodeConfig, options_of
 from emgait_ros.nodes.parameters import NodeParameters
 from emgait_ros.nodes.topic_watch import TopicWatch
 
@@ -45,7 +45,7 @@ def make(context):
         node.destroy_node()
 
 
-@pytest.mark.parametrize("config", [TrackerNodeConfig(), RecognizerNodeConfig()])
+@pytest.mark.parametrize("config", [TrackerNodeConfig(), RecognizerNodeConfig(), BridgesNodeConfig()])
 def test_every_option_is_a_parameter_with_its_reason(context, config):
     node = rclpy.create_node("describe", context=context)
     NodeParameters(node, config)
@@ -70,6 +70,8 @@ def type_of(value: object) -> int:
         str: ParameterType.PARAMETER_STRING,
         tuple: ParameterType.PARAMETER_DOUBLE_ARRAY,
     }
+    if isinstance(value, tuple) and any(isinstance(v, str) for v in value):
+        return ParameterType.PARAMETER_STRING_ARRAY
     return types[type(value)]
 
 

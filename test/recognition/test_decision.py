@@ -310,3 +310,12 @@ def test_name_changes_are_counted():
     for row in [ANNA] * 3 + [BEN] * 3 + [NOBODY] * 3 + [ANNA] * 3:
         one(rules, state, row)
     assert rules.name_changes == 2  # Anna to Ben, Ben to nobody; a first name is no change
+
+
+@pytest.mark.parametrize("sensors", [Modality.IMAGE, Modality.POINTS, Modality.BOTH])
+def test_the_full_limit_is_of_all_sensors_that_the_model_looks_at(sensors):
+    rules = Decider(DecisionConfig(one_sensor_factor=0.5), 0.8, 0.05, sensors=sensors)
+    limits = {seen: rules.limit(seen) for seen in (Modality.IMAGE, Modality.POINTS, Modality.BOTH)}
+    assert limits == {seen: pytest.approx(0.8 if seen == sensors else 0.4) for seen in limits}
+    assert settled(rules, [0.5], modalities=sensors).complete
+    assert not settled(rules, [0.5], modalities=Modality.NONE).complete

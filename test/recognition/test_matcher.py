@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emgait_ros.recognition.matcher import Matcher, part_distances
+from emgait_ros.recognition.distances import part_distances, write_distances
+from emgait_ros.recognition.matcher import Matcher
 from emgait_ros.samples import Modality
 
 BOTH, POINTS, IMAGE = Modality.BOTH, Modality.POINTS, Modality.IMAGE
@@ -49,10 +50,66 @@ def test_distance_is_not_that_of_the_concatenation():
     )  # one flat vector would rank them the other way: 1.41, 1.80
 
 
+@pytest.mark.parametrize(
+    ("probes", "templates", "parts", "dimensions"),
+    [
+        (8, 100, 16, 64),  # the paper's
+        (1, 30, 16, 64),
+        (9, 30, 1, 64),  # one part; one probe more than whole groups
+        (4, 30, 3, 7),
+        (3, 5, 2, 1),
+        (0, 5, 2, 4),
+        (5, 0, 2, 4),
+    ],
+)
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+def test_distances_equal_plain_numpy(probes, templates, parts, dimensions, scale):
+    some, others = (scale * embeddings(count, count, parts, dimensions) for count in (probes, templates))
+    plain = np.linalg.norm(some[:, None].astype(float) - others, axis=3).mean(axis=2)
+    found = part_distances(some.astype(np.float32), others.astype(np.float32))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, plain, rtol=1e-5)
+
+
+def test_distances_of_arrays_in_any_form():
+    some, others = embeddings(3, 1), embeddings(6, 2)
+    expected = part_distances(some, others[::2])
+    fixed = others[::2].astype(np.float64)
+    fixed.setflags(write=False)
+    for templates in (fixed, np.asfortranarray(others[::2])):
+        np.testing.assert_array_equal(part_distances(some[::-1].astype(np.float64), templates), expected[::-1])
+    with pytest.raises(ValueError, match=r"probes are \(4, 8\) \(parts, d\), templates \(4, 9\)"):
+        part_distances(some, embeddings(1, 1, dimensions=9))
+    some[1, 2, 3] = np.nan
+    assert np.isnan(part_distances(some, others)).all(axis=1).tolist() == [False, True, False]
+
+
 def test_equal_embeddings_are_at_zero():
     templates = 100 * embeddings(20, seed=1)
-    assert np.isfinite(part_distances(templates, templates)).all()
-    assert part_distances(templates, templates).diagonal().max() < 0.1
+    assert part_distances(templates, templates).diagonal().tolist() == [0.0] * 20
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_winners_are_those_of_plain_numpy_with_any_number_of_threads(threads):
+    templates = embeddings(4 * 900, seed=1, parts=2, dimensions=16).reshape(900, 4, 2, 16)  # three blocks and a half
+    matcher = Matcher(3, threads)
+    matcher.replace_all([(number, str(number), own, np.full(4, 3)) for number, own in enumerate(templates)])
+    probes = templates[::180, 0] + 0.1 * embeddings(5, seed=2, parts=2, dimensions=16)
+    plain = np.sort(np.linalg.norm(probes[:, None, None].astype(float) - templates, axis=4).mean(axis=3), axis=2)
+    found = matcher.search(probes, [BOTH] * 5)
+    np.testing.assert_allclose(found.distance, plain[:, :, :3].mean(axis=2), rtol=1e-5)
+    assert (
+        found.distance.argsort(axis=1)[:, :10].tolist() == plain[:, :, :3].mean(axis=2).argsort(axis=1)[:, :10].tolist()
+    )
+
+
+def test_a_search_compiles_nothing():
+    """What a recognizer waits for happens when it is made."""
+    matcher = filled({1: embeddings(2, 1)})
+    compiled = len(write_distances.signatures)
+    assert compiled >= 1
+    matcher.search(embeddings(1, 2)[:, ::-1], [BOTH])
+    assert len(write_distances.signatures) == compiled
 
 
 def test_more_templates_than_one_block():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 import pytest
 
 from emgait_ros.config import WindowConfig
-from emgait_ros.recognition.windows import TrackWindows, WindowSample
+from emgait_ros.recognition.windows import TrackWindow, TrackWindows, WindowSample
 from emgait_ros.samples import Modality, PedestrianFrame, Sample
 
 STEP_NS = 100_000_000
@@ -295,3 +297,36 @@ def test_skipped_frames_leave_tracks_as_they_are_but_for_the_samples():
     assert len(windows.get("a", 3).samples) == 6, "a gap of 2 s would have cleared it"
     assert windows.get("a", 7) is None
     assert windows.left_out == {"too late": 20}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, ""),
+        ({"points": None, "point_count": 0}, ""),  # beyond the LiDAR's reach
+        ({"points": np.ones((128, 2), np.float32)}, ""),  # nobody looks at them
+        ({"crop": None}, "no image, and the model looks at nothing else"),
+        ({"crop_native_height_px": 3.0}, "no image, and the model looks at nothing else"),  # too small to show anything
+        ({"moving": False}, "standing still"),
+    ],
+)
+def test_a_model_of_images_alone_asks_for_images_alone(changes, reason):
+    windows = TrackWindows(WindowConfig(), Modality.IMAGE)
+    feed(windows, frame(0, pedestrian(**changes)))
+    window = windows.get("a", 1)
+    assert window.last_left_out == reason
+    assert len(window.samples) == (reason == "")
+
+
+@pytest.mark.parametrize("sensors", [Modality.IMAGE, Modality.POINTS, Modality.BOTH])
+def test_a_sample_counts_for_the_sensors_that_the_model_looks_at(sensors):
+    window = TrackWindow("a", 1, deque(maxlen=4))
+    window.add(None, pedestrian(), False, sensors)
+    assert window.modalities(1) == sensors
+    assert np.isfinite(window.samples[0].brightness) == (Modality.IMAGE in sensors)
+    window.add(None, pedestrian(crop=None, point_count=2), False, sensors)
+    assert window.samples[1].modalities == sensors & Modality.POINTS
+    few = pedestrian(point_count=2)
+    alone = TrackWindow("a", 2, deque(maxlen=4))
+    alone.add(None, few, False, sensors)
+    assert bool(alone.weakness(WindowConfig()).few_returns) == (sensors != Modality.IMAGE)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +14,15 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from rosbags.rosbag1 import Writer as Ros1Writer
+from rosbags.typesys import Stores, get_typestore
 
 from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig, with_options
-from emgait_ros.lab.simulation.recording import BagWriter
+from emgait_ros.lab.simulation.recording import write_ground_truth
 from emgait_ros.lab.simulation.simulator import Truth
 from emgait_ros.recordings.bag import BagRecording
-from emgait_ros.recordings.rosbag import COMPRESSED_IMAGE
+from emgait_ros.recordings.bag_writer import BagWriter
+from emgait_ros.recordings.rosbag import COMPRESSED_IMAGE, IMAGE
 from emgait_ros.samples import CameraModel
 
 MS = 1_000_000
@@ -69,7 +75,7 @@ def write_bag(
                 writer.cloud(stamp_ns, log_ns, cloud_columns(number))
                 center = np.array([[5.0, number, -1.0]])
                 truth = Truth(np.array([3]), center, np.ones((1, 3)), np.zeros((1, 3)), np.array([20]))
-                writer.ground_truth(stamp_ns, log_ns, truth)
+                write_ground_truth(writer, stamp_ns, log_ns, truth)
             else:
                 stamp_ns = START_NS + (100 * number // 3 + 4) * MS
                 if info:
@@ -78,6 +84,23 @@ def write_bag(
         if more is not None:
             more(writer)
     return path
+
+
+def test_the_cure_for_a_bag_of_ros_1_is_right(tmp_path: Path) -> None:
+    """The sentence names a command; what that command writes can be read."""
+    types = get_typestore(Stores.ROS1_NOETIC)
+    header = types.types["std_msgs/msg/Header"](1, types.types["builtin_interfaces/msg/Time"](5, 0), "camera")
+    image = types.types[IMAGE](header, 48, 64, "rgb8", 0, 192, picture(1).ravel())
+    with Ros1Writer(tmp_path / "old walk.bag") as writer:
+        connection = writer.add_connection("/camera/image", IMAGE, typestore=types)
+        writer.write(connection, 5_000_000_000, types.serialize_ros1(image, IMAGE))
+    with pytest.raises(ValueError, match="is a bag of ROS 1") as error:
+        BagRecording(tmp_path / "old walk.bag")
+    command = shlex.split(str(error.value).split("`")[1])
+    subprocess.run([Path(sys.executable).with_name(command[0]), *command[1:]], check=True, timeout=60)
+    with BagRecording(tmp_path / "old walk") as bag:
+        message = bag.deserialize(next(bag.messages()))
+        assert (message.header.frame_id, message.header.stamp.sec) == ("camera", 5)
 
 
 @pytest.mark.parametrize(("storage", "compress"), [("mcap", False), ("mcap", True), ("sqlite3", False)])

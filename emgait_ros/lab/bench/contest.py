@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from emgait_ros.emgaitnet.clip import ImageTower
-from emgait_ros.emgaitnet.export import random_samples
+from emgait_ros.emgaitnet.example_inputs import random_samples
 from emgait_ros.emgaitnet.fast import plain_of
 from emgait_ros.emgaitnet.model import EMGaitNet, FrameEncoder, SemanticMining
 from emgait_ros.inference.bundle import FRAME_ENCODER, SEMANTIC_ENCODER

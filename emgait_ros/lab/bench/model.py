@@ -20,8 +20,10 @@ from torch import Tensor, nn
 
 from emgait_ros.config import EngineConfig
 from emgait_ros.emgaitnet.clip import ImageTower
-from emgait_ros.emgaitnet.export import export_graph, random_samples, write_bundle
+from emgait_ros.emgaitnet.example_inputs import random_samples
+from emgait_ros.emgaitnet.export import write_bundle
 from emgait_ros.emgaitnet.fast import FastEMGaitNet
+from emgait_ros.emgaitnet.graphs import export_graph
 from emgait_ros.emgaitnet.model import SemanticMining
 from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
 from emgait_ros.emgaitnet.weights import load_network

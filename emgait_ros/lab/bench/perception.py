@@ -8,7 +8,6 @@ are counted when they are given.
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -18,9 +17,11 @@ from typing import Any
 import numpy as np
 
 from emgait_ros.config import SensingConfig
+from emgait_ros.lab.bench.machine import machine
 from emgait_ros.lab.bench.perception_peers import decoding_figures, median_ms, peers
 from emgait_ros.lab.bench.tracking_metrics import TrackingFrame, tracking_scores
 from emgait_ros.lab.datasets.kitti import KittiFrames
+from emgait_ros.lab.evaluation.detection_matching import nearest_first
 from emgait_ros.lab.simulation.scene import Scene, SensorHead, WalkPlan
 from emgait_ros.lab.simulation.simulator import StreetSimulator, Truth
 from emgait_ros.samples import CameraModel, Float32, Float64, PedestrianFrame, SensorFrame
@@ -92,7 +93,7 @@ def run_benchmark(
         part = _share_of(report, "crossings", number, scenes)
         crossings.append(_crossing_idf1(sensing, crowd_crossing(number, beams), part))
     figures: dict[str, Any] = {
-        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
+        "machine": machine(),
         "points": int(np.median([len(f.points) for f in frames])),
         "frames": len(tally.total_ms),
         "p50_ms": round(float(np.percentile(tally.total_ms, 50)), 2),
@@ -235,12 +236,7 @@ def _compared(
 
 def _counted(places: Float64, people: Float64, camera: CameraModel) -> tuple[int, int]:
     """People found within 0.5 m, one to one, nearest first; and what else is said to be one in the camera's view."""
-    free = np.ones(len(places), bool)
-    hits = 0
-    for person in people:
-        apart = np.where(free, np.hypot(*(places - person).T), np.inf)
-        if len(apart) and apart.min() <= 0.5:
-            free[int(apart.argmin())] = False
-            hits += 1
+    belongs = nearest_first(people, places, 0.5)
+    free = ~np.isin(np.arange(len(places)), belongs)
     pixel, valid = project(np.column_stack([places, np.full(len(places), -0.8)]), camera)
-    return hits, int((free & valid & (pixel[:, 0] >= 0) & (pixel[:, 0] < camera.width)).sum())
+    return int((belongs >= 0).sum()), int((free & valid & (pixel[:, 0] >= 0) & (pixel[:, 0] < camera.width)).sum())

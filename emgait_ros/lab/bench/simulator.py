@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import resource
 import time
 from collections.abc import Callable
@@ -13,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from emgait_ros.lab.bench.machine import machine
 from emgait_ros.lab.datasets.plans import plan_protocol
 from emgait_ros.lab.simulation.lidar import LidarModel
 from emgait_ros.lab.simulation.scene import SCENES
@@ -43,7 +42,7 @@ def run_benchmark(people: int, workers: int, frames: int, report: Callable[[str]
     figures["returns"] = {name: _returns(model) for name, model in _models().items()}
     report("spread of people")
     figures["spread"] = _spread()
-    figures["machine"] = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    figures["machine"] = machine()
     return figures
 
 

@@ -6,8 +6,6 @@ sensor drives in some sequences, and its pose is not used.
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from emgait_ros.config import SensingConfig, TrackerConfig
+from emgait_ros.lab.bench.machine import machine
 from emgait_ros.lab.bench.tracking_metrics import GATE_M, TrackingFrame, tracking_scores
 from emgait_ros.samples import Float64
 from emgait_ros.sensing.tracking.evidence import as_score
@@ -45,7 +44,7 @@ def run_benchmark(
     Raises:
         OSError: a sequence is missing.
     """
-    figures: dict[str, Any] = {"machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"}
+    figures: dict[str, Any] = {"machine": machine()}
     if kitti is not None:
         figures.update(_kitti(kitti, out, sequences))
     values = [crossing_idf1(seed) for seed in range(crossings)]

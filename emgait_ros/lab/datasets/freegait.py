@@ -11,8 +11,18 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from emgait_ros.lab.datasets.numpy_pickle import load_numpy_pickle
-from emgait_ros.lab.datasets.recorded import Entry, RawSequence, RecordedSet, as_clouds, as_images, subfolders
+from emgait_ros.lab.datasets.recorded import (
+    Entry,
+    RawSequence,
+    RecordedSet,
+    as_clouds,
+    as_images,
+    as_silhouettes,
+    subfolders,
+)
 
 IDENTITY, DEVICE, SEQUENCE = re.compile(r"\d{4}"), re.compile(r"devid.*"), re.compile(r"seq.*")
 
@@ -43,10 +53,12 @@ class FreeGait(RecordedSet):
         images_path = _file(entry.path, "image")
         if images_path is None:
             return RawSequence(clouds, [None] * len(clouds))
-        images = as_images(load_numpy_pickle(images_path), images_path)
+        content = load_numpy_pickle(images_path)
+        images = as_images(content, images_path)
         if len(images) != len(clouds):
             raise ValueError(f"{images_path} has {len(images)} images, {path.name} {len(clouds)} clouds")
-        return RawSequence(clouds, images)
+        masks = all(np.ndim(image) == 2 for image in content)  # silhouettes, as released
+        return RawSequence(clouds, images, as_silhouettes(content, images_path) if masks else None)
 
 
 def _file(folder: Path, modality: str) -> Path | None:

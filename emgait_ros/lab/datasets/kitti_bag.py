@@ -9,8 +9,9 @@ import numpy as np
 import yaml
 
 from emgait_ros.lab.datasets.kitti import KittiFrame
-from emgait_ros.lab.simulation.recording import CAMERA_FRAME, LIDAR_FRAME, BagWriter
+from emgait_ros.lab.simulation.recording import write_ground_truth
 from emgait_ros.lab.simulation.simulator import Truth
+from emgait_ros.recordings.bag_writer import CAMERA_FRAME, LIDAR_FRAME, BagWriter
 
 FIRST_STAMP_NS = 1_700_000_000_000_000_000
 DELAY_NS = 20_000_000  # from a stamp to the moment its message is there
@@ -62,7 +63,7 @@ def write_bag(
             writer.image(stamp, log_time, frame.image)
             writer.cloud(stamp, log_time, columns)
             if people is not None:
-                writer.ground_truth(stamp, log_time, people)
+                write_ground_truth(writer, stamp, log_time, people)
     params = Path(f"{path}.params.yaml")
     extrinsics = [float(value) for value in frame.camera.T_camera_lidar.ravel()]
     content = {"/**/pedestrian_tracker": {"ros__parameters": {"camera.T_camera_lidar": extrinsics}}}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from emgait_ros.inference.preprocessing import Preprocessing
+from emgait_ros.inference.segmenter import Segmenter
 from emgait_ros.lab.datasets.freegait import FreeGait
 from emgait_ros.lab.datasets.lreid import LReid
 from emgait_ros.lab.datasets.lrgait import LRGait
@@ -52,7 +53,11 @@ def kind_of(folder: str | Path) -> str:
 
 
 def open_dataset(
-    folder: str | Path, preprocessing: Preprocessing, kind: str = "", identities: Iterable[str] | None = None
+    folder: str | Path,
+    preprocessing: Preprocessing,
+    kind: str = "",
+    identities: Iterable[str] | None = None,
+    segmenter: Segmenter | None = None,
 ) -> SequenceSource:
     """A data set, its sequences read when they are asked for.
 
@@ -61,6 +66,7 @@ def open_dataset(
         preprocessing: what the network takes.
         kind: one of ``KINDS``; empty: found by the layout.
         identities: names of the people to keep (recorded sets); None: all.
+        segmenter: makes silhouettes of the images of a recorded set that brings none.
 
     Raises:
         FileNotFoundError, ValueError: no such folder, or not that data set.
@@ -72,7 +78,9 @@ def open_dataset(
         return BagSequences(folder, preprocessing)
     if kind not in RECORDED:
         raise ValueError(f"data set '{kind}' is unknown: known are {', '.join(KINDS)}")
-    return RECORDED[kind](folder, preprocessing, identities)
+    made = RECORDED[kind](folder, preprocessing, identities)
+    made.segmenter = segmenter
+    return made
 
 
 def load_dataset(
@@ -80,11 +88,12 @@ def load_dataset(
     preprocessing: Preprocessing,
     crop_size: tuple[int, int] | None = None,
     identities: Iterable[str] | None = None,
+    segmenter: Segmenter | None = None,
 ) -> SequenceSet:
     """A data set whole in memory, for training; arguments as ``open_dataset`` and ``simulated.load_simulated``."""
     if kind_of(folder) == "simulated":
         return load_simulated(folder, preprocessing, crop_size)
-    return gathered(open_dataset(folder, preprocessing, identities=identities), crop_size)
+    return gathered(open_dataset(folder, preprocessing, identities=identities, segmenter=segmenter), crop_size)
 
 
 def gathered(source: SequenceSource, crop_size: tuple[int, int] | None = None) -> SequenceSet:

@@ -14,9 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emgait_ros.inference.preprocessing import Preprocessing, prepare_points, resample
+from emgait_ros.inference.preprocessing import LidarViews, Preprocessing, lidar_views, prepare_points, resample
+from emgait_ros.inference.representations import normalized_silhouettes
+from emgait_ros.inference.segmenter import Segmenter
 from emgait_ros.inference.steady_box import steady_ground, steady_height
-from emgait_ros.lab.datasets.sequences import Sequence
+from emgait_ros.lab.datasets.sequences import Sequence, place_of
 from emgait_ros.samples import Float32, Float64, UInt8
 
 RATE_HZ = 10.0
@@ -46,10 +48,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class RawSequence:
-    """T clouds (N_i, 3) float32, and T images (H, W, 3) uint8 RGB or None where there is none."""
+    """T clouds (N_i, 3) float32, T images (H, W, 3) uint8 RGB or None where there is none, and T masks (H, W) uint8 likewise.
+
+    ``silhouettes`` is None where the set brings none.
+    """
 
     clouds: list[Float32]
     images: list[UInt8 | None]
+    silhouettes: list[UInt8 | None] | None = None
 
 
 class RecordedSet:
@@ -67,6 +73,7 @@ class RecordedSet:
         entries: S sequences in the order of their paths.
         identity: (S,) int64 numbers of the people, in the order of their names (``names``).
         walk: (S,) int64 number of each sequence's kind (``kinds``).
+        segmenter: makes silhouettes of the images where the set brings none; None: nothing does.
         view: (S,) str; view_deg: (S,) float32; range_m: (S,) float32; condition: (S,) str, the kind.
     """
 
@@ -76,6 +83,7 @@ class RecordedSet:
 
     def __init__(self, root: str | Path, preprocessing: Preprocessing, identities: Iterable[str] | None = None) -> None:
         self.root, self.preprocessing = Path(root), preprocessing
+        self.segmenter: Segmenter | None = None
         if not self.root.is_dir():
             raise FileNotFoundError(f"{root} is missing: give the folder of {self.name}")
         wanted = None if identities is None else set(identities)
@@ -104,15 +112,14 @@ class RecordedSet:
         return len(self.entries)
 
     def __getitem__(self, sequence: int) -> Sequence:
-        if not -len(self) <= sequence < len(self):
-            raise IndexError(f"sequence {sequence} of a set of {len(self)}")
-        number = sequence % len(self)
+        number = place_of(sequence, len(self))
         entry = self.entries[number]
         raw = self.read(entry)
         if len(raw.clouds) < MIN_FRAMES:
             raise ValueError(f"{entry.path} has {len(raw.clouds)} frames: a gait needs at least {MIN_FRAMES}")
-        points, count, distance = prepared_clouds(raw.clouds, self.preprocessing)
+        points, count, distance, views = prepared_clouds(raw.clouds, self.preprocessing)
         crops, has_image = prepared_crops(raw.images, self.preprocessing)
+        silhouettes = self._silhouettes(entry, raw, views)
         return Sequence(
             identity=int(self.identity[number]),
             walk=int(self.walk[number]),
@@ -124,11 +131,35 @@ class RecordedSet:
             point_count=count,
             has_image=has_image,
             has_points=count > 0,
+            silhouettes=silhouettes,
+            has_silhouette=np.asarray(silhouettes.any(axis=(1, 2)), bool),
+            depth_maps=views.depth_maps,
         )
 
+    def _silhouettes(self, entry: Entry, raw: RawSequence, views: LidarViews) -> UInt8:
+        """(T, h, w): what the set brings, else the segmenter's masks of the images; zeros where there is neither."""
+        made = self.preprocessing
+        if not made.silhouettes or made.silhouette_source == "points":
+            return views.silhouettes
+        masks = raw.silhouettes
+        if masks is None and self.segmenter is not None:
+            masks = [None if image is None else self.segmenter.masks([image])[0] for image in raw.images]
+        if masks is None or not any(mask is not None for mask in masks):
+            raise ValueError(
+                f"{entry.path} holds no silhouettes, and the network looks at them: {self.name} brings some only with its camera files; "
+                "name a segmenter for its images, or take a network that looks at points"
+            )
+        found = np.zeros((len(masks), made.silhouette_height, made.silhouette_width), np.uint8)
+        for row, mask in enumerate(masks):
+            if mask is not None:
+                found[row] = normalized_silhouettes(mask[None], made.silhouette_height, made.silhouette_width)[0]
+        return found
 
-def prepared_clouds(clouds: list[Float32], preprocessing: Preprocessing) -> tuple[Float32, NDArray[np.int64], float]:
-    """Clouds of one walk as the network takes them: points (T, N, 3 or 7), returns (T,), median range in m.
+
+def prepared_clouds(
+    clouds: list[Float32], preprocessing: Preprocessing
+) -> tuple[Float32, NDArray[np.int64], float, LidarViews]:
+    """Clouds of one walk as the network takes them: points (T, N, 3 or 7), returns (T,), median range in m, pictures.
 
     The ground lies under the lowest returns and the box ends at the highest, both as far as the walk has got; the heading
     follows from the way of the centre.
@@ -136,8 +167,11 @@ def prepared_clouds(clouds: list[Float32], preprocessing: Preprocessing) -> tupl
     count = np.array([len(cloud) for cloud in clouds], np.int64)
     seen = np.flatnonzero(count)
     points = np.zeros((len(clouds), preprocessing.points, preprocessing.point_values), np.float32)
+    side = preprocessing.depth_size
+    sizes = (side, side), (preprocessing.silhouette_height, preprocessing.silhouette_width)
+    views = LidarViews(*(np.zeros((len(clouds), *shape), np.uint8) for shape in sizes))
     if not len(seen):
-        return points, count, float("nan")
+        return points, count, float("nan"), views
     centre = np.array([clouds[i].mean(axis=0) for i in seen], np.float64)
     fixed = np.stack([resample(clouds[i], preprocessing.points) for i in seen])
     ground = steady_ground(np.array([clouds[i][:, 2].min() for i in seen], np.float64))
@@ -145,7 +179,9 @@ def prepared_clouds(clouds: list[Float32], preprocessing: Preprocessing) -> tupl
     size = np.stack([np.full(len(seen), 0.7), np.full(len(seen), 0.7), height], axis=1)
     box = np.column_stack([centre[:, :2], ground + size[:, 2] / 2])
     points[seen] = prepare_points(fixed, box, size, velocities(centre, seen / RATE_HZ), preprocessing)
-    return points, count, float(np.median(np.hypot(centre[:, 0], centre[:, 1])))
+    found = lidar_views(fixed, box, size, preprocessing, preprocessing.silhouettes)
+    views.depth_maps[seen], views.silhouettes[seen] = found.depth_maps, found.silhouettes
+    return points, count, float(np.median(np.hypot(centre[:, 0], centre[:, 1]))), views
 
 
 def velocities(centre: Float64, time_s: Float64) -> Float64:
@@ -220,6 +256,22 @@ def as_images(values: Any, path: Path) -> list[UInt8 | None]:
             raise ValueError(f"{path}: image {number} has shape {image.shape}: expected (height, width, 3) RGB")
         images.append(np.ascontiguousarray(image))
     return images
+
+
+def as_silhouettes(values: Any, path: Path) -> list[UInt8 | None]:
+    """The silhouettes of a file: (h, w) masks of any size, 0 and 255, 0 and 1 or shares; an empty one is None.
+
+    Raises:
+        ValueError: another form; the sentence names file and number.
+    """
+    found: list[UInt8 | None] = []
+    for number, image in enumerate(as_images(values, path)):
+        if image is None or not (image == image[..., :1]).all():
+            raise ValueError(f"{path}: silhouette {number} is coloured: expected a mask (height, width)")
+        mask = image[..., 0]
+        mask = mask * np.uint8(255) if mask.max(initial=0) == 1 else mask
+        found.append(np.ascontiguousarray(mask) if mask.any() else None)
+    return found
 
 
 def subfolders(folder: Path) -> list[Path]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emgait_ros.inference.preprocessing import FrameBatch, scale_crops
+from emgait_ros.inference.representations import scaled
 from emgait_ros.samples import Float32, Int64, UInt8
+
+NO_PICTURES: UInt8 = np.zeros((0, 0, 0), np.uint8)
+NO_FLAGS: NDArray[np.bool_] = np.zeros(0, bool)
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,9 @@ class Sequence:
         points: (T, N, 3 or 7) float32, made as the set's preprocessing says.
         point_count: (T,) LiDAR returns before resampling.
         has_image, has_points: (T,) bool.
+        silhouettes: (T, h, w) uint8 (``inference.representations``); (T, 0, 0) where the preprocessing asks for none.
+        has_silhouette: (T,) bool.
+        depth_maps: (T, side, side) uint8, likewise; there where ``has_points`` is.
     """
 
     identity: int
@@ -37,6 +45,12 @@ class Sequence:
     point_count: Int64
     has_image: NDArray[np.bool_]
     has_points: NDArray[np.bool_]
+    silhouettes: UInt8 = field(default_factory=lambda: NO_PICTURES)
+    has_silhouette: NDArray[np.bool_] = field(default_factory=lambda: NO_FLAGS)
+    depth_maps: UInt8 = field(default_factory=lambda: NO_PICTURES)
+
+    def __post_init__(self) -> None:
+        _fill(self, len(self.point_count))
 
     def __len__(self) -> int:
         return len(self.point_count)
@@ -69,6 +83,17 @@ class SequenceSource(Protocol):
     def __getitem__(self, sequence: int) -> Sequence: ...
 
 
+def place_of(sequence: int, count: int) -> int:
+    """Number from 0 on of a sequence of ``count``; negative ones count from the end.
+
+    Raises:
+        IndexError: there is no such sequence.
+    """
+    if not -count <= sequence < count:
+        raise IndexError(f"sequence {sequence} of a set of {count}")
+    return sequence % count
+
+
 @dataclass(frozen=True)
 class SequenceSet:
     """S sequences with F frames in all; sequence s owns frames start[s] to start[s + 1].
@@ -76,7 +101,7 @@ class SequenceSet:
     Attributes:
         identity, walk: (S,) int64. view_deg, range_m: (S,) float32. condition: (S,) str. As in :class:`Sequence`.
         start: (S + 1,) int64.
-        crops, points, point_count, has_image, has_points: as in :class:`Sequence`, (F, ...).
+        crops, points, point_count, has_image, has_points, silhouettes, has_silhouette, depth_maps: as in :class:`Sequence`, (F, ...).
     """
 
     identity: Int64
@@ -90,14 +115,18 @@ class SequenceSet:
     point_count: Int64
     has_image: NDArray[np.bool_]
     has_points: NDArray[np.bool_]
+    silhouettes: UInt8 = field(default_factory=lambda: NO_PICTURES)
+    has_silhouette: NDArray[np.bool_] = field(default_factory=lambda: NO_FLAGS)
+    depth_maps: UInt8 = field(default_factory=lambda: NO_PICTURES)
+
+    def __post_init__(self) -> None:
+        _fill(self, len(self.point_count))
 
     def __len__(self) -> int:
         return len(self.identity)
 
     def __getitem__(self, sequence: int) -> Sequence:
-        if not -len(self) <= sequence < len(self):
-            raise IndexError(f"sequence {sequence} of a set of {len(self)}")
-        number = sequence % len(self)
+        number = place_of(sequence, len(self))
         rows = slice(int(self.start[number]), int(self.start[number + 1]))
         return Sequence(
             int(self.identity[number]),
@@ -137,4 +166,44 @@ class SequenceSet:
 
 
 SEQUENCE_FIELDS = ("identity", "walk", "view_deg", "range_m", "condition")
-FRAME_FIELDS = ("crops", "points", "point_count", "has_image", "has_points")
+OPTIONAL_FIELDS = ("silhouettes", "has_silhouette", "depth_maps")
+FRAME_FIELDS = ("crops", "points", "point_count", "has_image", "has_points", *OPTIONAL_FIELDS)
+
+
+def _fill(holder: Sequence | SequenceSet, frames: int) -> None:
+    """Empty arrays of so many frames in place of representations that were not asked for."""
+    for name in OPTIONAL_FIELDS:
+        values = getattr(holder, name)
+        if len(values) == 0 != frames:
+            object.__setattr__(holder, name, np.zeros((frames, *values.shape[1:]), values.dtype))
+
+
+def frames_of(batch: FrameBatch) -> dict[str, NDArray[Any]]:
+    """Fields of a :class:`Sequence` from samples as the live system prepares them."""
+    return {
+        "crops": _pictures(np.moveaxis(batch.crops, 1, -1)),
+        "points": batch.points,
+        "has_image": batch.has_image,
+        "has_points": batch.has_points,
+        "silhouettes": _pictures(batch.silhouettes),
+        "has_silhouette": batch.has_silhouette,
+        "depth_maps": _pictures(batch.depth_maps),
+    }
+
+
+def batch_of(sequence: Sequence, rows: slice = slice(None)) -> FrameBatch:
+    """The samples of a sequence as the frame encoder takes them."""
+    return FrameBatch(
+        scale_crops(sequence.crops[rows]),
+        np.ascontiguousarray(sequence.points[rows], np.float32),
+        sequence.has_image[rows],
+        sequence.has_points[rows],
+        scaled(sequence.silhouettes[rows]),
+        sequence.has_silhouette[rows],
+        scaled(sequence.depth_maps[rows]),
+    )
+
+
+def _pictures(values: NDArray[np.float32]) -> UInt8:
+    """0..1 -> 0..255."""
+    return np.rint(values * 255).astype(np.uint8)

@@ -15,8 +15,9 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from emgait_ros.inference.preprocessing import Preprocessing, prepare_points
-from emgait_ros.lab.datasets.sequences import FRAME_FIELDS, SEQUENCE_FIELDS, Sequence, SequenceSet
+from emgait_ros.inference.preprocessing import Preprocessing, lidar_views, prepare_points
+from emgait_ros.inference.representations import normalized_silhouettes
+from emgait_ros.lab.datasets.sequences import FRAME_FIELDS, SEQUENCE_FIELDS, Sequence, SequenceSet, place_of
 from emgait_ros.lab.simulation.walk_sets import WalkFile, identity_file
 from emgait_ros.lab.simulation.walks import CONDITIONS
 
@@ -62,9 +63,7 @@ class SimulatedSet:
         return len(self.identity)
 
     def __getitem__(self, sequence: int) -> Sequence:
-        if not -len(self) <= sequence < len(self):
-            raise IndexError(f"sequence {sequence} of a set of {len(self)}")
-        number = sequence % len(self)
+        number = place_of(sequence, len(self))
         identity = int(self.identity[number])
         if self._person is None or self._person[0] != identity:
             self._person = identity, _as_set([self.read_person(identity)])
@@ -138,7 +137,11 @@ def _read_person(
         center, size, velocity = (arrays[name].astype(np.float64) for name in ("center", "size", "velocity"))
         has_points = arrays["point_count"] > 0
         points = (arrays["points"].astype(np.float64) + center[:, None]).astype(np.float32)
+        views = lidar_views(points, center, size, preprocessing)
         points = prepare_points(points, center, size, velocity, preprocessing)
+        silhouettes = views.silhouettes
+        if preprocessing.silhouettes and preprocessing.silhouette_source == "camera":
+            silhouettes = _silhouettes(path, arrays, preprocessing)
         found: dict[str, NDArray[Any]] = {
             "identity": np.full(len(lengths), file.identity, np.int64),
             "walk": arrays["walk_number"].astype(np.int64),
@@ -151,7 +154,12 @@ def _read_person(
             "point_count": arrays["point_count"].astype(np.int64),
             "has_image": arrays["has_crop"],
             "has_points": has_points,
+            "silhouettes": silhouettes,
+            "has_silhouette": np.asarray(silhouettes.any(axis=(1, 2)), bool),
+            "depth_maps": views.depth_maps * has_points[:, None, None],
         }
+    except NoSilhouettesError:
+        raise
     except (KeyError, ValueError, IndexError, OSError, EOFError, BadZipFile) as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and generate the set again") from error
     frames = int(lengths.sum())
@@ -162,6 +170,20 @@ def _read_person(
             f"{path} is damaged: {', '.join(uneven) or 'a sequence'} does not fit its {frames} samples; remove it and generate the set again"
         )
     return found
+
+
+class NoSilhouettesError(ValueError):
+    """A set that lacks what the network looks at: nothing is damaged."""
+
+
+def _silhouettes(path: Path, arrays: dict[str, NDArray[Any]], preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """(F, h, w) of the masks that were drawn with the crops."""
+    if "masks" not in arrays:
+        raise NoSilhouettesError(
+            f"{path} holds no silhouettes, and the network looks at them: this set was made before they were kept, generate it again"
+        )
+    masks = np.unpackbits(arrays["masks"], axis=-1, count=arrays["crops"].shape[2]) * np.uint8(255)
+    return normalized_silhouettes(masks, preprocessing.silhouette_height, preprocessing.silhouette_width)
 
 
 def shrink(crops: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

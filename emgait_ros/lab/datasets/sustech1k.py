@@ -3,6 +3,7 @@
 SUSTech1K-Released-pkl/0000/01-bg/045/08-sync-045-LiDAR-PCDs.pkl        T clouds (N_i, 3), m, LiDAR frame
                                       12-sync-045-Camera-Ratios-HW.pkl  (T, 2) height and width of the images, px
                                       13-sync-045-Camera-RGB_raw.pkl    (T, 64, 64, 3) RGB, squeezed to a square
+                                      NN-sync-045-Camera-Sils.pkl       (T, h, w) silhouettes; read when they are asked for
        identity / number-covariates / view
 """
 
@@ -16,14 +17,22 @@ import cv2
 import numpy as np
 
 from emgait_ros.lab.datasets.numpy_pickle import load_numpy_pickle
-from emgait_ros.lab.datasets.recorded import Entry, RawSequence, RecordedSet, as_clouds, as_images, subfolders
+from emgait_ros.lab.datasets.recorded import (
+    Entry,
+    RawSequence,
+    RecordedSet,
+    as_clouds,
+    as_images,
+    as_silhouettes,
+    subfolders,
+)
 from emgait_ros.samples import UInt8
 
 IDENTITY, KIND, VIEW = re.compile(r"\d{4}"), re.compile(r"\d{2}-[a-z]{2}.*"), re.compile(r"(\d{3})(-near|-far)?")
 VIEWS = (
     "000", "000-far", "045", "090", "090-near", "135", "180", "180-far", "225", "270", "270-far", "315",
 )  # fmt: skip
-POINTS, SIZES, IMAGES = "LiDAR-PCDs", "Camera-Ratios-HW", "Camera-RGB_raw"
+POINTS, SIZES, IMAGES, SILHOUETTES = "LiDAR-PCDs", "Camera-Ratios-HW", "Camera-RGB_raw", "Camera-Sils*"
 
 
 class Sustech1k(RecordedSet):
@@ -46,14 +55,24 @@ class Sustech1k(RecordedSet):
         if clouds_path is None:
             raise FileNotFoundError(f"{entry.path} has no file NN-sync-{entry.view}-{POINTS}.pkl")
         clouds = as_clouds(load_numpy_pickle(clouds_path), clouds_path)
+        silhouettes = self._masks(entry, len(clouds))
         images_path = _file(entry.path, IMAGES)
         if images_path is None:
-            return RawSequence(clouds, [None] * len(clouds))
+            return RawSequence(clouds, [None] * len(clouds), silhouettes)
         images = as_images(load_numpy_pickle(images_path), images_path)
         if len(images) != len(clouds):
             raise ValueError(f"{images_path} has {len(images)} images, {clouds_path.name} {len(clouds)} clouds")
         sizes_path = _file(entry.path, SIZES)
-        return RawSequence(clouds, images if sizes_path is None else _unsqueezed(images, sizes_path))
+        return RawSequence(clouds, images if sizes_path is None else _unsqueezed(images, sizes_path), silhouettes)
+
+    def _masks(self, entry: Entry, frames: int) -> list[UInt8 | None] | None:
+        path = _file(entry.path, SILHOUETTES) if self.preprocessing.silhouettes else None
+        if path is None:
+            return None
+        masks = as_silhouettes(load_numpy_pickle(path), path)
+        if len(masks) != frames:
+            raise ValueError(f"{path} has {len(masks)} silhouettes, the sequence {frames} clouds")
+        return masks
 
 
 def _file(folder: Path, modality: str) -> Path | None:

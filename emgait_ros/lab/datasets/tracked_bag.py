@@ -11,7 +11,7 @@ import numpy as np
 from emgait_ros.config import TrackerNodeConfig
 from emgait_ros.inference.preprocessing import Preprocessing, prepare
 from emgait_ros.inference.steady_box import steadied
-from emgait_ros.lab.datasets.sequences import Sequence
+from emgait_ros.lab.datasets.sequences import Sequence, frames_of
 from emgait_ros.recordings.bag import BagRecording
 from emgait_ros.recordings.truth import matched_walkers, places_of, truth_at
 from emgait_ros.samples import Sample
@@ -104,11 +104,8 @@ class BagSequences:
             view_deg=float(self.view_deg[sequence]),
             range_m=float(self.range_m[sequence]),
             condition="normal",
-            crops=np.rint(np.moveaxis(batch.crops, 1, -1) * 255).astype(np.uint8),
-            points=batch.points,
             point_count=np.array([p.point_count for p in samples], np.int64),
-            has_image=batch.has_image,
-            has_points=batch.has_points,
+            **frames_of(batch),
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from emgait_ros.lab.simulation.cluttered_scenes import cluttered_cloud
 from emgait_ros.samples import Float32, Float64, UInt8
 from emgait_ros.sensing.perception.candidates import CandidateFinder
 from emgait_ros.sensing.perception.views import Views
+from emgait_ros.whole_files import written_whole
 
 PERSON_M = 0.35  # a candidate this near to a person is one
 NOBODY_M = 0.6  # farther from everybody it is none; between it is not learned from
@@ -78,9 +78,9 @@ def kinds(place: Float64, people: Float64, returns: NDArray[np.int64], kind: tup
     return out
 
 
-def examples_of(seed: int, finder: CandidateFinder) -> Examples:
-    """Candidates of the simulated cloud of that seed: all people, and some of the rest."""
-    cloud = cluttered_cloud(seed)
+def examples_of(seed: int, finder: CandidateFinder, hard: bool = False) -> Examples:
+    """Candidates of the simulated cloud of that seed, of the ``hard`` series or the other: all people, and some of the rest."""
+    cloud = cluttered_cloud(seed, hard)
     found = finder.find(cloud.points)
     returns = np.bincount(cloud.owner[cloud.owner > 0] - 1, minlength=len(cloud.people))
     kind = kinds(found.place.astype(np.float64), cloud.people[:, :2], returns, cloud.kinds)
@@ -95,15 +95,13 @@ def joined(parts: list[Examples]) -> Examples:
     return Examples(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Examples)))
 
 
-def write_shard(path: Path, seeds: range, config: DetectorConfig) -> int:
-    """Examples of these seeds into one file; returns how many. An existing file is kept."""
+def write_shard(path: Path, seeds: range, config: DetectorConfig, hard: bool = False) -> None:
+    """Examples of these seeds of a series into one file; an existing file is kept."""
     if not path.exists():
         finder = CandidateFinder(config)
-        examples = joined([examples_of(seed, finder) for seed in seeds])
-        unfinished = path.with_suffix(".unfinished.npz")
-        np.savez_compressed(unfinished, **{f.name: getattr(examples, f.name) for f in fields(Examples)})
-        os.replace(unfinished, path)
-    return len(read_shard(path))
+        examples = joined([examples_of(seed, finder, hard) for seed in seeds])
+        with written_whole(path) as fresh, fresh.open("wb") as file:
+            np.savez_compressed(file, **{f.name: getattr(examples, f.name) for f in fields(Examples)})
 
 
 def read_shard(path: Path) -> Examples:

@@ -1,11 +1,19 @@
-"""Trains the scorer on simulated clouds: shards of examples first, then the network, then its ONNX file."""
+"""Trains the scorer on simulated clouds: shards of examples first, then the network, then its ONNX file.
+
+Two series of clouds are learned from one after the other: passes over the everyday ones, then a short time in which a part of
+each batch comes from the hard ones (``clutter.hard_cases``). The weights that are kept lie between those before and after that
+time: they judge everyday clouds at least as well as before and hard ones nearly as well as after. There are more people among
+the hard examples, so that everything looks a little more like one afterwards: this is taken back.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from copy import deepcopy
 from dataclasses import asdict, dataclass
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -18,17 +26,22 @@ from emgait_ros.config import DetectorConfig
 from emgait_ros.emgaitnet.export import check_graph, export_graph
 from emgait_ros.lab.detection.examples import GROUP, NOBODY, Examples, joined, read_shard, write_shard
 from emgait_ros.lab.detection.network import FirstLook, Probabilities, ScorerNetwork
+from emgait_ros.lab.evaluation.detection_matching import average_precision
 from emgait_ros.sensing.perception.scorer import FIRST_LOOK, SCORER
+from emgait_ros.whole_files import written_whole
 
 BATCH = 512
 LEAST_SHARDS = 2
-LEARNING_RATE, WEIGHT_DECAY = 4e-3, 1e-3
+LEARNING_RATE, HARD_LEARNING_RATE, WEIGHT_DECAY = 4e-3, 1e-3, 1e-3
+HARD_PART = 0.2  # of a batch, once the hard series is learned from
+KEPT = 0.7  # of the way that the weights go then
 GROUP_WEIGHT = 0.3  # of the loss of groups, beside that of people
 FIRST_LOOK_WEIGHT = 10.0  # of a person against anything else
-FIRST_LOOK_LOSES = 0.007  # of the people
+FIRST_LOOK_LOSES = 0.01  # of the people
 HELD_OUT = 12  # one shard of so many is not trained on
 MOST_LOST = 0.35  # part of the cells of a front view that are dropped at random, in half of the examples
 Report = Callable[[str, float], None]
+Rows = tuple[Examples, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -36,61 +49,72 @@ class ScorerTraining:
     """What is trained on, and for how long.
 
     Attributes:
-        clouds: simulated clouds.
+        clouds: simulated clouds of the everyday series.
+        hard_clouds: of the hard series; 0: none.
         shard_clouds: of them in one file.
-        epochs: passes over the examples.
-        seed: of the training; clouds are numbered from 0.
+        epochs: passes over the examples of the everyday series.
+        hard_steps: batches of both after them.
+        seed: of the training; clouds of both series are numbered from 0.
         processes: that simulate.
     """
 
     clouds: int = 3750
+    hard_clouds: int = 1000
     shard_clouds: int = 25
     epochs: int = 5
+    hard_steps: int = 700
     seed: int = 0
     processes: int = os.cpu_count() or 1
 
     def __post_init__(self) -> None:
-        if self.clouds < LEAST_SHARDS * self.shard_clouds or self.epochs < 1 or self.processes < 1:
+        least = LEAST_SHARDS * self.shard_clouds
+        if self.clouds < least or self.epochs < 1 or self.processes < 1 or self.hard_steps < 0:
             raise ValueError(
-                f"clouds is {self.clouds}, epochs {self.epochs} and processes {self.processes}: "
-                f"expected at least {LEAST_SHARDS * self.shard_clouds}, 1 and 1"
+                f"clouds is {self.clouds}, epochs {self.epochs}, processes {self.processes} and hard_steps {self.hard_steps}: "
+                f"expected at least {least}, 1, 1 and 0"
             )
+        if self.hard_clouds and self.hard_clouds < least:
+            raise ValueError(f"hard_clouds is {self.hard_clouds}: expected at least {least}, or 0 for none")
 
 
-def write_shards(folder: Path, options: ScorerTraining, report: Report) -> list[Path]:
-    """Examples of all clouds, in files; those that are there already are kept.
+def write_shards(folder: Path, options: ScorerTraining, report: Report) -> tuple[list[Path], list[Path]]:
+    """Examples of all clouds, in files: of the everyday and of the hard series; those that are there already are kept.
 
     Raises:
         OSError: a file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    parts = {
-        folder / f"{first:06d}-{options.shard_clouds}.npz": range(
-            first, min(first + options.shard_clouds, options.clouds)
-        )
-        for first in range(0, options.clouds, options.shard_clouds)
-    }
+    everyday, hard = (
+        {
+            folder / f"{name}{first:06d}-{options.shard_clouds}.npz": range(
+                first, min(first + options.shard_clouds, clouds)
+            )
+            for first in range(0, clouds, options.shard_clouds)
+        }
+        for name, clouds in (("", options.clouds), ("hard-", options.hard_clouds))
+    )
     with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
-        running = [pool.submit(write_shard, path, seeds, DetectorConfig()) for path, seeds in parts.items()]
+        running = [
+            pool.submit(write_shard, path, seeds, DetectorConfig(), path in hard)
+            for path, seeds in (everyday | hard).items()
+        ]
         for done, future in enumerate(as_completed(running)):
             future.result()
             report("simulated clouds", (done + 1) / len(running))
-    return list(parts)
+    return list(everyday), list(hard)
 
 
 def train(
-    shards: list[Path], options: ScorerTraining, report: Report
+    shards: list[Path], hard_shards: list[Path], options: ScorerTraining, report: Report
 ) -> tuple[FirstLook, ScorerNetwork, dict[str, float]]:
-    """Both trained networks, and their figures on the shards that are left out.
+    """Both trained networks, and their figures on the shards that are left out; those of the hard series begin with "hard_".
 
     Args:
-        shards: files of :func:`write_shards`.
-        options: epochs and seed.
+        shards, hard_shards: files of :func:`write_shards`; without hard ones only the others are learned from.
+        options: epochs, steps and seed.
         report: called with a text and the part done.
     """
-    held_out = shards[::HELD_OUT]
-    examples = joined([read_shard(path) for path in shards if path not in held_out])
-    unseen = joined([read_shard(path) for path in held_out])
+    examples, unseen = _split(shards)
     torch.manual_seed(options.seed)
     random = torch.Generator().manual_seed(options.seed)
     first, network = FirstLook(), ScorerNetwork()
@@ -99,40 +123,98 @@ def train(
         module.mean.copy_(measures.mean(0))
         module.spread.copy_(measures.std(0) + 1e-3)
 
-    def look_at(rows: np.ndarray) -> Tensor:
-        front, top, read = _augmented(*unpacked(examples, rows), network.spread, random)
-        person = torch.from_numpy(examples.kind[rows] > NOBODY).float()
-        group = torch.from_numpy(examples.kind[rows] == GROUP).float()
-        logits = network(front, top, read)
-        return (
-            _cross_entropy(logits[:, 0], person)
-            + GROUP_WEIGHT * _cross_entropy(logits[:, 1], group)
-            + _cross_entropy(first(read), person, pos_weight=torch.tensor(FIRST_LOOK_WEIGHT))
-        )
-
-    parameters = [*first.parameters(), *network.parameters()]
-    steps = max(len(examples) // BATCH, 1)
-    optimizer = torch.optim.AdamW(parameters, LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, LEARNING_RATE, total_steps=options.epochs * steps, pct_start=0.15
-    )
-    for epoch in range(options.epochs):
-        order, total = torch.randperm(len(examples), generator=random).numpy(), 0.0
-        for step in range(steps):
-            loss = look_at(np.sort(order[step * BATCH : (step + 1) * BATCH]))
+    def learn(batches: Iterable[list[Rows]], steps: int, rate: float, name: str) -> None:
+        parameters = [*first.parameters(), *network.parameters()]
+        optimizer = torch.optim.AdamW(parameters, rate, weight_decay=WEIGHT_DECAY)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.15)
+        total = 0.0
+        for step, batch in enumerate(batches):
+            loss = _loss(first, network, batch, random)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
             total += loss.item()
-            text = f"epoch {epoch + 1} of {options.epochs}, loss {total / (step + 1):.4f}"
-            report(text, (epoch + (step + 1) / steps) / options.epochs)
+            report(f"{name}, loss {total / (step + 1):.4f}", (step + 1) / steps)
+
+    steps = options.epochs * max(len(examples) // BATCH, 1)
+    everyday = islice(_rows(len(examples), BATCH, random), steps)
+    learn(([(examples, rows)] for rows in everyday), steps, LEARNING_RATE, "everyday clouds")
     first.eval()
     network.eval()
+    left_out = [unseen]
+    if hard_shards and options.hard_steps:
+        hard, hard_unseen = _split(hard_shards)
+        left_out.append(hard_unseen)
+        before = [deepcopy(module.state_dict()) for module in (first, network)]
+        taken_for_people = _false(network, left_out)
+        first.train()
+        network.train()
+        share = round(HARD_PART * BATCH)
+        mixed = zip(_rows(len(examples), BATCH - share, random), _rows(len(hard), share, random), strict=False)
+        batches = ([(examples, rows), (hard, hard_rows)] for rows, hard_rows in islice(mixed, options.hard_steps))
+        learn(batches, options.hard_steps, HARD_LEARNING_RATE, "hard clouds too")
+        for module, old in zip((first, network), before, strict=True):
+            module.eval()
+            module.load_state_dict(
+                {
+                    name: torch.lerp(old[name].float(), value.float(), KEPT).to(value.dtype)
+                    for name, value in module.state_dict().items()
+                }
+            )
+        _as_doubtful_as_before(network, left_out, taken_for_people)
     with torch.no_grad():
-        people = first(torch.from_numpy(unseen.measures[unseen.kind > NOBODY]))
+        people = torch.cat([first(torch.from_numpy(e.measures[e.kind > NOBODY])) for e in left_out])
         first.least.copy_(torch.quantile(people, FIRST_LOOK_LOSES))
-    return first, network, figures(first, network, unseen) | asdict(options)
+    found = figures(first, network, unseen)
+    if len(left_out) > 1:
+        found |= {f"hard_{name}": value for name, value in figures(first, network, left_out[1]).items()}
+    return first, network, found | asdict(options)
+
+
+def _others(network: ScorerNetwork, left_out: list[Examples]) -> np.ndarray:
+    """Logits of a person of all examples that are none."""
+    return np.concatenate([_logits(network, examples)[examples.kind == NOBODY] for examples in left_out])
+
+
+def _false(network: ScorerNetwork, left_out: list[Examples]) -> int:
+    """How many of those are taken for people at probability 0.5."""
+    return int((_others(network, left_out) > 0.0).sum())
+
+
+def _as_doubtful_as_before(network: ScorerNetwork, left_out: list[Examples], most: int) -> None:
+    """Take from the logit of a person so much that ``most`` others are taken for people at probability 0.5."""
+    highest = np.sort(_others(network, left_out))[::-1]
+    if most < len(highest):
+        with torch.no_grad():
+            network.head[-1].bias[0] -= float(highest[most])
+
+
+def _split(shards: list[Path]) -> tuple[Examples, Examples]:
+    """What is learned from, and what is left out."""
+    held_out = shards[::HELD_OUT]
+    return joined([read_shard(p) for p in shards if p not in held_out]), joined([read_shard(p) for p in held_out])
+
+
+def _rows(count: int, size: int, random: torch.Generator) -> Iterator[np.ndarray]:
+    """Rows of one batch after another, without end: every pass in a new order."""
+    while True:
+        order = torch.randperm(count, generator=random).numpy()
+        for step in range(max(count // size, 1)):
+            yield np.sort(order[step * size : (step + 1) * size])
+
+
+def _loss(first: FirstLook, network: ScorerNetwork, batch: list[Rows], random: torch.Generator) -> Tensor:
+    """Of both networks on some rows of each of some examples."""
+    views = [torch.cat(parts) for parts in zip(*(unpacked(*rows) for rows in batch), strict=True)]
+    kind = torch.from_numpy(np.concatenate([examples.kind[rows] for examples, rows in batch]))
+    front, top, read = _augmented(*views, network.spread, random)
+    person, logits = (kind > NOBODY).float(), network(front, top, read)
+    return (
+        _cross_entropy(logits[:, 0], person)
+        + GROUP_WEIGHT * _cross_entropy(logits[:, 1], (kind == GROUP).float())
+        + _cross_entropy(first(read), person, pos_weight=torch.tensor(FIRST_LOOK_WEIGHT))
+    )
 
 
 def unpacked(examples: Examples, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
@@ -155,22 +237,23 @@ def _augmented(
 
 
 @torch.no_grad()
+def _logits(network: ScorerNetwork, examples: Examples) -> np.ndarray:
+    """(N,) of a person, of all examples."""
+    starts = range(0, len(examples), 2048)
+    parts = [network(*unpacked(examples, np.arange(k, min(k + 2048, len(examples)))))[:, 0] for k in starts]
+    return torch.cat(parts).numpy()
+
+
+@torch.no_grad()
 def figures(first: FirstLook, network: ScorerNetwork, examples: Examples) -> dict[str, float]:
     """Average precision, and at probability 0.5 the part of the people found and of the others taken for people."""
-    probable = torch.cat(
-        [
-            torch.sigmoid(network(*unpacked(examples, np.arange(k, min(k + 2048, len(examples))))))[:, 0]
-            for k in range(0, len(examples), 2048)
-        ]
-    ).numpy()
+    probable = 1.0 / (1.0 + np.exp(-_logits(network, examples)))
     probable[first(torch.from_numpy(examples.measures)).numpy() <= 0.0] = 0.0
     person = examples.kind > NOBODY
-    right = person[np.argsort(-probable, kind="stable")]
-    precision = np.cumsum(right) / np.arange(1, len(right) + 1)
     return {
         "people": int(person.sum()),
         "others": int((~person).sum()),
-        "average_precision": round(float(precision[right].mean()), 4),
+        "average_precision": round(average_precision(probable, person, int(person.sum())), 4),
         "found": round(float((probable[person] > 0.5).mean()), 4),
         "looked_at": round(float((probable > 0.0).mean()), 4),
         "false": round(float((probable[~person] > 0.5).mean()), 5),
@@ -189,10 +272,6 @@ def export(first: FirstLook, network: ScorerNetwork, examples: Examples, folder:
         (FIRST_LOOK, first, {"measures": inputs["measures"]}),
         (SCORER, Probabilities(network).eval(), inputs),
     ):
-        unfinished = folder / f"unfinished.{name}"
-        try:
-            export_graph(module, read, unfinished, ("probability" if name == SCORER else "logit",))
-            check_graph(module, read, unfinished)
-            os.replace(unfinished, folder / name)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with written_whole(folder / name) as fresh:
+            export_graph(module, read, fresh, ("probability" if name == SCORER else "logit",))
+            check_graph(module, read, fresh)

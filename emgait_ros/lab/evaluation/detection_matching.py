@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from emgait_ros.samples import Float32, Float64, Int64
 
 
-def nearest_first(people: Float64, detections: Float32, within_m: float) -> Int64:
+def nearest_first(people: Float64, detections: Float32 | Float64, within_m: float) -> Int64:
     """(L,) int64: the detection of each person, -1 for none; places (L, 2) and (D, 2), m, paired one to one, the nearest first."""
     apart = apart_m(people, detections)
     belongs = np.full(len(people), -1, np.int64)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emgait_ros.inference.encoder import GaitEncoder, SampleFeatures
-from emgait_ros.inference.preprocessing import FrameBatch, scale_crops
-from emgait_ros.lab.datasets.sequences import Sequence, SequenceSource
+from emgait_ros.inference.preprocessing import FrameBatch
+from emgait_ros.lab.datasets.sequences import Sequence, SequenceSource, batch_of
 from emgait_ros.lab.evaluation.baselines import standardised
 from emgait_ros.samples import Float32, Float64, Int64
 
@@ -97,17 +97,11 @@ def _checked(sequence: Sequence, number: int) -> Sequence:
 
 
 def _embed(encoder: GaitEncoder, sequences: list[Sequence]) -> list[Float32]:
-    features = list(
-        encoder.encode_frames(
-            FrameBatch(
-                scale_crops(np.concatenate([s.crops for s in sequences])),
-                np.concatenate([s.points for s in sequences]),
-                np.concatenate([s.has_image for s in sequences]),
-                np.concatenate([s.has_points for s in sequences]),
-            ),
-            follows=_follows([len(s) for s in sequences]),
-        )
+    batches = [batch_of(sequence) for sequence in sequences]
+    whole = FrameBatch(
+        *(np.concatenate([getattr(batch, item.name) for batch in batches]) for item in fields(FrameBatch))
     )
+    features = list(encoder.encode_frames(whole, follows=_follows([len(s) for s in sequences])))
     windows: list[list[SampleFeatures]] = []
     owner: list[int] = []
     first = 0

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from emgait_ros.config import DecisionConfig, WindowConfig
 from emgait_ros.gallery.records import Calibration, TemplateSet
-from emgait_ros.inference.preprocessing import FrameBatch, scale_crops
-from emgait_ros.lab.datasets.sequences import Sequence, SequenceSource
+from emgait_ros.lab.datasets.sequences import Sequence, SequenceSource, batch_of
 from emgait_ros.recognition.calibration import calibrate_threshold, fit_probability, share_interval
 from emgait_ros.recognition.enrollment import template_embeddings
 from emgait_ros.recognition.matcher import Matcher
@@ -43,6 +42,7 @@ class WalkedTracks:
         windows: of each track, one at every sample.
         templates: a list of (T, parts, d): what enrolling the track would store.
         returns_at_10m: (S,) float32, median LiDAR returns a sample, reckoned to a range of 10 m.
+        sensors: which the model looks at.
     """
 
     identity: Int64
@@ -51,6 +51,7 @@ class WalkedTracks:
     windows: list[WalkWindows]
     templates: list[Float32]
     returns_at_10m: Float32
+    sensors: Modality = Modality.BOTH
 
     def select(self, chosen: NDArray[Any]) -> WalkedTracks:
         """Some of the tracks, by a boolean mask."""
@@ -62,6 +63,7 @@ class WalkedTracks:
             [self.windows[row] for row in rows],
             [self.templates[row] for row in rows],
             self.returns_at_10m[rows],
+            self.sensors,
         )
 
 
@@ -81,31 +83,37 @@ def embed_tracks(
     windows, templates, returns = [], [], []
     for number in range(len(data)):
         sequence = data[number]
-        samples = window_samples(sequence, sequence_features(encoder, sequence), window)
+        samples = window_samples(sequence, sequence_features(encoder, sequence), window, encoder.sensors)
         windows.append(growing_windows(samples, window, encoder.embed))
         newest = [sample.features for sample in samples[-window.max_samples :]]
         templates.append(template_embeddings(encoder, newest, window.min_samples)[0])
         returns.append(float(np.median(sequence.point_count)) * (sequence.range_m / 10.0) ** 2)
         progress((number + 1) / len(data))
     returns_at_10m = np.array(returns, np.float32)
-    return WalkedTracks(data.identity, data.walk, data.range_m, windows, templates, returns_at_10m)
+    return WalkedTracks(data.identity, data.walk, data.range_m, windows, templates, returns_at_10m, encoder.sensors)
 
 
 def sequence_features(encoder: Any, sequence: Sequence) -> list[Any]:
     """What the encoder keeps of each frame of a sequence, every frame encoded once."""
     features: list[Any] = []
     for start in range(0, len(sequence), FRAMES_AT_ONCE):
-        batch = _batch(sequence, slice(start, start + FRAMES_AT_ONCE))
+        batch = batch_of(sequence, slice(start, start + FRAMES_AT_ONCE))
         before = [features[-1] if features else None, *[None] * (len(batch) - 1)]
         features += list(encoder.encode_frames(batch, before, np.arange(len(batch)) - 1))
     return features
 
 
-def window_samples(sequence: Sequence, features: SequenceOf[Any], config: WindowConfig) -> list[WindowSample]:
-    """What the recognizer keeps of each sample of a walk, whose ``features`` are given; those with few returns are left out."""
+def window_samples(
+    sequence: Sequence, features: SequenceOf[Any], config: WindowConfig, looks_at: Modality = Modality.BOTH
+) -> list[WindowSample]:
+    """What the recognizer keeps of each sample of a walk, whose ``features`` are given, for a model that looks at these sensors.
+
+    Left out are those with few returns, or without image where a model looks at nothing else.
+    """
     found = []
-    for row in np.flatnonzero(sequence.has_points & (sequence.point_count >= config.min_points)).tolist():
-        sensors = Modality.BOTH if sequence.has_image[row] else Modality.POINTS
+    kept = sequence.has_points & (sequence.point_count >= config.min_points)
+    for row in np.flatnonzero(sequence.has_image if looks_at == Modality.IMAGE else kept).tolist():
+        sensors = looks_at & (Modality.BOTH if sequence.has_image[row] else Modality.POINTS)
         light = float(sequence.crops[row][::8, ::8].mean()) if sequence.has_image[row] else float("nan")
         found.append(WindowSample(features[row], sensors, sequence.range_m, int(sequence.point_count[row]), light))
     return found
@@ -131,11 +139,6 @@ def growing_windows(
             weak.append(track.weakness(config))
             seen.append(count)
     return WalkWindows(embed(features), tuple(sensors), tuple(weak), tuple(seen))
-
-
-def _batch(sequence: Sequence, rows: slice) -> FrameBatch:
-    points = np.ascontiguousarray(sequence.points[rows], np.float32)
-    return FrameBatch(scale_crops(sequence.crops[rows]), points, sequence.has_image[rows], sequence.has_points[rows])
 
 
 def calibrate_with_tracks(
@@ -165,14 +168,14 @@ def calibrate_with_tracks(
     """
     decision = decision or DecisionConfig()
     is_member = np.isin(tracks.identity, members)
-    known = Replay(gallery_of(tracks, members, decision), decision, min_margin)
+    known = Replay(gallery_of(tracks, members, decision), decision, min_margin, tracks.sensors)
     genuine_rows = np.flatnonzero(is_member & (tracks.walk != 0))
     genuine = [tracks.windows[row] for row in genuine_rows]
     own = (tracks.identity[genuine_rows] + 1).tolist()
     against, strangers, size = known, np.flatnonzero(~is_member), len(np.unique(members))
     if enrolled is not None and len(enrolled.embedding):
         matcher = gallery_in_memory(enrolled, decision)
-        against, size = Replay(matcher, decision, min_margin), matcher.identities
+        against, size = Replay(matcher, decision, min_margin, tracks.sensors), matcher.identities
         strangers = np.arange(len(tracks.identity))
     impostor = naming_thresholds(against, [tracks.windows[row] for row in strangers])
     accepted = np.array([known.naming_threshold(walk, who) for walk, who in zip(genuine, own, strict=True)])
@@ -274,7 +277,7 @@ def gallery_of(tracks: WalkedTracks, members: Int64, decision: DecisionConfig) -
         rows = np.flatnonzero((tracks.identity == person) & (tracks.walk == 0))
         if len(rows):
             embedding = np.concatenate([tracks.templates[row] for row in rows])
-            entries.append((person + 1, str(person), embedding, np.full(len(embedding), int(Modality.BOTH))))
+            entries.append((person + 1, str(person), embedding, np.full(len(embedding), int(tracks.sensors))))
     if not entries:
         raise ValueError("nobody has a walk number 0, which is the one that is enrolled")
     matcher.replace_all(entries)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
-from emgait_ros.recognition.matcher import part_distances
+from emgait_ros.recognition.distances import part_distances
 from emgait_ros.samples import Float32, Float64, Int64
 
 

@@ -61,7 +61,7 @@ def embed_walks(
         walk: WalkWindows | None = None
         try:
             sequence = data[number]
-            samples = window_samples(sequence, sequence_features(encoder, sequence), live)
+            samples = window_samples(sequence, sequence_features(encoder, sequence), live, encoder.sensors)
             if len(samples) < live.min_samples:
                 raise ValueError(
                     f"{data.entries[number].path} has {len(samples)} frames of at least {live.min_points} returns: expected {live.min_samples}"

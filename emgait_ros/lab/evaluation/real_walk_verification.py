@@ -13,7 +13,7 @@ import numpy as np
 from emgait_ros.config import SampleConfig
 from emgait_ros.inference.encoder import GaitEncoder
 from emgait_ros.inference.preprocessing import Preprocessing, prepare
-from emgait_ros.lab.datasets.sequences import Sequence
+from emgait_ros.lab.datasets.sequences import Sequence, frames_of
 from emgait_ros.lab.evaluation.embedding import embed_source
 from emgait_ros.lab.evaluation.metrics import distance_matrix
 from emgait_ros.lab.evaluation.protocols import Figure, Labels, Verification
@@ -75,11 +75,8 @@ class RealWalks:
             view_deg=view,
             range_m=range_m,
             condition="normal",
-            crops=np.rint(np.moveaxis(batch.crops, 1, -1) * 255).astype(np.uint8),
-            points=batch.points,
             point_count=np.array([s.point_count for s in samples], np.int64),
-            has_image=batch.has_image,
-            has_points=batch.has_points,
+            **frames_of(batch),
         )
 
 

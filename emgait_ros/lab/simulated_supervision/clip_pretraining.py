@@ -6,7 +6,6 @@ SeMi needs a frozen CLIP that knows parts of bodies, builds and clothes. Pretrai
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +25,7 @@ from emgait_ros.lab.datasets.sequences import SequenceSet
 from emgait_ros.lab.simulated_supervision.captions import PART_ROWS, Description, caption, describe
 from emgait_ros.lab.training.recipe import TrainingConfig
 from emgait_ros.samples import Float32, UInt8
+from emgait_ros.whole_files import written_whole
 
 WEIGHT_DECAY = 0.05
 SMALLEST_TEMPERATURE = 0.01
@@ -49,7 +49,7 @@ def pretrain_clip(config: TrainingConfig, data: SequenceSet, path: Path) -> Clip
     """
     torch.manual_seed(config.seed)
     recipe = config.clip
-    clip = build_clip(config.model.clip, load_pretrained=False).train().requires_grad_(True)
+    clip = build_clip(config.emgaitnet.clip, load_pretrained=False).train().requires_grad_(True)
     optimizer = torch.optim.AdamW(
         clip.parameters(), lr=recipe.learning_rate, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.98)
     )
@@ -78,9 +78,8 @@ def pretrain_clip(config: TrainingConfig, data: SequenceSet, path: Path) -> Clip
                 kept.append((loss.item(), found))
             progress.update(bar, advance=1, figures=f"loss {loss.item():.2f}, found {found:.0%}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    save_file({name: value.contiguous() for name, value in clip.state_dict().items()}, str(unfinished))
-    os.replace(unfinished, path)
+    with written_whole(path) as fresh:
+        save_file({name: value.contiguous() for name, value in clip.state_dict().items()}, str(fresh))
     return ClipResult(*np.mean(kept, axis=0).tolist())
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emgait_ros.lab.simulation.clutter.furnishing import furnish
+from emgait_ros.lab.simulation.clutter.furnishing import furnish, rehearse
 from emgait_ros.lab.simulation.clutter.layout import Layout
 from emgait_ros.lab.simulation.clutter.meshes import rotation
 from emgait_ros.lab.simulation.clutter.scanning import Scenery, scan
@@ -46,16 +46,16 @@ class LabelledCloud:
     tilt_deg: float
 
 
-def cluttered_cloud(seed: int) -> LabelledCloud:
-    """Scene number ``seed`` (>= 0) as its sensor sees it.
+def cluttered_cloud(seed: int, hard: bool = False) -> LabelledCloud:
+    """Scene number ``seed`` (>= 0) as its sensor sees it; ``hard``: of another series, full of what is easily mistaken.
 
     Raises:
         ValueError: a negative seed.
     """
     if seed < 0:
         raise ValueError(f"seed is {seed}: expected 0 or more")
-    rng = np.random.default_rng([seed, 2311])
-    place, layout, scanner, spot = furnish(rng)
+    rng = np.random.default_rng([seed, 2312 if hard else 2311])
+    place, layout, scanner, spot = rehearse(rng) if hard else furnish(rng)
     T = scanner.pose(*spot, layout.ground.height(*spot))
     scenery = Scenery.of(layout)
     scans = [

@@ -7,6 +7,7 @@ A file ``identity_000012.npz`` holds, over the N samples of all walks of that pe
     joints (N, J, 3) float16   m, relative to ``center``: the true joints ``simulation.walks.JOINTS``
     points (N, P, 3) float16   m, relative to ``center``: float16 in the LiDAR frame would round to 3 cm at 50 m
     crops (N, H, W, 3) uint8   RGB; black where ``has_crop`` is false
+    masks (N, H, W / 8) uint8  which pixels of the crop show the walker, packed by numpy.packbits (sets made before lack them)
     center, size, velocity (N, 3) float32; range_m, image_dt_s, crop_native_height_px (N,) float32
     point_count (N,) int32; has_crop (N,) bool
     sequence (N,) int32        number of the walk within the file; rows below describe the S walks
@@ -18,7 +19,6 @@ A file ``identity_000012.npz`` holds, over the N samples of all walks of that pe
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -32,6 +32,7 @@ from rich.progress import track
 from emgait_ros.config import SampleConfig
 from emgait_ros.lab.simulation.walks import CONDITIONS, generate_walk, walk_joints
 from emgait_ros.samples import Sample
+from emgait_ros.whole_files import write_text, written_whole
 
 
 @dataclass(frozen=True)
@@ -101,12 +102,7 @@ def _describe(folder: Path, plan: Sequence[PlannedWalk], seed: int, sample: Samp
         if json.loads(index.read_text(encoding="utf-8")) != description:
             raise ValueError(f"{folder} holds a set made from another plan: remove it or choose another folder")
         return
-    unfinished = index.with_suffix(f".{os.getpid()}.unfinished")
-    try:
-        unfinished.write_text(json.dumps(description), encoding="utf-8")
-        unfinished.replace(index)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_text(index, json.dumps(description))
 
 
 def _write_person(task: tuple[Path, list[PlannedWalk], int, SampleConfig]) -> None:
@@ -128,14 +124,8 @@ def _write_person(task: tuple[Path, list[PlannedWalk], int, SampleConfig]) -> No
         "joints": np.concatenate(joints).astype(np.float16),
         **pack([pedestrian for walk in walks for pedestrian in walk], sample),
     }
-    unfinished = path.with_suffix(f".{os.getpid()}.unfinished")  # two runs may fill one folder at a time
-    try:
-        with unfinished.open("wb") as file:
-            np.savez(file, **arrays)
-        os.replace(unfinished, path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with written_whole(path) as fresh, fresh.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 @dataclass(frozen=True)
@@ -189,10 +179,12 @@ def pack(samples: Sequence[Sample], sample: SampleConfig) -> dict[str, np.ndarra
     """The arrays of a file for N samples (see the module's docstring)."""
     no_points = np.zeros((sample.points, 3))
     no_crop = np.zeros((sample.crop_height_px, sample.crop_width_px, 3), np.uint8)
+    no_mask = no_crop[:, :, 0]
     points = [no_points if p.points is None else p.points - p.center for p in samples]
     return {
         "points": np.array(points, np.float16),
         "crops": np.array([no_crop if p.crop is None else p.crop for p in samples]),
+        "masks": np.packbits([(no_mask if p.silhouette is None else p.silhouette) >= 128 for p in samples], axis=-1),
         "has_crop": np.array([p.crop is not None for p in samples]),
         "center": np.array([p.center for p in samples], np.float32),
         "size": np.array([p.size for p in samples], np.float32),

@@ -189,7 +189,9 @@ def _record(
         place = np.array([center[0], center[1], bottom + size[2] / 2])
         velocity = walker.velocity(time) + np.append(rng.normal(0, 0.08, 2), 0.0)
         image_dt = float(rng.uniform(-0.017, 0.017))
-        crop, native = _crop(walker, station, occluder, time + image_dt, place + velocity * image_dt, size, sample, rng)
+        crop, mask, native = _crop(
+            walker, station, occluder, time + image_dt, place + velocity * image_dt, size, sample, rng
+        )
         pedestrians.append(
             Sample(
                 track_id=walker.identity,
@@ -204,6 +206,7 @@ def _record(
                 crop=crop,
                 crop_native_height_px=native if crop is not None else 0.0,
                 image_dt_s=image_dt,
+                silhouette=mask,
             )
         )
     return pedestrians
@@ -268,14 +271,14 @@ def _crop(
     size: Float64,
     sample: SampleConfig,
     rng: np.random.Generator,
-) -> tuple[UInt8 | None, float]:
-    """The crop ``perception.crops.cut_crop`` would cut, drawn window by window; and the box's native height, px."""
+) -> tuple[UInt8 | None, UInt8 | None, float]:
+    """The crop ``perception.crops.cut_crop`` would cut, drawn window by window; what of it shows the walker; the box's native height, px."""
     camera = station.camera
     rectangles, visible = box_rectangles(center[None], size[None], camera)
     left, top, right, bottom = rectangles[0]
     height = (bottom - top) * (1 + 2 * sample.crop_margin)
     if not visible[0] or not 4 <= height < 4000:
-        return None, 0.0
+        return None, None, 0.0
     width = max(round(height * sample.crop_width_px / sample.crop_height_px), 1)
     x0, y0 = round((left + right - width) / 2), round((top + bottom - height) / 2)
     rows = max(round(height), 1)
@@ -285,14 +288,18 @@ def _crop(
     K = np.diag([drawn[0] / width, drawn[1] / rows, 1.0]) @ K
     image = backdrop_window(station.panorama, K, drawn)
     T = camera.T_camera_lidar @ _lift(-station.height_m)
-    surfaces = [Surface(walker.vertices(time), walker.faces, walker.face_colors, closed=True)]
-    render(K, T, surfaces if occluder is None else [*surfaces, occluder], image, station.light)
+    before = np.full(image.shape[:2], np.inf, np.float32)
+    if occluder is not None:
+        render(K, T, [occluder], image, station.light, before)
+    body = Surface(walker.vertices(time), walker.faces, walker.face_colors, closed=True)
+    shown = render(K, T, [body], image, station.light, before.copy()) < before
     native = expose(
         np.asarray(cv2.resize(image, (width, rows), interpolation=cv2.INTER_AREA), np.uint8), station.exposure, rng
     )
     interpolation = cv2.INTER_AREA if rows > sample.crop_height_px else cv2.INTER_LINEAR
     crop = cv2.resize(native, (sample.crop_width_px, sample.crop_height_px), interpolation=interpolation)
-    return np.asarray(crop, np.uint8), float(bottom - top)
+    mask = cv2.resize(shown.astype(np.uint8) * 255, crop.shape[1::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(crop, np.uint8), np.asarray(mask, np.uint8), float(bottom - top)
 
 
 def _lift(z: float) -> Float64:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import platform
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from emgait_ros.lab.bench.machine import machine
 from emgait_ros.lab.training.recipe import TrainingConfig
 from emgait_ros.lab.training.run import Run
+from emgait_ros.whole_files import write_text
 
 ROWS: dict[str, dict[str, Any]] = {  # row: what its network has
     "points only": {"use_image": False, "use_sga": False, "use_semi": False},
@@ -44,7 +45,7 @@ def row_config(config: TrainingConfig, row: str, seed: int, folder: Path) -> Tra
         name=f"{row.replace(' ', '-').replace('+', 'and-').strip('-')}-{seed}",
         runs=str(folder),
         seed=seed,
-        model=dataclasses.replace(config.model, **switches),
+        model=dataclasses.replace(config.emgaitnet, **switches),
     )
 
 
@@ -77,8 +78,8 @@ def make_table(config: TrainingConfig, seeds: Sequence[int], path: Path, command
             "spread": {name: round(float(v.std(ddof=1)), 2) if len(v) > 1 else 0.0 for name, v in values.items()},
             "ci95": {name: found[seeds[0]]["EMGaitNet"][f"{name}_ci95"] for name in FIGURES},
         }
-    _write(path, _markdown(config, seeds, table, command))
-    _write(path.with_suffix(".json"), json.dumps(table, indent=2) + "\n")
+    write_text(path, _markdown(config, seeds, table, command))
+    write_text(path.with_suffix(".json"), json.dumps(table, indent=2) + "\n")
     return table
 
 
@@ -149,7 +150,7 @@ def _markdown(config: TrainingConfig, seeds: Sequence[int], table: dict[str, Any
             f"identical views left out). Every row: the same people, {pose_pretraining.steps} steps of {pose_pretraining.frames} frames of pose pretraining, "
             f"then {start}{recipe.steps} of {recipe.identities} x {recipe.sequences} sequences x {recipe.frames} frames, "
             f"{recipe.precision}. Percent, mean ± standard deviation over "
-            f"seeds {', '.join(map(str, seeds))}. {platform.machine()}, {config.threads} threads, torch {torch.__version__}.",
+            f"seeds {', '.join(map(str, seeds))}. {machine()}, {config.threads} threads, torch {torch.__version__}.",
             "",
             head,
             "|---" * (len(FIGURES) + 2) + "|",
@@ -157,14 +158,3 @@ def _markdown(config: TrainingConfig, seeds: Sequence[int], table: dict[str, Any
             "",
         ]
     )
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -71,7 +71,7 @@ def vary_crops(crops: Tensor, mirrored: Tensor, config: AugmentConfig, generator
     moved = F.grid_sample(
         crops.flatten(0, 1),
         F.affine_grid(
-            _crop_transforms(sequences, frames, mirrored, config, generator).flatten(0, 1),
+            crop_transforms(sequences, frames, mirrored, config, generator).flatten(0, 1),
             [sequences * frames, *crops.shape[2:]],
             align_corners=False,
         ),
@@ -85,10 +85,10 @@ def vary_crops(crops: Tensor, mirrored: Tensor, config: AugmentConfig, generator
     coloured = moved * gain + offset + flicker
     gray = _chance((sequences, 1, 1, 1, 1), config.grayscale, generator)
     coloured = torch.where(gray, coloured.mean(dim=2, keepdim=True), coloured)
-    return _erase(coloured, config.erase, generator).clamp(0, 1)
+    return erase(coloured, config.erase, generator).clamp(0, 1)
 
 
-def _crop_transforms(
+def crop_transforms(
     sequences: int, frames: int, mirrored: Tensor, config: AugmentConfig, generator: Generator
 ) -> Tensor:
     """(B, T, 2, 3) output to input coordinates in -1..1: one shift and scale a sequence, a little more a frame."""
@@ -105,9 +105,9 @@ def _crop_transforms(
     return transforms
 
 
-def _erase(crops: Tensor, share: float, generator: Generator) -> Tensor:
-    """Paint one rectangle of some sequences in one colour, the same place in all frames."""
-    sequences, _, _, height, width = crops.shape
+def erase(crops: Tensor, share: float, generator: Generator, colour: float | None = None) -> Tensor:
+    """Paint one rectangle of some sequences (B, T, C, H, W) in one colour, drawn where none is given, at the same place in all frames."""
+    sequences, _, channels, height, width = crops.shape
     size = 0.15 + 0.25 * torch.rand(sequences, 2, generator=generator)
     corner = torch.rand(sequences, 2, generator=generator) * (1 - size)
     rows = torch.linspace(0, 1, height)[None]
@@ -116,8 +116,9 @@ def _erase(crops: Tensor, share: float, generator: Generator) -> Tensor:
         (columns >= corner[:, 1:]) & (columns <= corner[:, 1:] + size[:, 1:])
     )[:, None, :]
     inside = inside & _chance((sequences, 1, 1), share, generator)
-    colour = torch.rand(sequences, 1, 3, 1, 1, generator=generator)
-    return torch.where(inside[:, None, None], colour, crops)
+    if colour is not None:
+        return torch.where(inside[:, None, None], colour, crops)
+    return torch.where(inside[:, None, None], torch.rand(sequences, 1, channels, 1, 1, generator=generator), crops)
 
 
 def vary_points(

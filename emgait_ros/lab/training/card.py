@@ -12,7 +12,7 @@ from emgait_ros.lab.training.recipe import TrainingConfig
 
 def model_card(config: TrainingConfig, network: EMGaitNet, training: dict[str, Any], limits: DecisionLimits) -> str:
     """Markdown."""
-    model, train, seconds = config.model, config.train, training["seconds"]
+    model, train, seconds = config.emgaitnet, config.train, training["seconds"]
     learnt = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     whole = sum(parameter.numel() for parameter in network.parameters())
     facts = limits.facts
@@ -115,7 +115,7 @@ def _steps_line(config: TrainingConfig) -> str:
         )
     if asked.plda_initialization:
         parts.append(f"traits predicted in closed form from {config.auxiliary_identities.identities} other people")
-    if config.model.alone_parts:
+    if getattr(config.model, "alone_parts", 0):
         parts.append(
             f"points alone fitted in closed form to {config.passes.identities} people passing {config.passes.sensors} LiDARs"
         )
@@ -125,9 +125,9 @@ def _steps_line(config: TrainingConfig) -> str:
 
 
 def _text_part(config: TrainingConfig) -> str:
-    if not config.model.use_sga:
+    if not config.emgaitnet.use_sga:
         return ""
-    text = "SeMi's text" if config.model.use_semi else "the parts' names"
+    text = "SeMi's text" if config.emgaitnet.use_semi else "the parts' names"
     return f", with {text} through SGA after {math.ceil(config.pose_pretraining.text_after * config.pose_pretraining.steps)}"
 
 
@@ -143,8 +143,8 @@ def _start_line(config: TrainingConfig) -> str:
 
 
 def _clip_line(config: TrainingConfig) -> str:
-    clip = config.model.clip
-    if not config.model.use_semi:
+    clip = config.emgaitnet.clip
+    if not config.emgaitnet.use_semi:
         return "none"
     if not config.clip.steps:
         return f"{clip.architecture or 'own'}, weights '{clip.pretrained or 'random'}', frozen."

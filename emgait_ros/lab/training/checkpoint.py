@@ -8,7 +8,6 @@ augmentation are functions of (seed, step), the learning rate of the step: there
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from emgait_ros.lab.training.optimizer import AdamAndMuon
+from emgait_ros.whole_files import written_whole
 
 FORMAT = "emgait-checkpoint-1"
 MAY_DIFFER = (
@@ -29,6 +29,7 @@ MAY_DIFFER = (
     "dataset",
     "partition",
     "local_only",
+    "segmenter",
 )  # where it runs, not what is learnt
 
 
@@ -50,12 +51,10 @@ def save_checkpoint(path: Path, network: nn.Module, optimizer: AdamAndMuon, step
     tensors["generator"] = torch.get_rng_state()
     header = {"format": FORMAT, "step": str(step), "recipe": json.dumps(recipe)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
     try:
-        save_file(tensors, str(unfinished), metadata=header)
-        os.replace(unfinished, path)
+        with written_whole(path) as fresh:
+            save_file(tensors, str(fresh), metadata=header)
     except (OSError, SafetensorError) as error:
-        unfinished.unlink(missing_ok=True)
         raise OSError(
             f"the checkpoint {path} could not be written ({error}): is the disk full? The one before it is kept"
         ) from error
@@ -152,6 +151,7 @@ def _up_to(recipe: dict[str, Any], step: int) -> dict[str, Any]:
 
 def _check_recipe(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Raise ValueError naming the first key in which two recipes differ."""
+    saved = {"architecture": "emgaitnet", **saved}  # as it was before there was a choice
     for key in sorted(set(saved) | set(wanted)):
         one, other = saved.get(key), wanted.get(key)
         if key in MAY_DIFFER or one == other:

@@ -8,11 +8,10 @@ from pathlib import Path
 from torch import nn
 
 from emgait_ros.emgaitnet.export import write_bundle
-from emgait_ros.emgaitnet.fast import FastEMGaitNet
 from emgait_ros.inference.bundle import Bundle
+from emgait_ros.lab.systems.registry import build, with_classes
 from emgait_ros.lab.training.checkpoint import recipe_of, start_from
-from emgait_ros.lab.training.recipe import TrainingConfig
-from emgait_ros.lab.training.recipe_file import with_values
+from emgait_ros.lab.training.recipe_file import recipe_of_values
 
 
 def bundle_of_checkpoint(path: Path, folder: Path) -> Bundle:
@@ -23,12 +22,12 @@ def bundle_of_checkpoint(path: Path, folder: Path) -> Bundle:
         ValueError: damaged, not a checkpoint, or of an unknown recipe.
     """
     recipe = recipe_of(path)
-    config: TrainingConfig = with_values(TrainingConfig(name=str(recipe["name"])), recipe, "")
-    model = dataclasses.replace(config.model, classes=0)
+    config = recipe_of_values(recipe)
+    model = with_classes(config.model, 0)
     if config.clip.steps:
-        clip = dataclasses.replace(model.clip, pretrained=str(path.parent / "clip.safetensors"))
-        model = dataclasses.replace(model, clip=clip)
-    network = FastEMGaitNet(model)
+        clip = dataclasses.replace(config.emgaitnet.clip, pretrained=str(path.parent / "clip.safetensors"))
+        model = dataclasses.replace(config.emgaitnet, clip=clip, classes=0)
+    network = build(config.architecture, model, load_pretrained=True)
     if anew := start_from(path, nn.ModuleDict({"network": network})):
         raise ValueError(f"{path} lacks weights of its network: {', '.join(anew[:3])}")
     network.eval()

@@ -13,13 +13,16 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from emgait_ros.emgaitnet.model import EMGaitNet, Output
+from emgait_ros.emgaitnet.model import Output
 from emgait_ros.lab.datasets.sequences import SequenceSet
 from emgait_ros.lab.simulated_supervision.auxiliary_losses import AuxiliaryHeads
+from emgait_ros.lab.systems.parts import GaitSystem
+from emgait_ros.lab.systems.registry import Network
 from emgait_ros.lab.training.attention import PlainAttention
 from emgait_ros.lab.training.augment import Batch, augment
 from emgait_ros.lab.training.checkpoint import load_checkpoint, save_checkpoint
 from emgait_ros.lab.training.figures_log import FiguresLog
+from emgait_ros.lab.training.inputs import varied_inputs
 from emgait_ros.lab.training.losses import gait_loss
 from emgait_ros.lab.training.optimizer import AdamAndMuon
 from emgait_ros.lab.training.placement import Placement
@@ -53,7 +56,7 @@ class Trainer:
         self,
         config: TrainingConfig,
         data: SequenceSet,
-        network: EMGaitNet,
+        network: Network,
         folder: Path,
         clip_features: Float32 | None = None,
         auxiliary: AuxiliaryHeads | None = None,
@@ -171,11 +174,15 @@ class Trainer:
 
     def batch(self, step: int, frames: Int64) -> Batch:
         """Augmented input of one step."""
-        seed = int(np.random.default_rng((self.config.seed, 4, step)).integers(2**62))
         plain = collate(self.data, frames, self.clip_features)
-        varied = augment(plain, self.config.augment, torch.Generator().manual_seed(seed))
+        varied = augment(plain, self.config.augment, self._augmentation(step))
         moved = {name: None if t is None else t.to(self.placement.device) for name, t in varied._asdict().items()}
         return Batch(**moved)  # type: ignore[arg-type]  # clip_features alone may be None
+
+    def _augmentation(self, step: int) -> torch.Generator:
+        """Draws how one step's input is varied."""
+        seed = int(np.random.default_rng((self.config.seed, 4, step)).integers(2**62))
+        return torch.Generator().manual_seed(seed)
 
     def _frames(self, sequence: int, rng: np.random.Generator) -> Int64:
         start, end = self.data.start[sequence], self.data.start[sequence + 1]
@@ -212,11 +219,21 @@ class Trainer:
 
     def output(self, frames: Int64) -> Output:
         """Of the network for frames (B, T) of B sequences, augmented for the current step."""
+        if isinstance(self.network, GaitSystem):
+            return self._system_output(self.network, frames)
         batch = self.batch(self.step, frames)
         frame_mask = torch.ones_like(batch.has_image)
         result: Output = self.network(
             batch.crops, batch.points, batch.has_image, batch.has_points, frame_mask, batch.clip_features
         )
+        return result
+
+    def _system_output(self, network: GaitSystem, frames: Int64) -> Output:
+        """As :meth:`output`, of another network than EMGaitNet."""
+        inputs = varied_inputs(self.data, frames, network.inputs, self.config.augment, self._augmentation(self.step))
+        moved = {name: value.to(self.placement.device) for name, value in inputs.items()}
+        frame_mask = torch.ones(frames.shape, dtype=torch.bool, device=self.placement.device)
+        result: Output = network(frame_mask, **moved)
         return result
 
     def keep(self) -> None:

@@ -12,9 +12,12 @@ import torch
 from rich.progress import track
 
 from emgait_ros.config import DecisionConfig, WindowConfig
-from emgait_ros.emgaitnet.model import EMGaitNet
+from emgait_ros.inference.bundle import sensors_of
 from emgait_ros.lab.datasets.sequences import SequenceSet
 from emgait_ros.lab.evaluation.gallery_calibration import growing_windows, window_samples
+from emgait_ros.lab.systems.parts import GaitSystem
+from emgait_ros.lab.systems.registry import Network
+from emgait_ros.lab.training.inputs import plain_inputs
 from emgait_ros.lab.training.loop import autocast, collate
 from emgait_ros.lab.training.recipe import CalibrationConfig
 from emgait_ros.recognition.calibration import share_interval
@@ -24,6 +27,7 @@ from emgait_ros.samples import Float32, Int64, Modality
 
 FRAMES_AT_ONCE = 64
 WINDOWS_AT_ONCE = 32
+SYSTEM_WINDOWS = 64
 RULE = "pooled quantile over drawn galleries of the thresholds at which the live decision names strangers"
 MARGIN_LOSS = 0.02  # share of rightly recognised walks the margin may cost
 
@@ -38,31 +42,38 @@ class DecisionLimits:
 
 
 @torch.no_grad()
-def embed(network: EMGaitNet, data: SequenceSet, windows: list[Int64], precision: str = "fp32") -> Float32:
+def embed(network: Network, data: SequenceSet, windows: list[Int64], precision: str = "fp32") -> Float32:
     """Embeddings of windows, each a list of frame numbers of ``data``: (W, parts, d) float32.
 
     Every frame is encoded once, whatever windows it is in.
     """
     network.eval()
+    if (
+        isinstance(network, GaitSystem) and len(windows) > SYSTEM_WINDOWS
+    ):  # its features of all frames would fill the memory
+        groups = [windows[start : start + SYSTEM_WINDOWS] for start in range(0, len(windows), SYSTEM_WINDOWS)]
+        return np.concatenate([embed(network, data, group, precision) for group in track(groups, "embedding")])
     frames = np.unique(np.concatenate(windows))
-    batches = track(encode(network, data, frames, precision), "encoding", math.ceil(len(frames) / FRAMES_AT_ONCE))
-    image, point = (torch.cat(found) for found in zip(*batches, strict=True))
+    if isinstance(network, GaitSystem):
+        features = [torch.cat(found) for found in zip(*_system_features(network, data, frames, precision), strict=True)]
+    else:
+        batches = track(encode(network, data, frames, precision), "encoding", math.ceil(len(frames) / FRAMES_AT_ONCE))
+        features = [torch.cat(found) for found in zip(*batches, strict=True)]
     lengths = np.array([len(window) for window in windows])
     order, found = np.argsort(lengths, kind="stable"), np.empty(len(windows), object)
     for same in np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1):  # windows of one length share batches
         for chosen in np.split(same, range(WINDOWS_AT_ONCE, len(same), WINDOWS_AT_ONCE)):
             rows = np.searchsorted(frames, np.stack([windows[number] for number in chosen]))
             with autocast(precision):
-                batch = network.sequence(
-                    image[rows].float(), point[rows].float(), torch.ones(rows.shape, dtype=torch.bool)
-                )
+                given = [values[rows].float() for values in features]
+                batch = network.sequence(*given, torch.ones(rows.shape, dtype=torch.bool))
             found[chosen] = list(batch.float().numpy())
     return np.stack(list(found)).astype(np.float32)
 
 
 @torch.no_grad()
 def encode(
-    network: EMGaitNet, data: SequenceSet, frames: Int64, precision: str = "fp32", clip_features: Float32 | None = None
+    network: Network, data: SequenceSet, frames: Int64, precision: str = "fp32", clip_features: Float32 | None = None
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Features of single frames, a few dozen at a time: (N, S, d), in bfloat16 with "bf16", and (N, d).
 
@@ -78,9 +89,21 @@ def encode(
         yield image.to(kept), point.float()
 
 
-def reference_samples(data: SequenceSet, count: int = 6) -> dict[str, torch.Tensor]:
+def _system_features(
+    network: GaitSystem, data: SequenceSet, frames: Int64, precision: str
+) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Features of single frames of another network than EMGaitNet, a few dozen at a time, float32."""
+    for start in range(0, len(frames), FRAMES_AT_ONCE):
+        with autocast(precision):
+            found = network.frame(**plain_inputs(data, frames[start : start + FRAMES_AT_ONCE], network.inputs))
+        yield tuple(values.float() for values in ((found,) if isinstance(found, torch.Tensor) else found))
+
+
+def reference_samples(data: SequenceSet, count: int = 6, network: Network | None = None) -> dict[str, torch.Tensor]:
     """Frames spread over a set, one without image and one without points: what a bundle's engines are checked with."""
     frames = np.linspace(0, data.frames - 1, count).astype(np.int64)
+    if isinstance(network, GaitSystem):
+        return plain_inputs(data, frames, network.inputs)
     batch = collate(data, frames[None])
     samples = {name: getattr(batch, name)[0].clone() for name in ("crops", "points", "has_image", "has_points")}
     for row, (data_name, has_name) in enumerate((("crops", "has_image"), ("points", "has_points")), 1):
@@ -95,7 +118,7 @@ def whole_sequences(data: SequenceSet, frames: int | None = None) -> list[Int64]
 
 
 def calibrate(
-    network: EMGaitNet, data: SequenceSet, config: CalibrationConfig, precision: str = "fp32"
+    network: Network, data: SequenceSet, config: CalibrationConfig, precision: str = "fp32"
 ) -> DecisionLimits:
     """Threshold and margin for walks as the live recognizer decides on them: a window at every sample, agreement, margin.
 
@@ -120,15 +143,16 @@ def calibrate(
     templates = np.split(embed(network, data, [window for group in pieces for window in group], precision), ends[:-1])
     probes = np.flatnonzero(data.walk != 0)
     walks = [_walk(network, data, number, precision) for number in probes.tolist()]
-    sensors = Modality.BOTH if data.has_image.any() else Modality.POINTS
-    return limits_of(templates, walks, np.searchsorted(names, data.identity[probes]), config, sensors)
+    seen = Modality.BOTH if data.has_image.any() else Modality.POINTS
+    owner = np.searchsorted(names, data.identity[probes])
+    return limits_of(templates, walks, owner, config, _sensors(network), seen & _sensors(network))
 
 
-def _walk(network: EMGaitNet, data: SequenceSet, number: int, precision: str) -> WalkWindows:
+def _walk(network: Network, data: SequenceSet, number: int, precision: str) -> WalkWindows:
     """The windows of one walk; a sample's features are its frame number, since a whole walk is encoded at once."""
     frames, live = np.arange(data.start[number], data.start[number + 1]), WindowConfig()
     return growing_windows(
-        window_samples(data[number], frames.tolist(), live),
+        window_samples(data[number], frames.tolist(), live, _sensors(network)),
         live,
         lambda windows: embed(network, data, [np.array(window) for window in windows], precision),
     )
@@ -140,23 +164,27 @@ def limits_of(
     owner: Int64,
     config: CalibrationConfig,
     sensors: Modality = Modality.BOTH,
+    enrolled: Modality | None = None,
 ) -> DecisionLimits:
     """Limits from people's templates (parts, d), other walks, and the person (row of ``templates``) each walk is of.
 
-    ``sensors`` are those the templates were enrolled with.
+    ``sensors`` are those the network looks at, ``enrolled`` those the templates were made with (None: the same).
 
     The margin is what few of the rightly recognised walks lack at the threshold that distances alone give; the threshold
     is then found with that margin. Walks too short for a window have no part in it.
     """
+    enrolled = sensors if enrolled is None else enrolled
     kept = [row for row, walk in enumerate(walks) if walk.samples]
     walks, owner = [walks[row] for row in kept], owner[kept]
     rng = np.random.default_rng(0)
     galleries = [
         np.sort(rng.choice(len(templates), config.gallery_size, replace=False)) for _ in range(config.galleries)
     ]
-    margin, near_enough = _margin(templates, walks, owner, galleries, config.false_accept_rate, sensors)
+    margin, near_enough = _margin(templates, walks, owner, galleries, config.false_accept_rate, enrolled)
     decision = DecisionConfig()
-    played = [(Replay(_matcher(templates, gallery, sensors), decision, margin), gallery) for gallery in galleries]
+    played = [
+        (Replay(_matcher(templates, gallery, enrolled), decision, margin, sensors), gallery) for gallery in galleries
+    ]
     strangers = np.sort(
         [
             against.naming_threshold(walk)
@@ -218,6 +246,11 @@ def _margin(
     near_enough = float(impostor[int(np.floor(false_accept_rate * len(impostor)))])
     leads = [second - first for first, second in two.tolist() if first < near_enough]
     return float(np.quantile(leads, MARGIN_LOSS)) if leads else 0.0, near_enough
+
+
+def _sensors(network: Network) -> Modality:
+    """Which sensors a network looks at."""
+    return sensors_of(frozenset(network.inputs), getattr(network.config, "silhouette_source", ""))
 
 
 def _matcher(templates: Sequence[Float32], people: Int64, sensors: Modality) -> Matcher:

@@ -12,6 +12,7 @@ from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
 from emgait_ros.inference.preprocessing import POINTS_FRAMES, Preprocessing
 from emgait_ros.lab.evaluation.calibration_walks import CalibrationWalks
 from emgait_ros.lab.simulated_supervision.passes import PassesConfig
+from emgait_ros.lab.systems.configs import ModelConfig, config_type
 
 LIVE = CalibrationWalks()
 """Walks that a threshold is promised for."""
@@ -220,7 +221,9 @@ class TrainingConfig:
         local_only: why the weights must not be passed on, in a few words; `emgait export` then refuses them. Empty: they may be.
         start_from: checkpoint.safetensors of another run whose network this one goes on from, with a schedule of its own
             (what does not fit, such as the classes of other people, begins anew); empty: from nothing.
+        segmenter: makes silhouettes of the images of a recorded data set that brings none: an ONNX or tflite file, or mediapipe.
         points_frame: axes of the points (``inference.preprocessing.Preprocessing``).
+        architecture: which network: emgaitnet, gaitbase, lidargait++, licaf or hmrnet (``lab.systems``); ``model`` has its sizes.
         train, auxiliary_identities, calibrate, test: who walks in the sets; no identity may be in two of them. ``calibrate``: walk 0
             is enrolled, the others are as long and as far as the strangers' walks of ``emgait gallery calibrate``. Auxiliary identities
             are generated only for ``optimization.plda_initialization``: a regression needs many people the network was not trained on.
@@ -239,7 +242,9 @@ class TrainingConfig:
     partition: str = ""
     local_only: str = ""
     start_from: str = ""
+    segmenter: str = ""
     points_frame: str = "heading"
+    architecture: str = "emgaitnet"
     train: PeopleConfig = field(default_factory=PeopleConfig)
     auxiliary_identities: PeopleConfig = field(
         default_factory=lambda: PeopleConfig(10_000, identities=2000, walks=2, frames=14)
@@ -249,7 +254,7 @@ class TrainingConfig:
     )
     test: PeopleConfig = field(default_factory=lambda: PeopleConfig(first_identity=200_000, identities=60))
     passes: PassesConfig = field(default_factory=PassesConfig)
-    model: EMGaitNetConfig = field(default_factory=EMGaitNetConfig)
+    model: ModelConfig = field(default_factory=EMGaitNetConfig)
     clip: ClipTrainingConfig = field(default_factory=ClipTrainingConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     pose_pretraining: PosePretrainingConfig = field(default_factory=PosePretrainingConfig)
@@ -269,21 +274,22 @@ class TrainingConfig:
             raise ValueError(
                 "pose_pretraining.steps and optimization.pose_weight need augment.mirror 0: a mirrored walker's joints lie elsewhere"
             )
+        self._check_architecture()
         if self.optimization.plda_initialization and not (
-            self.model.use_moments and self.optimization.pose_weight and self.optimization.trait_weight
+            self.emgaitnet.use_moments and self.optimization.pose_weight and self.optimization.trait_weight
         ):
             raise ValueError(
                 "optimization.plda_initialization needs model.use_moments, optimization.pose_weight and trait_weight: it predicts traits "
                 "from the moments of poses"
             )
-        if self.model.alone_parts and not self.optimization.plda_initialization:
+        if getattr(self.model, "alone_parts", 0) and not self.optimization.plda_initialization:
             raise ValueError("model.alone_parts needs optimization.plda_initialization: it is fitted after that")
         sets: dict[str, PeopleConfig | PassesConfig] = {
             "train": self.train,
             "calibrate": self.calibrate,
             "test": self.test,
         }
-        if self.model.alone_parts:
+        if getattr(self.model, "alone_parts", 0):
             sets["passes"] = self.passes
         if self.optimization.plda_initialization:
             sets["auxiliary_identities"] = self.auxiliary_identities
@@ -291,6 +297,29 @@ class TrainingConfig:
         for (one, a), (other, b) in combinations(numbers.items(), 2):
             if max(a.start, b.start) < min(a.stop, b.stop):
                 raise ValueError(f"the identities of {one} and {other} overlap: no identity may be in two sets")
+
+    def _check_architecture(self) -> None:
+        if not isinstance(self.model, config_type(self.architecture)):
+            raise ValueError(
+                f"architecture is '{self.architecture}', but model has the sizes of another ({type(self.model).__name__})"
+            )
+        optimization = self.optimization
+        asked = (
+            optimization.pose_weight, optimization.trait_weight, optimization.relation_weight, optimization.plda_initialization,
+            self.pose_pretraining.steps, self.clip.steps,
+        )  # fmt: skip
+        if self.architecture != "emgaitnet" and any(asked):
+            raise ValueError(
+                "pose_weight, trait_weight, relation_weight, plda_initialization, pose_pretraining.steps and clip.steps are for emgaitnet: "
+                f"set them to 0 for {self.architecture}"
+            )
+
+    @property
+    def emgaitnet(self) -> EMGaitNetConfig:
+        """``model``, where the network is EMGaitNet; ValueError for another."""
+        if not isinstance(self.model, EMGaitNetConfig):
+            raise ValueError(f"architecture is '{self.architecture}': only emgaitnet has this")
+        return self.model
 
     @property
     def run_folder(self) -> Path:
@@ -301,6 +330,8 @@ class TrainingConfig:
     def preprocessing(self) -> Preprocessing:
         """How the bundle's input is prepared."""
         model = self.model
+        if not isinstance(model, EMGaitNetConfig):
+            return model.preprocessing(self.points_frame)
         return Preprocessing(
             model.crop_height, model.crop_width, model.points, self.points_frame, model.view_coordinates
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from emgait_ros.lab.systems.configs import config_type
 from emgait_ros.lab.training.recipe import TrainingConfig
 
 
@@ -32,9 +33,21 @@ def load_training_config(path: str | Path) -> TrainingConfig:
     if "name" not in values:
         raise ValueError(f"{path}: the key 'name' is missing: it names the run and the bundle")
     try:
-        return with_values(TrainingConfig(name=str(values["name"])), values, "")
+        return recipe_of_values(values)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def recipe_of_values(values: dict[str, Any]) -> TrainingConfig:
+    """A recipe from its keys, ``name`` among them; ``architecture`` says what keys ``model`` has.
+
+    Raises:
+        ValueError: as :func:`with_values`.
+    """
+    architecture = str(values.get("architecture", "emgaitnet"))
+    blank = TrainingConfig(name=str(values["name"]), architecture=architecture, model=config_type(architecture)())
+    made: TrainingConfig = with_values(blank, values, "")
+    return made
 
 
 def with_values(defaults: Any, values: dict[str, Any], prefix: str) -> Any:

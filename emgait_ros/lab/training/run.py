@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,10 +18,10 @@ from rich.progress import track
 
 from emgait_ros.config import SampleConfig
 from emgait_ros.emgaitnet.export import write_bundle
-from emgait_ros.emgaitnet.fast import FastEMGaitNet
 from emgait_ros.emgaitnet.model import EMGaitNet
-from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
 from emgait_ros.inference.bundle import Bundle
+from emgait_ros.inference.segmenter import open_segmenter
+from emgait_ros.lab.bench.machine import machine
 from emgait_ros.lab.datasets.lreid import LReid
 from emgait_ros.lab.datasets.opening import gathered, kind_of, load_dataset
 from emgait_ros.lab.datasets.plans import SHORT, plan_protocol, plan_training
@@ -40,6 +38,8 @@ from emgait_ros.lab.simulated_supervision.pose_pretraining import PosePretrainer
 from emgait_ros.lab.simulated_supervision.poses import Joints, load_joints
 from emgait_ros.lab.simulated_supervision.traits import walker_traits
 from emgait_ros.lab.simulation.walk_sets import PlannedWalk, generate, identity_file
+from emgait_ros.lab.systems.configs import TITLES, ModelConfig
+from emgait_ros.lab.systems.registry import Network, build, with_classes
 from emgait_ros.lab.training.card import model_card
 from emgait_ros.lab.training.checkpoint import start_from
 from emgait_ros.lab.training.loop import Trainer
@@ -47,6 +47,7 @@ from emgait_ros.lab.training.measurement import calibrate, embed, reference_samp
 from emgait_ros.lab.training.placement import Placement
 from emgait_ros.lab.training.recipe import PeopleConfig, TrainingConfig
 from emgait_ros.samples import Float32
+from emgait_ros.whole_files import written_whole
 
 PEOPLE_AT_ONCE = 250  # auxiliary identities in memory
 STAGES = ("data", "clip", "network", "bundle")
@@ -150,7 +151,8 @@ class Run:
         size = (model.image_height, model.image_width) if shrunk else None
         given = which == "train" and self.config.partition
         identities = load_partition(self.config.partition).train if given else None
-        return load_dataset(self.people(which), self.config.preprocessing, size, identities)
+        segmenter = open_segmenter(self.config.segmenter) if self.config.segmenter else None
+        return load_dataset(self.people(which), self.config.preprocessing, size, identities, segmenter)
 
     def train_clip(self) -> None:
         """Pretrain the small CLIP, unless it is there."""
@@ -159,14 +161,15 @@ class Run:
         result = pretrain_clip(self.config, self.load("train", shrunk=False), self.clip_path)
         (self.folder / "clip.json").write_text(json.dumps(result._asdict()), encoding="utf-8")
 
-    def network_config(self, classes: int) -> EMGaitNetConfig:
+    def network_config(self, classes: int) -> ModelConfig:
         """The recipe's network with this run's CLIP and ``classes`` identities."""
-        model = dataclasses.replace(self.config.model, classes=classes)
+        model = with_classes(self.config.model, classes)
         if self.config.clip.steps:
-            model = dataclasses.replace(model, clip=dataclasses.replace(model.clip, pretrained=str(self.clip_path)))
+            clip = dataclasses.replace(self.config.emgaitnet.clip, pretrained=str(self.clip_path))
+            model = dataclasses.replace(self.config.emgaitnet, classes=classes, clip=clip)
         return model
 
-    def train_network(self) -> EMGaitNet:
+    def train_network(self) -> Network:
         """Train from the last checkpoint, or from the start; returns the network."""
         data, network, auxiliary = self._learner()
         features = self._clip_features(network)
@@ -180,10 +183,11 @@ class Run:
                 self._pretrain_poses(data, network, auxiliary)
             if self.config.optimization.plda_initialization:
                 assert auxiliary is not None  # noqa: S101
+                assert isinstance(network, EMGaitNet)  # noqa: S101
                 initialize_from_traits(
                     network, auxiliary, self._auxiliary_identities(data), self.config.optimization.precision
                 )
-                if self.config.model.alone_parts:
+                if getattr(self.config.model, "alone_parts", 0):
                     config, folder = self.config, self.folder / "passes"
                     fit_points_alone(network, config.preprocessing, config.passes, folder, config.threads)
                 trainer.keep()
@@ -194,13 +198,15 @@ class Run:
         """The first part of training alone, or the rest of it; returns its checkpoint."""
         return self._pretrain_poses(*self._learner())
 
-    def _learner(self) -> tuple[SequenceSet, EMGaitNet, AuxiliaryHeads | None]:
+    def _learner(self) -> tuple[SequenceSet, Network, AuxiliaryHeads | None]:
         """Whom to train on, what is trained, and who knows better."""
         data = self.load("train", shrunk=True)
-        network = FastEMGaitNet(self.network_config(len(np.unique(data.identity))))
+        sizes = self.network_config(len(np.unique(data.identity)))
+        network = build(self.config.architecture, sizes, load_pretrained=True)
         return data, network, self._auxiliary_heads(data)
 
-    def _pretrain_poses(self, data: SequenceSet, network: EMGaitNet, auxiliary: AuxiliaryHeads | None) -> Path:
+    def _pretrain_poses(self, data: SequenceSet, network: Network, auxiliary: AuxiliaryHeads | None) -> Path:
+        assert isinstance(network, EMGaitNet)  # noqa: S101  # other recipes are refused
         folder = self.folder / "pose_pretraining"
         folder.mkdir(exist_ok=True)
         initialize_small(network.frame)
@@ -221,7 +227,7 @@ class Run:
             joints = load_joints(files, self.config.preprocessing)
         asks_traits = recipe.trait_weight or recipe.relation_weight
         traits = walker_traits(data, self.config.population)[0] if asks_traits else None
-        return AuxiliaryHeads(self.config.model, joints, traits) if joints or traits else None
+        return AuxiliaryHeads(self.config.emgaitnet, joints, traits) if joints or traits else None
 
     def _auxiliary_identities(self, data: SequenceSet) -> Iterator[tuple[SequenceSet, Float32]]:
         """The auxiliary identities, some hundred at a time, with traits (S, A) in the axes of those of ``data``."""
@@ -236,9 +242,9 @@ class Run:
             some = auxiliary_identities.load(people)
             yield some, walker_traits(some, self.config.population, axes)[0].today
 
-    def _clip_features(self, network: EMGaitNet) -> Float32 | None:
+    def _clip_features(self, network: Network) -> Float32 | None:
         """CLIP's view of every training frame, computed once and kept on disk."""
-        if not (self.config.model.use_sga and self.config.model.use_semi):
+        if not isinstance(network, EMGaitNet) or not (network.config.use_sga and network.config.use_semi):
             return None
         path = self.folder / "clip_features.npy"
         self.placement.first_then_all(lambda: self._write_clip_features(network, path))
@@ -247,9 +253,8 @@ class Run:
     def _write_clip_features(self, network: EMGaitNet, path: Path) -> None:
         if not path.is_file():
             features = clip_features(network, self.load("train", shrunk=False))
-            unfinished = path.with_suffix(".unfinished.npy")
-            np.save(unfinished, features)
-            os.replace(unfinished, path)
+            with written_whole(path) as fresh, fresh.open("wb") as file:
+                np.save(file, features)
 
     def write_bundle(self) -> Bundle:
         """Calibrate, test, describe and export the trained network."""
@@ -257,7 +262,7 @@ class Run:
         precision = self.config.optimization.precision
         people = self._validation_passes() if self._real else self.load("calibrate", shrunk=False)
         limits = calibrate(network, people, self.config.calibration, precision)
-        if self.config.model.alone_parts:
+        if getattr(self.config.model, "alone_parts", 0):
             config, folder = self.config, self.folder / "strangers"
             find_gain(
                 network, config.preprocessing, limits.threshold, folder, config.calibration, workers=config.threads
@@ -267,7 +272,7 @@ class Run:
             "command": self.command,
             "recipe": self.config.to_dict(),
             "seconds": self._recorded(),
-            "machine": f"{platform.processor() or platform.machine()}, {self.config.threads} threads, torch {torch.__version__}",
+            "machine": f"{machine()}, {self.config.threads} threads, torch {torch.__version__}",
             "measured": measured,
         }
         return write_bundle(
@@ -280,17 +285,21 @@ class Run:
             calibration=limits.facts,
             training=training,
             licence=f"not to be passed on: {self.config.local_only}" if self.config.local_only else "Apache-2.0",
-            card=model_card(self.config, network, training, limits),
-            samples=reference_samples(people),
+            card=model_card(self.config, network, training, limits) if isinstance(network, EMGaitNet) else "",
+            samples=reference_samples(people, network=network),
         )
 
-    def test(self, network: EMGaitNet) -> dict[str, Any]:
+    def test(self, network: Network) -> dict[str, Any]:
         """Figures on people, bodies and motion unseen in training, trivial baselines beside them; percent."""
         if self._real:
             figures = self._validate(network)
         else:
             data = self.load("test", shrunk=False)
-            embeddings = {"EMGaitNet": embed(network, data, whole_sequences(data), self.config.optimization.precision)}
+            embeddings = {
+                TITLES[self.config.architecture]: embed(
+                    network, data, whole_sequences(data), self.config.optimization.precision
+                )
+            }
             embeddings |= {name: measured(data, measure) for name, measure in BASELINES.items()}
             figures = {
                 name: as_json(Scored.of(protocol_of("sim"), data, embedding).figures())
@@ -300,13 +309,17 @@ class Run:
         (self.folder / "measured.json").write_text(json.dumps(figures, indent=2), encoding="utf-8")
         return figures
 
-    def _validate(self, network: EMGaitNet) -> dict[str, Any]:
+    def _validate(self, network: Network) -> dict[str, Any]:
         """Figures on the validation people of LReID, by its protocol."""
         source = LReid(
             self.config.dataset, self.config.preprocessing, load_partition(self.config.partition).test, "all"
         )
         data = gathered(source)
-        embeddings = {"EMGaitNet": embed(network, data, whole_sequences(data), self.config.optimization.precision)}
+        embeddings = {
+            TITLES[self.config.architecture]: embed(
+                network, data, whole_sequences(data), self.config.optimization.precision
+            )
+        }
         embeddings |= other_lidar.trivial(source, np.ones(len(source), bool))
         figures: dict[str, Any] = {
             name: as_json(other_lidar.figures(Scored.of(protocol_of("lreid"), source, embedding)))

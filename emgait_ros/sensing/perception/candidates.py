@@ -20,11 +20,25 @@ Promising = Callable[[Float32], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
-class Found:
+class Surroundings:
+    """A cloud, sorted; valid until the next one is looked at.
+
+    Attributes:
+        ground: its ground surface.
+        body: its bird's-eye map.
+        rays: its returns by direction.
+    """
+
+    ground: GroundSurface
+    body: BodyMap
+    rays: Rays
+
+
+@dataclass(frozen=True)
+class Found(Surroundings):
     """Candidates of one cloud.
 
     Attributes:
-        ground, body, rays: of the cloud.
         peak: (P, 2) float32 x, y of all peaks looked at, m, LiDAR frame, nearest first.
         candidates: those of them that have enough returns, with their measures.
         chosen: (K,) int64 the candidates that were worth views.
@@ -35,9 +49,6 @@ class Found:
         left_out_from_m: range from which on they were left out; infinite when none was.
     """
 
-    ground: GroundSurface
-    body: BodyMap
-    rays: Rays
     peak: Float32
     candidates: Candidates
     chosen: Int64
@@ -61,12 +72,16 @@ class CandidateFinder:
         self._ground = GroundEstimator(config.min_range_m, config.max_range_m, config.sensor_height_m)
         self._view = BirdView(config.max_range_m)
 
-    def find(self, points: Float32) -> Found:
-        """Candidates in a cloud (N, 3) float32, m, LiDAR frame, z up; valid until the next one is looked at."""
+    def look_around(self, points: Float32) -> Surroundings:
+        """A cloud (N, 3) float32, m, LiDAR frame, z up, sorted to look for people in it."""
         points = np.ascontiguousarray(points[:, :3], np.float32)
         ground, heights = self._ground.estimate(points)
-        body = self._view.build(points, heights)
-        rays = sorted_rays(points, self._ground.direction)
+        return Surroundings(ground, self._view.build(points, heights), sorted_rays(points, self._ground.direction))
+
+    def find(self, points: Float32) -> Found:
+        """Candidates in a cloud (N, 3) float32, m, LiDAR frame, z up; valid until the next one is looked at."""
+        around = self.look_around(points)
+        ground, body, rays = around.ground, around.body, around.rays
         found = peaks(body)
         left_out = max(0, len(found) - MAX_CANDIDATES)
         left_out_from_m = float(np.hypot(*found[MAX_CANDIDATES])) if left_out else np.inf

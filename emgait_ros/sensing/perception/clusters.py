@@ -28,6 +28,7 @@ TALL_NEIGHBOR_M = 1.8  # so do neighboring cells that reach this high
 UPPER_LOW_M, UPPER_FULL_M = 0.7, 1.4  # weight of a return in the map: 0 at the hips, 1 at the chest
 MIN_WEIGHT = 2.0  # of a peak: two returns from the chest
 MIN_WEIGHT_FAR, FAR_M = 1.75, 40.0  # beyond, the rings are so far apart that one may be all that hits the chest
+REACH = 3  # of the smoothing, cells
 PEAK_DISTANCE_M = 0.35  # closer peaks are one person's shoulders or arms
 
 
@@ -69,7 +70,8 @@ class BirdView:
         half = int(np.ceil(max_range_m / CELL_M)) + 1
         self._slot = np.full((2 * half, 2 * half), -1, np.int32)
         self._origin = np.float32(-half * CELL_M)
-        self._kernels = np.stack([_gaussian(max(0.12, 0.004 * r), 3) for r in (0.0, 37.5, 50.0)])
+        self._grid = np.zeros((2 * half + 2 * REACH + 1,) * 2, np.float32)
+        self._kernels = np.stack([_gaussian(max(0.12, 0.004 * r)) for r in (0.0, 37.5, 50.0)])
         self._in_use = np.zeros((0, 2), np.int32)
 
     def build(self, points: Float32, heights: Float32) -> BodyMap:
@@ -84,7 +86,7 @@ class BirdView:
         self._in_use = cell
         _grow_tall(cell, tall, top, self._slot)
         start, index, position = _sort_by_cell(points, heights, index, slot_of, len(cell))
-        weight = _smooth(position, start, cell, tall, self._slot, self._kernels, self._origin)
+        weight = _smooth(position, start, cell, tall, self._grid, self._kernels, self._origin)
         return BodyMap(index, position, cell, start, tall, top, weight, self._slot, self._origin)
 
 
@@ -95,9 +97,11 @@ def peaks(body: BodyMap) -> Float32:
     return center[np.argsort((center**2).sum(1), kind="stable")].astype(np.float32)
 
 
-def _gaussian(sigma_m: float, reach: int) -> Float32:
-    offset = np.arange(-reach, reach + 1) * CELL_M
-    return np.exp(-(offset[:, None] ** 2 + offset[None, :] ** 2) / (2 * sigma_m**2)).astype(np.float32)
+def _gaussian(sigma_m: float) -> Float32:
+    """(2 REACH + 1, 2 REACH + 2) weights of the cells around one; the last column is 0, for an even number of them."""
+    offset = np.arange(-REACH, REACH + 1) * CELL_M
+    weights = np.exp(-(offset[:, None] ** 2 + offset[None, :] ** 2) / (2 * sigma_m**2))
+    return np.pad(weights, ((0, 0), (0, 1))).astype(np.float32)
 
 
 @njit(error_model="numpy")
@@ -187,30 +191,32 @@ def _sort_by_cell(points, heights, index, slot_of, cells):  # type: ignore[no-un
 
 
 @njit(error_model="numpy")
-def _smooth(position, start, cell, tall, slot, kernels, origin):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """(C,) float32 upper-body weight of the cells after smoothing; 0 for cells of tall things."""
-    count = len(cell)
-    out = np.zeros(count, np.float32)
-    side = kernels.shape[1]
-    reach = side // 2
-    for c in range(count):
+def _smooth(position, start, cell, tall, grid, kernels, origin):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """(C,) float32 upper-body weight of the cells after smoothing; 0 for cells of tall things.
+
+    ``grid``: zeros, REACH wider than the map at each side, and left so: in it neighbors lie beside each other.
+    """
+    out = np.zeros(len(cell), np.float32)
+    for c in range(len(cell)):
         if tall[c]:
             continue
-        w = np.float32(0.0)
         for i in range(start[c], start[c + 1]):
             part = (position[i, 2] - np.float32(UPPER_LOW_M)) / np.float32(UPPER_FULL_M - UPPER_LOW_M)
-            w += min(max(part, np.float32(0.0)), np.float32(1.0))
-        if w == np.float32(0.0):
+            out[c] += min(max(part, np.float32(0.0)), np.float32(1.0))
+        if out[c] == np.float32(0.0):
             continue
-        column, row = cell[c, 0], cell[c, 1]
-        x, y = column * CELL_M + origin, row * CELL_M + origin
+        x, y = cell[c, 0] * CELL_M + origin, cell[c, 1] * CELL_M + origin
         squared = x * x + y * y
         kernel = kernels[0] if squared < 900.0 else (kernels[1] if squared < 2025.0 else kernels[2])
-        for cc in range(max(column - reach, 0), min(column + reach + 1, slot.shape[0])):
-            for rr in range(max(row - reach, 0), min(row + reach + 1, slot.shape[1])):
-                other = slot[cc, rr]
-                if other >= 0 and not tall[other]:
-                    out[other] += w * kernel[cc - column + reach, rr - row + reach]
+        for i in range(2 * REACH + 1):
+            line, row = grid[cell[c, 0] + i], cell[c, 1]
+            for j in range(2 * REACH + 2):
+                line[row + j] += out[c] * kernel[i, j]
+    for c in range(len(cell)):
+        if not tall[c]:
+            out[c] = grid[cell[c, 0] + REACH, cell[c, 1] + REACH]
+    for c in range(len(cell)):
+        grid[cell[c, 0] : cell[c, 0] + 2 * REACH + 1, cell[c, 1] : cell[c, 1] + 2 * REACH + 2] = 0.0
     return out
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emgait_ros.config import DetectorConfig
 from emgait_ros.samples import Detections, Float32, Float64
-from emgait_ros.sensing.perception.candidates import CandidateFinder, Found
+from emgait_ros.sensing.perception.candidates import CandidateFinder, Found, Surroundings
 from emgait_ros.sensing.perception.ground import GroundSurface
 from emgait_ros.sensing.perception.occlusion import covered_by_others, out_of_sight
 from emgait_ros.sensing.perception.scorer import Scorer
@@ -82,6 +82,11 @@ class ShapeDetector(Detector):
         self.examined_xy, self.examined_score = np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
 
     @property
+    def surroundings(self) -> Surroundings | None:
+        """The last cloud, sorted; None before the first."""
+        return self._last
+
+    @property
     def ground(self) -> GroundSurface | None:
         """See the attributes."""
         return None if self._last is None else self._last.ground
@@ -101,7 +106,7 @@ class ShapeDetector(Detector):
         index, splits = members(found.body, found.peak, found.candidates.owner, peak[chosen])
         covered = covered_by_others(found.views.front[chosen], shape["top"][chosen])
         group = several[chosen] > np.where(too_wide(shape[chosen]), WIDE_GROUP, GROUP)
-        return _boxes(shape[chosen], found.floor[chosen], score[chosen], index, splits, covered, group)
+        return boxes_around(shape[chosen], found.floor[chosen], score[chosen], index, splits, covered, group)
 
     def ground_z(self, points: Float32) -> Float64 | None:
         """See ``Detector``."""
@@ -153,7 +158,7 @@ def _apart(shape: np.ndarray, score: Float32, min_score: float) -> np.ndarray:
     return good[np.argsort(shape["range"][good], kind="stable")]
 
 
-def _boxes(
+def boxes_around(
     shape: np.ndarray,
     floor: Float64,
     score: Float32,

@@ -10,59 +10,54 @@ from emgait_ros.jit import njit
 
 BUMP_SECTORS, BUMP_M = 6, 0.15
 DIRECTIONS = 1440
+BLOCK = 2048  # points
 NO_GROUND = np.float32(1e9)
 
 
-@njit(fastmath=True)
-def fast_atan2(y: float, x: float) -> float:  # pragma: no cover - compiled
-    """Angle of (x, y) in radians, -pi..pi, error below 1e-4 (polynomial; libm's is several times slower)."""
-    ax, ay = abs(x), abs(y)
-    big = max(ax, ay)
-    if big == 0.0:
-        return 0.0
-    a = min(ax, ay) / big
-    s = a * a
-    angle = ((-0.0464964749 * s + 0.15931422) * s - 0.327622764) * s * a + a
-    if ay > ax:
-        angle = 1.57079637 - angle
-    if x < 0.0:
-        angle = 3.14159274 - angle
-    return -angle if y < 0.0 else angle
+@njit(error_model="numpy", fastmath={"contract", "arcp", "nsz"})
+def _polar(points, turn, distance):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Angle of each point from -180 degrees on (radians, error below 1e-4; a polynomial) and its range.
+
+    Without branches, so that the compiler takes eight points at a time.
+    """
+    pi = np.float32(math.pi)
+    for i in range(len(turn)):
+        x, y = points[i, 0], points[i, 1]
+        ax, ay = abs(x), abs(y)
+        a = min(ax, ay) / max(ax, ay, np.float32(1e-20))
+        s = a * a
+        angle = ((np.float32(-0.0464964749) * s + np.float32(0.15931422)) * s - np.float32(0.327622764)) * s * a + a
+        angle = np.float32(0.5 * math.pi) - angle if ay > ax else angle
+        angle = pi - angle if x < 0 else angle
+        turn[i] = pi - angle if y < 0 else pi + angle
+        distance[i] = math.sqrt(x * x + y * y)
 
 
 @njit(error_model="numpy")
 def polar_minima(points, ring_of_step, min_range, max_range, sectors, rings):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Polar cell (-1: unused), direction (of DIRECTIONS) and range of every point, the lowest and the highest z per cell."""
     count = len(points)
-    cell = np.empty(count, np.int32)
-    direction = np.empty(count, np.int16)
-    distance = np.empty(count, np.float32)
+    cell, direction = np.empty(count, np.int32), np.empty(count, np.int16)
+    distance, turn = np.empty(count, np.float32), np.empty(BLOCK, np.float32)
     lowest, highest = np.full(sectors * rings, NO_GROUND, np.float32), np.full(sectors * rings, -NO_GROUND, np.float32)
-    low, high = min_range * min_range, max_range * max_range
     scale, fine = np.float32(sectors / (2 * math.pi)), np.float32(DIRECTIONS / (2 * math.pi))
-    pi = np.float32(math.pi)
     for i in range(count):
-        x, y, z = points[i, 0], points[i, 1], points[i, 2]
-        squared = x * x + y * y
-        if not (squared < np.float32(1e8)) or not (abs(z) < np.float32(1e4)):  # false for NaN, too
-            cell[i] = direction[i] = -1
+        part = i % BLOCK
+        if part == 0:  # the angles of a block stay in the nearest cache
+            _polar(points[i : i + BLOCK], turn[: count - i], distance[i : i + BLOCK])
+        z, r, angle = points[i, 2], distance[i], turn[part]
+        cell[i] = direction[i] = -1
+        if not (r < np.float32(1e4)) or not (abs(z) < np.float32(1e4)):  # false for NaN, too
             continue
-        turn = np.float32(fast_atan2(y, x)) + pi
-        direction[i] = min(int(turn * fine), DIRECTIONS - 1)
-        if not (low <= squared < high):
-            cell[i] = -1
+        direction[i] = min(int(angle * fine), DIRECTIONS - 1)
+        if not (min_range <= r < max_range):
             continue
-        r = np.float32(math.sqrt(squared))
-        sector = int(turn * scale)
+        sector = int(angle * scale)
         if sector >= sectors:
             sector -= sectors
         k = sector * rings + ring_of_step[int(r * np.float32(4.0))]
         cell[i] = k
-        distance[i] = r
-        if z < lowest[k]:
-            lowest[k] = z
-        if z > highest[k]:
-            highest[k] = z
+        lowest[k], highest[k] = min(lowest[k], z), max(highest[k], z)
     return cell, direction, distance, lowest, highest
 
 
@@ -87,10 +82,8 @@ def plane_ransac(x, y, z, height_guess, triples, max_tilt):  # type: ignore[no-u
         below = 0
         for m in range(count):
             error = z[m] - (a * x[m] + b * y[m] + c)
-            if abs(error) < 0.12:
-                on += 1
-            elif error < -0.3:
-                below += 1
+            on += abs(error) < 0.12
+            below += error < -0.3
         score = on - 2.0 * below - 0.1 * count * (a * a + b * b)
         if score > best_score:
             best_score = score
@@ -160,7 +153,7 @@ def walk_outwards(residual, upright, centers, edges, max_slope, max_step):  # ty
 
 
 @njit(error_model="numpy")
-def _median(values, count):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def median_of_few(values, count):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Middle of the first ``count`` values, which are sorted in place: much faster than np.median on a handful."""
     for i in range(1, count):
         value = values[i]
@@ -190,7 +183,7 @@ def _drop_bumps(ground, missing):  # type: ignore[no-untyped-def]  # pragma: no 
                 if value != missing:
                     window[count] = value
                     count += 1
-            if original[s, k] - _median(window, count) > BUMP_M:
+            if original[s, k] - median_of_few(window, count) > BUMP_M:
                 ground[s, k] = missing
 
 
@@ -215,7 +208,7 @@ def _smoothed(filled, missing):  # type: ignore[no-untyped-def]  # pragma: no co
             if count == 0:
                 out[s, k] = out[s, k - 1] if k > 0 else np.float32(0.0)
             else:
-                out[s, k] = _median(window, count)
+                out[s, k] = median_of_few(window, count)
     return out
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from emgait_ros.jit import njit
 from emgait_ros.sensing.perception.clusters import CELL_M
+from emgait_ros.sensing.perception.ground_kernels import median_of_few
 
 CORE_M = 0.6  # a person's returns lie this near to the peak: half a long stride
 WINDOW_M = 1.0  # what stands this near to a peak shows what it belongs to
@@ -72,11 +73,11 @@ def nearest_peaks(cell, slot, origin, peaks):  # type: ignore[no-untyped-def]  #
 @njit(error_model="numpy")
 def measure_peaks(position, cell_start, cell, tall, cell_top, slot, origin, peaks, owner, nearest, min_points):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     reach = math.ceil(WINDOW_M / CELL_M)
-    core = np.empty((2 * reach + 1) ** 2, np.int64)
-    rest = np.empty((2 * reach + 1) ** 2, np.int64)
-    high = np.empty((2 * reach + 1) ** 2, np.int64)
+    lists = np.empty((3, (2 * reach + 1) ** 2), np.int64)
+    core, rest, high = lists[0], lists[1], lists[2]
     kept = np.empty(len(peaks), np.int64)
-    values = np.empty((len(peaks), MEASURE_COUNT), np.float32)
+    values = np.zeros((len(peaks), MEASURE_COUNT), np.float32)
+    room = np.empty((3, len(position)), np.float32)
     used = 0
     for k in range(len(peaks)):
         px, py = peaks[k, 0] - origin, peaks[k, 1] - origin
@@ -107,105 +108,133 @@ def measure_peaks(position, cell_start, cell, tall, cell_top, slot, origin, peak
         if count < min_points or top < 0.8:
             continue
         kept[used] = k
-        values[used] = _core_shape(position, cell_start, core[:cores], rest[:rests], peaks[k, 0], peaks[k, 1])
-        attached = 0
-        for s in high[:highs]:
-            if _touches(k, cell[s, 0], cell[s, 1], slot, tall, owner, nearest):
-                attached += cell_start[s + 1] - cell_start[s]
-        values[used, COUNT], values[used, CLUTTER], values[used, STRUCTURE], values[used, ATTACHED] = (
-            count,
-            clutter,
-            structure,
-            attached,
-        )
+        out = values[used]
+        out[COUNT], out[CLUTTER], out[STRUCTURE] = count, clutter, structure
+        out[ATTACHED] = _attached(cell_start, cell, core[:cores], high[:highs], column - reach, row - reach)
+        _core_shape(position, cell_start, core[:cores], rest[:rests], peaks[k, 0], peaks[k, 1], room, out)
         used += 1
     return kept[:used].copy(), values[:used].copy()
 
 
 @njit(error_model="numpy")
-def _touches(k, column, row, slot, tall, owner, nearest):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Whether a core cell of peak k lies within two cells."""
-    for c in range(max(column - 2, 0), min(column + 3, slot.shape[0])):
-        for r in range(max(row - 2, 0), min(row + 3, slot.shape[1])):
-            s = slot[c, r]
-            if s >= 0 and not tall[s] and owner[s] == k and nearest[s] <= CORE_M * CORE_M:
-                return True
-    return False
+def _attached(cell_start, cell, core, high, first_column, first_row):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Returns in those of the ``high`` cells that lie within two cells of a ``core`` cell; the window begins at the firsts."""
+    side = 2 * math.ceil(WINDOW_M / CELL_M) + 5
+    near = np.zeros((side, side), np.bool_)
+    if len(high) > 0:
+        for s in core:
+            column, row = cell[s, 0] - first_column, cell[s, 1] - first_row
+            near[column : column + 5, row : row + 5] = True
+    returns = 0
+    for s in high:
+        if near[cell[s, 0] - first_column + 2, cell[s, 1] - first_row + 2]:
+            returns += cell_start[s + 1] - cell_start[s]
+    return returns
 
 
 @njit(error_model="numpy")
-def _core_shape(position, cell_start, core, rest, px, py):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Measures over the returns in the core cells (and the other cells nearest to the peak), in the order of MEASURES."""
-    out = np.zeros(MEASURE_COUNT, np.float32)
-    top, bottom = np.float32(0.0), np.float32(9.0)
-    sum_x, sum_y, trunk = 0.0, 0.0, 0
+def _core_shape(position, cell_start, core, rest, px, py, room, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Measures over the returns in the core cells (and the other cells nearest to the peak); ``room``: (3, N) float32."""
+    trunk, sum_x, sum_y = 0, 0.0, 0.0
     for s in core:
         for i in range(cell_start[s], cell_start[s + 1]):
-            x, y, h = position[i, 0], position[i, 1], position[i, 2]
-            top, bottom = max(top, h), min(bottom, h)
-            if h > np.float32(0.7) and (x - px) ** 2 + (y - py) ** 2 < 0.16:
-                sum_x += x
-                sum_y += y
-                trunk += 1
+            x, y = position[i, 0], position[i, 1]
+            if position[i, 2] > np.float32(0.7) and (x - px) ** 2 + (y - py) ** 2 < 0.16:
+                sum_x, sum_y, trunk = sum_x + x, sum_y + y, trunk + 1
     cx = np.float32(sum_x / trunk) if trunk > 0 else px
     cy = np.float32(sum_y / trunk) if trunk > 0 else py
     distance = np.float32(math.sqrt(cx * cx + cy * cy))
-    ux, uy = cx / max(distance, np.float32(0.1)), cy / max(distance, np.float32(0.1))
-    # extents in 4 directions of: 0-3 all, 8-11 what is low; 12 trunk across, 13 trunk along
-    low, high = np.full(14, np.float32(9.0)), np.full(14, np.float32(-9.0))
-    slice_low, slice_high = np.full(SLICES, np.float32(9.0)), np.full(SLICES, np.float32(-9.0))
-    along = np.zeros(4, np.float32)
-    diagonal = np.float32(0.70710678)
-    depth_sum, depth_squares, trunk = 0.0, 0.0, 0
-    head_sum, head_squares, heads = np.zeros(4), np.zeros(4), 0
-    for s in core:
-        for i in range(cell_start[s], cell_start[s + 1]):
-            dx, dy, h = position[i, 0] - cx, position[i, 1] - cy, position[i, 2]
-            across, depth = dy * ux - dx * uy, dx * ux + dy * uy
-            layer = min(int(h * np.float32(5.0)), SLICES - 1)
-            slice_low[layer], slice_high[layer] = min(slice_low[layer], across), max(slice_high[layer], across)
-            along[0], along[1] = dx, dy
-            along[2], along[3] = (dx + dy) * diagonal, (dx - dy) * diagonal
-            head = h > top - np.float32(HEAD_BAND_M) and dx * dx + dy * dy < np.float32(HEAD_RADIUS_M * HEAD_RADIUS_M)
-            heads += head
-            for d in range(4):
-                low[d], high[d] = min(low[d], along[d]), max(high[d], along[d])
-                if head:
-                    head_sum[d] += along[d]
-                    head_squares[d] += along[d] * along[d]
-                if h < np.float32(LOW_M):
-                    low[8 + d], high[8 + d] = min(low[8 + d], along[d]), max(high[8 + d], along[d])
-            if h > np.float32(TRUNK_LOW_M):
-                low[12], high[12] = min(low[12], across), max(high[12], across)
-                low[13], high[13] = min(low[13], depth), max(high[13], depth)
-                depth_sum += depth
-                depth_squares += depth * depth
-                trunk += 1
-    out[HALF_X], out[HALF_Y] = max(high[0], -low[0]), max(high[1], -low[1])
-    for s in rest:
-        for i in range(cell_start[s], cell_start[s + 1]):
-            if np.float32(0.2) < position[i, 2] < np.float32(LOW_M):
-                dx, dy = position[i, 0] - cx, position[i, 1] - cy
-                along[0], along[1] = dx, dy
-                along[2], along[3] = (dx + dy) * diagonal, (dx - dy) * diagonal
-                for d in range(4):
-                    low[8 + d], high[8 + d] = min(low[8 + d], along[d]), max(high[8 + d], along[d])
-    extent = np.maximum(high - low, np.float32(0.0))
-    used = slice_high >= slice_low
     out[X], out[Y], out[RANGE] = cx, cy, distance
-    out[TOP], out[BOTTOM] = top, bottom
-    spread = head_squares / max(heads, 1) - (head_sum / max(heads, 1)) ** 2
-    out[HEAD_WIDTH] = math.sqrt(
-        12.0 * max(spread.max(), 0.0)
-    )  # exact for an even spread, and a neighbor's arm hardly counts
-    out[TRUNK_WIDTH], out[TRUNK_DEPTH], out[LENGTH] = extent[12], extent[13], extent[:4].max()
-    out[OCCUPIED_SLICES] = used.sum()
-    out[LOW_LENGTH] = extent[8:12].max()
-    if trunk > 1:
-        out[DEPTH_SPREAD] = math.sqrt(max(depth_squares / trunk - (depth_sum / trunk) ** 2, 0.0))
-    if used.any():
-        out[SLICE_WIDTH] = np.median((slice_high - slice_low)[used])
-    return out
+    count = _gather(position, cell_start, core, cx, cy, room, 0)
+    total = _gather(position, cell_start, rest, cx, cy, room, count)
+    dx, dy, height = room[0, :total], room[1, :total], room[2, :total]
+    out[TOP], out[BOTTOM] = height[:count].max(), height[:count].min()
+    diagonal, head_variance = np.float32(0.70710678), 0.0
+    for d in range(4):
+        ax = np.float32(1.0) if d == 0 else (np.float32(0.0) if d == 1 else diagonal)
+        ay = np.float32(0.0) if d == 0 else (np.float32(1.0) if d == 1 else (diagonal if d == 2 else -diagonal))
+        low, high, low_length, variance = _along(dx, dy, height, count, out[TOP], ax, ay)
+        out[LENGTH], out[LOW_LENGTH] = max(out[LENGTH], high - low), max(out[LOW_LENGTH], low_length)
+        head_variance = max(head_variance, variance)
+        if d < 2:
+            out[HALF_X + d] = max(high, -low)
+    out[HEAD_WIDTH] = math.sqrt(12.0 * head_variance)  # exact for an even spread, and a neighbor's arm hardly counts
+    scale = np.float32(1.0) / max(distance, np.float32(0.1))
+    _trunk(dx[:count], dy[:count], height[:count], cx * scale, cy * scale, out)
+    _slices(dx[:count], dy[:count], height[:count], cx * scale, cy * scale, out)
+
+
+@njit(error_model="numpy")
+def _gather(position, cell_start, cells, cx, cy, room, used):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Append x, y from the middle and height of the returns in the cells to the ``used`` ones in ``room``; how many it then has."""
+    for s in cells:
+        for i in range(cell_start[s], cell_start[s + 1]):
+            room[0, used], room[1, used], room[2, used] = position[i, 0] - cx, position[i, 1] - cy, position[i, 2]
+            used += 1
+    return used
+
+
+@njit(error_model="numpy", fastmath=True)
+def _along(dx, dy, height, count, top, ax, ay):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Along (ax, ay): lowest and highest of the first ``count`` returns; extent of all that are low; variance of head and shoulders.
+
+    Without branches, so that the compiler takes eight returns at a time.
+    """
+    nine, nothing = np.float32(9.0), np.float32(0.0)
+    low, high, low_low, low_high = nine, -nine, nine, -nine
+    heads, total, squares = 0.0, 0.0, 0.0
+    head_from, near = top - np.float32(HEAD_BAND_M), np.float32(HEAD_RADIUS_M * HEAD_RADIUS_M)
+    for i in range(count):
+        v, h = dx[i] * ax + dy[i] * ay, height[i]
+        low, high = min(low, v), max(high, v)
+        low_low = min(low_low, v if h < np.float32(LOW_M) else nine)
+        low_high = max(low_high, v if h < np.float32(LOW_M) else -nine)
+        head = (h > head_from) & (dx[i] * dx[i] + dy[i] * dy[i] < near)
+        part = np.float64(v if head else nothing)
+        heads += 1.0 if head else 0.0
+        total += part
+        squares += part * part
+    for i in range(count, len(dx)):
+        v, beside = dx[i] * ax + dy[i] * ay, (height[i] > np.float32(0.2)) & (height[i] < np.float32(LOW_M))
+        low_low, low_high = min(low_low, v if beside else nine), max(low_high, v if beside else -nine)
+    mean = total / max(heads, 1.0)
+    return low, high, low_high - low_low, squares / max(heads, 1.0) - mean * mean
+
+
+@njit(error_model="numpy", fastmath=True)
+def _trunk(dx, dy, height, ux, uy, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Extents of the trunk across and along the line of sight (ux, uy), and its spread along it."""
+    nine = np.float32(9.0)
+    left, right, front, back = nine, -nine, nine, -nine
+    count, total, squares = 0.0, 0.0, 0.0
+    for i in range(len(dx)):
+        across, depth, here = dy[i] * ux - dx[i] * uy, dx[i] * ux + dy[i] * uy, height[i] > np.float32(TRUNK_LOW_M)
+        left, right = min(left, across if here else nine), max(right, across if here else -nine)
+        front, back = min(front, depth if here else nine), max(back, depth if here else -nine)
+        part = np.float64(depth if here else np.float32(0.0))
+        count += 1.0 if here else 0.0
+        total += part
+        squares += part * part
+    out[TRUNK_WIDTH], out[TRUNK_DEPTH] = max(right - left, np.float32(0.0)), max(back - front, np.float32(0.0))
+    if count > 1.0:
+        out[DEPTH_SPREAD] = math.sqrt(max(squares / count - (total / count) ** 2, 0.0))
+
+
+@njit(error_model="numpy")
+def _slices(dx, dy, height, ux, uy, out):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """How many slices of 0.2 m have returns, and the median of their extents across the line of sight (ux, uy)."""
+    low, high = np.full(SLICES, np.float32(9.0)), np.full(SLICES, np.float32(-9.0))
+    for i in range(len(dx)):
+        across, layer = dy[i] * ux - dx[i] * uy, min(int(height[i] * np.float32(5.0)), SLICES - 1)
+        low[layer], high[layer] = min(low[layer], across), max(high[layer], across)
+    used = 0
+    for layer in range(SLICES):
+        if high[layer] >= low[layer]:
+            low[used] = high[layer] - low[layer]  # the slots up to here are read
+            used += 1
+    out[OCCUPIED_SLICES] = used
+    if used > 0:
+        out[SLICE_WIDTH] = median_of_few(low, used)
 
 
 @njit(error_model="numpy")

@@ -11,7 +11,9 @@ from emgait_ros.sensing.perception.clusters import CELL_M
 from emgait_ros.sensing.perception.ground_kernels import DIRECTIONS
 
 MOST_RAYS = 1200  # looked at in one view, drawn evenly; fewer than that is rarely more than a person has at 10 m
+DRAW = 40503  # odd, near 65536 times the golden ratio: its multiples are spread evenly
 FRONT_ROWS, FRONT_COLUMNS, FRONT_CHANNELS = 16, 20, 6
+FRONT_CELLS = FRONT_ROWS * FRONT_COLUMNS
 FRONT_ROW_M, FRONT_COLUMN_M, FRONT_LOW_M = 0.16, 0.09, -0.16
 NEAR_M = 0.6  # returns this near to the place, along the line of sight, are on it
 TOP_CELLS, TOP_CELL_M, TOP_CHANNELS = 16, 0.15, 2
@@ -38,70 +40,104 @@ def sort_by_direction(points, direction):  # type: ignore[no-untyped-def]  # pra
     return start, out
 
 
-@njit(error_model="numpy", fastmath=True)
+@njit(error_model="numpy")
 def front_views(rays, start, x, y, floor):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """(K, FRONT_CHANNELS, rows, columns) float32: what the lines of sight through each upright window end on.
 
     Channels: parts of them that end on the place, beyond and before it; depth of the returns on it (mean, spread); whether
     anything is known.
     """
-    one, near = np.float32(1.0), np.float32(NEAR_M)
-    half, low = np.float32(FRONT_COLUMNS * FRONT_COLUMN_M / 2), np.float32(FRONT_LOW_M)
-    rows_per_m, columns_per_m = np.float32(1.0 / FRONT_ROW_M), np.float32(1.0 / FRONT_COLUMN_M)
-    height = np.float32(FRONT_ROWS * FRONT_ROW_M)
     out = np.zeros((len(x), FRONT_CHANNELS, FRONT_ROWS, FRONT_COLUMNS), np.float32)
+    sums = np.empty((5, FRONT_CELLS + 1), np.float32)
+    half, per_radian = np.float32(FRONT_COLUMNS * FRONT_COLUMN_M / 2), DIRECTIONS / (2 * math.pi)
     for k in range(len(x)):
         r = np.float32(math.sqrt(x[k] * x[k] + y[k] * y[k]))
         if r < np.float32(0.5):
             continue
-        ux, uy, ground = np.float32(x[k]) / r, np.float32(y[k]) / r, np.float32(floor[k]) + low
-        middle = (math.atan2(y[k], x[k]) + math.pi) * DIRECTIONS / (2 * math.pi)
-        reach = math.atan(half / r) * DIRECTIONS / (2 * math.pi)
-        view = out[k]
-        first, last = math.floor(middle - reach), math.floor(middle + reach)
-        rays_here = 0
-        for step in range(first, last + 1):
-            rays_here += start[step % DIRECTIONS + 1] - start[step % DIRECTIONS]
+        middle, reach = (math.atan2(y[k], x[k]) + math.pi) * per_radian, math.atan(half / r) * per_radian
+        first, last = math.floor(middle - reach) % DIRECTIONS, math.floor(middle + reach) % DIRECTIONS
+        begin, end = start[first], start[last + 1]
+        seam = end if last >= first else start[DIRECTIONS]  # of the turn: the rest of the window lies beyond
+        rays_here = seam - begin + (0 if last >= first else end)
         kept = 65536 * MOST_RAYS // max(rays_here, MOST_RAYS)
-        for step in range(first, last + 1):
-            s = step % DIRECTIONS
-            for i in range(start[s], start[s + 1]):
-                if (i * 40503) & 65535 >= kept:
-                    continue
-                along = rays[i, 0] * ux + rays[i, 1] * uy
-                if along < np.float32(0.1):
-                    continue
-                away = along - r
-                on = abs(away) <= near
-                scale = one if on else r / along
-                u = (rays[i, 1] * ux - rays[i, 0] * uy) * scale + half
-                h = rays[i, 2] * scale - ground
-                if h < 0 or h >= height or u < 0 or u >= 2 * half:
-                    continue
-                row, column = int(h * rows_per_m), min(int(u * columns_per_m), FRONT_COLUMNS - 1)
-                if on:
-                    view[0, row, column] += one
-                    view[3, row, column] += away
-                    view[4, row, column] += away * away
-                elif away > 0:
-                    view[1, row, column] += one
-                else:
-                    view[2, row, column] += one
-        for row in range(FRONT_ROWS):
-            for column in range(FRONT_COLUMNS):
-                seen = view[0, row, column]
-                total = seen + view[1, row, column] + view[2, row, column]
-                if total == 0.0:
-                    continue
-                view[5, row, column] = one
-                if seen > 0.0:
-                    mean = view[3, row, column] / seen
-                    view[3, row, column] = mean / near
-                    spread = view[4, row, column] / seen - mean * mean
-                    view[4, row, column] = np.float32(math.sqrt(max(spread, np.float32(0.0)))) / near
-                for channel in range(3):
-                    view[channel, row, column] /= total
+        sums[:] = 0.0
+        _look(rays, begin, seam, kept, x[k], y[k], floor[k], sums)
+        if last < first:
+            _look(rays, 0, end, kept, x[k], y[k], floor[k], sums)
+        _shares(sums, out[k].reshape(FRONT_CHANNELS, FRONT_CELLS))
     return out
+
+
+@njit(error_model="numpy")
+def drawn(begin, end, kept):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """(n,) int64 the numbers from ``begin`` to ``end`` whose multiple of DRAW leaves less than ``kept`` of 65536.
+
+    There are but three distances from one to the next (three-gap theorem): what first goes on by less than ``kept``, what
+    first goes back by less, and the sum of both.
+    """
+    out = np.empty(max(end - begin, 0), np.int64)
+    count, i, on, back = 0, begin, 1, 1
+    while i < end and (i * DRAW) & 65535 >= kept:
+        i += 1
+    while (on * DRAW) & 65535 >= kept:
+        on += 1
+    while (-back * DRAW) & 65535 >= kept:
+        back += 1
+    up, down, left = (on * DRAW) & 65535, (-back * DRAW) & 65535, (i * DRAW) & 65535
+    while i < end:
+        out[count] = i
+        count += 1
+        if left + up < kept and (on < back or left < down):
+            i, left = i + on, left + up
+        elif left >= down:
+            i, left = i + back, left - down
+        else:
+            i, left = i + on + back, left + up - down
+    return out[:count]
+
+
+@njit(error_model="numpy", fastmath=True)
+def _look(rays, begin, end, kept, x, y, floor, sums):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Add rays to the ``sums`` (5, cells + 1) of a view: how many end on the place, beyond and before it, depth, depth squared.
+
+    The last cell takes those that miss the window: no branch, which the processor could not foretell.
+    """
+    near, half = np.float32(NEAR_M), np.float32(FRONT_COLUMNS * FRONT_COLUMN_M / 2)
+    rows_per_m, columns_per_m = np.float32(1.0 / FRONT_ROW_M), np.float32(1.0 / FRONT_COLUMN_M)
+    r = np.float32(math.sqrt(x * x + y * y))
+    ux, uy, ground = np.float32(x) / r, np.float32(y) / r, np.float32(floor) + np.float32(FRONT_LOW_M)
+    for i in drawn(begin, end, kept):
+        along = rays[i, 0] * ux + rays[i, 1] * uy
+        away = along - r
+        on = abs(away) <= near
+        scale = np.float32(1.0) if on else r / max(along, np.float32(0.1))
+        row = ((rays[i, 2] * scale) - ground) * rows_per_m
+        column = ((rays[i, 1] * ux - rays[i, 0] * uy) * scale + half) * columns_per_m
+        inside = (row >= 0) & (row < FRONT_ROWS) & (column >= 0) & (column < FRONT_COLUMNS)
+        inside &= along >= np.float32(0.1)
+        cell = int(row) * FRONT_COLUMNS + int(column) if inside else FRONT_CELLS
+        sums[0 if on else (1 if away > 0 else 2), cell] += np.float32(1.0)
+        if on:
+            sums[3, cell] += away
+            sums[4, cell] += away * away
+
+
+@njit(error_model="numpy")
+def _shares(sums, view):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """What :func:`_look` added up as the channels of a view (FRONT_CHANNELS, cells)."""
+    for cell in range(FRONT_CELLS):
+        seen = sums[0, cell]
+        total = seen + sums[1, cell] + sums[2, cell]
+        if total == 0.0:
+            continue
+        for channel in range(3):
+            view[channel, cell] = sums[channel, cell] / total
+        view[5, cell] = 1.0
+        if seen > 0.0:
+            mean = sums[3, cell] / seen
+            view[3, cell] = mean / np.float32(NEAR_M)
+            spread = sums[4, cell] / seen - mean * mean
+            view[4, cell] = np.float32(math.sqrt(max(spread, np.float32(0.0)))) / np.float32(NEAR_M)
 
 
 @njit(error_model="numpy")
@@ -134,5 +170,6 @@ def top_views(start, top, slot, origin, x, y):  # type: ignore[no-untyped-def]  
                 out[k, 1, along, across] = max(out[k, 1, along, across], top[s] / 2.8)
         for i in range(TOP_CELLS):
             for j in range(TOP_CELLS):
-                out[k, 0, i, j] = math.log1p(out[k, 0, i, j]) / math.log1p(TOP_FULL)
+                if out[k, 0, i, j] > 0.0:
+                    out[k, 0, i, j] = math.log1p(out[k, 0, i, j]) / math.log1p(TOP_FULL)
     return out

@@ -42,6 +42,7 @@ SCORE_MEMORY, SIZE_MEMORY, BOTTOM_MEMORY, GROUP_MEMORY = 0.3, 0.2, 0.3, 0.3  # w
 GROUP_ON, GROUP_OFF = 0.5, 0.15  # two frames in a row make a track a group, six without end it
 HIDDEN_PER_SEEN = 2.0  # who was seen for a moment is not followed behind something for seconds
 VIEW_CHANGES_M = 1.5  # a sensor that has moved this far since then no longer knows what hides a pedestrian
+MERGED_M = 0.6  # a detection this near to a track that has none, taken by another, may be both
 TENTATIVE_FRAMES = 2.5  # a tentative track may miss one frame, not two
 
 
@@ -109,6 +110,7 @@ class PedestrianTracker:
         self._find_hidden(dt_s, detections, place, hides)
         self._remove_dead(dt_s)  # before the association: after a pause nothing is linked to a track lost long ago
         match = self._associate(detections)
+        self._blur_merged(match, detections)
         self._correct(match, detections, place)
         self._count_misses(match)
         match = self._start(match, detections, place)
@@ -226,6 +228,23 @@ class PedestrianTracker:
         cost[self._tracks.hidden] += HIDDEN_PENALTY
         lost, sure = self._given_up, detections.trust >= NEUTRAL_TRUST
         return cascade(cost, ((~lost, sure), (~lost, ~sure), (lost, sure)))
+
+    def _blur_merged(self, match: Int64, detections: Detections) -> None:
+        """People who touch are one detection, which lies anywhere between them: it must not bend the track that takes it.
+
+        Args:
+            match: (T,) index of each track's detection, -1 for none.
+            detections: D detections; the noise of those that may be two people is raised, the more the less they lie where
+                their own track is expected.
+        """
+        position, confirmed = self._filter.position, self._tracks.confirmed
+        without = position[(match < 0) & confirmed & ~self._given_up]
+        taken = np.flatnonzero((match >= 0) & confirmed)
+        place = detections.center[match[taken], :2]
+        own, other = np.hypot(*(position[taken] - place).T), np.linalg.norm(without[:, None] - place, axis=2)
+        between = ((without[:, None] - position[taken]) ** 2).sum(2)  # (without, taken), as ``other``
+        blur = np.where(other < MERGED_M, between * own / np.maximum(own + other, 1e-9), 0.0)
+        detections.noise[match[taken]] += blur.max(0, initial=0.0)
 
     def _correct(self, match: Int64, detections: Detections, sensor: Float64) -> None:
         """Correct the tracks that have a detection: position, evidence, and the running means of what is reported.

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from synthetic_clouds import person, scan
 
+from emgait_ros.lab.bench.perception import _counted
 from emgait_ros.lab.bench.perception_peers import decoding_figures, peers, people_among
+from emgait_ros.samples import CameraModel
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,26 @@ def test_clusters_as_large_as_a_person(height, width, count, people):
     assert len(found) == people
     if people:
         assert found[0] == pytest.approx((10.25, 0.25), abs=0.01)
+
+
+AHEAD = np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
+CAMERA = CameraModel(640, 480, np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]]), np.zeros(0), "plumb_bob", AHEAD)
+
+
+@pytest.mark.parametrize(
+    ("people", "places", "hits", "false"),
+    [
+        ([(10, 0)], [(10.2, 0)], 1, 0),
+        ([(10, 0)], [(10.2, 0), (10.3, 0)], 1, 1),  # one to one
+        ([(10, 0)], [(10.6, 0), (-10, 0)], 0, 1),  # behind the camera nothing is false
+        ([(10, 0), (10.6, 0)], [(10.35, 0), (9.6, 0)], 2, 0),  # the nearest pair first, not the first person
+        ([], [(10, 0)], 0, 1),
+        ([(10, 0)], [], 0, 0),
+    ],
+)
+def test_people_are_counted_as_the_evaluation_does(people, places, hits, false):
+    people, places = (np.array(some, np.float64).reshape(-1, 2) for some in (people, places))
+    assert _counted(places, people, CAMERA) == (hits, false)
 
 
 def test_those_installed_find_a_person_and_the_others_say_why_not():

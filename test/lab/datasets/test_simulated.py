@@ -223,21 +223,3 @@ def test_worker_processes_make_the_same_set(tmp_path: Path, folder: Path) -> Non
     for path in folder.glob("*.npz"):
         one, other = WalkFile.read(path).arrays, WalkFile.read(tmp_path / path.name).arrays
         assert all(np.array_equal(one[name], other[name]) for name in one)
-
-
-def test_two_runs_may_fill_one_folder_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each writes under a name of its own until a file is whole."""
-    seen: list[str] = []
-    replace = walk_sets.os.replace
-
-    def noted(source: Path, target: Path) -> None:
-        seen.append(Path(source).name)
-        replace(source, target)
-
-    monkeypatch.setattr(walk_sets.os, "replace", noted)
-    for pid in (11, 12):
-        monkeypatch.setattr(walk_sets.os, "getpid", lambda pid=pid: pid)
-        walk_sets._write_person(_tasks(tmp_path)[0])
-    files = [name for name in seen if name.startswith("identity")]
-    assert files == ["identity_000007.11.unfinished", "identity_000007.12.unfinished"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["identity_000007.npz", "set.json"]

@@ -66,16 +66,16 @@ def test_views_as_bytes():
 
 def test_a_shard_is_the_examples_of_its_seeds_and_is_kept(tmp_path):
     path = tmp_path / "shard.npz"
-    count = write_shard(path, range(3, 5), DetectorConfig())
+    write_shard(path, range(3, 5), DetectorConfig())
     read = read_shard(path)
     finder = CandidateFinder(DetectorConfig())
     expected = joined([examples_of(seed, finder) for seed in (3, 4)])
-    assert count == len(read) == len(expected) > 20
+    assert len(read) == len(expected) > 20
     for name in ("front", "top", "measures", "kind"):
         np.testing.assert_array_equal(getattr(read, name), getattr(expected, name))
     assert (read.kind == NOBODY).sum() <= 2 * NEGATIVES
     assert (read.kind == PERSON).sum() >= 2
     changed = path.stat().st_mtime_ns
-    assert write_shard(path, range(9), DetectorConfig()) == count
+    write_shard(path, range(9), DetectorConfig())
     assert path.stat().st_mtime_ns == changed
     assert [p.name for p in tmp_path.iterdir()] == ["shard.npz"]

@@ -128,7 +128,8 @@ def test_figures_of_several_clouds():
     assert list(recalls(results, Rules(range_m=25)))[1:4] == ["0-10 m", "10-20 m", "20-25 m"]
     assert as_json([], Rules())["average_precision"] is None
     assert as_json(results[:1], Rules())["average_precision"] == 1.0
-    assert 0.54 <= figures["average_precision"] <= 0.8  # the person who is not labelled may score most or least
+    # the person who is not labelled may score most or least, the post that is labelled a little or nothing
+    assert 0.54 <= figures["average_precision"] <= 0.97
     assert figures["average_precision_in_view"] == 0.75  # nothing false is in view, one of four is missed
 
 

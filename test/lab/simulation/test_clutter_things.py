@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emgait_ros.lab.simulation.clutter import buildings, furniture, vehicles
+from emgait_ros.lab.simulation.clutter import buildings, furniture, hard_cases, vehicles
 from emgait_ros.lab.simulation.clutter.greenery import GREENERY
 from emgait_ros.lab.simulation.clutter.kernels import cast_ground_surface, cast_leaves, drops_in_the_air, see_glass
 from emgait_ros.lab.simulation.clutter.layout import Ground, Layout
@@ -29,6 +29,10 @@ OTHERS = {
     "pram": furniture.pram,
     "suitcase": furniture.suitcase,
     "wheelchair": vehicles.wheelchair,
+    "doorway": hard_cases.doorway,
+    "low roof": hard_cases.low_roof,
+    "round bush": hard_cases.round_bush,
+    "clumps": hard_cases.clumps,
 }
 MAKERS = {name: make for name, (make, _) in CATALOG.items()} | OTHERS
 
@@ -51,7 +55,7 @@ def test_things_stand_on_the_ground_and_are_seen(name: str) -> None:
         mesh = MAKERS[name](np.random.default_rng(seed))
         low, high = mesh.bounds()
         assert np.isfinite([low, high]).all()
-        assert -0.65 < low[2] < (0.35 if name != "ceiling" else 3), "nothing floats or is buried"
+        assert -0.65 < low[2] < (0.35 if name not in ("ceiling", "low roof") else 3), "nothing floats or is buried"
         assert 0.1 < high[2] < 15
         assert max(high[:2] - low[:2]) < 20
         seen = np.isfinite(draw(mesh, 5.0, 1.0).distance)
@@ -69,6 +73,8 @@ def test_things_stand_on_the_ground_and_are_seen(name: str) -> None:
         ("hydrant", (0.2, 0.4), (0.6, 1.1)),
         ("pram", (0.8, 1.1), (0.9, 1.1)),
         ("mannequin", (0.2, 0.9), (1.4, 1.9)),
+        ("doorway", (0.05, 2.0), (2.0, 3.5)),
+        ("round bush", (0.3, 1.4), (0.7, 2.3)),
     ],
 )
 def test_sizes_of_things(name: str, length: tuple[float, float], height: tuple[float, float]) -> None:
@@ -100,6 +106,22 @@ def test_sizes_of_people(kind: str, height: tuple[float, float], length: float) 
         assert height[0] < high[2] < height[1]
         assert 0.3 < high[0] - low[0] < length + 0.35
         assert 0.3 < high[1] - low[1] < 1.5
+
+
+@pytest.mark.parametrize("make", [hard_cases.doorway, hard_cases.low_roof])
+def test_people_fit_under_what_hangs_low(make) -> None:
+    for seed in range(8):
+        layout = Layout(Ground((0, 0), (1e6, -1e6, 0), np.zeros((4, 4), np.float32)), np.random.default_rng(seed))
+        assert layout.put("overhead", make(layout.rng), 8, 1, np.pi)
+        someone = person(layout.rng, "walker", alone=False)
+        assert layout.settle(someone, 8, 1, 0.0, margin=-0.08), f"seed {seed}"
+
+
+@pytest.mark.parametrize("stature", [0.95, 1.2])
+def test_a_child_has_the_stature_that_is_asked_for(stature: float) -> None:
+    for seed in range(4):
+        child = person(np.random.default_rng(seed), "child", stature_m=stature, larger_head=0.0)
+        assert 0.9 * stature < np.ptp(child.vertices[:, 2]) < 1.08 * stature
 
 
 def test_every_kind_of_person_has_a_size() -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emgait_ros.lab.simulation.recording import BagWriter, record
+from emgait_ros.lab.simulation.recording import record
 from emgait_ros.lab.simulation.scene import Scene, SensorHead, crossing_scene, shortened
 from emgait_ros.parameter_file import load_parameters
 from emgait_ros.recordings.bag import BagRecording
+from emgait_ros.recordings.bag_writer import BagWriter
 from emgait_ros.sensing.conversions import stamp_ns as stamp_of
 
 HEAD = SensorHead(width=320, height=180, focal_px=250.0)

@@ -193,7 +193,7 @@ def test_a_failed_write_keeps_the_checkpoint_before(
     with pytest.raises(OSError, match="is the disk full"):
         running.run(until=2)
     assert running.checkpoint.read_bytes() == before
-    assert not list((tmp_path / "a").glob("*.unfinished"))
+    assert not list((tmp_path / "a").glob(".*"))
 
 
 def test_checkpoints_leave_frozen_clip_out(tmp_path: Path, small_set: SequenceSet) -> None:

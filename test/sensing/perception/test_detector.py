@@ -64,8 +64,8 @@ def eager() -> ShapeDetector:
 @pytest.mark.parametrize(
     ("range_m", "height", "heading"),
     [
-        (10, 1.2, 0.0),  # a child; from the side, or farther away, the scorer misses most of them
-        (10, 1.2, np.pi),
+        *((10, 1.2, heading) for heading in (0.0, ACROSS, np.pi)),  # a child; much farther away they are not looked at
+        (8, 1.1, ACROSS),
         (30, 1.75, ACROSS),
         *((range_m, 1.75, heading) for range_m in (35, 40) for heading in (0.0, np.pi)),
         *((50, 1.75, heading) for heading in (0.0, ACROSS, np.pi)),  # five to ten returns
@@ -79,6 +79,14 @@ def test_small_and_far_people_carry_on_a_track(eager, range_m, height, heading):
         assert len(found) == 0
     else:
         assert np.hypot(*(found.center[:, :2] - (range_m, 1)).T).tolist() == [pytest.approx(0.0, abs=0.2)]
+
+
+@pytest.mark.parametrize("range_m", [10, 20])
+@pytest.mark.parametrize("edge_m", [-0.05, 0.0, 0.05, 0.1])
+def test_somebody_of_whom_one_side_is_hidden_carries_on_a_track(eager, range_m, edge_m):
+    wall = ("box", (range_m - 1.0, range_m - 0.6, edge_m, edge_m + 2.0, 0.0, 2.2))
+    found = eager.detect(scan([wall, *person(range_m, 0)]))
+    assert np.hypot(*(found.center[:, :2] - (range_m, 0)).T).min(initial=np.inf) < 0.3
 
 
 def doorway(x: float) -> list:

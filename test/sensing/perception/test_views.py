@@ -9,6 +9,7 @@ from synthetic_clouds import SENSOR_HEIGHT_M, scan
 from emgait_ros.config import DetectorConfig
 from emgait_ros.sensing.perception.candidates import CandidateFinder
 from emgait_ros.sensing.perception.shapes import SHAPE
+from emgait_ros.sensing.perception.view_kernels import DRAW, drawn
 from emgait_ros.sensing.perception.views import COUNTS, FRONT_SHAPE, READ, TOP_SHAPE, Views, look, measures_of
 
 COARSE = {"azimuth_step_deg": 0.4, "beams": 40}  # few enough that no line of sight is left out
@@ -97,6 +98,14 @@ def test_top_view_shows_what_stands_beside():
     assert not count[8:11, 5:11].any()  # nothing between the box and the wall
     assert count.min() >= 0
     assert count.max() < 3
+
+
+@pytest.mark.parametrize("kept", [1, 777, 20000, 40503, 65535, 65536])
+@pytest.mark.parametrize(("begin", "end"), [(0, 0), (0, 5000), (17, 9000), (100_000, 100_900)])
+def test_rays_are_drawn_by_their_number(begin, end, kept):
+    """Jumping from one to the next finds those that looking at each would."""
+    number = np.arange(begin, end)
+    np.testing.assert_array_equal(drawn(begin, end, kept), number[(number * DRAW) % 65536 < kept])
 
 
 def test_nothing_at_all():

@@ -337,3 +337,14 @@ def test_a_group_is_flagged_after_two_frames_and_no_longer_after_six_without():
     assert not any(seen[:13])  # one frame is not enough
     assert all(seen[14:24])  # nor does one without end it
     assert not seen[-1]
+
+
+def test_a_detection_of_two_hardly_bends_the_track_that_takes_it():
+    """Somebody walks up to one who stands and is no longer seen; then the detector sees both as one in the middle."""
+    tracker = PedestrianTracker()
+    for k in range(20):
+        walker, stander = (18.0, 0.1 * k), (18.1, 1.9)
+        middle = (18.05, (walker[1] + stander[1]) / 2)
+        report = step(tracker, k, [walker, stander] if k < 13 else [walker] if k < 16 else [middle])
+    (row,) = np.flatnonzero(report.track_id == 1)
+    assert abs(report.position[row, 1] - walker[1]) < 0.04  # 0.055 with the noise of one person

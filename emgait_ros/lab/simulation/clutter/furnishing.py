@@ -6,6 +6,7 @@ import numpy as np
 
 from emgait_ros.lab.simulation.clutter.buildings import ceiling, fence, front, ramp, stairs
 from emgait_ros.lab.simulation.clutter.greenery import GREENERY
+from emgait_ros.lab.simulation.clutter.hard_cases import Rehearsal
 from emgait_ros.lab.simulation.clutter.layout import Layout
 from emgait_ros.lab.simulation.clutter.meshes import Mesh
 from emgait_ros.lab.simulation.clutter.people import STANDING, person
@@ -63,6 +64,19 @@ def furnish(rng: Rng) -> tuple[str, Layout, Scanner, tuple[float, float]]:
     if rng.random() < 0.6:  # more things close to people
         _crowd_in(layout, INDOORS if indoors else MIXED | GREENERY)
     return place, layout, scanner, spot
+
+
+def rehearse(rng: Rng) -> tuple[str, Layout, Scanner, tuple[float, float]]:
+    """An open place full of ``hard_cases``; the same four as of :func:`furnish`."""
+    on_car = rng.random() < 0.4
+    scanner = draw_scanner(rng, on_car, False)
+    layout, spot = Layout(draw_ground(rng, None, False), rng), (0.0, 0.0)
+    _stand(layout, scanner, spot, on_car)
+    if rng.random() < 0.6:
+        _around(layout, float(rng.uniform(14, 45)), float(rng.uniform(12, 40)), 0.6)
+    scatter(layout, MIXED | GREENERY, rng.poisson(12), (-25, 25), (-25, 25))
+    Rehearsal(layout, scanner, spot).run(int(rng.integers(25, 55)))
+    return "open", layout, scanner, spot
 
 
 def _crowd_in(layout: Layout, catalog: Catalog) -> None:

@@ -72,12 +72,12 @@ def pooled_body(number: int) -> PooledBody:
     return PooledBody(dressed(body, person.vertices, look), person, gait.coefficients)
 
 
-def as_child(pooled: PooledBody) -> PooledBody:
-    """With a child's large head for its limbs, still of adult size."""
+def as_child(pooled: PooledBody, larger_head: float = 0.32) -> PooledBody:
+    """With a child's large head for its limbs, larger by that part, still of adult size."""
     body = Body.load()
     head = body.bone["Head"]
     weight = ((body.skin_index == head) * body.skin_weight).sum(1)[:, None]
-    larger = pooled.vertices + 0.32 * weight * (pooled.vertices - pooled.body.heads[head])
+    larger = pooled.vertices + larger_head * weight * (pooled.vertices - pooled.body.heads[head])
     return replace(pooled, vertices=larger.astype(np.float32))
 
 
@@ -119,17 +119,31 @@ class Pose:
         return self
 
 
-def person(rng: Rng, kind: str, alone: bool = True, seated: bool = False) -> PosedPerson:
+def person(
+    rng: Rng,
+    kind: str,
+    alone: bool = True,
+    seated: bool = False,
+    stature_m: float | None = None,
+    larger_head: float = 0.32,
+) -> PosedPerson:
     """A person of one of ``KINDS``.
 
-    ``alone``: there is room for dogs, prams and suitcases beside; ``seated``: who sits has a seat already.
+    Args:
+        rng: draws everything.
+        kind: what they do.
+        alone: there is room for dogs, prams and suitcases beside.
+        seated: who sits has a seat already.
+        stature_m: None: drawn.
+        larger_head: of a child, by that part.
     """
     child = kind == CHILD
     pooled = pooled_body(int(rng.integers(POOL)))
     if child:
-        pooled = as_child(pooled)
+        pooled = as_child(pooled, larger_head)
     tall = pooled.body.stature_m
     stature = float(rng.uniform(0.95, 1.5) if child else np.clip(tall * rng.normal(1.0, 0.025), 1.42, 2.08))
+    stature = stature if stature_m is None else stature_m
     size = np.array([1.0, 1.0, 1.0]) * stature / tall
     size[:2] *= rng.normal(1.0, 0.05) * (1.08 if child else 1.0)
     moving = kind in (WALKER, PUSHING) or (kind in (CHILD, CARRYING) and rng.random() < 0.6)
