@@ -31,6 +31,7 @@ COMMANDS = {
         "emgait_ros.cli.train_detector",
         "train what judges whether a shape is a person, on simulated clouds",
     ),
+    "fit-alone": ("emgait_ros.cli.fit_alone", "fit what tells people apart by LiDAR alone, on simulated passes"),
     "adapt": ("emgait_ros.cli.adapt", "fit a bundle to a place from recordings of its people, of whom nobody is named"),
     "export": ("emgait_ros.cli.export", "turn a model bundle into FP16 ONNX graphs or TensorRT engines"),
     "doctor": ("emgait_ros.cli.doctor", "say what is wrong with this installation or the live system, and what to do"),

@@ -1,6 +1,6 @@
-"""What is not in the paper: moments over time beside HPP, directions on a sphere, and the first weights of points.
+"""What is not in the paper: moments over time beside HPP, directions on a sphere, points alone, and the first weights of points.
 
-Off by default (``EMGaitNetConfig.use_moments``); the shipped weights use all of it. ``view_coordinates``, which is not in
+Off by default (``EMGaitNetConfig.use_moments``, ``alone_parts``); the shipped weights use all of it. ``view_coordinates``, which is not in
 the paper either, is in ``inference.preprocessing``.
 
 Moments of each frame's parts, and of a short code of them: the maximum over time and an attention that weighs frames hold
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
 
 RADIUS = 0.5  # of the sphere the traits beside the first lie on: different people are 1 apart on average
+ALONE_LENGTH = 1.4  # of all vectors of points alone together: four of them are then some 0.7 long each
 CODE = 24  # numbers a frame is reduced to: the poses of a walk vary in about so many ways
 LATERAL = (0, 1, 3)  # x, y and the column in the crop
 LATERAL_GAIN = 4.0  # bodies are some four times as high as wide: at first, height must not drown the limbs
@@ -61,6 +62,51 @@ class MotionMoments(nn.Module):
         code = apart @ self.code.weight.T
         covariance = code.transpose(1, 2) @ code / others
         return torch.cat([mean[:, 0], spread, self.code(mean[:, 0]), covariance.flatten(1)[:, self.upper]], dim=1)
+
+
+class PointsAlone(nn.Module):
+    """Frames without a picture -> vectors of their own in the embedding: a linear map of the parts, averaged over the window.
+
+    What a LiDAR alone shows of real people differs between sensors and recordings more than simulated poses do; the map
+    (``lab.simulated_supervision.alone_discriminant``) weighs down what differs so.
+    """
+
+    def __init__(self, config: EMGaitNetConfig) -> None:
+        super().__init__()
+        self.parts = config.parts
+        self.tell = nn.Linear(config.parts * config.width, config.alone_parts * config.width)
+
+    def forward(self, image_features: Tensor, alone: Tensor) -> Tensor:
+        """(B, S, d) of single frames and (B,) bool, points and no picture -> (B, A * d); zeros where not alone."""
+        parts = image_features.unflatten(1, (self.parts, -1)).amax(dim=2).flatten(1)
+        return torch.where(alone[:, None], self.tell(parts.to(self.tell.weight.dtype)), 0.0)
+
+
+class AloneBeside(nn.Module):
+    """Puts the vectors of :class:`PointsAlone` beside the embedding by moments.
+
+    Where no frame is alone, all vectors are the one by moments: distances, which are means over vectors, stay what they
+    were. Between the two the share of frames that are alone mixes. ``gain`` scales windows of points alone, so that one
+    threshold serves both.
+    """
+
+    gain: Tensor
+
+    def __init__(self, config: EMGaitNetConfig) -> None:
+        super().__init__()
+        self.vectors, self.width = config.alone_parts, config.width
+        self.register_buffer("gain", torch.ones(()))
+
+    def forward(self, embedding: Tensor, frames: Tensor, frame_mask: Tensor) -> Tensor:
+        """(B, 1, d) by moments, (B, T, A * d) of :class:`PointsAlone` and (B, T) bool of valid frames -> (B, 1 + A, d)."""
+        valid = frame_mask.to(frames.dtype)
+        alone = valid * (frames.abs().sum(dim=2) > 0).to(frames.dtype)
+        share = (alone.sum(dim=1) / valid.sum(dim=1))[:, None, None]  # (B, 1, 1)
+        told = (frames * valid[:, :, None]).sum(dim=1)  # (B, A * d)
+        length = (told.square().sum(dim=1, keepdim=True) + 1e-6).sqrt()
+        direction = (ALONE_LENGTH * told / length).unflatten(1, (self.vectors, self.width))
+        by_points = self.gain * torch.cat([embedding, direction], dim=1)
+        return share * by_points + (1 - share) * embedding
 
 
 def on_sphere(embedding: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from emgait_ros.emgaitnet.clip import FixedPrompts, ImageTower, PromptEncoder, build_clip, resize
 from emgait_ros.emgaitnet.example_inputs import random_samples
-from emgait_ros.emgaitnet.extensions import MotionMoments, on_sphere, raise_lateral
+from emgait_ros.emgaitnet.extensions import AloneBeside, MotionMoments, PointsAlone, on_sphere, raise_lateral
 from emgait_ros.emgaitnet.layers import BasicBlock, CrossAttention
 from emgait_ros.emgaitnet.network_config import ClipConfig, EMGaitNetConfig
 
@@ -192,6 +192,7 @@ class FrameEncoder(nn.Module):
             # With ST off nothing reads the 3D stream after the last layer.
             deep = config.scaf_layers if config.use_st else config.scaf_layers - 1
             self.scaf_points = nn.ModuleList(CrossAttention(width, width, heads, ratio) for _ in range(deep))
+        self.points_alone = PointsAlone(config) if config.alone_parts else None
         self.semantics: SemanticMining | FixedPrompts | None = None
         if config.use_sga:
             self.semantics = (self.semantic_mining if config.use_semi else FixedPrompts)(config.clip, load_pretrained)
@@ -211,11 +212,12 @@ class FrameEncoder(nn.Module):
         """Single frames: inputs of :meth:`EMGaitNet.forward` without T, and t* (B, 5, E) if it was computed before.
 
         Returns:
-            image_features (B, S, d), point_feature (B, d).
+            image_features (B, S, d), point_feature (B, d), or (B, A * d) of ``extensions.PointsAlone``.
         """
         if text is None and self.semantics is not None:
             text = self.semantics(crops, has_image, clip_features)  # t* (B, 5, E)
-        return self.fuse(*self.encode(crops, points, has_image, has_points), text)
+        image, point = self.fuse(*self.encode(crops, points, has_image, has_points), text)
+        return image, point if self.points_alone is None else self.points_alone(image, has_points & ~has_image)
 
     def encode(
         self, crops: Tensor, points: Tensor, has_image: Tensor, has_points: Tensor
@@ -260,11 +262,13 @@ class SequenceHead(nn.Module):
             nn.init.xavier_uniform_(self.part_weight)
         if config.use_moments:
             self.moments = MotionMoments(config)
+        self.alone = AloneBeside(config) if config.alone_parts else None
 
     def forward(self, image_features: Tensor, point_features: Tensor, frame_mask: Tensor) -> Tensor:
         """(B, T, S, d), (B, T, d) and (B, T) bool of valid frames, at least one a row -> (B, P, d)."""
         if not self.config.use_hpp:
-            return on_sphere(self.moments(image_features, frame_mask))
+            moments = on_sphere(self.moments(image_features, frame_mask))
+            return moments if self.alone is None else self.alone(moments, point_features, frame_mask)
         lowest = torch.finfo(image_features.dtype).min
         valid = frame_mask[:, :, None, None]
         space = torch.where(valid, image_features, lowest).amax(dim=1)  # (B, S, d)
@@ -300,8 +304,7 @@ class EMGaitNet(nn.Module):
         config: sizes and switches; ``config.classes`` above 0 adds the BNNeck.
         load_pretrained: read CLIP's pretrained weights; False when a state dict follows.
 
-    Raises:
-        ValueError, OSError: CLIP cannot be built (see ``clip.build_clip``).
+    Raises: ValueError, OSError when CLIP cannot be built (see ``clip.build_clip``).
     """
 
     architecture: str = "emgaitnet"
@@ -342,11 +345,9 @@ class EMGaitNet(nn.Module):
         image, cloud = image.unflatten(0, (batch, frames)), cloud.unflatten(0, (batch, frames))
         embedding = self.sequence(image, cloud, frame_mask)
         embedding = embedding.to(self.frame.missing_image.dtype)  # full precision for the losses under autocast
-        frame_parts = self.frame_parts(image)
-        if self.neck is None:
-            return Output(embedding, embedding, embedding.new_zeros(batch, self.config.embedding_parts, 0), frame_parts)
-        normalised, logits = self.neck(embedding)
-        return Output(embedding, normalised, logits, frame_parts)
+        plain = embedding, embedding.new_zeros(batch, self.config.embedding_parts, 0)
+        normalised, logits = plain if self.neck is None else self.neck(embedding)
+        return Output(embedding, normalised, logits, self.frame_parts(image))
 
     def frame_parts(self, image_features: Tensor) -> Tensor:
         """(..., S, d) of single frames -> (..., P, d): the horizontal parts as HPP takes them, before time is pooled."""

@@ -69,6 +69,8 @@ class EMGaitNetConfig:
         use_hpp: ST and HPP make the embedding, one vector a part; off: the moments over time alone, a single part (not in the paper).
         use_moments: mean and covariance over time of a code of each frame join the embedding (``extensions``; not in
             the paper).
+        alone_parts: further vectors of the embedding, for frames without a picture (``extensions.PointsAlone``; not in the
+            paper). 0: none; above it takes ``use_hpp`` off.
     """
 
     crop_height: int = 128
@@ -97,6 +99,7 @@ class EMGaitNetConfig:
     use_st: bool = True
     use_hpp: bool = True
     use_moments: bool = False
+    alone_parts: int = 0
 
     def __post_init__(self) -> None:
         problems = [
@@ -119,6 +122,11 @@ class EMGaitNetConfig:
                 not self.use_hpp and not self.use_moments,
                 "use_hpp off needs use_moments: nothing else would make an embedding",
             ),
+            (self.alone_parts < 0, "alone_parts must be 0 or more"),
+            (
+                self.alone_parts and (self.use_hpp or not self.use_points),
+                "alone_parts needs use_points on and use_hpp off: it describes points, beside the moments over time",
+            ),
             (not self.use_hpp and self.use_st, "use_hpp off needs use_st off: nothing would read what ST gives"),
             (not 1 <= self.min_frames <= self.max_frames, "min_frames must be at least 1 and at most max_frames"),
         ]
@@ -134,7 +142,7 @@ class EMGaitNetConfig:
     @property
     def embedding_parts(self) -> int:
         """P, vectors of an embedding."""
-        return self.parts if self.use_hpp else 1
+        return self.parts if self.use_hpp else 1 + self.alone_parts
 
     @property
     def map_height(self) -> int:

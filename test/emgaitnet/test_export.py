@@ -107,6 +107,9 @@ def test_weights_of_another_network_are_refused(written):
     [
         pytest.param({"use_image": False, "use_semi": False}, id="points only, no pseudo-word: inputs nobody reads"),
         pytest.param({"use_moments": True}, id="moments over time"),
+        pytest.param(
+            {"use_moments": True, "use_st": False, "use_hpp": False, "alone_parts": 2}, id="vectors for points alone"
+        ),
     ],
 )
 def test_other_networks_export_too(tiny, tmp_path, switches):

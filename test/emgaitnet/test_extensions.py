@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from emgait_ros.emgaitnet.extensions import CODE, RADIUS, SPREAD_FLOOR, MotionMoments, on_sphere  # noqa: E402
+from emgait_ros.emgaitnet.extensions import (  # noqa: E402
+    ALONE_LENGTH,
+    CODE,
+    RADIUS,
+    SPREAD_FLOOR,
+    AloneBeside,
+    MotionMoments,
+    PointsAlone,
+    on_sphere,
+)
 from emgait_ros.emgaitnet.network_config import EMGaitNetConfig  # noqa: E402
 
 CONFIG = EMGaitNetConfig(image_height=16, image_width=8, width=8, heads=2, parts=4)
@@ -90,3 +101,60 @@ def test_all_but_the_first_number_become_a_direction() -> None:
     longer = torch.cat([embedding[..., :1], 7 * embedding[..., 1:]], dim=-1)
     torch.testing.assert_close(on_sphere(longer), found)
     assert bool(torch.isfinite(on_sphere(torch.zeros(1, 8))).all())
+
+
+ALONE = EMGaitNetConfig(
+    image_height=16,
+    image_width=8,
+    width=8,
+    heads=2,
+    parts=4,
+    use_st=False,
+    use_hpp=False,
+    use_moments=True,
+    alone_parts=3,
+)
+
+
+def alone_head() -> tuple[PointsAlone, AloneBeside]:
+    torch.manual_seed(1)
+    head = AloneBeside(ALONE)
+    head.gain.fill_(0.5)
+    return PointsAlone(ALONE), head
+
+
+def test_vectors_for_points_alone_repeat_the_others_where_there_is_a_picture() -> None:
+    tell, head = alone_head()
+    seen, embedding = features(10, 1)[:, 0], torch.randn(2, 1, 8)
+    frames = tell(seen, torch.zeros(10, dtype=torch.bool)).unflatten(0, (2, 5))
+    assert frames.shape == (2, 5, 24)
+    found = head(embedding, frames, torch.ones(2, 5, dtype=torch.bool))
+    torch.testing.assert_close(found, embedding.expand(2, 4, 8))
+
+
+def test_points_alone_have_one_length_and_the_gain_scales_all() -> None:
+    tell, head = alone_head()
+    frames = tell(features(10, 1)[:, 0], torch.ones(10, dtype=torch.bool)).unflatten(0, (2, 5))
+    embedding, everything = torch.randn(2, 1, 8), torch.ones(2, 5, dtype=torch.bool)
+    found = head(embedding, frames, everything)
+    torch.testing.assert_close(found[:, :1], 0.5 * embedding)
+    torch.testing.assert_close(found[:, 1:].square().sum(dim=(1, 2)).sqrt(), torch.full((2,), 0.5 * ALONE_LENGTH))
+    torch.testing.assert_close(head(embedding, frames[:, torch.randperm(5)], everything), found)
+    padded = torch.cat([frames, torch.randn(2, 3, 24)], dim=1)
+    torch.testing.assert_close(head(embedding, padded, torch.arange(8)[None].expand(2, -1) < 5), found)
+
+
+def test_between_pictures_and_points_alone_their_share_mixes() -> None:
+    tell, head = alone_head()
+    alone = torch.tensor([True, False, False, False])
+    frames, embedding = tell(features(4, 1)[:, 0], alone)[None], torch.randn(1, 1, 8)
+    assert frames[0, 1:].abs().max() == 0
+    mask = torch.ones(1, 4, dtype=torch.bool)
+    by_points = head(embedding, frames[:, :1], mask[:, :1])
+    torch.testing.assert_close(head(embedding, frames, mask), 0.25 * by_points + 0.75 * embedding.expand(1, 4, 8))
+
+
+@pytest.mark.parametrize("wrong", [{"use_hpp": True}, {"use_points": False}, {"alone_parts": -1}])
+def test_vectors_for_points_alone_need_points_and_no_hpp(wrong: dict[str, bool]) -> None:
+    with pytest.raises(ValueError, match="alone_parts"):
+        dataclasses.replace(ALONE, **wrong)  # type: ignore[arg-type]

@@ -93,10 +93,16 @@ def label(network: EMGaitNet) -> str:
     lacks = (
         "ST and HPP are not read (`sequence.part_weight` is zero)" if config.use_hpp else "There is neither ST nor HPP"
     )
+    alone = (
+        f" For windows without a picture it has {config.alone_parts} further vectors, a linear map of the mean of the frame features, fitted in closed "
+        "form to simulated people before LiDARs of many kinds; these are not in the paper either."
+        if config.alone_parts
+        else ""
+    )
     return (
         f"**Not the paper's network in full.** {lacks}, and the head ignores the point features. The embedding is a linear map, "
         "fitted in closed form, from moments over time of the frame features to the traits that the simulator gives its walkers; this is not "
-        f"in the paper. Of its {config.width} numbers {used} are not zero."
+        f"in the paper. Of its {config.width} numbers {used} are not zero.{alone}"
     )
 
 
@@ -109,6 +115,10 @@ def _steps_line(config: TrainingConfig) -> str:
         )
     if asked.plda_initialization:
         parts.append(f"traits predicted in closed form from {config.auxiliary_identities.identities} other people")
+    if getattr(config.model, "alone_parts", 0):
+        parts.append(
+            f"points alone fitted in closed form to {config.passes.identities} people passing {config.passes.sensors} LiDARs"
+        )
     sequences = f"{asked.steps} steps of {asked.identities} x {asked.sequences} sequences x {asked.frames} frames (Adam; {asked.learning_rate:g})"
     parts.append(sequences if asked.steps else "no steps on sequences")
     return f"{', then '.join(parts)}. {asked.precision}, seed {config.seed}."

@@ -143,7 +143,9 @@ def calibrate(
     templates = np.split(embed(network, data, [window for group in pieces for window in group], precision), ends[:-1])
     probes = np.flatnonzero(data.walk != 0)
     walks = [_walk(network, data, number, precision) for number in probes.tolist()]
-    return limits_of(templates, walks, np.searchsorted(names, data.identity[probes]), config, _sensors(network))
+    seen = Modality.BOTH if data.has_image.any() else Modality.POINTS
+    owner = np.searchsorted(names, data.identity[probes])
+    return limits_of(templates, walks, owner, config, _sensors(network), seen & _sensors(network))
 
 
 def _walk(network: Network, data: SequenceSet, number: int, precision: str) -> WalkWindows:
@@ -162,22 +164,26 @@ def limits_of(
     owner: Int64,
     config: CalibrationConfig,
     sensors: Modality = Modality.BOTH,
+    enrolled: Modality | None = None,
 ) -> DecisionLimits:
     """Limits from people's templates (parts, d), other walks, and the person (row of ``templates``) each walk is of.
+
+    ``sensors`` are those the network looks at, ``enrolled`` those the templates were made with (None: the same).
 
     The margin is what few of the rightly recognised walks lack at the threshold that distances alone give; the threshold
     is then found with that margin. Walks too short for a window have no part in it.
     """
+    enrolled = sensors if enrolled is None else enrolled
     kept = [row for row, walk in enumerate(walks) if walk.samples]
     walks, owner = [walks[row] for row in kept], owner[kept]
     rng = np.random.default_rng(0)
     galleries = [
         np.sort(rng.choice(len(templates), config.gallery_size, replace=False)) for _ in range(config.galleries)
     ]
-    margin, near_enough = _margin(templates, walks, owner, galleries, config.false_accept_rate, sensors)
+    margin, near_enough = _margin(templates, walks, owner, galleries, config.false_accept_rate, enrolled)
     decision = DecisionConfig()
     played = [
-        (Replay(_matcher(templates, gallery, sensors), decision, margin, sensors), gallery) for gallery in galleries
+        (Replay(_matcher(templates, gallery, enrolled), decision, margin, sensors), gallery) for gallery in galleries
     ]
     strangers = np.sort(
         [

@@ -11,6 +11,7 @@ from typing import Any
 from emgait_ros.emgaitnet.network_config import EMGaitNetConfig
 from emgait_ros.inference.preprocessing import POINTS_FRAMES, Preprocessing
 from emgait_ros.lab.evaluation.calibration_walks import CalibrationWalks
+from emgait_ros.lab.simulated_supervision.passes import PassesConfig
 from emgait_ros.lab.systems.configs import ModelConfig, config_type
 
 LIVE = CalibrationWalks()
@@ -226,6 +227,7 @@ class TrainingConfig:
         train, auxiliary_identities, calibrate, test: who walks in the sets; no identity may be in two of them. ``calibrate``: walk 0
             is enrolled, the others are as long and as far as the strangers' walks of ``emgait gallery calibrate``. Auxiliary identities
             are generated only for ``optimization.plda_initialization``: a regression needs many people the network was not trained on.
+        passes: whom ``model.alone_parts`` are fitted to (``simulated_supervision.alone_discriminant``), likewise nobody else's numbers.
     """
 
     name: str
@@ -251,6 +253,7 @@ class TrainingConfig:
         default_factory=lambda: PeopleConfig(100_000, 640, 2, 1, round(LIVE.track_s * LIVE.rate_hz), LIVE.ranges_m)
     )
     test: PeopleConfig = field(default_factory=lambda: PeopleConfig(first_identity=200_000, identities=60))
+    passes: PassesConfig = field(default_factory=PassesConfig)
     model: ModelConfig = field(default_factory=EMGaitNetConfig)
     clip: ClipTrainingConfig = field(default_factory=ClipTrainingConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -279,7 +282,15 @@ class TrainingConfig:
                 "optimization.plda_initialization needs model.use_moments, optimization.pose_weight and trait_weight: it predicts traits "
                 "from the moments of poses"
             )
-        sets = {"train": self.train, "calibrate": self.calibrate, "test": self.test}
+        if getattr(self.model, "alone_parts", 0) and not self.optimization.plda_initialization:
+            raise ValueError("model.alone_parts needs optimization.plda_initialization: it is fitted after that")
+        sets: dict[str, PeopleConfig | PassesConfig] = {
+            "train": self.train,
+            "calibrate": self.calibrate,
+            "test": self.test,
+        }
+        if getattr(self.model, "alone_parts", 0):
+            sets["passes"] = self.passes
         if self.optimization.plda_initialization:
             sets["auxiliary_identities"] = self.auxiliary_identities
         numbers = {name: range(c.first_identity, c.first_identity + c.identities) for name, c in sorted(sets.items())}

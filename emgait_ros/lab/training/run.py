@@ -30,6 +30,7 @@ from emgait_ros.lab.datasets.simulated import SimulatedSet
 from emgait_ros.lab.evaluation import other_lidar
 from emgait_ros.lab.evaluation.baselines import BASELINES, measured
 from emgait_ros.lab.evaluation.published import Scored, as_json, load_partition, protocol_of
+from emgait_ros.lab.simulated_supervision.alone_discriminant import find_gain, fit_points_alone
 from emgait_ros.lab.simulated_supervision.auxiliary_losses import AuxiliaryHeads
 from emgait_ros.lab.simulated_supervision.clip_pretraining import clip_features, pretrain_clip
 from emgait_ros.lab.simulated_supervision.plda_initialization import initialize_from_traits
@@ -186,6 +187,9 @@ class Run:
                 initialize_from_traits(
                     network, auxiliary, self._auxiliary_identities(data), self.config.optimization.precision
                 )
+                if getattr(self.config.model, "alone_parts", 0):
+                    config, folder = self.config, self.folder / "passes"
+                    fit_points_alone(network, config.preprocessing, config.passes, folder, config.threads)
                 trainer.keep()
         trainer.run()
         return network.cpu().to(memory_format=torch.contiguous_format)
@@ -258,6 +262,11 @@ class Run:
         precision = self.config.optimization.precision
         people = self._validation_passes() if self._real else self.load("calibrate", shrunk=False)
         limits = calibrate(network, people, self.config.calibration, precision)
+        if getattr(self.config.model, "alone_parts", 0):
+            config, folder = self.config, self.folder / "strangers"
+            find_gain(
+                network, config.preprocessing, limits.threshold, folder, config.calibration, workers=config.threads
+            )
         measured = self.test(network)
         training = {
             "command": self.command,

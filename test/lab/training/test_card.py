@@ -24,6 +24,7 @@ from emgait_ros.lab.training.card import label  # noqa: E402
         ({"use_moments": True}, False, False),  # both heads
         ({"use_moments": True}, True, False),  # HPP is there and gives nothing
         ({"use_moments": True, "use_st": False, "use_hpp": False}, True, False),  # the closed form alone
+        ({"use_moments": True, "use_st": False, "use_hpp": False, "alone_parts": 2}, True, False),
     ],
 )
 def test_the_label_tells_the_papers_head_from_the_closed_form(switches, closed_form, papers):
@@ -38,6 +39,7 @@ def test_the_label_tells_the_papers_head_from_the_closed_form(switches, closed_f
     assert text.startswith("The paper's network") == papers
     assert ("Not the paper's network in full" in text) == closed_form
     assert ("Of its 8 numbers 3 are not zero." in text) == closed_form
+    assert ("it has 2 further vectors" in text) == ("alone_parts" in switches)
 
 
 def test_the_shipped_weights_bear_the_label_of_what_is_inside(repository: Path) -> None:
