@@ -82,3 +82,43 @@ def test_twelve_people_at_night(address, size, tmp_path):
         assert page.errors() == []
     finally:
         page.close()
+
+
+def test_the_gallery_is_changed_by_clicking(address):
+    """Rename, merge, disable, delete and undo, each with its dialog, on a real gallery."""
+    page, names = Browser(), "#gallery tbody .name"
+    try:
+        page.resize(WIDE)
+        page.driver.get(address)
+
+        def until(happened):
+            deadline = time.monotonic() + 60
+            while not happened():
+                assert time.monotonic() < deadline, page.texts("body")
+                time.sleep(0.2)
+
+        def does(button, text="", choice=""):
+            page.run("document.querySelector(arguments[0]).click()", button)
+            until(lambda: page.run("return document.getElementById('ask').open"))
+            if text:
+                page.write("#ask-input", text)
+            if choice:
+                page.run("document.getElementById('ask-select').value = arguments[0]", choice)
+            page.click("#ask-go")
+            until(lambda: not page.run("return document.getElementById('ask').open"))
+
+        until(page.has(names, "Ben"))
+        does("[aria-label='Rename Ben']", text=NAMES[6])
+        until(page.has(names, NAMES[6]))
+        does("#undo")
+        until(page.has(names, "Ben"))
+        does("[aria-label='Merge Ben']", choice="Anna")
+        until(lambda: "Ben" not in page.texts(names))
+        page.run("document.querySelector(\"[aria-label='Disable Anna']\").click()")
+        until(page.has("tr.disabled .name", "Anna"))
+        does("[aria-label='Delete Anna']")
+        until(lambda: page.texts(names) == [NAMES[2]])
+        assert page.run("return document.title") == "emgait console"
+        assert page.errors() == []
+    finally:
+        page.close()
