@@ -39,7 +39,7 @@ def normalized_silhouettes(masks: NDArray[np.uint8], height: int, width: int) ->
     if masks.ndim != 3 or masks.dtype != np.uint8 or min(masks.shape[1:]) < 2:
         raise ValueError(f"silhouettes have shape {masks.shape} {masks.dtype}: expected (samples, height, width) uint8")
     body = np.asarray(masks >= FOREGROUND)
-    rows, columns = body.any(axis=2), body.sum(axis=1)  # (B, H), (B, W)
+    rows, columns = np.asarray(body.any(axis=2)), body.sum(axis=1)  # (B, H), (B, W)
     mass = np.cumsum(columns, axis=1)
     top = rows.argmax(axis=1)
     bottom = body.shape[1] - rows[:, ::-1].argmax(axis=1)

@@ -20,7 +20,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as _cross_entropy
 
 from emgait_ros.config import DetectorConfig
@@ -155,12 +155,13 @@ def train(
         mixed = zip(_rows(len(examples), BATCH - share, random), _rows(len(hard), share, random), strict=False)
         batches = ([(examples, rows), (hard, hard_rows)] for rows, hard_rows in islice(mixed, options.hard_steps))
         learn(batches, options.hard_steps, HARD_LEARNING_RATE, "hard clouds too")
-        for module, old in zip((first, network), before, strict=True):
-            module.eval()
-            module.load_state_dict(
+        networks: tuple[nn.Module, ...] = (first, network)
+        for learned, old in zip(networks, before, strict=True):
+            learned.eval()
+            learned.load_state_dict(
                 {
                     name: torch.lerp(old[name].float(), value.float(), KEPT).to(value.dtype)
-                    for name, value in module.state_dict().items()
+                    for name, value in learned.state_dict().items()
                 }
             )
         _as_doubtful_as_before(network, left_out, taken_for_people)
@@ -207,9 +208,9 @@ def _rows(count: int, size: int, random: torch.Generator) -> Iterator[np.ndarray
 
 def _loss(first: FirstLook, network: ScorerNetwork, batch: list[Rows], random: torch.Generator) -> Tensor:
     """Of both networks on some rows of each of some examples."""
-    views = [torch.cat(parts) for parts in zip(*(unpacked(*rows) for rows in batch), strict=True)]
+    front, top, read = (torch.cat(parts) for parts in zip(*(unpacked(*rows) for rows in batch), strict=True))
     kind = torch.from_numpy(np.concatenate([examples.kind[rows] for examples, rows in batch]))
-    front, top, read = _augmented(*views, network.spread, random)
+    front, top, read = _augmented(front, top, read, network.spread, random)
     person, logits = (kind > NOBODY).float(), network(front, top, read)
     return (
         _cross_entropy(logits[:, 0], person)

@@ -13,7 +13,6 @@ A file holds some people; rows are the sequences (a person, a walk and a sensor)
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from emgait_ros.lab.simulation.lidar import LidarModel, RangeImage, cast_mesh, r
 from emgait_ros.lab.simulation.walker import Path as WalkPath
 from emgait_ros.lab.simulation.walker import Walker
 from emgait_ros.samples import Float32, Float64
+from emgait_ros.whole_files import written_whole
 
 MOST_RETURNS = 256
 WALKS = 2
@@ -231,10 +231,6 @@ def _write(task: tuple[Path, range, PassesConfig]) -> None:
             rows["xyz"].append(np.clip(about * 1000, -32767, 32767).astype(np.int16))
             rows["truth"].append(seen.truth.astype(np.float32))
             rows["velocity"].append(seen.velocity.astype(np.float32))
-    unfinished = path.with_suffix(f".{os.getpid()}.unfinished")
-    try:
-        with unfinished.open("wb") as file:
-            np.savez(file, **{name: np.concatenate(v) if name == "xyz" else np.array(v) for name, v in rows.items()})
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    arrays: dict[str, Any] = {n: np.concatenate(v) if n == "xyz" else np.array(v) for n, v in rows.items()}
+    with written_whole(path) as fresh, fresh.open("wb") as file:
+        np.savez(file, **arrays)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from emgait_ros.emgaitnet.layers import CrossAttention
-from emgait_ros.emgaitnet.model import FrameEncoder
+from emgait_ros.emgaitnet.model import EMGaitNet, FrameEncoder
 from emgait_ros.lab.training.attention import PlainAttention
 from emgait_ros.lab.training.loop import Trainer, autocast
 from emgait_ros.lab.training.optimizer import layer_weights
@@ -79,8 +79,10 @@ class PosePretrainer(Trainer):
 
     def losses(self) -> PosePretrainingLosses:
         """Of the frames of the current step."""
+        network = self.network
         assert self.auxiliary is not None  # noqa: S101
-        frames, device, network = self.frames_of_step(self.step), self.placement.device, self.network
+        assert isinstance(network, EMGaitNet)  # noqa: S101  # recipes of other networks have no pose pretraining
+        frames, device = self.frames_of_step(self.step), self.placement.device
         batch = self.batch(self.step, frames[:, None])
         feeds = [t[:, 0] for t in (batch.crops, batch.points, batch.has_image, batch.has_points)]
         semantics, text = network.frame.semantics, None

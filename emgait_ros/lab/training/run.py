@@ -187,7 +187,7 @@ class Run:
                 initialize_from_traits(
                     network, auxiliary, self._auxiliary_identities(data), self.config.optimization.precision
                 )
-                if getattr(self.config.model, "alone_parts", 0):
+                if isinstance(network, EMGaitNet) and network.config.alone_parts:
                     config, folder = self.config, self.folder / "passes"
                     fit_points_alone(network, config.preprocessing, config.passes, folder, config.threads)
                 trainer.keep()
@@ -262,7 +262,7 @@ class Run:
         precision = self.config.optimization.precision
         people = self._validation_passes() if self._real else self.load("calibrate", shrunk=False)
         limits = calibrate(network, people, self.config.calibration, precision)
-        if getattr(self.config.model, "alone_parts", 0):
+        if isinstance(network, EMGaitNet) and network.config.alone_parts:
             config, folder = self.config, self.folder / "strangers"
             find_gain(
                 network, config.preprocessing, limits.threshold, folder, config.calibration, workers=config.threads
