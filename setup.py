@@ -17,7 +17,7 @@ def shared(folder: str) -> list[tuple[str, list[str]]]:
 
 setup(
     name=PACKAGE,
-    version="0.1.0",
+    version="0.2.0",
     description="Recognises people by the way they walk, from a LiDAR and a camera, live on ROS 2",
     license="Apache-2.0",
     maintainer="emgait_ros maintainers",
