@@ -28,7 +28,7 @@ lint:  ## ruff, mypy and codespell
 	@scripts/setup.sh dev
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/codespell
 
-docs:  ## the documentation as a site, out/site/index.html (Python 3.11 or newer)
+docs:  ## the documentation as a site, out/site/index.html
 	@scripts/setup.sh dev
 	@.venv/bin/python -m sphinx -q -W --keep-going -b html docs out/site && echo "out/site/index.html"
 

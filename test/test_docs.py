@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("sphinx", reason="the documentation is built with Python 3.11 or newer")
+pytest.importorskip("sphinx", reason="sphinx is one of the development packages")
 
 
 def test_the_site_builds(repository: Path, tmp_path: Path) -> None:
