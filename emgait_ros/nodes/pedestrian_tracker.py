@@ -3,7 +3,7 @@
 Subscribes to a PointCloud2, an Image or CompressedImage and its CameraInfo, and to the boxes of another detector when asked to
 (vision_msgs/Detection3DArray), and publishes ``~/pedestrians``
 (emgait_msgs/PedestrianArray) for every cloud; where somebody subscribes ``~/points`` (sensor_msgs/PointCloud2: the
-returns on them) and, when asked for, ``~/overlay`` (sensor_msgs/Image); and /diagnostics.
+returns on them) and, when asked for, ``~/overlay`` (sensor_msgs/Image) and ``~/overlay/compressed`` (JPEG); and /diagnostics.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from emgait_ros.samples import PedestrianFrame, SensorFrame
 from emgait_ros.sensing.assembly import FrameAssembler
 from emgait_ros.sensing.camera_calibration import checked_extrinsics
 from emgait_ros.sensing.pedestrian_sensing import PedestrianSensing, load_models
-from emgait_ros.sensing.perception.overlay import draw_overlay
+from emgait_ros.sensing.perception.overlay import draw_overlay, jpeg_of
 
 IMAGE_DEPTH = 5  # several images come for each cloud: one being taken must not push out the next
 SLOW_WARM_UP_S = 3.0
@@ -106,6 +106,7 @@ class PedestrianTrackerNode(Node):
         self._pedestrians = self.create_publisher(PedestrianArray, "~/pedestrians", output_qos(depth))
         self._points = self.create_publisher(PointCloud2, "~/points", output_qos(1))
         self._overlay = self.create_publisher(Image, "~/overlay", output_qos(1))
+        self._overlay_jpeg = self.create_publisher(CompressedImage, "~/overlay/compressed", output_qos(1))
 
     def _subscribe_to(self, config: TrackerNodeConfig) -> None:
         topics = config.topics
@@ -245,17 +246,23 @@ class PedestrianTrackerNode(Node):
         options = self._options.config.camera
         if not options.overlay or frame.image is None or frame.camera is None:
             return
-        now_s = time.monotonic()
-        if now_s - self._overlay_at_s < 1.0 / options.overlay_rate_hz or not self._overlay.get_subscription_count():
+        now_s, whole, small = time.monotonic(), self._overlay, self._overlay_jpeg
+        if now_s - self._overlay_at_s < 1.0 / options.overlay_rate_hz:
+            return
+        if not (whole.get_subscription_count() or small.get_subscription_count()):
             return
         self._overlay_at_s = now_s
         picture = draw_overlay(
             frame.image, frame.camera, result.pedestrians, cloud=frame.points, image_dt_s=frame.image_dt_s
         )
-        message = Image(header=image.header, height=picture.shape[0], width=picture.shape[1])
-        message.encoding, message.step = "rgb8", picture.shape[1] * 3
-        message.data = byte_array(picture)
-        self._overlay.publish(message)
+        if small.get_subscription_count():
+            data = byte_array(jpeg_of(picture))
+            small.publish(CompressedImage(header=image.header, format="rgb8; jpeg compressed bgr8", data=data))
+        if whole.get_subscription_count():
+            message = Image(header=image.header, height=picture.shape[0], width=picture.shape[1])
+            message.encoding, message.step = "rgb8", picture.shape[1] * 3
+            message.data = byte_array(picture)
+            whole.publish(message)
 
     def _on_worker_error(self, error: Exception) -> None:
         self._problems.report(f"a frame was lost: {type(error).__name__}: {error}", ERROR)

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import cv2
 import numpy as np
 
 from emgait_ros.recognition.identity_results import STATUS_COLORS, IdentityResult
@@ -19,14 +18,13 @@ from emgait_ros.recordings.bag import BagRecording
 from emgait_ros.recordings.bag_writer import BagWriter
 from emgait_ros.recordings.rosbag import COMPRESSED_IMAGE, BagMessage, Rosbag
 from emgait_ros.samples import PedestrianFrame, SensorFrame, Status
-from emgait_ros.sensing.perception.overlay import draw_overlay
+from emgait_ros.sensing.perception.overlay import draw_overlay, jpeg_of
 
 IDENTITIES, IDENTITY_ARRAY = "/gait_recognizer/identities", "emgait_msgs/msg/IdentityArray"
 MARKERS, MARKER_ARRAY = "/gait_recognizer/markers", "visualization_msgs/msg/MarkerArray"
 OVERLAY = "/pedestrian_tracker/overlay/compressed"
 CUBE, TEXT, ADD, DELETE_ALL = 1, 9, 0, 3  # visualization_msgs/Marker
 TEXT_HEIGHT_M = 0.35
-JPEG_QUALITY = 85
 
 
 class AnnotatedBag:
@@ -178,9 +176,8 @@ class AnnotatedBag:
             return
         names = {result.track_id: result.label.split("\n")[0] for result in results}
         rgb = draw_overlay(frame.image, frame.camera, pedestrians.pedestrians, names, None, frame.image_dt_s)
-        jpeg = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
         header = self._writer.header(frame.stamp_ns, self._bag.lidar_frame_id)
-        picture = self._writer.make(COMPRESSED_IMAGE, header, "jpeg", np.asarray(jpeg, np.uint8).reshape(-1))
+        picture = self._writer.make(COMPRESSED_IMAGE, header, "jpeg", jpeg_of(rgb))
         self._writer.write(OVERLAY, COMPRESSED_IMAGE, at_ns, picture)
 
     def _point(self, result: IdentityResult, above_m: float) -> Any:

@@ -8,6 +8,7 @@ import time
 from array import array
 from importlib.util import find_spec
 
+import cv2
 import numpy as np
 import pytest
 from live_graph import T_CAMERA_LIDAR, LiveGraph, NodeProcess, camera_info, cloud, image, qos, stamp_of, street
@@ -114,6 +115,12 @@ def test_overlay_is_drawn_for_who_looks(sensors):
     assert sensors.graph.wait(lambda: pictures, 10.0, sensors.good_frame), sensors.node.output
     assert (pictures[0].width, pictures[0].height, pictures[0].encoding) == (320, 240, "rgb8")
     assert len(pictures[0].data) == 320 * 240 * 3
+
+
+def test_the_overlay_is_a_jpeg_for_who_asks_for_that(sensors):
+    pictures = sensors.graph.collect(CompressedImage, "/pedestrian_tracker/overlay/compressed")
+    assert sensors.graph.wait(lambda: pictures, 10.0, sensors.good_frame), sensors.node.output
+    assert cv2.imdecode(np.asarray(pictures[0].data, np.uint8), cv2.IMREAD_COLOR).shape == (240, 320, 3)
 
 
 def test_the_returns_on_people_are_a_cloud_for_who_looks(sensors):

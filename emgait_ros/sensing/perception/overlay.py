@@ -12,6 +12,7 @@ from emgait_ros.sensing.perception.camera import box_rectangles, project
 from emgait_ros.sensing.perception.labels import write_label
 
 MOVING, STANDING, COASTING = (40, 220, 60), (240, 200, 40), (160, 160, 160)  # RGB
+JPEG_QUALITY = 85  # text stays legible
 POINT_STEP = 7  # every seventh return of the cloud is drawn
 
 
@@ -44,6 +45,16 @@ def draw_overlay(
     text = f"{len(pedestrians)} pedestrians  |dt| {abs(image_dt_s) * 1e3:.0f} ms"
     write_label(picture, text, (8, 20), (255, 255, 255))
     return picture
+
+
+def jpeg_of(picture: UInt8) -> UInt8:
+    """(n,) bytes of a picture (H, W, 3) RGB as a JPEG file."""
+    written, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    )
+    if not written:
+        raise ValueError(f"no JPEG can be made of a picture of {picture.shape}")
+    return np.asarray(data, np.uint8).reshape(-1)
 
 
 def _draw_cloud(picture: UInt8, camera: CameraModel, cloud: Float32) -> None:
