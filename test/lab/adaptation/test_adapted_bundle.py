@@ -53,7 +53,12 @@ def test_the_network_gives_what_the_refit_says() -> None:
     rng = np.random.default_rng(0)
     cells, width = reader.encoder.engines["sequence_head"].inputs[0].shape[2:]
     window = [
-        SampleFeatures(rng.normal(size=(cells, width)).astype(np.float32), np.zeros(width, np.float32))
+        SampleFeatures(
+            {
+                "image_features": rng.normal(size=(cells, width)).astype(np.float32),
+                "point_features": np.zeros(width, np.float32),
+            }
+        )
         for _ in range(12)
     ]
     traits = reader.embed([window, window[:10]])
@@ -79,7 +84,7 @@ def test_people_before_a_lidar_become_a_bundle_of_its_own(tmp_path: Path, capsys
     assert found["no_threshold_because"]
     assert "no threshold" in capsys.readouterr().out
     features = [
-        SampleFeatures(image, point)
+        SampleFeatures({"image_features": image, "point_features": point})
         for image, point in zip(
             *(made.reference().arrays[k] for k in ("image_features", "point_features")), strict=True
         )

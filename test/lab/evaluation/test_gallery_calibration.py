@@ -102,6 +102,8 @@ def test_strangers_of_a_bag():
 class MeanEncoder:
     """Features are the mean of the points; an embedding is the mean feature of a window."""
 
+    sensors = Modality.BOTH
+
     def encode_frames(self, batch, previous, follows):
         assert len(previous) == len(batch)
         assert follows.tolist() == list(range(-1, len(batch) - 1))

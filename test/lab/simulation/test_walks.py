@@ -74,9 +74,9 @@ def test_the_crop_shows_the_whole_person(view: float) -> None:
     walker = _placed(_todays(2, 0, "normal", 3, rng), 8.0, view, 2.0, station, rng)
     place = walker.position(1.0) + np.array([0.0, 0.0, walker.stature_m / 2 - station.height_m])
     size = np.array([0.7, 0.7, walker.stature_m])
-    with_person, native = _crop(walker, station, None, 1.0, place, size, SampleConfig(), np.random.default_rng(1))
+    with_person, _, native = _crop(walker, station, None, 1.0, place, size, SampleConfig(), np.random.default_rng(1))
     walker.path = Walk.straight((0.0, 400.0), 0.0)
-    without, _ = _crop(walker, station, None, 1.0, place, size, SampleConfig(), np.random.default_rng(1))
+    without, _, _ = _crop(walker, station, None, 1.0, place, size, SampleConfig(), np.random.default_rng(1))
     silhouette = np.abs(with_person.astype(int) - without).sum(-1) > 24
     rows, columns = np.nonzero(silhouette)
     assert 100 < native < 260
