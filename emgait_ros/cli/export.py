@@ -32,7 +32,7 @@ from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.config import EngineConfig
 from emgait_ros.inference.bundle import CLIP_PRECISIONS, Bundle, default_bundle_path, load_bundle, refuse_local_only
 from emgait_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
-from emgait_ros.inference.precision import PRECISIONS, write_graph
+from emgait_ros.inference.precision import PRECISIONS, check_precision, write_graph
 from emgait_ros.inference.reference import check_parity
 
 
@@ -126,6 +126,7 @@ def _export_bundle(args: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]
 
 
 def _export_onnx(bundle: Bundle, args: argparse.Namespace) -> list[dict[str, Any]]:
+    check_precision(bundle.architecture, args.precision)
     folder, reference = args.out or Path(), bundle.reference()
     folder.mkdir(parents=True, exist_ok=True)
     made = []

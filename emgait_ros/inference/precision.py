@@ -16,10 +16,23 @@ from typing import Any
 import onnxruntime
 
 PRECISIONS = ("fp32", "fp16")
+TAKE_HALF = ("emgaitnet", "gaitbase")
 KEPT_IN_FP32 = ("LayerNormalization", "Softmax", "ReduceL2", "ReduceMean", "TopK", "Resize", "Range", "IsNaN")
 SIMILARITY = {
     "Sub", "Add", "MatMul", "Div", "Clip", "ReduceL2", "ReduceSum", "Pow", "Unsqueeze", "Transpose", "Expand", "Mul", "Cast",
 }  # fmt: skip
+
+
+def check_precision(architecture: str, precision: str) -> None:
+    """Refuse FP16 for networks whose FP16 graphs were not found equal to FP32.
+
+    Raises:
+        ValueError: names the networks that take it.
+    """
+    if precision == "fp16" and architecture not in TAKE_HALF:
+        raise ValueError(
+            f"FP16 graphs of {architecture} do not give what FP32 gives: use fp32 (FP16 is for {' and '.join(TAKE_HALF)})"
+        )
 
 
 def write_graph(source: Path, target: Path, precision: str) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from emgait_ros import shipped
 from emgait_ros.inference.bundle import SEQUENCE_HEAD, Bundle
 from emgait_ros.inference.engine import BackendUnavailableError
-from emgait_ros.inference.precision import write_graph
+from emgait_ros.inference.precision import check_precision, write_graph
 from emgait_ros.whole_files import written_whole
 
 if TYPE_CHECKING:
@@ -98,7 +98,12 @@ def load_tensorrt(flavour: str) -> TensorRT:
 
 
 def engine_key(bundle: Bundle, graph: str, flavour: str, target: str, precision: str, max_batch: int) -> EngineKey:
-    """The key an engine of this bundle, on this TensorRT, must have."""
+    """The key an engine of this bundle, on this TensorRT, must have.
+
+    Raises:
+        ValueError: FP16 for a network that does not take it.
+    """
+    check_precision(bundle.architecture, precision)
     version = str(load_tensorrt(flavour).__version__)
     return EngineKey(bundle.graphs[graph].sha256, flavour, version, target, precision, max_batch, bundle.max_frames)
 

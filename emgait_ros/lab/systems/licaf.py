@@ -60,7 +60,9 @@ class ChannelAttention(nn.Module):
     def forward(self, depth: Tensor, silhouette: Tensor, frame_mask: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, P, C) twice and (B, T) bool -> the same shapes, channels enhanced."""
         ours, theirs = (largest_over_time(x, frame_mask).transpose(1, 2) for x in (depth, silhouette))  # (B, C, P)
-        mixed = F.scaled_dot_product_attention(self.query(ours), self.key(theirs), self.value(theirs))  # (B, C, width)
+        asked = (self.query(ours), self.key(theirs), self.value(theirs))
+        # One head: ONNX has this attention for four dimensions alone.
+        mixed = F.scaled_dot_product_attention(*(part[:, None] for part in asked))[:, 0]  # (B, C, width)
         depth = depth * (1 + self.gate(mixed).sigmoid().transpose(1, 2)[:, None])
         summary = largest_over_time(depth, frame_mask).mean(dim=1)  # (B, C)
         return depth, silhouette * (1 + self.reply(summary).sigmoid()[:, None, None])

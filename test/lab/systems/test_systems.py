@@ -19,7 +19,7 @@ from emgait_ros.inference.bundle import ARCHITECTURES, Bundle  # noqa: E402
 from emgait_ros.inference.encoder import GaitEncoder  # noqa: E402
 from emgait_ros.inference.engine import BackendUnavailableError  # noqa: E402
 from emgait_ros.inference.onnxruntime_engine import OnnxRuntimeEngine  # noqa: E402
-from emgait_ros.inference.precision import write_graph  # noqa: E402
+from emgait_ros.inference.precision import TAKE_HALF, write_graph  # noqa: E402
 from emgait_ros.inference.reference import check_parity  # noqa: E402
 from emgait_ros.inference.tensorrt_builder import (  # noqa: E402
     build_engine,
@@ -117,9 +117,12 @@ def test_a_bundle_is_written_again_from_its_weights(bundle: Bundle, tmp_path: Pa
 
 
 def test_half_precision_and_tensorrt_take_every_graph(bundle: Bundle, tmp_path: Path) -> None:
-    """FP16 graphs pass the parity gate; TensorRT-RTX parses and builds both where it is installed (no GPU is needed)."""
+    """FP16 graphs pass the parity gate or are refused; TensorRT-RTX parses and builds both graphs where it is installed (no GPU is needed)."""
     pytest.importorskip("onnx")
-    for name, graph in bundle.graphs.items():
+    if bundle.architecture not in TAKE_HALF:
+        with pytest.raises(ValueError, match=f"FP16 graphs of {re.escape(bundle.architecture)}"):
+            engine_key(bundle, next(iter(bundle.graphs)), "tensorrt-rtx", "SM89", "fp16", 4)
+    for name, graph in bundle.graphs.items() if bundle.architecture in TAKE_HALF else ():
         path = tmp_path / f"{name}.onnx"
         write_graph(graph.path, path, "fp16")
         assert check_parity(OnnxRuntimeEngine(path), bundle.reference(), path) >= 0.999
