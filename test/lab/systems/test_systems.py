@@ -117,12 +117,13 @@ def test_a_bundle_is_written_again_from_its_weights(bundle: Bundle, tmp_path: Pa
 
 
 def test_half_precision_and_tensorrt_take_every_graph(bundle: Bundle, tmp_path: Path) -> None:
-    """FP16 graphs pass the parity gate or are refused; TensorRT-RTX parses and builds both graphs where it is installed (no GPU is needed)."""
+    """FP16 graphs pass the parity gate or are refused; TensorRT-RTX parses and builds both where it is installed (no GPU is needed)."""
     pytest.importorskip("onnx")
     if bundle.architecture not in TAKE_HALF:
         with pytest.raises(ValueError, match=f"FP16 graphs of {re.escape(bundle.architecture)}"):
             engine_key(bundle, next(iter(bundle.graphs)), "tensorrt-rtx", "SM89", "fp16", 4)
-    for name, graph in bundle.graphs.items() if bundle.architecture in TAKE_HALF else ():
+        return  # their FP32 engines build, too, but that takes a minute each
+    for name, graph in bundle.graphs.items():
         path = tmp_path / f"{name}.onnx"
         write_graph(graph.path, path, "fp16")
         assert check_parity(OnnxRuntimeEngine(path), bundle.reference(), path) >= 0.999
