@@ -21,6 +21,8 @@ from emgait_ros.recognition.recognizer import GaitRecognizer  # noqa: E402
 from emgait_ros.samples import Modality, PedestrianFrame, SensorFrame, Status  # noqa: E402
 from emgait_ros.sensing.pedestrian_sensing import PedestrianSensing  # noqa: E402
 
+pytestmark = pytest.mark.long
+
 OPTIONS = {"window.min_samples": 3, "window.max_samples": 8, "window.require_moving": False, "decision.threshold": 1e3}
 
 

@@ -40,6 +40,8 @@ from emgait_ros.lab.training.measurement import embed, whole_sequences  # noqa: 
 from emgait_ros.lab.training.recipe import AugmentConfig, OptimizationConfig, TrainingConfig  # noqa: E402
 from emgait_ros.samples import Modality  # noqa: E402
 
+pytestmark = pytest.mark.long
+
 MILD = AugmentConfig(mirror=0.0, shift=0.01, scale=0.01, erase=0.0, drop_image=0.05, drop_points=0.05, thin=0.2)
 
 
