@@ -10,6 +10,7 @@ import numpy as np
 
 from emgait_ros.samples import CameraModel, Float32, Float64, UInt8
 from emgait_ros.sensing.perception.camera import box_rectangles
+from emgait_ros.sensing.perception.overlay import jpeg_of
 
 JPEG_QUALITY = 75
 REACH_M = 60.0  # people are recognised to 50 m
@@ -20,16 +21,13 @@ FLAT_M, TALL_M = 0.2, 2.5
 PNG_FAST = 1
 
 
-def jpeg_of(pixels: UInt8, width: int) -> bytes:
+def small_jpeg_of(pixels: UInt8, width: int) -> bytes:
     """A JPEG of (H, W, 3) uint8 RGB pixels, made smaller to at most ``width`` px; never made larger."""
     scale = width / pixels.shape[1]
     if scale < 1.0:
         size = (width, max(round(pixels.shape[0] * scale), 1))
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    if not done:
-        raise ValueError(f"a picture of {pixels.shape[1]} x {pixels.shape[0]} pixels could not be encoded")
-    return data.tobytes()
+    return jpeg_of(pixels, JPEG_QUALITY).tobytes()
 
 
 def boxes_in(camera: CameraModel, center: Float64, size: Float64) -> list[list[float] | None]:

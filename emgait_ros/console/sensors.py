@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from emgait_ros.console.pictures import boxes_in, jpeg_of, places_of, seen_from_above
+from emgait_ros.console.pictures import boxes_in, places_of, seen_from_above, small_jpeg_of
 from emgait_ros.recordings.serialized_header import frame_of, stamp_of
 from emgait_ros.samples import UInt8
 from emgait_ros.sensing.camera_calibration import CameraCalibration
@@ -118,7 +118,7 @@ class Sensors:
             message = self._decode(raw, self.image_type)
             is_compressed = self.image_type.__name__ == "CompressedImage"
             pixels = compressed_to_rgb(message) if is_compressed else image_to_rgb(message)
-            jpeg = jpeg_of(pixels, self._width)
+            jpeg = small_jpeg_of(pixels, self._width)
         except ValueError as error:
             return f"{self.image_topic}: {error}"
         self._shown_image = raw

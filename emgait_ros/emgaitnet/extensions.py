@@ -102,9 +102,9 @@ class AloneBeside(nn.Module):
         valid = frame_mask.to(frames.dtype)
         alone = valid * (frames.abs().sum(dim=2) > 0).to(frames.dtype)
         share = (alone.sum(dim=1) / valid.sum(dim=1))[:, None, None]  # (B, 1, 1)
-        told = (frames * valid[:, :, None]).sum(dim=1)  # (B, A * d)
-        length = (told.square().sum(dim=1, keepdim=True) + 1e-6).sqrt()
-        direction = (ALONE_LENGTH * told / length).unflatten(1, (self.vectors, self.width))
+        summed = (frames * valid[:, :, None]).sum(dim=1)  # (B, A * d)
+        length = (summed.square().sum(dim=1, keepdim=True) + 1e-6).sqrt()
+        direction = (ALONE_LENGTH * summed / length).unflatten(1, (self.vectors, self.width))
         by_points = self.gain * torch.cat([embedding, direction], dim=1)
         return share * by_points + (1 - share) * embedding
 

@@ -203,25 +203,11 @@ def _crop(message: PedestrianMessage, who: str) -> tuple[UInt8 | None, list[str]
 
 
 def _identity_to_message(result: IdentityResult) -> Identity:
-    decision = result.decision
     return Identity(
-        track_id=int(result.track_id),
-        tracker_id=result.tracker_id,
-        status=int(decision.status),
-        name=decision.name,
-        distance=float(decision.distance),
-        threshold=float(decision.threshold),
-        margin=float(decision.margin),
-        samples=int(decision.samples),
-        samples_needed=int(decision.samples_needed),
-        modalities=int(decision.modalities),
+        **result.plain_fields(),
         position=_point(result.center),
         size=_vector(result.size),
-        range_m=float(result.range_m),
-        candidates=[CandidateMessage(name=c.name, distance=float(c.distance)) for c in decision.candidates],
-        reason=result.reason,
-        probability=float(decision.probability),
-        warnings=list(result.warnings),
+        candidates=[CandidateMessage(name=c.name, distance=float(c.distance)) for c in result.decision.candidates],
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -63,6 +64,26 @@ class IdentityResult:
     def warnings(self) -> tuple[str, ...]:
         """What makes this less certain than usual: a weak window, one sensor, conditions that were not calibrated."""
         return warnings(self.decision)
+
+    def plain_fields(self) -> dict[str, Any]:
+        """Fields of an ``emgait_msgs/msg/Identity`` that are numbers, names and sentences, by name; the others hold messages."""
+        decision = self.decision
+        return {
+            "track_id": int(self.track_id),
+            "tracker_id": self.tracker_id,
+            "status": int(decision.status),
+            "name": decision.name,
+            "distance": float(decision.distance),
+            "threshold": float(decision.threshold),
+            "margin": float(decision.margin),
+            "samples": int(decision.samples),
+            "samples_needed": int(decision.samples_needed),
+            "modalities": int(decision.modalities),
+            "range_m": float(self.range_m),
+            "reason": self.reason,
+            "probability": float(decision.probability),
+            "warnings": list(self.warnings),
+        }
 
     @property
     def label(self) -> str:

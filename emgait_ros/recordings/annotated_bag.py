@@ -86,7 +86,7 @@ class AnnotatedBag:
         for result in results:
             everything += [self._box(header, next(numbers), result), self._text(header, next(numbers), result)]
         self._writer.write(MARKERS, MARKER_ARRAY, at_ns, make(MARKER_ARRAY, everything))
-        self._picture(frame, pedestrians, results, at_ns)
+        self._picture(frame, pedestrians, results, header, at_ns)
 
     def _copy_to(self, log_time_ns: int | None) -> None:
         """Copy the messages up to this log time; None: all that are left."""
@@ -99,27 +99,14 @@ class AnnotatedBag:
             self._writer.write_serialized(message.topic, message.type, message.log_time_ns, message.raw, latched, types)
 
     def _identity(self, result: IdentityResult) -> Any:
-        make, decision = self._writer.make, result.decision
-        candidates = [make("emgait_msgs/msg/Candidate", c.name, float(c.distance)) for c in decision.candidates]
+        make = self._writer.make
+        candidates = [make("emgait_msgs/msg/Candidate", c.name, float(c.distance)) for c in result.decision.candidates]
         return make(
             "emgait_msgs/msg/Identity",
-            track_id=int(result.track_id),
-            tracker_id=result.tracker_id,
-            status=int(decision.status),
-            name=decision.name,
-            distance=float(decision.distance),
-            threshold=float(decision.threshold),
-            margin=float(decision.margin),
-            samples=int(decision.samples),
-            samples_needed=int(decision.samples_needed),
-            modalities=int(decision.modalities),
+            **result.plain_fields(),
             position=self._point(result, 0.0),
             size=self._size(result),
-            range_m=float(result.range_m),
             candidates=candidates,
-            reason=result.reason,
-            probability=float(decision.probability),
-            warnings=list(result.warnings),
         )
 
     def _box(self, header: Any, number: int, result: IdentityResult) -> Any:
@@ -170,13 +157,17 @@ class AnnotatedBag:
         )
 
     def _picture(
-        self, frame: SensorFrame, pedestrians: PedestrianFrame, results: Sequence[IdentityResult], at_ns: int
+        self,
+        frame: SensorFrame,
+        pedestrians: PedestrianFrame,
+        results: Sequence[IdentityResult],
+        header: Any,
+        at_ns: int,
     ) -> None:
         if frame.image is None or frame.camera is None:
             return
         names = {result.track_id: result.label.split("\n")[0] for result in results}
         rgb = draw_overlay(frame.image, frame.camera, pedestrians.pedestrians, names, None, frame.image_dt_s)
-        header = self._writer.header(frame.stamp_ns, self._bag.lidar_frame_id)
         picture = self._writer.make(COMPRESSED_IMAGE, header, "jpeg", jpeg_of(rgb))
         self._writer.write(OVERLAY, COMPRESSED_IMAGE, at_ns, picture)
 

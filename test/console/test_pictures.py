@@ -13,9 +13,9 @@ from emgait_ros.console.pictures import (
     HIGHEST,
     REACH_M,
     boxes_in,
-    jpeg_of,
     places_of,
     seen_from_above,
+    small_jpeg_of,
 )
 from emgait_ros.samples import CameraModel
 
@@ -28,7 +28,7 @@ CAMERA = CameraModel(640, 480, np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 
 )
 def test_pictures_are_made_smaller_never_larger(width, asked, shape):
     pixels = np.full((480, width, 3), (200, 30, 20), np.uint8)
-    decoded = cv2.imdecode(np.frombuffer(jpeg_of(pixels, asked), np.uint8), cv2.IMREAD_COLOR)
+    decoded = cv2.imdecode(np.frombuffer(small_jpeg_of(pixels, asked), np.uint8), cv2.IMREAD_COLOR)
     assert decoded.shape[:2] == shape
     assert abs(decoded[100, 100].astype(int) - (20, 30, 200)).max() < 8, "red stays red"
 

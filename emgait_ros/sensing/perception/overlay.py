@@ -47,13 +47,11 @@ def draw_overlay(
     return picture
 
 
-def jpeg_of(picture: UInt8) -> UInt8:
-    """(n,) bytes of a picture (H, W, 3) RGB as a JPEG file."""
-    written, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    )
+def jpeg_of(picture: UInt8, quality: int = JPEG_QUALITY) -> UInt8:
+    """(n,) bytes of a picture (H, W, 3) uint8 RGB as a JPEG file; ``quality`` 1 to 100."""
+    written, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not written:
-        raise ValueError(f"no JPEG can be made of a picture of {picture.shape}")
+        raise ValueError(f"a picture of {picture.shape[1]} x {picture.shape[0]} pixels could not be encoded")
     return np.asarray(data, np.uint8).reshape(-1)
 
 
