@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,7 @@ WITH_TORCH = (
     "lab/simulated_supervision/",
     "lab/bench/",
 )
+TESTS = Path(__file__).resolve().parent
 LAZY = {"inference/torch_engine.py"}  # torch and the network inside its functions only
 GROUND_FLOOR = {"config", "samples", "shipped", "jit", "stop_signals", "whole_files"}
 ALLOWED = {  # folder or module -> what of this package it may import beside itself
@@ -52,6 +55,7 @@ ALLOWED = {  # folder or module -> what of this package it may import beside its
 }
 
 
+@functools.cache
 def imports(path: Path, deep: bool) -> set[str]:
     """Dotted names a module imports: everywhere in it, or when it is loaded (functions and TYPE_CHECKING left out)."""
     names: set[str] = set()
@@ -70,6 +74,33 @@ def imports(path: Path, deep: bool) -> set[str]:
             continue
         pending += ast.iter_child_nodes(node)
     return names
+
+
+def loaded_with(path: Path, seen: set[Path]) -> set[str]:
+    """The foreign packages that loading a module imports, through the modules of this package and helpers of the tests."""
+    found: set[str] = set()
+    for name in imports(path, deep=False):
+        parts = name.split(".")
+        candidates = [PACKAGE.parent.joinpath(*parts[:n]) for n in range(1, len(parts) + 1)] + [
+            TESTS / "helpers" / parts[0]
+        ]
+        files = [f for c in candidates for f in (c / "__init__.py", c.with_suffix(".py")) if f.is_file()]
+        if not files:
+            found.add(parts[0])
+        for file in files:
+            if file not in seen:
+                seen.add(file)
+                found |= loaded_with(file, seen)
+    return found
+
+
+def skipped_without(path: Path) -> set[str]:
+    """The packages without which a test file, or a helper that it imports, is skipped as it is loaded."""
+    helpers = (TESTS / "helpers" / f"{name.split('.')[0]}.py" for name in imports(path, deep=False))
+    texts = [file.read_text(encoding="utf-8") for file in (path, *helpers) if file.is_file()]
+    return {
+        name for text in texts for name in re.findall(r'^(?:\w+ = )?pytest\.importorskip\("(\w+)', text, re.MULTILINE)
+    }
 
 
 def room(path: Path) -> str:
@@ -114,6 +145,12 @@ def test_the_paper_is_not_taught_by_the_simulator():
     """What only simulated people can give is in a folder of its own; the network's folder does not know of it."""
     for path in (p for p in MODULES if room(p) == "emgaitnet"):
         assert not any("lab" in name.split(".") for name in imports(path, deep=True)), name_of(path)
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("test_*.py")), ids=lambda p: p.relative_to(TESTS).as_posix())
+def test_a_test_file_is_collected_where_torch_is_not_installed(path):
+    """A robot has no torch: one file that needs it when it is loaded would stop the whole run there."""
+    assert not loaded_with(path, set()) & TORCH or "torch" in skipped_without(path)
 
 
 def test_the_rules_see_an_import_wherever_it_stands(tmp_path):

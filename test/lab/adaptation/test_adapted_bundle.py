@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch", reason="the refit goes into the network's weights")
+
 from recorded_trees import write_lreid_compact
 
 from emgait_ros.cli.main import main
