@@ -4,6 +4,7 @@
   emgait evaluate detection site_a site_b --json f.json          your own clouds and labels, several folders together
   emgait evaluate detection site_a --pictures out                look at every miss and every false detection
   emgait evaluate detection site_a --params my_robot.yaml        with the detector.* options of your tracker
+  emgait evaluate detection sim --clouds 200                     simulated streets that no scorer was trained on
 
 A FOLDER holds one of these; which, is seen from what is in it:
   KITTI   NAME.bin (float32 x y z intensity), NAME.calib.txt and NAME.label.txt, or the official folders. Images are not needed.
@@ -12,6 +13,7 @@ A FOLDER holds one of these; which, is seen from what is in it:
   .npz    one file a cloud, for instance numpy.savez_compressed("site_0001.npz", xyz=points, boxes=boxes):
           xyz    (N, 3) float, m, LiDAR frame, z up; or xyz_cm2 (N, 3) int16 in 1/500 m
           boxes  (n, 8) float: track, x, y, z of the centre (m), length, width, height (m), yaw (rad) of each person
+         night  one bool, if you know: figures by day and at night then stand apart
 
 Every cloud is judged by itself, by the LiDAR alone: no tracker, verifier or image detector, and no learned background. A
 person counts within --range and with --returns in the box, and is found when a detection's centre is within --within of the
@@ -19,6 +21,9 @@ label's in the ground plane, one to one, the nearest first. Detections of people
 right nor false. Intervals (95 %, Wilson) take people as independent; in consecutive clouds of one scene they are not, and
 the truth is less certain. `average precision` sweeps the score from 1 to 0.01; `in view` is the camera's view from KITTI's
 calibration, and +-45 degrees about the LiDAR's x axis in .npz folders (--view).
+
+The table by range (10 m bands, and beyond 50 m) holds who and what is in view at any range: recall and false detections from
+detector.min_score on, and average precision, with centres within 0.5 and 1.0 m and with boxes that overlap by half from above (IoU 0.5).
 
 Why somebody was missed:
   no peak      no peak of upper-body returns was looked at within --within: hidden, too low, part of a wall
@@ -29,7 +34,7 @@ Why somebody was missed:
   place        detected, but farther from the label than --within
 "(ground +0.8 m)" beside it: under the label's feet the ground was taken 0.8 m too high, which hides legs or the whole person.
 
---pictures OUT writes OUT/FOLDER.png (40 cases, then FOLDER_2.png): each case from above, where the line of sight goes up, with
+--pictures OUT writes OUT/precision_recall.png, the curves by range, and OUT/FOLDER.png (40 cases, then FOLDER_2.png): each case from above, where the line of sight goes up, with
 green labels, orange detections and the score of each peak (x), and beside it as the sensor sees it, colored by height over the ground.
 """
 
@@ -48,15 +53,17 @@ from rich.table import Table
 
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.config import TrackerNodeConfig
-from emgait_ros.lab.datasets.labelled_clouds import LabelledFolder, open_labelled
+from emgait_ros.lab.datasets.labelled_clouds import LabelledFolder, open_labelled, simulated_streets
 from emgait_ros.lab.evaluation.detection import (
     WRONG_GROUND_M,
     CloudResult,
     DetectorEvaluation,
     Rules,
     as_json,
+    by_range,
     cloud_as_json,
 )
+from emgait_ros.lab.evaluation.detection_by_range import draw
 from emgait_ros.lab.evaluation.detection_pictures import ContactSheet
 from emgait_ros.parameter_file import load_parameters
 
@@ -66,7 +73,10 @@ MOST_ROWS = 60
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     rules = Rules()
-    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="labelled clouds")
+    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="labelled clouds, or sim")
+    parser.add_argument(
+        "--clouds", type=int, default=100, metavar="N", help="sim: how many clouds (default: %(default)s)"
+    )
     parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file (YAML) of the nodes: detector.*")
     parser.add_argument(
         "--range",
@@ -112,13 +122,16 @@ def run(args: argparse.Namespace) -> int:
         options, _, unknown = load_parameters(args.params)
         for sentence in unknown:
             console.print(sentence, style="yellow", highlight=False)
-    folders = [open_labelled(folder) for folder in args.folders]
+    folders = [
+        simulated_streets(args.clouds) if str(folder) == "sim" else open_labelled(folder) for folder in args.folders
+    ]
     evaluation = DetectorEvaluation(options.detector, rules)
     results, notes = _evaluate(args, folders, evaluation)
     everything = [result for found in results for result in found]
     if not everything:
         raise ValueError(f"no cloud of {', '.join(str(f.path) for f in folders)} has labels: nothing can be compared")
     figures: dict[str, Any] = as_json(everything, rules)
+    figures["by_range"] = by_range(everything, options.detector.min_score)
     figures["view"] = _views(folders, rules)
     figures["rules"], figures["detector"] = asdict(rules), asdict(options.detector)
     figures["folders"] = [
@@ -132,6 +145,8 @@ def run(args: argparse.Namespace) -> int:
     ]
     console.print(_by_cloud(figures["folders"]))
     console.print(_together(figures))
+    for light, found in figures["by_range"].items():
+        console.print(_ranges(light, found))
     for note in [*_notes(figures, rules, options.tracker.weak_score), *notes]:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     if args.json:
@@ -186,6 +201,8 @@ def _evaluate(
                 path = args.pictures / f"{folder.path.absolute().name}{f'_{number + 1}' if same else ''}.png"
                 notes.append(sheet.write(path))
                 progress.update(task, description="detecting")
+    if args.pictures and any(results):
+        draw([r.by_range for found in results for r in found], args.pictures / "precision_recall.png")
     return results, notes
 
 
@@ -193,6 +210,7 @@ def _views(folders: list[LabelledFolder], rules: Rules) -> dict[str, str]:
     view = {
         "KITTI": "the camera's view by its calibration",
         "npz": f"+-{rules.view_deg:g} degrees about the LiDAR's x axis",
+        "simulated": "all round",
     }
     return {folder.form: view[folder.form] for folder in folders}
 
@@ -232,6 +250,20 @@ def _together(figures: dict[str, Any]) -> Table:
             table.add_row(name, str(row["people"]), str(row["found"]), recall)
         else:
             table.add_row(name, "0", "", "")
+    return table
+
+
+def _ranges(light: str, found: dict[str, Any]) -> Table:
+    """A row for each band of range that holds somebody or something."""
+    title = "by range, in view" if light == "all" else f"by range, in view, {light}"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for heading in ("", "people", *(f"{what}, {name}" for name in found for what in ("recall", "AP")), "false a cloud"):
+        table.add_column(heading, justify="right" if heading else "left")
+    first = next(iter(found))
+    for band, row in found[first].items():
+        values = [found[name][band][key] for name in found for key in ("recall", "average_precision")]
+        shown = ["-" if value is None else f"{100 * value:.1f} %" for value in values]
+        table.add_row(band, str(row["people"]), *shown, f"{row['false_per_cloud']:.2f}")
     return table
 
 

@@ -39,12 +39,17 @@ def test_two_folders(sites, tmp_path, capsys):
     assert (figures["clouds"], figures["people"], figures["found"]) == (3, 3, 2)
     assert (figures["false"], figures["false_in_view"], figures["missed"]["score"]) == (1, 1, 1)
     assert [folder["found"] for folder in figures["folders"]] == [2, 0]
+    ranges = figures["by_range"]["all"]  # neither cloud says whether it was night
+    assert {name: (row["all"]["people"], row["10-20 m"]["recall"]) for name, row in ranges.items()}["0.5 m"] == (
+        3,
+        0.6667,
+    )
     assert figures["view"] == {"npz": "+-45 degrees about the LiDAR's x axis"}
     (miss,) = figures["folders"][1]["files"][0]["missed"]
     assert (miss["reason"], miss["range_m"]) == ("score", 10.0)
     (false,) = figures["folders"][0]["files"][1]["false_detections"]
     assert np.hypot(*(np.array(false["place"][:2]) - (12, -4))) < 0.3
-    assert sorted(path.name for path in pictures.iterdir()) == ["one.png", "other.png"]
+    assert sorted(path.name for path in pictures.iterdir()) == ["one.png", "other.png", "precision_recall.png"]
     printed = capsys.readouterr().out
     assert "one/a_0002" in printed
     assert "66.7 %" in printed

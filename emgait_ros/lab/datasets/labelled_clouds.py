@@ -1,7 +1,8 @@
 """Folders of clouds in which people are labelled: KITTI's form, or one ``.npz`` file a cloud.
 
 A ``.npz`` file holds ``xyz`` (N, 3) float, m, or ``xyz_cm2`` (N, 3) int16 in 1/500 m, in the LiDAR frame (z up), and ``boxes``
-(n, 8): track, x, y, z of the centre (m), length, width, height (m), yaw (rad) of each person. Other entries are not read.
+(n, 8): track, x, y, z of the centre (m), length, width, height (m), yaw (rad) of each person; ``night`` (bool), where it is known. Other
+entries are not read. "sim" is no folder: simulated streets (``simulation.cluttered_scenes``), with people labelled all round.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ import numpy as np
 
 from emgait_ros.lab.datasets.boxes import OrientedBoxes
 from emgait_ros.lab.datasets.kitti import KittiFrames
+from emgait_ros.lab.simulation.clutter.people import RIDER, SITTING
+from emgait_ros.lab.simulation.cluttered_scenes import cluttered_cloud
 from emgait_ros.samples import CameraModel, Float32, Float64
 
 BOX_COLUMNS = "track, x, y, z of the centre, length, width, height, yaw"
 XYZ_CM2_M = np.float32(1 / 500)
+SIMULATED_FROM = 1_000_000
 FORMS = "NAME.npz with 'xyz' or 'xyz_cm2' and 'boxes', or KITTI's NAME.bin, NAME.calib.txt and NAME.label.txt (or velodyne/, calib/, label_2/)"
 
 
@@ -33,6 +37,8 @@ class LabelledCloud:
         boxes: what is labelled; people are of kind "Pedestrian".
         camera: in whose view things were labelled; None where no camera is known.
         not_labelled: (R, 4) float64, px: left, top, right, bottom of regions of its image in which nothing is labelled.
+        night: None where it is not known.
+        all_round: people are labelled wherever they are, whatever a camera sees.
     """
 
     name: str
@@ -40,6 +46,8 @@ class LabelledCloud:
     boxes: OrientedBoxes
     camera: CameraModel | None = None
     not_labelled: Float64 = field(default_factory=lambda: np.zeros((0, 4)))
+    night: bool | None = None
+    all_round: bool = False
 
     @property
     def sequence(self) -> str:
@@ -53,7 +61,7 @@ class LabelledFolder:
 
     Attributes:
         path: of the folder.
-        form: "KITTI" or "npz".
+        form: "KITTI", "npz" or "simulated".
         names: of the clouds.
     """
 
@@ -99,6 +107,23 @@ def open_labelled(folder: str | Path) -> LabelledFolder:
     return LabelledFolder(folder, "KITTI", frames.names, lambda name: _from_kitti(frames, name))
 
 
+def simulated_streets(clouds: int) -> LabelledFolder:
+    """Clouds of the simulator that no scorer was trained on: those that do are numbered from 0."""
+    if clouds < 1:
+        raise ValueError(f"{clouds} simulated clouds are asked for: expected 1 or more")
+    names = tuple(f"street_{SIMULATED_FROM + number}" for number in range(clouds))
+    return LabelledFolder(Path("sim"), "simulated", names, lambda name: _simulated(int(name.rsplit("_", 1)[1])))
+
+
+def _simulated(seed: int) -> LabelledCloud:
+    cloud = cluttered_cloud(seed)
+    kinds = np.array(
+        [{SITTING: "Person_sitting", RIDER: "Cyclist"}.get(kind, "Pedestrian") for kind in cloud.kinds], np.str_
+    )
+    boxes = OrientedBoxes(kinds, cloud.people[:, :3], cloud.people[:, 3:6], cloud.people[:, 6])
+    return LabelledCloud(f"{cloud.place}_{seed}_", cloud.points, boxes, all_round=True)
+
+
 def _from_kitti(frames: KittiFrames, name: str) -> LabelledCloud | None:
     frame = frames[name]
     if frame.labels is None:
@@ -114,7 +139,7 @@ def read_npz(file: Path) -> LabelledCloud:
     """
     try:
         with np.load(file, allow_pickle=False) as values:
-            held = {name: values[name] for name in values.files if name in ("xyz", "xyz_cm2", "boxes")}
+            held = {name: values[name] for name in values.files if name in ("xyz", "xyz_cm2", "boxes", "night")}
             names = ", ".join(values.files)
     except (zipfile.BadZipFile, EOFError, ValueError) as error:
         raise ValueError(f"{file} is a damaged .npz file: {error}") from error
@@ -132,6 +157,10 @@ def read_npz(file: Path) -> LabelledCloud:
         raise ValueError(
             f"{file}: boxes have a size of 0 or less, or a value that is not finite: the columns are {BOX_COLUMNS}"
         )
+    night = held.get("night")
+    if night is not None and (night.shape != () or night.dtype != bool):
+        raise ValueError(f"{file}: 'night' is {night.shape} {night.dtype}: expected one bool")
     points = xyz.astype(np.float32) * XYZ_CM2_M if "xyz_cm2" in held else xyz.astype(np.float32)
     people = OrientedBoxes(np.full(len(boxes), "Pedestrian"), boxes[:, 1:4], boxes[:, 4:7], boxes[:, 7])
-    return LabelledCloud(file.stem, np.ascontiguousarray(points[np.isfinite(points).all(axis=1)]), people)
+    finite = np.ascontiguousarray(points[np.isfinite(points).all(axis=1)])
+    return LabelledCloud(file.stem, finite, people, night=None if night is None else bool(night))

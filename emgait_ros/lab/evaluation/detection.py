@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from emgait_ros.config import DetectorConfig
 from emgait_ros.lab.datasets.boxes import OrientedBoxes
 from emgait_ros.lab.datasets.labelled_clouds import LabelledCloud
+from emgait_ros.lab.evaluation.detection_by_range import Judged, figures, judge
 from emgait_ros.lab.evaluation.detection_matching import apart_m, average_precision, nearest_first, strongest_first
 from emgait_ros.lab.evaluation.metrics import Share
 from emgait_ros.samples import Detections, Float32, Float64, Int64
@@ -35,6 +36,7 @@ BAND_M = 10.0
 MANY_RETURNS = 100
 WRONG_GROUND_M = 0.3
 PERSON, SITTING = "Pedestrian", "Person_sitting"
+NOBODY = np.zeros(0, np.int64)
 SWEEP_SCORE = 0.01  # average precision looks at detections down to it; most of what there is scores 0
 
 
@@ -77,6 +79,7 @@ class CloudResult:
         swept: for average precision.
         peak_xy, peak_score: (K, 2) and (K,) float32: the detector's ``examined_xy`` and ``examined_score``.
         left_out: peaks that were not looked at because there were too many.
+        by_range: for the figures by range (``detection_by_range``); ``night``: None where it is not known.
     """
 
     name: str
@@ -95,6 +98,8 @@ class CloudResult:
     peak_xy: Float32
     peak_score: Float32
     left_out: int
+    by_range: dict[str, Judged]
+    night: bool | None = None
 
     @property
     def range_m(self) -> Float64:
@@ -141,7 +146,10 @@ class DetectorEvaluation:
         by_score = strongest_first(people.center[:, :2], sweep.center[:, :2], sweep.score, rules.within_m)
         right = np.isin(np.arange(len(sweep)), by_score[counts])
         judged = right | self._false(cloud, sweep, by_score, people.center[~counts])
-        swept = Swept(sweep.score[judged].astype(np.float64), right[judged], self.in_view(cloud, sweep.center[judged]))
+        seen = self.in_view(cloud, sweep.center)
+        in_reach = self._false(cloud, sweep, NOBODY, people.center[:0], np.inf) & seen
+        to_find = (returns >= rules.returns) & (people.kind == PERSON) & self.in_view(cloud, people.center)
+        swept = Swept(sweep.score[judged].astype(np.float64), right[judged], seen[judged])
         return CloudResult(
             name=cloud.name,
             place=people.center[counts],
@@ -159,21 +167,30 @@ class DetectorEvaluation:
             peak_xy=detector.examined_xy,
             peak_score=detector.examined_score,
             left_out=detector.left_out,
+            by_range=judge(people, to_find, sweep, in_reach),
+            night=cloud.night,
         )
 
     def in_view(self, cloud: LabelledCloud, place: Float32 | Float64) -> NDArray[np.bool_]:
         """Which places (N, 3), m, LiDAR frame, lie between the left and right edges of the camera's view: (N,)."""
+        if cloud.all_round:
+            return np.ones(len(place), bool)
         if cloud.camera is None:
             return np.abs(np.arctan2(place[:, 1], place[:, 0])) <= np.radians(self.rules.view_deg)
         pixel, valid = project(place, cloud.camera)
         return valid & (pixel[:, 0] >= 0) & (pixel[:, 0] < cloud.camera.width)
 
     def _false(
-        self, cloud: LabelledCloud, detections: Detections, belongs: Int64, others: Float64
+        self,
+        cloud: LabelledCloud,
+        detections: Detections,
+        belongs: Int64,
+        others: Float64,
+        range_m: float | None = None,
     ) -> NDArray[np.bool_]:
         """(D,) bool: at no label, not within reach of the ``others`` (M, 3) who do not count, where everybody is labelled."""
         place = detections.center
-        false = np.hypot(place[:, 0], place[:, 1]) <= self.rules.range_m
+        false = np.hypot(place[:, 0], place[:, 1]) <= (self.rules.range_m if range_m is None else range_m)
         false[belongs[belongs >= 0]] = False
         false &= (apart_m(place[:, :2], others[:, :2]) > self.rules.within_m).all(axis=1)
         if cloud.camera is not None and len(cloud.not_labelled):
@@ -264,6 +281,12 @@ def as_json(results: Sequence[CloudResult], rules: Rules) -> dict[str, Any]:
         "average_precision_in_view": _rounded(in_view),
         "peaks_left_out": sum(r.left_out for r in results),
     }
+
+
+def by_range(results: Sequence[CloudResult], min_score: float) -> dict[str, Any]:
+    """Figures by range (``detection_by_range.figures``) of "all" clouds, and of those by "day" and at "night" where that is known."""
+    among = {"all": results, "day": [r for r in results if r.night is False], "night": [r for r in results if r.night]}
+    return {light: figures([r.by_range for r in found], min_score) for light, found in among.items() if found}
 
 
 def cloud_as_json(result: CloudResult) -> dict[str, Any]:

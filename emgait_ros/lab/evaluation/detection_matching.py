@@ -21,11 +21,16 @@ def nearest_first(people: Float64, detections: Float32 | Float64, within_m: floa
 
 def strongest_first(people: Float64, detections: Float32, score: Float32, within_m: float) -> Int64:
     """As ``nearest_first``, but detections choose the nearest person left in the order of their ``score`` (D,)."""
-    apart = apart_m(people, detections)
-    belongs = np.full(len(people), -1, np.int64)
-    for detection in np.argsort(-score, kind="stable").tolist() if len(people) else []:
+    return strongest_of(apart_m(people, detections), score, within_m)
+
+
+def strongest_of(apart: Float64, score: Float32, limit: float) -> Int64:
+    """As ``strongest_first``, of any distances (L, D)."""
+    apart = apart.copy()
+    belongs = np.full(len(apart), -1, np.int64)
+    for detection in np.argsort(-score, kind="stable").tolist() if len(apart) else []:
         person = int(apart[:, detection].argmin())
-        if apart[person, detection] <= within_m:
+        if apart[person, detection] <= limit:
             belongs[person] = detection
             apart[person] = np.inf
     return belongs
@@ -39,13 +44,18 @@ def average_precision(score: ArrayLike, hit: ArrayLike, people: int) -> float:
         hit: (S,) bool: whether it is a person; of equal scores the false ones come first.
         people: how many there are to find.
     """
-    score, hit = np.asarray(score, np.float64), np.asarray(hit, bool)
     if people == 0:
         return float("nan")
-    hit = hit[np.lexsort((hit, -score))]
-    precision = np.cumsum(hit) / np.arange(1, len(hit) + 1)
+    precision, recall = precision_recall(score, hit, people)
     best_from_here = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(best_from_here[hit].sum() / people)
+    return float(best_from_here @ np.diff(recall, prepend=0.0))
+
+
+def precision_recall(score: ArrayLike, hit: ArrayLike, people: int) -> tuple[Float64, Float64]:
+    """(S,) precision and recall with the strongest 1 to S detections; arguments as ``average_precision``."""
+    score, hit = np.asarray(score, np.float64), np.asarray(hit, bool)
+    found = np.cumsum(hit[np.lexsort((hit, -score))])
+    return found / np.arange(1, len(hit) + 1), found / people
 
 
 def apart_m(one: ArrayLike, other: ArrayLike) -> Float64:
