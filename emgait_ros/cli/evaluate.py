@@ -2,6 +2,7 @@
 
   emgait evaluate bag BAG        who was recognised in a rosbag2, from when on, at what range
   emgait evaluate dataset sim    Rank-1, mAP, EER and more of a bundle on simulated people it never saw
+  emgait evaluate table lrgait   the paper's tables: every system trained alike and tested by a data set's protocol
   emgait evaluate detection DIR  labelled people that the detector finds in clouds, and why it misses the others
 
 `emgait evaluate bag --help` and its like say more.
@@ -16,6 +17,7 @@ from emgait_ros.cli.commands import add_commands
 KINDS = {
     "bag": ("emgait_ros.cli.evaluate_bag", "a rosbag2 of your sensors or of simulated people"),
     "dataset": ("emgait_ros.cli.evaluate_dataset", "a data set, by its published protocol"),
+    "table": ("emgait_ros.cli.evaluate_table", "every system trained and tested alike: the paper's tables"),
     "detection": ("emgait_ros.cli.evaluate_detection", "clouds in which people are labelled: the detector alone"),
 }
 

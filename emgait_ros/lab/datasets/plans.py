@@ -65,6 +65,16 @@ PUBLISHED = ProtocolLayout(
 # The same in short, for a look at a network in training.
 SHORT = ProtocolLayout(10.0, (0, 90, 180, 270), tuple(("normal", range_m, 2) for range_m in (20.0, 30.0, 40.0, 50.0)))
 
+# What a table of each data set is made of where there is no recording of it. SUSTech1K: probes by covariate near by, as far as the
+# simulator has them; FreeGait: whoever passes, by day.
+TABLE_LAYOUTS = {
+    "lrgait": PUBLISHED,
+    "sustech1k": ProtocolLayout(
+        10.0, VIEWS_DEG, tuple((kind, 10.0, 2) for kind in ("normal", "bag", "clothing", "occlusion", "night"))
+    ),
+    "freegait": ProtocolLayout(15.0, VIEWS_DEG[::4], tuple(("normal", range_m, 2) for range_m in (10.0, 15.0, 25.0))),
+}
+
 
 def plan_protocol(
     first_identity: int, identities: int, frames: int, layout: ProtocolLayout = PUBLISHED, seed: int = 0

@@ -44,8 +44,8 @@ def page(
     """
     first = next(iter(methods))
     plots = [
-        _plot("CMC, all probes of the overall figure", "rank k", "Rank-k, %", lambda axes: _cmc(axes, methods)),
-        _plot("ROC", "false-accept rate", "true-accept rate, %", lambda axes: _roc(axes, methods)),
+        plot("CMC, all probes of the overall figure", "rank k", "Rank-k, %", lambda axes: _cmc(axes, methods)),
+        plot("ROC", "false-accept rate", "true-accept rate, %", lambda axes: _roc(axes, methods)),
         *(_groups_plot(kind, names, figures) for kind, names in _kinds(list(methods[first].groups)).items()),
     ]
     return f"""<!doctype html>
@@ -70,7 +70,7 @@ def _kinds(groups: list[str]) -> dict[str, list[str]]:
     return {kind: names for kind, names in kinds.items() if len(names) > 1}
 
 
-def _plot(title: str, x: str, y: str, draw: Callable[[Axes], None]) -> str:
+def plot(title: str, x: str, y: str, draw: Callable[[Axes], None]) -> str:
     canvas = Canvas(figsize=(6.4, 4.6), layout="constrained")
     axes = canvas.add_subplot()
     draw(axes)
@@ -117,7 +117,7 @@ def _groups_plot(kind: str, groups: list[str], figures: dict[str, dict[str, Figu
         axes.set_xticks(range(len(groups)), [group.removeprefix("view ") for group in groups])
         axes.set_ylim(0, 101)
 
-    return _plot(f"Rank-1 by {kind}", kind, "Rank-1, %", draw)
+    return plot(f"Rank-1 by {kind}", kind, "Rank-1, %", draw)
 
 
 def _table(rows: dict[str, dict[str, Figure]], counts: bool = False) -> str:

@@ -133,6 +133,23 @@ def protocol_of(name: str, probes: set[str] | None = None) -> Protocol:
     raise ValueError(f"no protocol for '{name}': known are sim, sustech1k, freegait, lrgait, lreid")
 
 
+def simulated_protocol(table: str) -> Protocol:
+    """The protocol of simulated people in the layout of "lrgait", "sustech1k" or "freegait" (``plans.TABLE_LAYOUTS``)."""
+    if table == "lrgait":
+        return protocol_of("sim")
+
+    def roles(source: SequenceSource) -> Roles:
+        probe, kind = source.walk != 0, source.condition
+        groups = {"overall": probe} | (
+            {str(k): probe & (kind == k) for k in np.unique(kind[probe])} if of_kinds else {}
+        )
+        return probe, ~probe, groups
+
+    of_kinds = table == "sustech1k"
+    text = f"Simulated people in {protocol_of(table).name}'s layout: gallery one walk, probes another"
+    return Protocol(f"simulated people, as {protocol_of(table).name}", text, roles, cross_view=of_kinds)
+
+
 @dataclass(frozen=True)
 class Partition:
     """Who is trained on and who is tested, as published with a data set (JSON)."""

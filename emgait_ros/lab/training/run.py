@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -193,6 +194,22 @@ class Run:
                 trainer.keep()
         trainer.run()
         return network.cpu().to(memory_format=torch.contiguous_format)
+
+    def step_seconds(self, timed: int = 4) -> float:
+        """Processor time of one step, s (of pose pretraining where the recipe has it): the mean of a few, spread over the recipe's; they
+        are thrown away."""
+        data, network, auxiliary = self._learner()
+        kind = PosePretrainer if self.config.pose_pretraining.steps else Trainer
+        features = self._clip_features(network)
+        with tempfile.TemporaryDirectory() as scratch:
+            trainer = kind(self.config, data, network, Path(scratch), features, auxiliary, self.placement)
+            network.train()
+            trainer.train_step()  # the first also allocates
+            began = time.process_time()
+            for step in np.linspace(0, trainer.steps - 1, timed).astype(int).tolist():
+                trainer.step = step
+                trainer.train_step()
+        return (time.process_time() - began) / timed
 
     def pretrain_poses(self) -> Path:
         """The first part of training alone, or the rest of it; returns its checkpoint."""
