@@ -4,9 +4,9 @@
   emgait dataset check ~/LRGait --json findings.json
   emgait dataset check lreid ~/LReID                   train.npz, or bbox_train/ID/IDCxTxxxxFxxx.bin with info/
 
-The kind is found by the layout: SUSTech1K (released pickle tree), FreeGait, LRGait (identity/D-20/nm-00/045/lidar/*.npy,
-rgb/*.png; see docs/datasets.md), a simulated set, or a bag, in which the live tracker follows people. Pickles are read without running anything in them: what is not numpy is
-refused. Problems stop training and evaluation (exit status 1); remarks do not.
+The kind is found by the layout: SUSTech1K (released pickle tree), FreeGait, MMGait, LRGait (identity/D-20/nm-00/045/lidar/*.npy,
+rgb/*.png; see docs/datasets.md), a simulated set, or a bag, in which the live tracker follows people. Pickles are read without
+running anything in them: what is not numpy is refused. Problems stop training and evaluation (exit status 1); remarks do not.
 """
 
 from __future__ import annotations

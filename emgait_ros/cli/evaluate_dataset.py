@@ -12,7 +12,7 @@ sim        100 simulated people never trained on, generated from their seed (2 G
            --real-walks DIR also verifies real walks: motion-capture takes SUBJECT_TAKE.bvh on simulated bodies, same
            subject or another, against each other and against the simulated strangers.
 sustech1k  gallery 00-nm, probes by covariate, Rank-1 to 5. freegait: Rank-1, 5, 10, mAP, mINP.
-lrgait     gallery D-10, probes by distance, light and condition.
+lrgait     gallery D-10, probes by distance, light and condition. mmgait: gallery NM-01, probes NM-02, BG-01, CL-01.
 lreid      real people before four LiDARs, no camera: the official test part where it is there (--part test), else all people
            of the training part (--part all) or 60 of them (validation), one LiDAR against three. Also an open set: four
            enrolled people, the bundle's own threshold, 200 draws.

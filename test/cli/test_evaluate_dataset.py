@@ -6,7 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
-from recorded_trees import dump, write_freegait, write_lreid_compact, write_lreid_tree, write_lrgait, write_sustech1k
+from recorded_trees import (
+    dump,
+    write_freegait,
+    write_lreid_compact,
+    write_lreid_tree,
+    write_lrgait,
+    write_mmgait,
+    write_sustech1k,
+)
 
 from emgait_ros.cli.main import main
 
@@ -41,8 +49,8 @@ def test_sustech1k(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert "SUSTech1K: gallery 00-nm" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("write", [write_freegait, write_lrgait])
-def test_freegait_and_lrgait(tmp_path: Path, capsys: pytest.CaptureFixture, write) -> None:
+@pytest.mark.parametrize("write", [write_freegait, write_lrgait, write_mmgait])
+def test_other_sets(tmp_path: Path, capsys: pytest.CaptureFixture, write) -> None:
     name = write.__name__.removeprefix("write_")
     root = write(tmp_path / "set", (1, 2, 3, 4))
     assert evaluate(name, root, "--json", tmp_path / "figures.json") == 0

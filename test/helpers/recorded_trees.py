@@ -80,6 +80,21 @@ def write_lrgait(root: Path, identities: tuple[int, ...] = (1, 2)) -> Path:
     return root
 
 
+def write_mmgait(root: Path, identities: tuple[int, ...] = (1, 2), views: tuple[str, ...] = ("000", "090")) -> Path:
+    """Identity / condition-number / view / modality.pkl; the camera is twice as fast as the LiDAR."""
+    for identity in identities:
+        for number, kind in enumerate(("NM-01", "NM-02", "BG-01", "CL-01")):
+            for view in views:
+                samples, folder = walk(identity, number, 10.0, float(view)), root / f"{identity:04d}" / kind / view
+                crops = [cv2.resize(np.asarray(s.crop), (64, 64)) for s in samples]
+                masks = [cv2.resize(np.asarray(s.silhouette), (64, 64)) for s in samples]
+                dump(clouds_of(samples), folder / "lidar_points.pkl")
+                dump(np.repeat(np.moveaxis(np.stack(crops), -1, 1), 2, axis=0), folder / "rgb.pkl")
+                dump(np.repeat(np.stack(masks), 2, axis=0), folder / "rgb_sils.pkl")
+                dump(np.zeros((FRAMES, 10, 3)), folder / "radar4d.pkl")  # not read
+    return root
+
+
 LREID_LIDARS = (1, 2, 3, 4)
 
 

@@ -12,6 +12,7 @@ from emgait_ros.inference.segmenter import Segmenter
 from emgait_ros.lab.datasets.freegait import FreeGait
 from emgait_ros.lab.datasets.lreid import LReid
 from emgait_ros.lab.datasets.lrgait import LRGait
+from emgait_ros.lab.datasets.mmgait import MMGait
 from emgait_ros.lab.datasets.recorded import RecordedSet
 from emgait_ros.lab.datasets.sequences import FRAME_FIELDS, Sequence, SequenceSet, SequenceSource
 from emgait_ros.lab.datasets.simulated import SimulatedSet, load_simulated, shrink
@@ -22,6 +23,7 @@ RECORDED: dict[str, type[RecordedSet]] = {
     "sustech1k": Sustech1k,
     "freegait": FreeGait,
     "lrgait": LRGait,
+    "mmgait": MMGait,
     "lreid": LReid,
 }
 KINDS = ("simulated", "bag", *RECORDED)

@@ -92,6 +92,14 @@ def lreid_roles(source: SequenceSource) -> Roles:
     return probe, ~probe, {"overall": probe}
 
 
+def mmgait_roles(source: SequenceSource) -> Roles:
+    """Gallery: NM-01. Probes: NM-02, BG-01 and CL-01; the paper has a column for each and none for all."""
+    kinds = source.condition.astype(str)
+    groups = {name: kinds == kind for name, kind in (("normal", "NM-02"), ("bag", "BG-01"), ("clothing", "CL-01"))}
+    overall: Mask = np.any(list(groups.values()), axis=0)
+    return overall, kinds == "NM-01", {"overall": overall, **groups}
+
+
 def freegait_roles(probes: set[str] | None) -> Callable[[SequenceSource], Roles]:
     """Probes: those of the partition's PROBE_SET, "identity-device-sequence"; the gallery is everything else.
 
@@ -112,7 +120,7 @@ def freegait_roles(probes: set[str] | None) -> Callable[[SequenceSource], Roles]
 
 
 def protocol_of(name: str, probes: set[str] | None = None) -> Protocol:
-    """The protocol of "sim", "sustech1k", "freegait", "lrgait" or "lreid"; ``probes``: FreeGait's PROBE_SET."""
+    """The protocol of "sim", "sustech1k", "freegait", "lrgait", "mmgait" or "lreid"; ``probes``: FreeGait's PROBE_SET."""
     if name == "sim":
         text = "Simulated people in LRGait's layout: gallery one walk at 10 m, probes another walk, identical views left out"
         return Protocol("simulated people", text, simulated_roles)
@@ -122,6 +130,8 @@ def protocol_of(name: str, probes: set[str] | None = None) -> Protocol:
     if name == "lrgait":
         text = "LRGait: gallery D-10, cross-distance and cross-view, identical views left out"
         return Protocol("LRGait", text, lrgait_roles)
+    if name == "mmgait":
+        return Protocol("MMGait", "MMGait: gallery NM-01, probes by condition, identical views left out", mmgait_roles)
     if name == "freegait":
         published = "the published PROBE_SET" if probes is not None else "no partition: NOT the published protocol"
         return Protocol(
@@ -130,7 +140,7 @@ def protocol_of(name: str, probes: set[str] | None = None) -> Protocol:
     if name == "lreid":
         text = "LReID: probes of one LiDAR, gallery of the others, 30 frames each, everything competes"
         return Protocol("LReID", text, lreid_roles, (1, 5, 10), False)
-    raise ValueError(f"no protocol for '{name}': known are sim, sustech1k, freegait, lrgait, lreid")
+    raise ValueError(f"no protocol for '{name}': known are sim, sustech1k, freegait, lrgait, mmgait, lreid")
 
 
 def simulated_protocol(table: str) -> Protocol:

@@ -215,7 +215,7 @@ class TrainingConfig:
         data_seed: of the walks that are planned: runs of several seeds see the same people.
         population: seed of the simulated people.
         threads: CPU threads.
-        dataset: folder of a data set to train on (simulated, SUSTech1K, FreeGait, LRGait, LReID); empty: generated from ``train``
+        dataset: folder of a data set to train on (simulated, SUSTech1K, FreeGait, LRGait, MMGait, LReID); empty: generated from ``train``
             into the run folder.
         partition: JSON file with the TRAIN_SET of ``dataset``; empty: everybody in it is trained on.
         local_only: why the weights must not be passed on, in a few words; `emgait export` then refuses them. Empty: they may be.

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recorded_trees import FRAMES, dump, walk, write_freegait, write_lrgait, write_sustech1k
+from recorded_trees import FRAMES, dump, walk, write_freegait, write_lrgait, write_mmgait, write_sustech1k
 
 from emgait_ros.inference.preprocessing import Preprocessing, prepare
 from emgait_ros.lab.datasets.freegait import FreeGait
 from emgait_ros.lab.datasets.lrgait import LRGait
+from emgait_ros.lab.datasets.mmgait import MMGait
 from emgait_ros.lab.datasets.opening import gathered, kind_of, load_dataset, open_dataset
 from emgait_ros.lab.datasets.recorded import as_clouds, as_images, fitted, velocities
 from emgait_ros.lab.datasets.sustech1k import Sustech1k
@@ -26,6 +27,7 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "sustech1k": write_sustech1k(root / "SUSTech1K-Released-pkl"),
         "freegait": write_freegait(root / "FreeGait"),
         "lrgait": write_lrgait(root / "LRGait"),
+        "mmgait": write_mmgait(root / "MMGait"),
     }
 
 
@@ -77,7 +79,38 @@ def test_freegait_is_read_as_rearranged_for_opengait(tmp_path: Path, trees: dict
     assert np.array_equal(other[2].points, FreeGait(trees["freegait"], PREPROCESSING)[2].points)
 
 
-@pytest.mark.parametrize("kind", ["sustech1k", "freegait", "lrgait"])
+def test_mmgait_pairs_pictures_with_clouds_and_reads_what_is_asked_for(trees: dict[str, Path], tmp_path: Path) -> None:
+    data = MMGait(trees["mmgait"], PREPROCESSING)
+    assert len(data) == 2 * 4 * 2
+    assert sorted(set(data.condition)) == ["BG-01", "CL-01", "NM-01", "NM-02"]
+    assert {float(v) for v in data.view_deg} == {0, 90}
+    found = data[0]
+    assert found.has_image.all()
+    pictured = Preprocessing(points_frame="heading", silhouette_height=64, silhouette_width=44)
+    assert MMGait(trees["mmgait"], pictured)[0].has_silhouette.all()
+    shutil.copytree(trees["mmgait"] / "0001" / "NM-01" / "000", tmp_path / "0001" / "NM-01" / "000")
+    folder = tmp_path / "0001" / "NM-01" / "000"
+    colors = np.zeros((2 * FRAMES, 3, 64, 64), np.uint8)  # twice as many pictures as clouds; red tells which
+    colors[:, 0], colors[:, 2] = np.arange(2 * FRAMES)[:, None, None], 200
+    dump(colors, folder / "rgb.pkl")
+    crops = MMGait(tmp_path, PREPROCESSING)[0].crops
+    assert crops[:, 5, 5].tolist() == [[red, 0, 200] for red in (0, 2, 4, 7, 9, 11)]
+    (folder / "rgb.pkl").write_bytes(b"")  # as the set has it where a sensor saw nothing
+    assert not MMGait(tmp_path, PREPROCESSING)[0].has_image.any()
+    (folder / "rgb_sils.pkl").unlink()
+    with pytest.raises(ValueError, match="holds no silhouettes, and the network looks at them: MMGait"):
+        MMGait(tmp_path, pictured)[0]
+    dump([], folder / "rgb.pkl")
+    with (folder / "rgb.pkl").open("ab") as file:
+        file.write(bytes(20))
+    with pytest.raises(ValueError, match=r"rgb.pkl holds no picture: expected those of 6 clouds"):
+        MMGait(tmp_path, PREPROCESSING)[0]
+    (folder / "lidar_points.pkl").unlink()
+    with pytest.raises(FileNotFoundError, match=r"lidar_points.pkl is missing or empty"):
+        MMGait(tmp_path, PREPROCESSING)[0]
+
+
+@pytest.mark.parametrize("kind", ["sustech1k", "freegait", "lrgait", "mmgait"])
 def test_the_layout_tells_the_kind(trees: dict[str, Path], kind: str) -> None:
     assert kind_of(trees[kind]) == kind
 

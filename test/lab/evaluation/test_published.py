@@ -92,6 +92,17 @@ def test_roles_of_lrgait() -> None:
     }  # fmt: skip
 
 
+def test_roles_of_mmgait() -> None:
+    probe, gallery, groups = protocol_of("mmgait").roles(
+        source(["a"] * 5, ["NM-01", "NM-02", "BG-01", "CL-01", "CL-02"], ["000"] * 5)
+    )
+    assert gallery.tolist() == [True, False, False, False, False]
+    assert probe.tolist() == [False, True, True, True, False]
+    assert {name: np.flatnonzero(mask).tolist() for name, mask in groups.items()} == {
+        "overall": [1, 2, 3], "normal": [1], "bag": [2], "clothing": [3],
+    }  # fmt: skip
+
+
 def test_roles_of_freegait_follow_the_partition() -> None:
     data = source(["0001", "0001", "0002"], ["devid_1-seq_00", "devid_2-seq_01", "devid_1-seq_00"], [""] * 3)
     data.names = np.array(["0001", "0002"])
