@@ -42,6 +42,7 @@ OUTPUTS = [  # words before the output, and what it is
     (["evaluate", "dataset", "sim", "--json"], FILE),
     (["evaluate", "dataset", "sim", "--html"], FILE),
     (["evaluate", "dataset", "sim", "--data"], FOLDER),
+    (["evaluate", "table", "lrgait", "--out"], FOLDER),
     (["export", "--to", "onnx", "--json"], FILE),
     (["export", "--to", "onnx", "--out"], FOLDER),
     (["fit-alone", "--json"], FILE),
