@@ -28,6 +28,7 @@ from emgait_ros.lab.datasets.recorded import (
     as_silhouettes,
     subfolders,
 )
+from emgait_ros.samples import UInt8
 
 IDENTITY, KIND = re.compile(r"\d{4}"), re.compile(r"(NM|BG|CL)-\d{2}")
 EMPTY_BYTES = 10  # the set's own loader takes a file of so few for a modality that is missing
@@ -56,7 +57,9 @@ class MMGait(RecordedSet):
         clouds = as_clouds(load_numpy_pickle(path), path)
         frames = len(clouds)
         pictures, silhouettes = entry.path / "rgb.pkl", entry.path / "rgb_sils.pkl"
-        images = as_images(load_numpy_pickle(pictures), pictures) if _is_there(pictures) else [None]
+        images: list[UInt8 | None] = [None]
+        if _is_there(pictures):
+            images = as_images(load_numpy_pickle(pictures), pictures)
         masks = None
         if self.preprocessing.silhouettes and _is_there(silhouettes):
             masks = _spread(as_silhouettes(load_numpy_pickle(silhouettes), silhouettes), frames, silhouettes)
