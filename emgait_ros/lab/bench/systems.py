@@ -127,7 +127,11 @@ def example_batch(network: Network, bundle: Bundle, samples: int, seed: int = 0)
 
 
 def flops(network: Network, frames: int) -> tuple[float, float]:
-    """GFLOP (two a multiplication and addition) of one frame, and of the head on a window of ``frames``; one sample each."""
+    """GFLOP (two a multiplication and addition) of one frame, and of the head on a window of ``frames``; one sample each.
+
+    The network learns no more afterwards: torch's counter refuses learnt parameters that a module returns.
+    """
+    network.requires_grad_(False)
     inputs = {name: value[:1] for name, value in network.example_inputs(3).items()}
     with torch.no_grad():
         with FlopCounterMode(display=False) as frame:

@@ -183,7 +183,7 @@ def _measure(table: SystemsTable, name: str, seed: int) -> dict[str, Any]:
         probes = load_partition(table.partition).probes
         protocol = protocol_of(table.recorded, None if probes is None else set(probes))
     scored = Scored.of(protocol, source, embedded.embedding, embedded.read)
-    network = network_of(bundle).requires_grad_(False)  # torch's counter refuses parameters that a module returns
+    network = network_of(bundle)
     frame, head = flops(network, WINDOW)
     return {
         "figures": as_json(scored.figures()),

@@ -12,12 +12,15 @@ import yaml
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
+from made_up_sets import tiny_network_config  # noqa: E402
 from recorded_trees import write_freegait, write_lrgait, write_sustech1k  # noqa: E402
 
 from emgait_ros.cli.main import main  # noqa: E402
+from emgait_ros.lab.bench.systems import flops  # noqa: E402
 from emgait_ros.lab.datasets.plans import TABLE_LAYOUTS, plan_protocol  # noqa: E402
 from emgait_ros.lab.evaluation.published import simulated_protocol  # noqa: E402
 from emgait_ros.lab.evaluation.table_report import gather, markdown, page  # noqa: E402
+from emgait_ros.lab.systems.registry import build  # noqa: E402
 from emgait_ros.lab.training.ablation import ROWS  # noqa: E402
 from emgait_ros.lab.training.run import Run  # noqa: E402
 from emgait_ros.lab.training.systems_table import SystemsTable, load_recipes  # noqa: E402
@@ -151,6 +154,13 @@ def test_the_ablation_has_the_paper_s_rows_and_takes_no_systems(recipes: Path, c
     assert [c.emgaitnet.use_st for c in found.values()] == [True, True, False, False, False, True]
     assert table("ablation", "--recipes", recipes, "--systems", "gaitbase") == 1
     assert "--systems goes with the other tables" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", ["use_image", "use_points"])
+def test_what_an_ablated_network_costs_can_be_counted(part: str) -> None:
+    network = build("emgaitnet", tiny_network_config(use_sga=False, use_semi=False, classes=0, **{part: False})).eval()
+    frame, head = flops(network, 3)
+    assert frame > head > 0
 
 
 def test_the_shipped_recipes_can_be_read() -> None:
