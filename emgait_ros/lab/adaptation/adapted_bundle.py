@@ -100,6 +100,7 @@ def put(reader: TraitReader, fitted: Refit) -> None:
     if not reader.used[-1]:
         tell.bias[-1] = fitted.constant
     if len(fitted.alone_offset):
+        assert reader.network.frame.points_alone is not None  # noqa: S101
         alone = reader.network.frame.points_alone.tell
         turn, offset = torch.from_numpy(fitted.alone_matrix.T), torch.from_numpy(fitted.alone_offset)
         weight, bias = turn @ alone.weight.double(), turn @ alone.bias.double() + offset
