@@ -487,7 +487,14 @@ class FramesConfig:
 
 
 @dataclass(frozen=True)
-class TrackerNodeConfig(SensingConfig):
+class LifeCycleConfig:
+    """What both nodes share."""
+
+    autostart: bool = option(True, "Configure and activate by itself; false where a lifecycle manager does that.")
+
+
+@dataclass(frozen=True)
+class TrackerNodeConfig(SensingConfig, LifeCycleConfig):
     """All parameters of the pedestrian_tracker node."""
 
     topics: TrackerTopicsConfig = field(default_factory=TrackerTopicsConfig)
@@ -524,11 +531,10 @@ class RecognizerTopicsConfig:
 
 
 @dataclass(frozen=True)
-class RecognizerNodeConfig(RecognitionConfig):
+class RecognizerNodeConfig(RecognitionConfig, LifeCycleConfig):
     """All parameters of the gait_recognizer node."""
 
     topics: RecognizerTopicsConfig = field(default_factory=RecognizerTopicsConfig)
-    autostart: bool = option(True, "Configure and activate by itself; false where a lifecycle manager does that.")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
 from std_msgs.msg import Header
 
-from emgait_ros.config import BoxesConfig, TrackerNodeConfig
+from emgait_ros.config import BoxesConfig, TrackerNodeConfig, TrackerTopicsConfig
 from emgait_ros.nodes.diagnostics import ERROR, OK, WARN, status
 from emgait_ros.nodes.nearest_stamp import NearestStamp
 from emgait_ros.nodes.optional_messages import messages_of
@@ -49,6 +49,15 @@ class _Waiting:
     pair: Pair
 
 
+def box_message(topics: TrackerTopicsConfig) -> Any:
+    """The class of boxes' messages, None where none are asked for.
+
+    Raises:
+        ValueError: vision_msgs is not installed.
+    """
+    return messages_of("vision_msgs", f"topics.boxes is '{topics.boxes}'").Detection3DArray if topics.boxes else None
+
+
 class BoxInput:
     """Subscribes to ``topics.boxes``; clouds wait here for their boxes.
 
@@ -70,18 +79,24 @@ class BoxInput:
         ready: Callable[[Job], None],
     ) -> None:
         topics = config.topics
-        kind = messages_of("vision_msgs", f"topics.boxes is '{topics.boxes}'").Detection3DArray
+        kind = box_message(topics)
         qos = sensor_qos(topics.reliability, max(topics.depth, DEPTH))
         self._watch = TopicWatch(node, topics.boxes, TYPE, qos, "topics.boxes", grace_s=topics.start_grace_s)
         boxes = message_filters.Subscriber(
             node, kind, topics.boxes, qos_profile=qos, event_callbacks=self._watch.events()
         )
         boxes.registerCallback(self._watch.note)
+        self._node, self._subscription = node, boxes.sub
         self._clouds = message_filters.SimpleFilter()
         self._ready = ready
         self._nearest = NearestStamp([self._clouds, boxes], node, box_pairing(config.boxes), report, "a message")
         self._nearest.registerCallback(self._on_both)
         self._without = self._with = 0
+
+    def close(self) -> None:
+        """Listen no more; clouds that still wait are dropped."""
+        self._node.destroy_subscription(self._subscription)
+        self._nearest.close()
 
     def add(self, pair: Pair) -> None:
         """Take a cloud; it waits for its boxes."""
