@@ -491,6 +491,13 @@ class LifeCycleConfig:
     """What both nodes share."""
 
     autostart: bool = option(True, "Configure and activate by itself; false where a lifecycle manager does that.")
+    bond_heartbeat_period: float = option(
+        0.0,
+        "Between two heartbeats to Nav2's lifecycle manager while active, as its own nodes send them (0.25); 0: no bond.",
+        unit="s",
+        low=0,
+        high=1,
+    )
 
 
 @dataclass(frozen=True)

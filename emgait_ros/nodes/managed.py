@@ -11,13 +11,14 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig
+from emgait_ros.nodes.bond import Bond
 from emgait_ros.nodes.diagnostics import ERROR, OK, WARN, DiagnosticsPublisher, ProblemLog, status
 from emgait_ros.nodes.parameters import NodeParameters
 from emgait_ros.nodes.worker import Worker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 CLOSE_PATIENCE_S = 1.0  # the process ends 1.5 s after a signal whatever happens
-READ_ONLY = ("topics.", "autostart")
+READ_ONLY = ("topics.", "autostart", "bond_heartbeat_period")
 UNCONFIGURED = WARN, "unconfigured: configure and activate it (ros2 lifecycle set)"
 INACTIVE = WARN, "inactive: activate it (ros2 lifecycle set)"
 
@@ -36,7 +37,7 @@ class ManagedNode(LifecycleNode, ABC, Generic[Config]):
         exit_status: non-zero once the process shall end because the node, left to itself, could not start.
 
     Raises:
-        ValueError: a parameter given at start is not allowed.
+        ValueError: a parameter given at start is not allowed, or a bond is asked for without its messages.
     """
 
     def __init__(self, name: str, defaults: Config, **arguments: Any) -> None:
@@ -46,6 +47,7 @@ class ManagedNode(LifecycleNode, ABC, Generic[Config]):
         self._options = NodeParameters(self, defaults, read_only=READ_ONLY, accept=self._accept, changed=self._change)
         self._worker: Worker[Any] | None = None  # while the node is active
         self._failure, self._state = "", UNCONFIGURED
+        self._bond = Bond(self, self._options.config.bond_heartbeat_period)
         self._diagnostics = DiagnosticsPublisher(self, self._all_statuses, self._problems)
         if self._options.config.autostart:
             self._start_timer = self.create_timer(0.01, self._start, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -113,6 +115,7 @@ class ManagedNode(LifecycleNode, ABC, Generic[Config]):
             self._end()
             self._state = ERROR, f"not activated: {self._failure}"
             return FAILURE
+        self._bond.form()
         self._state = OK, "active"
         return super().on_activate(state)
 
@@ -149,6 +152,7 @@ class ManagedNode(LifecycleNode, ABC, Generic[Config]):
         return True
 
     def _end(self) -> None:
+        self._bond.end()
         worker, self._worker = self._worker, None
         if worker is not None and not worker.close(CLOSE_PATIENCE_S):
             self.get_logger().error(f"the worker did not end within {CLOSE_PATIENCE_S:.0f} s")
@@ -160,4 +164,7 @@ class ManagedNode(LifecycleNode, ABC, Generic[Config]):
 
     def _all_statuses(self) -> Iterator[DiagnosticStatus]:
         yield status("state", *self._state)
+        bond = self._bond.status()
+        if bond is not None:
+            yield bond
         yield from self._statuses()
