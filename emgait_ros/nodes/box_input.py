@@ -17,28 +17,11 @@ from emgait_ros.nodes.nearest_stamp import NearestStamp
 from emgait_ros.nodes.optional_messages import messages_of
 from emgait_ros.nodes.qos import sensor_qos
 from emgait_ros.nodes.topic_watch import TopicWatch
-from emgait_ros.sensing.boxes import BoxReader, box_pairing, match_problem
+from emgait_ros.sensing.boxes import BoxReader, Job, box_pairing, match_problem
 from emgait_ros.sensing.pairing import Pair
 
 DEPTH = 5
 TYPE = "vision_msgs/msg/Detection3DArray"
-
-
-@dataclass(frozen=True)
-class Job:
-    """A cloud with what belongs to it.
-
-    Attributes:
-        pair: the cloud and its image.
-        boxes: vision_msgs/Detection3DArray, or None.
-        boxes_dt_s: its stamp minus that of the cloud, s.
-        detector_silent: no boxes have come at all for a second.
-    """
-
-    pair: Pair
-    boxes: Any | None = None
-    boxes_dt_s: float = 0.0
-    detector_silent: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
 from emgait_msgs.msg import IdentityArray, PedestrianArray
 from emgait_ros.config import TrackerNodeConfig
-from emgait_ros.nodes.box_input import Job, box_message
+from emgait_ros.nodes.box_input import box_message
 from emgait_ros.nodes.diagnostics import ERROR, OK, WARN, status, time_status, worker_status
 from emgait_ros.nodes.managed import ManagedNode
 from emgait_ros.nodes.messages import byte_array, frame_to_message, returns_to_message
@@ -32,6 +32,7 @@ from emgait_ros.nodes.transforms import Transforms
 from emgait_ros.nodes.worker import Worker
 from emgait_ros.samples import PedestrianFrame, SensorFrame
 from emgait_ros.sensing.assembly import FrameAssembler
+from emgait_ros.sensing.boxes import Job
 from emgait_ros.sensing.camera_calibration import checked_extrinsics
 from emgait_ros.sensing.pedestrian_sensing import Models, PedestrianSensing, load_models
 from emgait_ros.sensing.perception.overlay import draw_overlay, jpeg_of
@@ -106,15 +107,15 @@ class PedestrianTrackerNode(ManagedNode[TrackerNodeConfig]):
 
     def _make_sensing(self) -> None:
         self._is_stale.clear()
-        config = self._options.config
-        made = PedestrianSensing(config, models=self._models, with_boxes=bool(config.topics.boxes))
+        made = PedestrianSensing(self._options.config, models=self._models)
         if made.warm_up_s > SLOW_WARM_UP_S:
             self.get_logger().info(f"numeric kernels were compiled in {made.warm_up_s:.0f} s (kept for the next start)")
         self._sensing = made
 
     def _process(self, job: Job) -> None:
         pair, cloud, started = job.pair, job.pair.cloud, time.perf_counter()
-        if self._waits_for_boxes(job):
+        config = self._options.config
+        if config.topics.boxes and job.is_left_out(config.boxes):
             return
         frame = self._assembler.frame(pair, cloud, pair.image, job.boxes, job.boxes_dt_s)
         if frame is None:
@@ -151,15 +152,6 @@ class PedestrianTrackerNode(ManagedNode[TrackerNodeConfig]):
             pedestrians=len(result.pedestrians),
             with_crop=sum(p.crop is not None for p in result.pedestrians),
         )
-
-    def _waits_for_boxes(self, job: Job) -> bool:
-        """Whether a cloud is left out: a detector slower than the LiDAR has not looked at it, so nobody's absence is known.
-
-        One that says nothing at all sees nobody.
-        """
-        config = self._options.config
-        alone = bool(config.topics.boxes) and config.boxes.use == "instead"
-        return alone and job.boxes is None and not job.detector_silent
 
     def _take_answer(self, sensing: PedestrianSensing, message: IdentityArray) -> None:
         own = [identity for identity in message.identities if identity.tracker_id == sensing.tracker.tracker_id]

@@ -13,13 +13,14 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from emgait_msgs.msg import IdentityArray
 from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig
-from emgait_ros.nodes.box_input import BoxInput, Job
+from emgait_ros.nodes.box_input import BoxInput
 from emgait_ros.nodes.diagnostics import WARN
 from emgait_ros.nodes.nearest_stamp import NearestStamp
 from emgait_ros.nodes.qos import sensor_qos
 from emgait_ros.nodes.topic_watch import TopicWatch
 from emgait_ros.nodes.tracker_status import pairing_status
 from emgait_ros.sensing.assembly import FrameAssembler
+from emgait_ros.sensing.boxes import Job
 
 IMAGE_DEPTH = 5  # several images come for each cloud: one being taken must not push out the next
 
