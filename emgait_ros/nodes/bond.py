@@ -31,7 +31,7 @@ class Bond:
 
     def __init__(self, node: Node, period_s: float) -> None:
         self._node, self._period_s = node, period_s
-        self._kind = messages_of("bond", f"bond_heartbeat_period is {period_s}").Status if period_s else None
+        self._kind: Any = messages_of("bond", f"bond_heartbeat_period is {period_s}").Status if period_s else None
         self._publisher: Any = None  # there is one while there is a bond
 
     def form(self) -> None:

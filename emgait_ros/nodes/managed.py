@@ -44,7 +44,9 @@ class ManagedNode(LifecycleNode, ABC, Generic[Config]):
         super().__init__(name, **arguments)
         self.exit_status = 0
         self._problems = ProblemLog(self)
-        self._options = NodeParameters(self, defaults, read_only=READ_ONLY, accept=self._accept, changed=self._change)
+        self._options: NodeParameters[Config] = NodeParameters(
+            self, defaults, read_only=READ_ONLY, accept=self._accept, changed=self._change
+        )
         self._worker: Worker[Any] | None = None  # while the node is active
         self._failure, self._state = "", UNCONFIGURED
         self._bond = Bond(self, self._options.config.bond_heartbeat_period)

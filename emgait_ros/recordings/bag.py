@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -176,5 +177,7 @@ class BagRecording(Rosbag):
 
 def _absolute(topics: TrackerTopicsConfig) -> TrackerTopicsConfig:
     """A bag holds full names; relative ones are looked for without a namespace."""
-    names = ("cloud", "image", "camera_info", "boxes")
-    return replace(topics, **{name: full_name(getattr(topics, name)) for name in names})
+    full: dict[str, Any] = {
+        name: full_name(getattr(topics, name)) for name in ("cloud", "image", "camera_info", "boxes")
+    }
+    return replace(topics, **full)
