@@ -68,7 +68,7 @@ class GaitRecognizerNode(LifecycleNode):
         self._options = NodeParameters(
             self,
             RecognizerNodeConfig(),
-            read_only=("topics.", "autostart"),
+            read_only=("topics.", "services.", "autostart"),
             accept=self._accept,
             changed=self._change,
         )
@@ -89,6 +89,7 @@ class GaitRecognizerNode(LifecycleNode):
             lambda: self._recognizer,
             lambda: self._worker is not None,
             lambda: self._options.config.gallery.keep_days,
+            config.services.read_only,
         )
         self._diagnostics = DiagnosticsPublisher(self, self._statuses, self._problems)
         if config.autostart:
