@@ -175,7 +175,10 @@ def odd_json(draw: Any, values: Any, edits: int = 2) -> str:
     """JSON in which some values, or keys, are none that belong there."""
     values = json.loads(json.dumps(values))
     for _ in range(draw(st.integers(1, edits))):
-        place, key = draw(st.sampled_from(list(_places(values))))
+        places = list(_places(values))
+        if not places:
+            break
+        place, key = draw(st.sampled_from(places))
         if isinstance(place, dict) and draw(st.integers(0, 9)) == 0:
             del place[key]
         else:
