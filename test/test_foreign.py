@@ -32,7 +32,7 @@ from emgait_ros.inference.bundle import default_bundle_path, load_bundle
 from emgait_ros.parameter_file import load_parameters
 from emgait_ros.recognition.windows import MOST_TRACKERS, TrackWindows
 from emgait_ros.recordings.bag_files import LARGEST_CHUNK, _unpacked, zstd
-from emgait_ros.samples import PedestrianFrame, Sample
+from emgait_ros.samples import Modality, PedestrianFrame, Sample
 from emgait_ros.sensing.conversions import cloud_to_points, compressed_to_rgb
 
 LAUGHS = "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{p: *a{i - 1}, q: *a{i - 1}}}\n" for i in range(1, 40))
@@ -188,3 +188,14 @@ def test_trackers_under_ever_new_names_do_not_fill_the_memory() -> None:
     for number in range(3 * MOST_TRACKERS):
         windows.observe(PedestrianFrame(10**9, "lidar", f"tracker {number}", ()))
     assert len(windows.trackers) <= MOST_TRACKERS + 1
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "[" * 3000])
+def test_an_undo_log_that_is_damaged_is_a_sentence(tmp_path: Path, content: str) -> None:
+    with Gallery(tmp_path / "gallery.db") as gallery:
+        row = np.ones((4, 8), np.float32)
+        gallery.enroll("Anna", row, "a" * 64, samples=[9], modalities=Modality.BOTH, median_range_m=5.0)
+        gallery.file.execute("UPDATE undo SET content = ?", (content,))
+        with pytest.raises(ValueError, match=r"damaged|nested"):
+            gallery.undo()
+        assert [person.name for person in gallery.identities()] == ["Anna"]
