@@ -47,7 +47,7 @@ def recognizer() -> GaitRecognizerNode:
 def tracker() -> PedestrianTrackerNode:
     context = Context()
     rclpy.init(context=context)
-    return PedestrianTrackerNode(context=context)
+    return PedestrianTrackerNode(context=context, parameter_overrides=[Parameter("autostart", value=False)])
 
 
 def array_of(draw: Any) -> PedestrianArray:
