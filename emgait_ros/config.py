@@ -538,10 +538,21 @@ class RecognizerTopicsConfig:
 
 
 @dataclass(frozen=True)
+class ServicesConfig:
+    """What the services of the gait_recognizer node may do."""
+
+    read_only: bool = option(
+        False,
+        "Refuse enroll, remove, rename, disable and undo, so that nobody on the network changes the gallery; list answers. Fixed at start.",
+    )
+
+
+@dataclass(frozen=True)
 class RecognizerNodeConfig(RecognitionConfig, LifeCycleConfig):
     """All parameters of the gait_recognizer node."""
 
     topics: RecognizerTopicsConfig = field(default_factory=RecognizerTopicsConfig)
+    services: ServicesConfig = field(default_factory=ServicesConfig)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from emgait_ros.config import (
     BridgesNodeConfig,
     RecognizerNodeConfig,
@@ -17,6 +15,7 @@ from emgait_ros.config import (
     options_of,
     with_options,
 )
+from emgait_ros.foreign import parsed_yaml
 
 Blocks = list[tuple[str, dict[str, Any]]]
 DEFAULTS = {
@@ -45,9 +44,9 @@ def load_parameters(
         ValueError: it is no parameter file, or a value is not allowed; the sentence names the file.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        content = parsed_yaml(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error
     blocks = list(_blocks(content, "")) if isinstance(content, dict) else []
     if not blocks:
         raise ValueError(f"{path} is no ROS parameter file: it has no 'ros__parameters' under a node's name")
@@ -66,7 +65,7 @@ def _blocks(content: dict[Any, Any], name: str) -> Iterator[tuple[str, dict[str,
     """(pattern of full node names, {"group.option": value}) for each ros__parameters block, namespaces nested or not."""
     for key, value in content.items():
         if key == "ros__parameters":
-            yield name or "/**", dict(_flattened(value or {}, ""))
+            yield name or "/**", dict(_flattened(value if isinstance(value, dict) else {}, ""))
         elif isinstance(value, dict):
             yield from _blocks(value, f"{name}/{str(key).strip('/')}")
 

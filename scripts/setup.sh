@@ -160,7 +160,7 @@ if [ "$level" = dev ] && ! stamp_is dev "$dev_hash"; then
         pip -r requirements/dev.txt
         pip --no-deps -r requirements/stubs.txt
     else # Kilted runs the ROS tests only: no torch there
-        mapfile -t test_tools < <(grep -oE '^pytest[a-z-]*==[0-9.]+' requirements/dev.txt)
+        mapfile -t test_tools < <(grep -oE '^(pytest[a-z-]*|hypothesis)==[0-9.]+' requirements/dev.txt)
         pip "${test_tools[@]}"
     fi
     stamp dev "$dev_hash"

@@ -21,6 +21,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
 
+import emgait_ros  # noqa: E402, F401  (limits OpenCV before it is loaded)
+
 
 @pytest.fixture(scope="session")
 def repository() -> Path:

@@ -170,3 +170,23 @@ def test_package_xml_brings_every_import(repository):
     assert needed - brought == set()
     played_or_measured = {"tf2_msgs", "sensor_msgs_py"}  # by name only: messages in bags, a peer of the benchmark
     assert named - needed - played_or_measured == set()
+
+
+def licence_of(name: str) -> str:
+    """What an installed distribution says of its licence, in lower case."""
+    said = metadata.metadata(name)
+    classifiers = [line for line in said.get_all("Classifier") or [] if line.startswith("License")]
+    return " ".join([said.get("License-Expression") or "", (said.get("License") or "")[:200], *classifiers]).lower()
+
+
+@pytest.mark.parametrize("name", ["runtime.txt", "dev.txt"])
+def test_no_package_forbids_what_users_may_do(folder, name):
+    """No AGPL, nothing for academic or non-commercial use alone, and everything says under which licence it is."""
+    installed = {canonicalize_name(d.metadata["Name"]) for d in metadata.distributions()}
+    looked_at = {n for n in pins(folder / name, "3.11") if n in installed} - {
+        "pypatchworkpp"
+    }  # BSD-2-Clause, by its repository alone
+    assert len(looked_at) >= (10 if name == "runtime.txt" else 1)
+    licences = {package: licence_of(package) for package in looked_at}
+    forbidden = re.compile(r"agpl|affero|academic|non-?commercial|research only|cc-by-nc")
+    assert {p: text for p, text in licences.items() if forbidden.search(text) or not text.strip()} == {}

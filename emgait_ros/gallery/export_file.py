@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emgait_ros.foreign import parsed_json
 from emgait_ros.gallery.disk import alone, readable_by_others
 from emgait_ros.gallery.encryption import PlainText, WrongKeyError
 from emgait_ros.gallery.names import normalised_name
@@ -31,6 +32,8 @@ SIGNING_KEY = "~/.local/share/emgait/signing.key"
 """Where a robot keeps the key it signs its exports with, unless another is given."""
 _SIGNATURE = 64
 _CONTEXT = "emgait export"
+LATEST_NS = 2**31 * 10**9
+"""Times in messages end there, in 2038."""
 _LENGTH = struct.Struct("<Q")
 
 
@@ -118,10 +121,10 @@ def read_export(path: Path, trusted: set[str], codec: PlainText) -> list[Exporte
     try:
         start = len(MAGIC) + _LENGTH.size
         end = start + _LENGTH.unpack(content[len(MAGIC) : start])[0]
-        head = json.loads(content[start:end])
+        head = parsed_json(content[start:end])
         signer, encrypted, size = str(head["signer"]), bool(head["encrypted"]), int(head["bytes"])
         whole = end + size + _SIGNATURE == len(content)
-    except (ValueError, KeyError, TypeError, struct.error) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, struct.error) as error:
         raise ExportError(f"{path} is damaged: its head cannot be read; copy it again") from error
     if not whole:
         raise ExportError(f"{path} is cut off or has something behind its end: copy it again")
@@ -144,7 +147,7 @@ def read_export(path: Path, trusted: set[str], codec: PlainText) -> list[Exporte
             ) from error
     try:
         return _people(body)
-    except (ValueError, KeyError, TypeError, struct.error) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, struct.error) as error:
         raise ExportError(f"{path} does not hold what it should ({error}): it was made by another program") from error
 
 
@@ -163,7 +166,7 @@ def _verify(path: Path, content: bytes, signer: str) -> None:
 
 def _people(body: bytes) -> list[ExportedPerson]:
     start = _LENGTH.size + _LENGTH.unpack(body[: _LENGTH.size])[0]
-    listed = json.loads(body[_LENGTH.size : start])
+    listed = parsed_json(body[_LENGTH.size : start])
     found, names = [], set()
     for item in listed:
         templates = []
@@ -174,7 +177,10 @@ def _people(body: bytes) -> list[ExportedPerson]:
         if name in names:
             raise ValueError("a name comes twice")
         names.add(name)
-        found.append(ExportedPerson(name, int(item["enrolled_ns"]), bool(item["disabled"]), tuple(templates)))
+        enrolled = int(item["enrolled_ns"])
+        if not 0 <= enrolled < LATEST_NS:
+            raise ValueError("somebody was enrolled at an impossible time")
+        found.append(ExportedPerson(name, enrolled, bool(item["disabled"]), tuple(templates)))
     if start != len(body):
         raise ValueError("there are more bytes than templates")
     return found
@@ -184,7 +190,7 @@ def _template(facts: dict[str, Any], body: bytes, start: int) -> tuple[Template,
     parts, dimensions = (int(value) for value in facts["shape"])
     samples, modalities, fingerprint = int(facts["samples"]), int(facts["modalities"]), str(facts["fingerprint"])
     range_m, created = float(facts["median_range_m"]), int(facts["created_ns"])
-    sizes_fit = 0 < parts <= 4096 and 0 < dimensions <= 65536 and samples > 0 and 1 <= modalities <= 3
+    sizes_fit = 0 < parts <= 4096 and 0 < dimensions <= 65536 and 0 < samples < 2**31 and 1 <= modalities <= 3
     if not (sizes_fit and np.isfinite(range_m) and 0 <= created < 2**63):
         raise ValueError("a template has impossible numbers")
     if not 0 < len(fingerprint) <= 128 or not fingerprint.isalnum():

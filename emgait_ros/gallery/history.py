@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from emgait_ros.foreign import parsed_json
 from emgait_ros.gallery.file import GalleryFile
 from emgait_ros.gallery.identities import Identities
 from emgait_ros.gallery.records import AuditEntry, Template
+from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.gallery.templates import Templates
 
 UNDO_KEPT = 100
@@ -140,10 +142,15 @@ class History:
 
     def _undo_one(self, change: int, stored: str, name: str, detail: str) -> str:
         read = self.file.codec.read_text
-        content = json.loads(read(stored))
-        self._take_back(content)
+        try:
+            content = parsed_json(read(stored))
+            self._take_back(content)
+            said = f"{content['action']} of '{read(name)}' {read(detail)}".strip()
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise GalleryError(
+                f"gallery {self.file.place}: what it takes to undo the newest change is damaged ({error!r}): nothing was changed"
+            ) from error
         self.file.execute("DELETE FROM undo WHERE change = ?", (change,))
-        said = f"{content['action']} of '{read(name)}' {read(detail)}".strip()
         other = content.get("made", content.get("target"))
         self.log("undo", content["identity"], read(name), said, time.time_ns(), other)
         return said

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from emgait_ros.foreign import parsed_json
 from emgait_ros.samples import Float32, Int64
 
 
@@ -180,7 +181,7 @@ class Calibration:
             ValueError: not what :meth:`to_json` wrote.
         """
         try:
-            values: dict[str, Any] = json.loads(text)
+            values: dict[str, Any] = parsed_json(text)
             values["distances"] = tuple(tuple(part) for part in values["distances"])
             for name in ("false_accept_interval", "true_accept_interval", "ranges_m", "returns_at_10m", "probability"):
                 if values.get(name) is not None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import itertools
 import logging
 import os
 import sqlite3
@@ -141,6 +143,13 @@ def _adopt(path: Path, connection: sqlite3.Connection) -> None:
         raise GalleryError(
             f"gallery {path} has layout {version}, this version knows up to {len(STEPS)}: update emgait_ros"
         )
+    strange = set(_layout_of(connection).items()) ^ set(_expected_layout(version).items())
+    if strange:
+        kind, name = min(thing for thing, _ in strange)
+        raise GalleryError(
+            f"gallery {path} is damaged: its {kind} '{name}' is not that of a gallery of layout {version}; it was left as it is, put a backup "
+            "in its place"
+        )
     problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if problem != "ok":
         raise GalleryError(
@@ -157,6 +166,30 @@ def _adopt(path: Path, connection: sqlite3.Connection) -> None:
     _set_journal(path, connection)
     if version < len(STEPS):
         _upgrade(connection, version)
+
+
+def _layout_of(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    """Kind and name of all tables, views, indexes and triggers, with the columns or the text that matter.
+
+    Somebody who can write the file but has no key could otherwise let triggers and views do what no program of ours does.
+    """
+    found = {}
+    for kind, name, text in connection.execute(
+        "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite%'"
+    ):
+        if kind == "table":
+            columns = connection.execute("SELECT name, type, pk FROM pragma_table_info(?)", (name,)).fetchall()
+            text = repr(columns)
+        found[kind, name] = text if kind in ("table", "trigger") else ""
+    return found
+
+
+@functools.cache
+def _expected_layout(version: int) -> dict[tuple[str, str], str]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as fresh:
+        for statement in itertools.chain(*STEPS[:version]):
+            fresh.execute(statement)
+        return _layout_of(fresh)
 
 
 def _set_journal(path: Path, connection: sqlite3.Connection) -> None:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emgait_ros.foreign import parsed_json
 from emgait_ros.inference.engine import TensorSpec
 from emgait_ros.inference.preprocessing import Preprocessing
 from emgait_ros.inference.reference import Reference, read_reference
@@ -173,7 +174,7 @@ def load_bundle(path: str | Path = "") -> Bundle:
         fingerprint = fingerprint_of(manifest)
         str(manifest["name"])
         architecture = str(manifest.get("architecture", ARCHITECTURES[0]))
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(
             f"{file} is damaged: the entry {error} is missing or of another type. Fetch or export the bundle again"
         ) from error
@@ -185,6 +186,8 @@ def load_bundle(path: str | Path = "") -> Bundle:
         raise ValueError(f"{file} is damaged: window is {low} to {high} frames")
     if stride < 1 or clip_precision not in CLIP_PRECISIONS:
         raise ValueError(f"{file} is damaged: clip_stride is {stride}, clip_precision '{clip_precision}'")
+    if not (0 < (1 if threshold is None else threshold) < float("inf") and 0 <= (min_margin or 0) < float("inf")):
+        raise ValueError(f"{file} is damaged: the threshold is {threshold}, the margin {min_margin}")
     _check_fits(file, graphs, preprocessing)
     return Bundle(
         folder=folder,
@@ -261,7 +264,7 @@ def refuse_local_only(folder: Path) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object of a bundle; ValueError names the file when it is damaged."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parsed_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is damaged: it is not JSON ({error}). Fetch or export the bundle again") from error
     if not isinstance(values, dict):

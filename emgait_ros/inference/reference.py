@@ -5,7 +5,6 @@ Written with the bundle by torch; read to check engines of reduced precision bef
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emgait_ros.foreign import read_arrays
 from emgait_ros.inference.engine import Arrays, Engine
 from emgait_ros.inference.preprocessing import scale_crops
 
@@ -103,9 +103,8 @@ def read_reference(path: Path, needed: Iterable[str] = ()) -> Reference:
         ValueError: it is damaged; names the file and the array.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        arrays = read_arrays(path)
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error}): export the bundle again") from error
     missing = {"crops", "embedding", *needed} - set(arrays)
     if missing:

@@ -20,6 +20,8 @@ PERIOD_S = 1.0
 LOG_AGAIN_S = 60.0
 SHOWN_S = 10.0
 MAX_KINDS = 50
+MAX_LOGGED = 1000  # kinds that the log names a minute: texts in messages can make any number of them
+MAX_CHARACTERS = 2000  # of a sentence, likewise
 STUCK_S = 10.0
 MANY_DROPPED = 0.2
 
@@ -53,6 +55,7 @@ class ProblemLog:
 
     def report(self, sentence: str, level: bytes = WARN) -> None:
         """Count a problem; log it unless its kind was logged within the last minute."""
+        sentence = sentence[:MAX_CHARACTERS]
         kind, now_s = _kind(sentence), self._clock_s()
         with self._lock:
             problem = self._problems.get(kind)
@@ -67,10 +70,11 @@ class ProblemLog:
 
     def log(self, sentence: str, level: bytes, addition: str = "") -> bool:
         """Log a sentence without counting it, at most once a minute for its kind; whether it was."""
+        sentence = sentence[:MAX_CHARACTERS]
         kind, now_s = _kind(sentence), self._clock_s()
         with self._lock:
             self._logged_s = {other: at_s for other, at_s in self._logged_s.items() if now_s - at_s < LOG_AGAIN_S}
-            if kind in self._logged_s:
+            if kind in self._logged_s or len(self._logged_s) >= MAX_LOGGED:
                 return False
             self._logged_s[kind] = now_s
         _log(self._logger, level, sentence + addition)
@@ -78,10 +82,12 @@ class ProblemLog:
 
     def note(self, sentence: str) -> None:
         """Log once for its kind what is wrong in a message that can be used all the same."""
+        sentence = sentence[:MAX_CHARACTERS]
         kind = _kind(sentence)
         with self._lock:
-            known = kind in self._noted
-            self._noted.add(kind)
+            known = kind in self._noted or len(self._noted) >= MAX_LOGGED
+            if not known:
+                self._noted.add(kind)
         if not known:
             _log(self._logger, WARN, sentence)
 

@@ -59,6 +59,7 @@ class GaitRecognizerNode(ManagedNode[RecognizerNodeConfig]):
             lambda: self._recognizer,
             lambda: self._worker is not None,
             lambda: self._options.config.gallery.keep_days,
+            self._options.config.services.read_only,
         )
 
     def _load(self) -> None:

@@ -5,6 +5,7 @@ No service ever leaves a caller without an answer.
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ from std_srvs.srv import Trigger
 from emgait_msgs.msg import Enrollment
 from emgait_msgs.srv import DisableIdentity, EnrollIdentity, ListIdentities, RemoveIdentity, RenameIdentity
 from emgait_ros.gallery.expiry import GRACE_DAYS
+from emgait_ros.gallery.export_file import LATEST_NS
 from emgait_ros.gallery.history import asked_by
 from emgait_ros.gallery.names import LookAlikeNameError
 from emgait_ros.nodes.messages import enrollment_to_message
@@ -25,7 +27,36 @@ from emgait_ros.recognition.recognizer import GaitRecognizer
 
 NEWS_EVERY_S = 0.2
 EXPIRE_EVERY_S = 3600.0
+CHANGES = ("enroll", "remove", "rename", "disable", "undo")
+BURST_S, SHARE = 0.5, 0.25  # of the executor's time that calls may take: at once, and from then on
 NEWS_DEPTH = 20  # a burst of news must reach who listens
+
+
+class CallBudget:
+    """How much time calls may take, whatever they cost: who calls again and again must not keep frames waiting.
+
+    Calls share the node's executor with the frames that come in. A burst of them is answered; after it they get a fourth of
+    the time, and those beyond are refused at once.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self.now_s = now_s
+        self._spent_s, self._at_s = 0.0, now_s()
+
+    def spend(self, seconds: float) -> None:
+        """A call took so long. The longest is forgotten after 4 s."""
+        self._spent_s = min(self._left(), BURST_S) + min(seconds, BURST_S)
+
+    def check(self) -> None:
+        """Raise ValueError when calls have taken too much of the time."""
+        if self._left() > BURST_S:
+            raise ValueError("busy with other calls to the gallery: try again in a second")
+
+    def _left(self) -> float:
+        now_s = self.now_s()
+        self._spent_s = max(0.0, self._spent_s - SHARE * (now_s - self._at_s))
+        self._at_s = now_s
+        return self._spent_s
 
 
 class GalleryServices:
@@ -36,6 +67,7 @@ class GalleryServices:
         recognizer: gives the recognizer, None while the node is unconfigured.
         is_active: whether samples are being collected, which enrolling needs.
         keep_days: gives how long people are kept, days; 0: for ever.
+        read_only: refuse what changes the gallery.
     """
 
     def __init__(
@@ -44,7 +76,9 @@ class GalleryServices:
         recognizer: Callable[[], GaitRecognizer | None],
         is_active: Callable[[], bool],
         keep_days: Callable[[], float],
+        read_only: bool = False,
     ) -> None:
+        self._read_only, self._budget = read_only, CallBudget()
         self._node, self._recognizer, self._is_active, self._keep_days = node, recognizer, is_active, keep_days
         self._enrollments = node.create_publisher(Enrollment, "~/enrollments", output_qos(NEWS_DEPTH))
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -64,7 +98,14 @@ class GalleryServices:
         """A service callback around ``handler(recognizer, request, response)`` that turns errors into answers."""
 
         def answer(request: Any, response: Any) -> Any:
+            start = self._budget.now_s()
             try:
+                if self._read_only and name in CHANGES:
+                    raise ValueError(
+                        f"{name} is refused: the services of this node change nothing (services.read_only); change the gallery with "
+                        "`emgait gallery`, or start the node with services.read_only false"
+                    )
+                self._budget.check()
                 recognizer = self._recognizer()
                 if recognizer is None:
                     raise ValueError(
@@ -80,13 +121,14 @@ class GalleryServices:
                     f"{name} failed inside the node: {type(error).__name__}: {error}",
                 )
                 self._node.get_logger().error(traceback.format_exc())
+            self._budget.spend(self._budget.now_s() - start)
             log = self._node.get_logger()
             if response.success and name == "list":  # changes nothing, and pages ask for it again and again
                 log.debug(f"{name}: {response.message}")
             elif response.success:
                 log.info(f"{name}: {response.message}")
             else:
-                log.warning(f"{name} refused: {response.message}")
+                log.warning(f"{name} refused: {response.message}", throttle_duration_sec=0.2)  # however many come
             return response
 
         return answer
@@ -173,4 +215,5 @@ class GalleryServices:
 
 
 def _time(stamp_ns: int) -> Time:
+    stamp_ns = min(max(stamp_ns, 0), LATEST_NS - 1)  # whatever a file says
     return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)

@@ -18,7 +18,7 @@ from emgait_ros.nodes.worker import Worker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 CLOSE_PATIENCE_S = 1.0  # the process ends 1.5 s after a signal whatever happens
-READ_ONLY = ("topics.", "autostart", "bond_heartbeat_period")
+READ_ONLY = ("topics.", "services.", "autostart", "bond_heartbeat_period")
 UNCONFIGURED = WARN, "unconfigured: configure and activate it (ros2 lifecycle set)"
 INACTIVE = WARN, "inactive: activate it (ros2 lifecycle set)"
 

@@ -27,6 +27,9 @@ POINT_FIELDS = [
     PointField(name="track_id", offset=12, datatype=PointField.UINT32, count=1),
 ]
 
+FARTHEST_M, LARGEST_M, FASTEST_M_S = 1e4, 20.0, 100.0
+"""Beyond these a pedestrian is none, and what the network made of the numbers would spoil the others of the frame."""
+
 
 def header_of(stamp: int, frame_id: str) -> Header:
     """A header from a stamp in ns."""
@@ -50,9 +53,13 @@ def message_to_frame(message: PedestrianArray) -> tuple[PedestrianFrame, list[st
         The frame, and a sentence for each thing that was wrong.
 
     Raises:
-        ValueError: the header's stamp is zero.
+        ValueError: the header's stamp is zero, or no time.
     """
     stamp = stamp_ns(message.header)
+    if message.header.stamp.nanosec >= 1_000_000_000:
+        raise ValueError(
+            f"a PedestrianArray has a stamp with {message.header.stamp.nanosec} ns beside its seconds: that is no time"
+        )
     if stamp <= 0:
         raise ValueError("a PedestrianArray has a stamp of zero: it must carry the stamp of the LiDAR frame")
     repeated = {track for track, count in Counter(p.track_id for p in message.pedestrians).items() if count > 1}
@@ -146,13 +153,13 @@ def _pedestrian_to_message(pedestrian: Sample) -> PedestrianMessage:
 def _message_to_pedestrian(message: PedestrianMessage) -> tuple[Sample | None, list[str]]:
     who = f"pedestrian {message.track_id}"
     center, size, velocity = _numbers(message.center), _numbers(message.size), _numbers(message.velocity)
-    if not np.isfinite(center).all():
-        return None, [f"{who} is left out: its center is not finite {center.tolist()}"]
-    if not (np.isfinite(size).all() and (size > 0).all()):
-        return None, [f"{who} is left out: its size must be positive, found {size.tolist()} m"]
+    if not (np.isfinite(center).all() and np.abs(center).max() < FARTHEST_M):
+        return None, [f"{who} is left out: its center is not finite, or nowhere near {center.tolist()}"]
+    if not (np.isfinite(size).all() and (size > 0).all() and size.max() < LARGEST_M):
+        return None, [f"{who} is left out: its size must be positive and that of people, found {size.tolist()} m"]
     problems = []
-    if not np.isfinite(velocity).all():
-        problems.append(f"{who} has a velocity that is not finite: taken as zero")
+    if not (np.isfinite(velocity).all() and np.abs(velocity).max() < FASTEST_M_S):
+        problems.append(f"{who} has a velocity that is not finite, or nobody's: taken as zero")
         velocity = np.zeros(3)
     points, wrong_points = _points(message, who)
     crop, wrong_crop = _crop(message, who)
@@ -187,7 +194,10 @@ def _points(message: PedestrianMessage, who: str) -> tuple[Float32 | None, list[
         return None, [f"the points of {who} are not used: {len(values)} numbers are no multiple of 3 (x y z)"]
     if not np.isfinite(values).all():
         return None, [f"the points of {who} are not used: {int((~np.isfinite(values)).sum())} numbers are not finite"]
-    return values.reshape(-1, 3), []
+    points = values.reshape(-1, 3)
+    if np.abs(points - _numbers(message.center)).max() > LARGEST_M:
+        return None, [f"the points of {who} are not used: some are more than {LARGEST_M:.0f} m from its center"]
+    return points, []
 
 
 def _crop(message: PedestrianMessage, who: str) -> tuple[UInt8 | None, list[str]]:

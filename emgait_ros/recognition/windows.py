@@ -19,6 +19,8 @@ GROUP = "a group of people who cannot be distinguished"
 """What a track with ``Pedestrian.group`` is; such tracks have no samples and get no name."""
 TOO_MANY_TRACKS = "more tracks than window.max_tracks"
 """Why a track in view is not kept."""
+MOST_TRACKERS = 100
+"""Trackers kept at most, those heard first go first: one that takes a new name for every frame must not fill the memory."""
 BACKWARDS = "time ran backwards"
 """Why all tracks of a tracker start over."""
 
@@ -199,7 +201,7 @@ class TrackWindows:
                 self.left_out[reason] += 1
             window.last_left_out = reason
         self._drop_oldest()
-        return list(usable.values())
+        return [(window, sample) for window, sample in usable.values() if not window.gone]
 
     def skip(self, frame: PedestrianFrame, reason: str) -> None:
         """Note who is in view without taking samples: tracks go on, only this frame is missing in their windows."""
@@ -296,7 +298,7 @@ class TrackWindows:
                 since_ns = head.others.setdefault(frame.tracker_id, frame.stamp_ns)
                 if frame.stamp_ns < since_ns:  # that tracker's time ran backwards
                     head.others[frame.tracker_id] = frame.stamp_ns
-                if frame.stamp_ns - since_ns > keep_ns:
+                if frame.stamp_ns - since_ns > keep_ns or len(self._heads) > MOST_TRACKERS:
                     del self._heads[tracker]
         self._keep(
             lambda window: (

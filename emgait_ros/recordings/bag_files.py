@@ -6,6 +6,7 @@ writes beside it or with pages that lead nowhere; what is whole in them is read 
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Generator, Iterator
@@ -15,10 +16,21 @@ from shlex import quote
 from struct import unpack_from
 from typing import Any
 
+from lz4.frame import LZ4FrameDecompressor
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinition, MessageDefinitionFormat
 from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.metadata import ReaderMetadata, parse_qos
-from rosbags.rosbag2.storage_mcap import ChunkInfo, McapReader, decompress, get_qos, read_bytes, read_exact, read_string
+from rosbags.rosbag2.storage_mcap import (
+    DECOMPRESSORS,
+    ChunkInfo,
+    McapReader,
+    decompress,
+    get_qos,
+    read_bytes,
+    read_exact,
+    read_string,
+    zstd,
+)
 from rosbags.rosbag2.storage_sqlite3 import Sqlite3Reader
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
@@ -29,6 +41,25 @@ HEAD_BYTES = 9  # a record begins with its kind and the length of the rest
 FORMATS = {"ros2msg": MessageDefinitionFormat.MSG, "ros2idl": MessageDefinitionFormat.IDL}
 ORDERS = ("INDEXED BY timestamp_idx ORDER BY timestamp", "NOT INDEXED ORDER BY id")  # to read a damaged SQLite file in
 NO_DEFINITION = MessageDefinition(MessageDefinitionFormat.NONE, "")
+
+LARGEST_CHUNK = 512 * 2**20  # bytes, unpacked; recorders write chunks of a megabyte, or of one message
+
+
+def _unpacked(packed: bytes, size: int, kind: str) -> bytes:
+    """A chunk of MCAP, which rosbags unpacks whatever comes of it; ``size``: what its head says."""
+    if size > LARGEST_CHUNK:
+        raise ValueError(f"a chunk takes {size >> 20} MiB when it is unpacked: at most {LARGEST_CHUNK >> 20} are read")
+    if kind == "lz4":
+        return bytes(LZ4FrameDecompressor().decompress(packed, max_length=size + 1))
+    found = b""
+    while packed and len(found) <= size:  # frames behind each other
+        one = zstd.ZstdDecompressor()
+        found += one.decompress(packed, max_length=size + 1 - len(found))
+        packed = one.unused_data if one.eof else b""
+    return found
+
+
+DECOMPRESSORS |= {kind: functools.partial(_unpacked, kind=kind) for kind in ("zstd", "lz4")}
 
 
 def open_file(path: Path) -> Reader:

@@ -20,6 +20,7 @@ from emgait_ros.sensing.image_encodings import pixels_to_rgb
 _FLOAT_TYPES = {7: "f4", 8: "f8"}
 _TYPE_NAMES = {1: "INT8", 2: "UINT8", 3: "INT16", 4: "UINT16", 5: "INT32", 6: "UINT32", 7: "FLOAT32", 8: "FLOAT64"}
 
+_MOST_SCANS = 100  # of a JPEG; progressive ones have ten, and each costs a pass over the whole picture
 _VIDEO = ("h264", "h265", "hevc", "av1", "vp9", "ffmpeg", "x264", "nvenc")
 
 Note = Callable[[str], None]  # takes a sentence on what a message says wrongly, but can be read all the same
@@ -87,6 +88,14 @@ def _cloud_rows(message: Any, size: int, note: Note) -> tuple[tuple[int, int], i
         note(f"the cloud's height is {message.height} and its width {message.width}: read as {width} points in one row")
         height, row_step = 1, size
     row, packed = width * step, height * width * step
+    askew = (
+        row_step * height != size if height > 1 else width >= 64
+    )  # a row may be padded, but not by bytes for every point
+    if size > packed and askew and size % (height * width) == 0 and height * width > 1:
+        raise ValueError(
+            f"the cloud's data has {size} bytes: {height} rows of {width} points of {step} bytes are {packed}, with row_step {row_step}; "
+            f"its points seem to be {size // (height * width)} bytes: the driver's point_step, width or height is wrong"
+        )
     if size == packed or (height == 1 and size > packed):
         if row_step != row:
             note(f"the cloud's row_step is {row_step} bytes, {width} points of {step} bytes are {row}: read as packed")
@@ -104,6 +113,11 @@ def _cloud_rows(message: Any, size: int, note: Note) -> tuple[tuple[int, int], i
     if size < (height - 1) * row_step + row:
         raise ValueError(
             f"the cloud's data has {size} bytes: {height} rows of {row_step} bytes need {height * row_step}"
+        )
+    if size not in (height * row_step, (height - 1) * row_step + row):
+        raise ValueError(
+            f"the cloud's data has {size} bytes: {height} rows of {row_step} bytes are {height * row_step}; "
+            "the driver's row_step or height is wrong"
         )
     return (height, width), row_step
 
@@ -202,6 +216,8 @@ def compressed_to_rgb(message: Any) -> UInt8:
     # libjpeg fills what is missing with grey instead of failing: a whole JPEG ends with the marker FF D9.
     if start[:2] == b"\xff\xd8" and b"\xff\xd9" not in bytes(data[-64:]):
         raise ValueError(f"{described} is cut off: it has no end-of-image marker")
+    if start[:2] == b"\xff\xd8" and data.tobytes().count(b"\xff\xda") > _MOST_SCANS:
+        raise ValueError(f"{described} is no picture of a camera: it has more than {_MOST_SCANS} scans")
     try:
         pixels = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:

@@ -7,11 +7,15 @@ import time
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from live_graph import pedestrian, pedestrians, stamp_of
+from std_srvs.srv import Trigger
 
-from emgait_msgs.srv import DisableIdentity, ListIdentities
+from emgait_msgs.msg import IdentityArray
+from emgait_msgs.srv import DisableIdentity, EnrollIdentity, ListIdentities, RemoveIdentity, RenameIdentity
 from emgait_ros.gallery.encryption import find_key, write_new_key
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import load_bundle
+from emgait_ros.nodes.gallery_services import BURST_S, SHARE, CallBudget
 from emgait_ros.samples import Modality
 
 pytestmark = pytest.mark.ros
@@ -74,3 +78,65 @@ def test_a_clock_that_is_not_believed_is_on_diagnostics(graph, start, bundle_fol
     assert "cannot be compared with" in said, "what else is wrong with the gallery is said too"
     assert graph.diagnostics[status].level == DiagnosticStatus.WARN
     assert "--trust-clock" in said
+
+
+def test_calls_get_a_burst_and_then_a_share_of_the_time():
+    now_s = [0.0]
+    budget = CallBudget(lambda: now_s[0])
+    answered = 0
+    for _ in range(1000):  # ten seconds of calls that take 20 ms each
+        try:
+            budget.check()
+        except ValueError:
+            now_s[0] += 0.001
+            continue
+        now_s[0] += 0.02
+        budget.spend(0.02)
+        answered += 1
+    assert BURST_S + SHARE * now_s[0] <= answered * 0.02 + 0.02 <= BURST_S + SHARE * now_s[0] + 0.06
+    budget.spend(3600.0)  # one long call does not shut the door for hours
+    now_s[0] += 4.0
+    budget.check()
+
+
+def test_a_read_only_node_changes_nothing_and_a_flood_of_calls_leaves_it_recognizing(
+    graph, start, bundle_folder, tmp_path
+):
+    place = tmp_path / "gallery.db"
+    with Gallery(place) as gallery:
+        for number in range(300):
+            rows = np.zeros((1, *load_bundle(bundle_folder).embedding_shape), np.float32)
+            gallery.enroll(f"n{number}", rows, "a" * 64, samples=[30], modalities=Modality.BOTH, median_range_m=9.0)
+        changes = gallery.history.last_change()
+    options = {"engine__bundle": str(bundle_folder), "gallery__path": str(place), "services__read_only": True}
+    node = start("gait_recognizer", namespace="closed", **options, topics__pedestrians="/closed/pedestrians")
+    name = "/closed/gait_recognizer"
+    calls = (
+        (EnrollIdentity, "enroll", {"name": "n1", "track_id": -1}),
+        (RemoveIdentity, "remove", {"name": "n1"}),
+        (RenameIdentity, "rename", {"old_name": "n1", "new_name": "n2"}),
+        (DisableIdentity, "disable", {"name": "n1", "disabled": True}),
+        (Trigger, "undo", {}),
+    )
+    for kind, service, request in calls:
+        answer = graph.call(kind, f"{name}/{service}", kind.Request(**request), 60.0)
+        assert not answer.success
+        assert "services.read_only" in answer.message
+    assert not graph.set_parameter(name, "services.read_only", False).successful
+    assert graph.wait(lambda: "identities in" in node.output, 60.0), node.output
+
+    client, frames = graph.node.create_client(ListIdentities, f"{name}/list"), []
+    found = graph.collect(IdentityArray, f"{name}/identities")
+    assert client.wait_for_service(20.0)
+    answers, first = [], time.time_ns()
+    for number in range(40):
+        answers += [client.call_async(ListIdentities.Request()) for _ in range(25)]
+        frames.append(first + number * 100_000_000)
+        graph.publish("/closed/pedestrians", pedestrians(frames[-1], pedestrian(1, seed=number)))
+        time.sleep(0.05)
+    assert graph.wait(lambda: any(stamp_of(m) == frames[-1] for m in found), 30.0), node.output[-2000:]
+    done = [answer.result() for answer in answers if answer.done()]
+    assert any(answer.success and len(answer.names) == 300 for answer in done)
+    assert any("busy" in answer.message for answer in done)
+    with Gallery(place) as gallery:
+        assert gallery.history.last_change() == changes

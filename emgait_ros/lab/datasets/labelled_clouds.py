@@ -8,13 +8,13 @@ entries are not read. "sim" is no folder: simulated streets (``simulation.clutte
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from emgait_ros.foreign import read_arrays
 from emgait_ros.lab.datasets.boxes import OrientedBoxes
 from emgait_ros.lab.datasets.kitti import KittiFrames
 from emgait_ros.lab.simulation.clutter.people import RIDER, SITTING
@@ -138,14 +138,14 @@ def read_npz(file: Path) -> LabelledCloud:
         OSError, ValueError: it cannot be read, or is of another form; the sentence says what was found and expected.
     """
     try:
-        with np.load(file, allow_pickle=False) as values:
-            held = {name: values[name] for name in values.files if name in ("xyz", "xyz_cm2", "boxes", "night")}
-            names = ", ".join(values.files)
-    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+        held = read_arrays(file)
+    except ValueError as error:
         raise ValueError(f"{file} is a damaged .npz file: {error}") from error
     xyz, boxes = held.get("xyz_cm2", held.get("xyz")), held.get("boxes")
     if xyz is None or boxes is None:
-        raise ValueError(f"{file} holds {names or 'nothing'}: expected 'xyz' (m) or 'xyz_cm2' (1/500 m), and 'boxes'")
+        raise ValueError(
+            f"{file} holds {', '.join(held) or 'nothing'}: expected 'xyz' (m) or 'xyz_cm2' (1/500 m), and 'boxes'"
+        )
     if xyz.ndim != 2 or xyz.shape[1] != 3 or (xyz.dtype != np.int16 if "xyz_cm2" in held else xyz.dtype.kind != "f"):
         raise ValueError(
             f"{file}: its points are {xyz.shape} {xyz.dtype}: expected (N, 3), 'xyz_cm2' of int16, 'xyz' of float"
