@@ -79,7 +79,8 @@ class Listener:
             connection.execute(f"LISTEN {CHANNEL}")  # before asking: what is committed in between is heard
             while not self._end.is_set():
                 row = connection.execute("SELECT coalesce(max(id), 0) FROM audit").fetchone()
-                self.take(int(row[0]))
+                with self._lock:
+                    self._newest = int(row[0])  # also back: a backup may have been put in the database's place
                 self.problem = ""
                 self._heard.set()
                 self._wait(connection)

@@ -18,7 +18,7 @@ from visualization_msgs.msg import MarkerArray
 
 from emgait_msgs.msg import IdentityArray, PedestrianArray
 from emgait_ros.config import RecognizerNodeConfig
-from emgait_ros.gallery.store import open_gallery
+from emgait_ros.gallery.last_known import open_on_robot
 from emgait_ros.inference.bundle import load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
 from emgait_ros.nodes.diagnostics import (
@@ -114,7 +114,7 @@ class GaitRecognizerNode(LifecycleNode):
         config = self._options.config
         try:
             self._encoder = GaitEncoder(load_bundle(config.engine.bundle), config.engine)
-            self._recognizer = GaitRecognizer(config, self._encoder, open_gallery(config.gallery))
+            self._recognizer = GaitRecognizer(config, self._encoder, open_on_robot(config.gallery))
         except Exception as error:  # backends raise classes of their own
             known = isinstance(error, (ValueError, OSError))
             self._failure = str(error) if known else f"{type(error).__name__}: {error}"
