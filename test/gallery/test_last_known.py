@@ -148,3 +148,15 @@ def test_a_backup_in_the_place_of_the_file_is_used_and_nothing_answered_goes_int
     with Gallery(place) as gallery:
         assert gallery.check() == []
         assert [person.name for person in gallery.identities()] == ["Anna", "Chen", "Dilek", "Eve"]
+
+
+def test_a_backup_never_meets_the_log_of_the_file_it_replaces(tmp_path):
+    with Gallery(tmp_path / "gallery.db") as gallery:
+        enroll(gallery, "Anna", 1)
+        copy = gallery.back_up(tmp_path / "copy.db")
+        with Gallery(copy) as former:
+            enroll(former, "Boris", 2)
+            gallery.back_up(copy)
+            with Gallery(copy) as fresh:
+                assert [person.name for person in fresh.identities()] == ["Anna"]
+                assert fresh.check() == []
