@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from emgait_ros.gallery.postgres_layout import CHANNEL
-from emgait_ros.gallery.schema import GalleryError
+from emgait_ros.gallery.schema import OutOfReachError
 
 try:
     import psycopg
@@ -46,10 +46,10 @@ class Listener:
         """Number of the newest change heard of.
 
         Raises:
-            GalleryError: the server is lost.
+            OutOfReachError: the server is lost.
         """
         if self.problem:
-            raise GalleryError(self.problem)
+            raise OutOfReachError(self.problem)
         return self._newest
 
     def take(self, change: int) -> None:
