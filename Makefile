@@ -5,7 +5,7 @@ VENV := $(if $(filter kilted,$(ROS_DISTRO)),.venv-kilted,.venv)
 VENV_PYTHON := $(VENV)/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo demo-real test lint docs format clean
+.PHONY: help setup demo demo-real test soak lint docs format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -23,6 +23,10 @@ demo-real: setup  ## real KITTI frames (DATA=folder) through the live tracker no
 test:  ## the whole test suite (ROS_DISTRO=kilted: the tests that touch ROS, on Kilted)
 	@ROS_DISTRO=$(ROS_DISTRO) scripts/setup.sh dev
 	@$(VENV_PYTHON) -m pytest $(if $(filter kilted,$(ROS_DISTRO)),-m ros,) $(PYTEST_ARGS)
+
+MINUTES ?= 60
+soak: setup  ## simulated hours (MINUTES=480) through the live nodes, with kills at the end
+	@$(VENV_PYTHON) -m emgait_ros soak --minutes $(MINUTES) --json out/soak.json
 
 lint:  ## ruff, mypy and codespell
 	@scripts/setup.sh dev
