@@ -101,15 +101,29 @@ def put(reader: TraitReader, fitted: Refit) -> None:
     tell.weight[used], tell.bias[used] = weight.float(), bias.float()
     if not reader.used[-1]:
         tell.bias[-1] = fitted.constant
+    if len(fitted.alone_offset):
+        alone = reader.network.frame.points_alone.tell
+        turn, offset = torch.from_numpy(fitted.alone_matrix.T), torch.from_numpy(fitted.alone_offset)
+        weight, bias = turn @ alone.weight.double(), turn @ alone.bias.double() + offset
+        alone.weight[:], alone.bias[:] = weight.float(), bias.float()
 
 
-def adapted(reader: TraitReader, fitted: Refit, traits: Float32) -> Float32:
-    """(W, 1, width) embeddings of traits (W, 1, width) that were read before the refit."""
-    found = traits.astype(np.float64)
+@torch.no_grad()
+def adapted(reader: TraitReader, fitted: Refit, read: Float32) -> Float32:
+    """(W, P, width) embeddings of what ``TraitReader.embed`` gave (W, 1, width + A + 1) before the refit."""
+    width = len(reader.used)
+    found, alone, share = np.split(read.astype(np.float64), [width, width + reader.alone], axis=2)
     found[..., reader.used] = found[..., reader.used] @ fitted.matrix + fitted.offset
     if not reader.used[-1]:
         found[..., -1] = fitted.constant
-    return np.asarray(on_sphere(torch.from_numpy(found)).numpy(), np.float32)
+    embedding = on_sphere(torch.from_numpy(found))
+    if reader.network.sequence.alone is None:
+        return np.asarray(embedding.numpy(), np.float32)
+    if len(fitted.alone_offset):
+        alone = alone @ fitted.alone_matrix + share * fitted.alone_offset
+    every, part = torch.ones(len(found), 1, dtype=torch.bool), torch.from_numpy(share)
+    by_points = reader.network.sequence.alone(embedding, torch.from_numpy(alone), every)
+    return np.asarray(torch.where(part > 0, part * by_points + (1 - part) * embedding, by_points).numpy(), np.float32)
 
 
 def calibrated(reader: TraitReader, fitted: Refit, tracks: ReadTracks) -> tuple[DecisionLimits | None, str]:

@@ -33,7 +33,7 @@ class ReadTracks:
         seconds: of all tracks together, at 10 samples a second.
         sensors: behind the windows; windows of others are left out.
         left_out: windows that were, because they rest on other sensors than most do.
-        templates: (T, 1, width) of the first half of some tracks, as enrolment would make them.
+        templates: (T, 1, width + A + 1) of the first half of some tracks, as enrolment would make them (``TraitReader.embed``).
         walks: the windows of their second half, one at every sample.
         problems: a sentence for each track that could not be read.
     """
@@ -59,6 +59,7 @@ class TraitReader:
 
     Attributes:
         encoder: what encodes frames. network: of the bundle. used: (width,) outputs of the linear map that hold a trait.
+        alone: how many numbers the network has for points alone.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
@@ -71,15 +72,21 @@ class TraitReader:
             )
         self.encoder = GaitEncoder(bundle, EngineConfig(backend="onnxruntime", threads=threads))
         self.used = self.network.sequence.moments.tell.weight.detach().abs().sum(dim=1).numpy() > 0
+        self.alone = config.alone_parts * config.width
 
     @torch.no_grad()
     def embed(self, windows: Sequence[Sequence[SampleFeatures]]) -> Float32:
-        """Windows of samples -> (W, 1, width) traits, before the sphere: in the place of ``GaitEncoder.embed``."""
+        """Windows of samples -> (W, 1, width + A + 1): traits before the sphere, the mean of the network's numbers for points alone
+        (A is 0 where it has none), the share of samples they stand for. In the place of ``GaitEncoder.embed``.
+        """
         found = []
         for window in windows:
             image = torch.from_numpy(np.stack([sample.arrays["image_features"] for sample in window]))[None]
-            found.append(self.network.sequence.moments(image, torch.ones(1, len(window), dtype=torch.bool))[0].numpy())
-        return np.stack(found)
+            traits = self.network.sequence.moments(image, torch.ones(1, len(window), dtype=torch.bool))[0].numpy()
+            alone = np.stack([sample.arrays["point_features"] for sample in window])[:, : self.alone]
+            share = np.array([(np.abs(alone).sum(axis=1) > 0).mean()])
+            found.append(np.concatenate([traits[0], alone.mean(axis=0), share])[None])
+        return np.stack(found).astype(np.float32)
 
     def read(
         self, sources: Iterable[SequenceSource], on_progress: Callable[[int], None] = lambda done: None
@@ -119,7 +126,10 @@ class TraitReader:
             )
         common = max(set(sensors), key=sensors.count)
         kept = np.array([found == common for found in sensors])
-        seen = TrackTraits(np.concatenate(traits)[kept][:, self.used].astype(np.float64), np.array(owner)[kept])
+        rows = np.concatenate(traits)[kept].astype(np.float64)
+        width = len(self.used)
+        alone = rows[:, width : width + self.alone] if common == Modality.POINTS else np.zeros((len(rows), 0))
+        seen = TrackTraits(rows[:, :width][:, self.used], alone, np.array(owner)[kept])
         largest = max(set(kinds), key=kinds.count)
         chosen = [half for half, kind in zip(halves, kinds, strict=True) if half and kind == largest]
         return ReadTracks(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,7 +56,7 @@ def project(points: Float32 | Float64, camera: CameraModel) -> tuple[Float64, ND
     x, y = inside[:, 0] / safe, inside[:, 1] / safe
     radius = np.hypot(x, y)
     if len(camera.distortion):
-        valid &= radius < _turning_radius(camera)
+        valid &= radius < _turning_radius(camera.distortion.astype(np.float64).tobytes(), camera.distortion_model)
         x, y = distort(np.where(valid, x, 0.0), np.where(valid, y, 0.0), camera)
     K = camera.K
     return np.stack([K[0, 0] * x + K[0, 1] * y + K[0, 2], K[1, 1] * y + K[1, 2]], axis=1), valid
@@ -86,12 +88,14 @@ def _radial(radius: Float64, model: str, d: Float64) -> Float64:
     return upper / (1 + squared * (d[5] + squared * (d[6] + squared * d[7])))
 
 
-def _turning_radius(camera: CameraModel) -> float:
-    """Radius x/z up to which the radial distortion grows with the radius."""
+@lru_cache
+def _turning_radius(distortion: bytes, model: str) -> float:
+    """Radius x/z up to which the radial distortion, float64, grows with the radius."""
     d = np.zeros(14)
-    d[: min(len(camera.distortion), 14)] = camera.distortion[:14]
+    coefficients = np.frombuffer(distortion)[:14]
+    d[: len(coefficients)] = coefficients
     radius = np.tan(np.linspace(0.0, 1.54, 400))
-    bent = radius * _radial(radius, camera.distortion_model, d)
+    bent = radius * _radial(radius, model, d)
     falls = np.flatnonzero(np.diff(bent) <= 0)
     return float(radius[falls[0]]) if len(falls) else np.inf
 

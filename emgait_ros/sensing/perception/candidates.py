@@ -13,7 +13,7 @@ from emgait_ros.samples import Float32, Float64, Int64
 from emgait_ros.sensing.perception.clusters import BirdView, BodyMap, peaks
 from emgait_ros.sensing.perception.ground import GroundEstimator, GroundSurface
 from emgait_ros.sensing.perception.shapes import Candidates, measure
-from emgait_ros.sensing.perception.views import Rays, Views, look, measures_of, sorted_rays
+from emgait_ros.sensing.perception.views import Rays, Views, look, measures_of
 
 MAX_CANDIDATES = 400  # looked at in one cloud: bounds the time; the nearest go first
 Promising = Callable[[Float32], NDArray[np.bool_]]
@@ -21,12 +21,12 @@ Promising = Callable[[Float32], NDArray[np.bool_]]
 
 @dataclass(frozen=True)
 class Surroundings:
-    """A cloud, sorted; valid until the next one is looked at.
+    """A cloud, ready to be looked at; valid until the next one is looked at.
 
     Attributes:
         ground: its ground surface.
         body: its bird's-eye map.
-        rays: its returns by direction.
+        rays: its returns and their directions.
     """
 
     ground: GroundSurface
@@ -76,7 +76,7 @@ class CandidateFinder:
         """A cloud (N, 3) float32, m, LiDAR frame, z up, sorted to look for people in it."""
         points = np.ascontiguousarray(points[:, :3], np.float32)
         ground, heights = self._ground.estimate(points)
-        return Surroundings(ground, self._view.build(points, heights), sorted_rays(points, self._ground.direction))
+        return Surroundings(ground, self._view.build(points, heights), Rays(points, self._ground.direction))
 
     def find(self, points: Float32) -> Found:
         """Candidates in a cloud (N, 3) float32, m, LiDAR frame, z up; valid until the next one is looked at."""

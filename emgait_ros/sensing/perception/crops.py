@@ -65,8 +65,7 @@ def sharpness(crop: UInt8, native_height_px: float, margin: float) -> float:
     if native < 0.8 * len(gray):
         size = (max(round(native * gray.shape[1] / len(gray)), 4), max(round(native), 8))
         gray = np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
-    contrast = float(gray.var())
-    detail = float(cv2.Laplacian(gray, cv2.CV_32F).var())
+    contrast, detail = (float(cv2.meanStdDev(a)[1][0, 0]) ** 2 for a in (gray, cv2.Laplacian(gray, cv2.CV_32F)))
     return float(np.clip(detail / (20.0 * max(contrast, 4.0)), 1e-4, 1.0))  # 20: sum of the squared kernel
 
 

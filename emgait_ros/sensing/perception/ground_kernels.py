@@ -15,14 +15,14 @@ NO_GROUND = np.float32(1e9)
 
 
 @njit(error_model="numpy", fastmath={"contract", "arcp", "nsz"})
-def _polar(points, turn, distance):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _polar(xs, ys, turn, distance):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """Angle of each point from -180 degrees on (radians, error below 1e-4; a polynomial) and its range.
 
-    Without branches, so that the compiler takes eight points at a time.
+    Without branches and from one array for each coordinate, so that the compiler takes eight points at a time.
     """
     pi = np.float32(math.pi)
-    for i in range(len(turn)):
-        x, y = points[i, 0], points[i, 1]
+    for i in range(len(distance)):
+        x, y = xs[i], ys[i]
         ax, ay = abs(x), abs(y)
         a = min(ax, ay) / max(ax, ay, np.float32(1e-20))
         s = a * a
@@ -34,31 +34,60 @@ def _polar(points, turn, distance):  # type: ignore[no-untyped-def]  # pragma: n
 
 
 @njit(error_model="numpy")
+def _coordinates(points, xs, ys, zs):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Write x, y and z of the points, at most BLOCK, apart: what follows stays in the nearest cache."""
+    for i in range(len(points)):
+        xs[i], ys[i], zs[i] = points[i, 0], points[i, 1], points[i, 2]
+
+
+@njit(error_model="numpy")
+def _directions(turn, distance, zs, direction):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Direction of each point, of DIRECTIONS; -1: not finite."""
+    fine, last = np.float32(DIRECTIONS / (2 * math.pi)), np.int32(DIRECTIONS - 1)
+    for i in range(len(direction)):
+        finite = (distance[i] < np.float32(1e4)) & (abs(zs[i]) < np.float32(1e4))  # false for NaN, too
+        direction[i] = np.int16(min(np.int32(turn[i] * fine), last)) if finite else np.int16(-1)
+
+
+@njit(error_model="numpy")
+def _cells(turn, distance, zs, ring_of_step, min_range, max_range, sectors, cell):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Polar cell of each point; the number of cells for those that are out of range or not finite."""
+    scale, rings = np.float32(sectors / (2 * math.pi)), np.int32(ring_of_step[-1] + 1)
+    for i in range(len(cell)):
+        inside = (distance[i] >= min_range) & (distance[i] < max_range) & (abs(zs[i]) < np.float32(1e4))
+        sector = np.int32(turn[i] * scale) if inside else sectors
+        sector = np.int32(0) if inside & (sector == sectors) else sector
+        ring = ring_of_step[np.int32(distance[i] * np.float32(4.0))] if inside else np.int32(0)
+        cell[i] = sector * rings + ring
+
+
+@njit(error_model="numpy")
 def polar_minima(points, ring_of_step, min_range, max_range, sectors, rings):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Polar cell (-1: unused), direction (of DIRECTIONS) and range of every point, the lowest and the highest z per cell."""
-    count = len(points)
+    """Polar cell, direction (of DIRECTIONS; -1: not finite) and range of every point, the lowest and the highest z per cell.
+
+    Points that are out of range or not finite are in cell ``sectors * rings``, which is none.
+    """
+    count, none = len(points), sectors * rings
     cell, direction = np.empty(count, np.int32), np.empty(count, np.int16)
-    distance, turn = np.empty(count, np.float32), np.empty(BLOCK, np.float32)
-    lowest, highest = np.full(sectors * rings, NO_GROUND, np.float32), np.full(sectors * rings, -NO_GROUND, np.float32)
-    scale, fine = np.float32(sectors / (2 * math.pi)), np.float32(DIRECTIONS / (2 * math.pi))
-    for i in range(count):
-        part = i % BLOCK
-        if part == 0:  # the angles of a block stay in the nearest cache
-            _polar(points[i : i + BLOCK], turn[: count - i], distance[i : i + BLOCK])
-        z, r, angle = points[i, 2], distance[i], turn[part]
-        cell[i] = direction[i] = -1
-        if not (r < np.float32(1e4)) or not (abs(z) < np.float32(1e4)):  # false for NaN, too
-            continue
-        direction[i] = min(int(angle * fine), DIRECTIONS - 1)
-        if not (min_range <= r < max_range):
-            continue
-        sector = int(angle * scale)
-        if sector >= sectors:
-            sector -= sectors
-        k = sector * rings + ring_of_step[int(r * np.float32(4.0))]
-        cell[i] = k
-        lowest[k], highest[k] = min(lowest[k], z), max(highest[k], z)
-    return cell, direction, distance, lowest, highest
+    distance = np.empty(count, np.float32)
+    turn, xs, ys, zs = (
+        np.empty(BLOCK, np.float32),
+        np.empty(BLOCK, np.float32),
+        np.empty(BLOCK, np.float32),
+        np.empty(BLOCK, np.float32),
+    )
+    lowest, highest = np.full(none + 1, NO_GROUND, np.float32), np.full(none + 1, -NO_GROUND, np.float32)
+    for begin in range(0, count, BLOCK):
+        end = min(begin + BLOCK, count)
+        r = distance[begin:end]
+        _coordinates(points[begin:end], xs, ys, zs)
+        _polar(xs, ys, turn, r)
+        _directions(turn, r, zs, direction[begin:end])
+        _cells(turn, r, zs, ring_of_step, min_range, max_range, np.int32(sectors), cell[begin:end])
+        for i in range(begin, end):
+            k, z = cell[i], zs[i - begin]
+            lowest[k], highest[k] = min(lowest[k], z), max(highest[k], z)
+    return cell, direction, distance, lowest[:none], highest[:none]
 
 
 @njit(error_model="numpy")
@@ -172,10 +201,14 @@ def _drop_bumps(ground, missing):  # type: ignore[no-untyped-def]  # pragma: no 
     """Drop candidates that stand out from their neighbors on both sides: sills, car bodies, bushes."""
     sectors, rings = ground.shape
     original = ground.copy()
+    least = original.copy()  # of the window: what is not above that by so much is not above the middle either
+    for d in range(1, BUMP_SECTORS + 1):
+        for s in range(sectors):
+            least[s] = np.minimum(least[s], np.minimum(original[(s + d) % sectors], original[(s - d) % sectors]))
     window = np.empty(2 * BUMP_SECTORS + 1, np.float32)
     for s in range(sectors):
         for k in range(rings):
-            if original[s, k] == missing:
+            if original[s, k] == missing or original[s, k] - least[s, k] <= BUMP_M:
                 continue
             count = 0
             for d in range(-BUMP_SECTORS, BUMP_SECTORS + 1):
@@ -212,28 +245,36 @@ def _smoothed(filled, missing):  # type: ignore[no-untyped-def]  # pragma: no co
     return out
 
 
-@njit(error_model="numpy")
+@njit(error_model="numpy", fastmath={"contract"})
 def heights_over(points, cell, distance, plane, offset, centers):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """(N,) float32 height over the ground, linear between ring centers."""
-    rings = offset.shape[1]
+    """(N,) float32 height over the ground, linear between ring centers; ``NO_GROUND`` for points in no cell.
+
+    The ground over the plane is ``start + rise * r`` in each half of a cell: a table, so that no point needs a branch.
+    """
+    sectors, rings = offset.shape
+    start, rise = np.zeros(2 * offset.size + 2, np.float32), np.zeros(2 * offset.size + 2, np.float32)
+    middle = np.zeros(offset.size + 1, np.float32)
+    for s in range(sectors):
+        for k in range(rings):
+            n = s * rings + k
+            middle[n] = centers[k]
+            for half in range(2):
+                near = k - 1 + half
+                if near < 0 or near >= rings - 1:
+                    start[2 * n + half] = offset[s, k]
+                else:
+                    slope = (offset[s, near + 1] - offset[s, near]) / (centers[near + 1] - centers[near])
+                    start[2 * n + half], rise[2 * n + half] = offset[s, near] - slope * centers[near], slope
     out = np.empty(len(points), np.float32)
     a, b, c = np.float32(plane[0]), np.float32(plane[1]), np.float32(plane[2])
-    flat = offset.reshape(-1)
-    for i in range(len(points)):
-        k = cell[i]
-        if k < 0:
-            out[i] = NO_GROUND
-            continue
-        first = k - k % rings
-        ring = k - first
-        r = distance[i]
-        near = ring if r >= centers[ring] else ring - 1
-        if near < 0:
-            ground = flat[first]
-        elif near >= rings - 1:
-            ground = flat[first + rings - 1]
-        else:
-            part = (r - centers[near]) / (centers[near + 1] - centers[near])
-            ground = flat[first + near] * (np.float32(1.0) - part) + flat[first + near + 1] * part
-        out[i] = points[i, 2] - (a * points[i, 0] + b * points[i, 1] + c + ground)
+    none = np.int32(offset.size)
+    xs, ys, zs = np.empty((3, BLOCK), np.float32)
+    for begin in range(0, len(points), BLOCK):
+        end = min(begin + BLOCK, len(points))
+        _coordinates(points[begin:end], xs, ys, zs)
+        for i in range(begin, end):
+            n, r, m = cell[i], distance[i], i - begin
+            half = 2 * n + np.int32(r >= middle[n])
+            height = zs[m] - (a * xs[m] + b * ys[m] + c + (start[half] + rise[half] * r))
+            out[i] = NO_GROUND if n == none else height
     return out

@@ -64,7 +64,7 @@ def covered_by_others(front: Float32, top: Float32) -> Float64:
 def out_of_sight(rays: Rays, place: Float64) -> NDArray[np.bool_]:
     """Whether the lines of sight to each place (K, 3), m, LiDAR frame, end nearer: (K,)."""
     floor = place[:, 2] - HALF_HEIGHT_M - FRONT_LOW_M  # the view's lowest row begins HALF_HEIGHT_M below the place
-    views = front_views(rays.points, rays.start, place[:, 0], place[:, 1], floor)
+    views = front_views(rays.points, rays.direction, place[:, 0], place[:, 1], floor)
     rows = round(2 * HALF_HEIGHT_M / FRONT_ROW_M)
     near = views[:, :3, :rows][..., _MIDDLE].sum((2, 3))  # (K, 3): on the place, beyond, before
     total = near.sum(1)

@@ -21,27 +21,53 @@ TOP_FULL = 32  # returns in a cell that count as many
 
 
 @njit(error_model="numpy")
-def sort_by_direction(points, direction):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Counting sort of the returns by direction: (DIRECTIONS + 1,) starts and (M, 3) x, y, z, m."""
-    start = np.zeros(DIRECTIONS + 1, np.int64)
-    for s in direction:
-        if s >= 0:
-            start[s + 1] += 1
-    for s in range(DIRECTIONS):
-        start[s + 1] += start[s]
-    fill = start[:-1].copy()
-    out = np.empty((start[DIRECTIONS], 3), np.float32)
-    for i in range(len(points)):
-        if direction[i] < 0:
+def directions_of(x, y):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """(K, 2) int64 the first and the last direction of the windows at these places; the last is before the first where
+    a window lies across the seam of the turn. -1, -1: too near for a view."""
+    half, per_radian = np.float32(FRONT_COLUMNS * FRONT_COLUMN_M / 2), DIRECTIONS / (2 * math.pi)
+    out = np.full((len(x), 2), -1, np.int64)
+    for k in range(len(x)):
+        r = np.float32(math.sqrt(x[k] * x[k] + y[k] * y[k]))
+        if r < np.float32(0.5):
             continue
-        at = fill[direction[i]]
-        fill[direction[i]] += 1
-        out[at, 0], out[at, 1], out[at, 2] = points[i, 0], points[i, 1], points[i, 2]
-    return start, out
+        middle, reach = (math.atan2(y[k], x[k]) + math.pi) * per_radian, math.atan(half / r) * per_radian
+        out[k, 0], out[k, 1] = math.floor(middle - reach) % DIRECTIONS, math.floor(middle + reach) % DIRECTIONS
+    return out
 
 
 @njit(error_model="numpy")
-def front_views(rays, start, x, y, floor):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def sort_by_direction(points, direction, windows):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Counting sort by direction of the returns in the ``windows`` of :func:`directions_of`.
+
+    Returns:
+        (DIRECTIONS + 1,) starts in the whole cloud, sorted; (DIRECTIONS,) starts in what is returned, and that: (M, 3) x, y, z, m.
+    """
+    looked_at = np.zeros(DIRECTIONS + 1, np.bool_)  # the last one: not finite, direction -1
+    for first, last in windows:
+        if first >= 0:
+            looked_at[first : last + 1 if last >= first else DIRECTIONS] = True
+            looked_at[: last + 1 if last < first else 0] = True
+    kept, index = 0, np.empty(len(direction) + 1, np.int32)
+    start, begin = np.zeros(DIRECTIONS + 2, np.int64), np.zeros(DIRECTIONS + 1, np.int64)
+    for i in range(len(direction)):
+        start[direction[i] + 1] += 1
+        index[kept] = i
+        kept += looked_at[direction[i]]
+    start[0] = 0
+    for s in range(DIRECTIONS):
+        begin[s + 1] = begin[s] + (start[s + 1] if looked_at[s] else 0)
+        start[s + 1] += start[s]
+    fill = begin.copy()
+    out = np.empty((kept, 3), np.float32)
+    for i in index[:kept]:
+        at = fill[direction[i]]
+        fill[direction[i]] += 1
+        out[at, 0], out[at, 1], out[at, 2] = points[i, 0], points[i, 1], points[i, 2]
+    return start[:-1], begin[:-1], out
+
+
+@njit(error_model="numpy")
+def front_views(points, direction, x, y, floor):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """(K, FRONT_CHANNELS, rows, columns) float32: what the lines of sight through each upright window end on.
 
     Channels: parts of them that end on the place, beyond and before it; depth of the returns on it (mean, spread); whether
@@ -49,19 +75,18 @@ def front_views(rays, start, x, y, floor):  # type: ignore[no-untyped-def]  # pr
     """
     out = np.zeros((len(x), FRONT_CHANNELS, FRONT_ROWS, FRONT_COLUMNS), np.float32)
     sums = np.empty((5, FRONT_CELLS + 1), np.float32)
-    half, per_radian = np.float32(FRONT_COLUMNS * FRONT_COLUMN_M / 2), DIRECTIONS / (2 * math.pi)
+    windows = directions_of(x, y)
+    start, packed, rays = sort_by_direction(points, direction, windows)
     for k in range(len(x)):
-        r = np.float32(math.sqrt(x[k] * x[k] + y[k] * y[k]))
-        if r < np.float32(0.5):
+        first, last = windows[k]
+        if first < 0:
             continue
-        middle, reach = (math.atan2(y[k], x[k]) + math.pi) * per_radian, math.atan(half / r) * per_radian
-        first, last = math.floor(middle - reach) % DIRECTIONS, math.floor(middle + reach) % DIRECTIONS
         begin, end = start[first], start[last + 1]
         seam = end if last >= first else start[DIRECTIONS]  # of the turn: the rest of the window lies beyond
         rays_here = seam - begin + (0 if last >= first else end)
         kept = 65536 * MOST_RAYS // max(rays_here, MOST_RAYS)
         sums[:] = 0.0
-        _look(rays, begin, seam, kept, x[k], y[k], floor[k], sums)
+        _look(rays[packed[first] :], begin, seam, kept, x[k], y[k], floor[k], sums)
         if last < first:
             _look(rays, 0, end, kept, x[k], y[k], floor[k], sums)
         _shares(sums, out[k].reshape(FRONT_CHANNELS, FRONT_CELLS))
@@ -98,7 +123,7 @@ def drawn(begin, end, kept):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 @njit(error_model="numpy", fastmath=True)
 def _look(rays, begin, end, kept, x, y, floor, sums):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Add rays to the ``sums`` (5, cells + 1) of a view: how many end on the place, beyond and before it, depth, depth squared.
+    """Add the drawn of ``rays``, which are those from ``begin`` to ``end``, to the ``sums`` (5, cells + 1) of a view: how many end on the place, beyond and before it, depth, depth squared.
 
     The last cell takes those that miss the window: no branch, which the processor could not foretell.
     """
@@ -107,12 +132,13 @@ def _look(rays, begin, end, kept, x, y, floor, sums):  # type: ignore[no-untyped
     r = np.float32(math.sqrt(x * x + y * y))
     ux, uy, ground = np.float32(x) / r, np.float32(y) / r, np.float32(floor) + np.float32(FRONT_LOW_M)
     for i in drawn(begin, end, kept):
-        along = rays[i, 0] * ux + rays[i, 1] * uy
+        ray = rays[i - begin]
+        along = ray[0] * ux + ray[1] * uy
         away = along - r
         on = abs(away) <= near
         scale = np.float32(1.0) if on else r / max(along, np.float32(0.1))
-        row = ((rays[i, 2] * scale) - ground) * rows_per_m
-        column = ((rays[i, 1] * ux - rays[i, 0] * uy) * scale + half) * columns_per_m
+        row = ((ray[2] * scale) - ground) * rows_per_m
+        column = ((ray[1] * ux - ray[0] * uy) * scale + half) * columns_per_m
         inside = (row >= 0) & (row < FRONT_ROWS) & (column >= 0) & (column < FRONT_COLUMNS)
         inside &= along >= np.float32(0.1)
         cell = int(row) * FRONT_COLUMNS + int(column) if inside else FRONT_CELLS

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emgait_ros.samples import Float32, Float64, Int64
+from emgait_ros.samples import Float32, Float64
 from emgait_ros.sensing.perception.clusters import BodyMap
 from emgait_ros.sensing.perception.shape_kernels import MEASURES
 from emgait_ros.sensing.perception.view_kernels import (
@@ -22,7 +22,6 @@ from emgait_ros.sensing.perception.view_kernels import (
     TOP_CELLS,
     TOP_CHANNELS,
     front_views,
-    sort_by_direction,
     top_views,
 )
 
@@ -35,15 +34,15 @@ TOP_SHAPE = (TOP_CHANNELS, TOP_CELLS, TOP_CELLS)
 
 @dataclass(frozen=True)
 class Rays:
-    """The returns of a cloud sorted by direction.
+    """The returns of a cloud and their directions.
 
     Attributes:
-        start: (sectors + 1,) int64: sector s owns ``points[start[s]:start[s + 1]]``.
         points: (N, 3) float32 m, LiDAR frame.
+        direction: (N,) int16 of ``ground.GroundEstimator``.
     """
 
-    start: Int64
     points: Float32
+    direction: NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -61,11 +60,6 @@ class Views:
     front: Float32
     top: Float32
     measures: Float32
-
-
-def sorted_rays(points: Float32, direction: NDArray[np.int16]) -> Rays:
-    """Sort a cloud (N, 3), m, LiDAR frame, by its directions (N,) of ``ground.GroundEstimator``."""
-    return Rays(*sort_by_direction(points, direction))
 
 
 def measures_of(shape: np.ndarray) -> Float32:
@@ -86,7 +80,7 @@ def look(rays: Rays, body: BodyMap, measures: Float32, place: Float32, floor: Fl
     """
     x, y = place[:, 0].astype(np.float64), place[:, 1].astype(np.float64)
     return Views(
-        front_views(rays.points, rays.start, x, y, floor),
+        front_views(rays.points, rays.direction, x, y, floor),
         top_views(body.start, body.top, body.slot, float(body.origin), x, y),
         measures,
     )

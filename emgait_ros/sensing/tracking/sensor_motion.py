@@ -67,14 +67,12 @@ def rigid_motion(place: Float64, velocity: Float64) -> tuple[Float64, NDArray[np
     Returns:
         (T, 2) m/s velocity of that body at the places, and (T,) which places move with it, to ``ALIKE_M_S``.
     """
-    count = len(place)
-    design = np.zeros((count, 2, 3))  # vx, vy, rotation
-    design[:, 0, 0] = design[:, 1, 1] = 1.0
-    design[:, 0, 2], design[:, 1, 2] = -place[:, 1], place[:, 0]
-    common = np.tile(np.median(velocity, axis=0), (count, 1))
+    p, v = place @ (1, 1j), velocity @ (1, 1j)  # x + iy: a turn is a product
+    common = np.full(len(p), complex(*np.median(velocity, axis=0)))
     for _ in range(8):  # least squares, weighted down by the distance from the last solution
-        weight = 1.0 / (ALIKE_M_S**2 + ((velocity - common) ** 2).sum(1))
-        weighted = design * weight[:, None, None]
-        normal = np.einsum("tik,til->kl", weighted, design) + 1e-9 * np.eye(3)
-        common = design @ np.linalg.solve(normal, np.einsum("tik,ti->k", weighted, velocity))
-    return common, np.hypot(*(velocity - common).T) < ALIKE_M_S
+        weight = 1.0 / (ALIKE_M_S**2 + np.abs(v - common) ** 2)
+        weight /= weight.sum()
+        arm, rest = p - weight @ p, v - weight @ v
+        turn_rate = (weight @ (arm.conj() * rest).imag) / (weight @ np.abs(arm) ** 2 + 1e-9)
+        common = weight @ v + 1j * turn_rate * arm
+    return np.column_stack([common.real, common.imag]), np.abs(v - common) < ALIKE_M_S

@@ -8,17 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="the refit goes into the network's weights")
+torch = pytest.importorskip("torch", reason="the refit goes into the network's weights")
 
-from recorded_trees import write_lreid_compact
+from recorded_trees import write_lreid_compact  # noqa: E402
 
-from emgait_ros.cli.main import main
-from emgait_ros.inference.bundle import load_bundle
-from emgait_ros.inference.encoder import GaitEncoder, SampleFeatures
-from emgait_ros.lab.adaptation.adapted_bundle import adapted, calibrated, check_enough, put
-from emgait_ros.lab.adaptation.refit import Refit, TrackTraits
-from emgait_ros.lab.adaptation.tracks import ReadTracks, TraitReader
-from emgait_ros.samples import Modality
+from emgait_ros.cli.main import main  # noqa: E402
+from emgait_ros.emgaitnet.weights import load_network  # noqa: E402
+from emgait_ros.inference.bundle import load_bundle  # noqa: E402
+from emgait_ros.inference.encoder import GaitEncoder, SampleFeatures  # noqa: E402
+from emgait_ros.lab.adaptation.adapted_bundle import adapted, calibrated, check_enough, put  # noqa: E402
+from emgait_ros.lab.adaptation.refit import Refit, TrackTraits  # noqa: E402
+from emgait_ros.lab.adaptation.tracks import ReadTracks, TraitReader  # noqa: E402
+from emgait_ros.samples import Modality  # noqa: E402
+
+NONE_ALONE = (np.zeros((0, 0)), np.zeros(0))
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +30,9 @@ def reader() -> TraitReader:
 
 
 def read(tracks: int, windows: int, seconds: float) -> ReadTracks:
-    seen = TrackTraits(np.zeros((tracks * windows, 3)), np.repeat(np.arange(tracks), windows))
+    seen = TrackTraits(
+        np.zeros((tracks * windows, 3)), np.zeros((tracks * windows, 0)), np.repeat(np.arange(tracks), windows)
+    )
     return ReadTracks(seen, seconds, Modality.POINTS, 0, [], [], ())
 
 
@@ -46,32 +51,53 @@ def test_too_little_is_refused_with_what_there_is(tracks: ReadTracks, found: str
 
 
 def test_without_enough_strangers_there_is_no_threshold(reader: TraitReader) -> None:
-    limits, why = calibrated(reader, Refit(np.eye(1), np.zeros(1), 0.0, 0.5), read(20, 2, 60.0))
+    limits, why = calibrated(reader, Refit(np.eye(1), np.zeros(1), *NONE_ALONE, 0.0, 0.5), read(20, 2, 60.0))
     assert limits is None
     assert why.startswith("0 tracks of one sensor")
 
 
-def test_the_network_gives_what_the_refit_says() -> None:
+@pytest.mark.parametrize(
+    "pictures", [1.0, 0.0, 0.5], ids=["both sensors", "LiDAR alone", "pictures in half the samples"]
+)
+def test_the_network_gives_what_the_refit_says(pictures: float) -> None:
     reader = TraitReader(load_bundle(""))
     rng = np.random.default_rng(0)
-    cells, width = reader.encoder.engines["sequence_head"].inputs[0].shape[2:]
+    image, points = (spec.shape[2:] for spec in reader.encoder.engines["sequence_head"].inputs[:2])
     window = [
         SampleFeatures(
             {
-                "image_features": rng.normal(size=(cells, width)).astype(np.float32),
-                "point_features": np.zeros(width, np.float32),
+                "image_features": rng.normal(size=image).astype(np.float32),
+                "point_features": rng.normal(size=points).astype(np.float32) * (at >= 12 * pictures),
             }
         )
-        for _ in range(12)
+        for at in range(12)
     ]
-    traits = reader.embed([window, window[:10]])
-    count = int(reader.used.sum())
-    fitted = Refit(rng.normal(size=(count, count)) / 10, rng.normal(size=count), 0.25, 0.5)
-    wanted = adapted(reader, fitted, traits)
+    windows = [window, window[2:]]
+    read_before = reader.embed(windows)
+    count, alone = int(reader.used.sum()), reader.alone
+    fitted = Refit(
+        rng.normal(size=(count, count)) / 10, rng.normal(size=count),
+        rng.normal(size=(alone, alone)), rng.normal(size=alone), 0.25, 0.5,
+    )  # fmt: skip
+    wanted = adapted(reader, fitted, read_before)
+    frame = reader.network.frame.points_alone
     put(reader, fitted)
-    found = reader.network.sequence.moments.tell.bias.detach().numpy()
-    assert found[-1] == pytest.approx(0.25)
-    assert np.abs(adapted(reader, Refit(np.eye(count), np.zeros(count), 0.25, 0.5), reader.embed([window, window[:10]])) - wanted).max() < 1e-5  # fmt: skip
+    moved = [  # frames pass the changed map before they become features
+        SampleFeatures({**s.arrays, "point_features": (s.arrays["point_features"] @ fitted.alone_matrix + fitted.alone_offset * s.arrays["point_features"].any()).astype(np.float32)})
+        for s in window
+    ]  # fmt: skip
+    masks = torch.ones(1, 12, dtype=torch.bool)
+    with torch.no_grad():
+        for at, cut in enumerate((moved, moved[2:])):
+            arrays = [
+                torch.from_numpy(np.stack([s.arrays[k] for s in cut]))[None]
+                for k in ("image_features", "point_features")
+            ]
+            found = reader.network.sequence(*arrays, masks[:, : len(cut)])[0].numpy()
+            assert np.abs(found - wanted[at]).max() < 1e-4
+    assert frame.tell.bias.detach().numpy() == pytest.approx(
+        load_network(load_bundle("")).frame.points_alone.tell.bias.detach().numpy() @ fitted.alone_matrix + fitted.alone_offset, abs=1e-4
+    )  # fmt: skip
 
 
 def test_people_before_a_lidar_become_a_bundle_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

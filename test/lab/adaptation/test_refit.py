@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,9 @@ def made_up(tracks: int, windows: int = 4, noise: float = 2.0, seed: int = 0) ->
     who = np.repeat(rng.normal(size=(tracks, D)), windows, axis=0) + 5.0
     wavering = np.full(D, 0.3)
     wavering[NOISY] = noise
-    return TrackTraits(who + rng.normal(size=who.shape) * wavering, np.repeat(np.arange(tracks), windows))
+    return TrackTraits(
+        who + rng.normal(size=who.shape) * wavering, np.zeros((len(who), 0)), np.repeat(np.arange(tracks), windows)
+    )
 
 
 def rank1(traits: np.ndarray, windows: int = 4) -> float:
@@ -44,6 +48,17 @@ def test_traits_that_waver_are_turned_down_and_people_are_centred() -> None:
     assert 0.5 < fitted.within < 1.0
 
 
+def test_numbers_for_points_alone_are_centred_and_turned_down_by_half() -> None:
+    seen = made_up(200)
+    fitted = refit(dataclasses.replace(seen, alone=seen.traits * 3.0 + 1.0))
+    gains = np.abs(np.diag(fitted.alone_matrix))
+    traits = np.abs(np.diag(fitted.matrix))
+    assert 0.9 < (gains[NOISY].mean() / gains[1:6].mean()) ** 2 / (traits[NOISY].mean() / traits[1:6].mean()) < 1.1
+    new = (seen.traits * 3.0 + 1.0) @ fitted.alone_matrix + fitted.alone_offset
+    assert np.abs(new.mean(axis=0)).max() < 1e-9
+    assert refit(seen).alone_matrix.shape == (0, 0)
+
+
 @pytest.mark.parametrize(("tracks", "turned"), [(3, 0.75), (2000, 0.2)])
 def test_few_tracks_leave_the_proportions_of_the_shipped_traits(tracks: int, turned: float) -> None:
     """Gain of the wavering traits beside that of the steady ones: near 1 of three tracks, near what the noise says of many."""
@@ -56,6 +71,7 @@ def test_a_track_counts_once_however_long_it_is() -> None:
     short = made_up(40)
     long = TrackTraits(
         np.concatenate([short.traits, np.repeat(short.traits[-4:], 50, axis=0)]),
+        np.zeros((len(short.traits) + 200, 0)),
         np.concatenate([short.track, np.full(200, short.track[-1])]),
     )
     assert refit(long).offset == pytest.approx(refit(short).offset, abs=0.02)
@@ -66,7 +82,7 @@ def test_a_track_counts_once_however_long_it_is() -> None:
     [
         (made_up(1), "1 tracks have two windows"),
         (made_up(20, windows=1), "0 tracks have two windows"),
-        (TrackTraits(np.ones((8, D)), np.repeat(np.arange(4), 2)), "do not vary"),
+        (TrackTraits(np.ones((8, D)), np.zeros((8, 0)), np.repeat(np.arange(4), 2)), "do not vary"),
     ],
 )
 def test_what_cannot_be_learnt_from_is_refused(seen: TrackTraits, sentence: str) -> None:
