@@ -41,7 +41,7 @@ def test_a_short_soak_loses_nothing_and_answers_alike(tmp_path, monkeypatch, cap
     small = {"seconds": 6.0}
     monkeypatch.setattr(command, "SoakPlan", lambda **options: SoakPlan(**options, **small))
     file = tmp_path / "soak.json"
-    words = ["--minutes", "0.4", "--kills", "1", "--people", "20", "--width", "320", "--json", str(file)]
+    words = ["--minutes", "0.3", "--kills", "1", "--people", "20", "--width", "320", "--json", str(file)]
     assert main(["soak", *words, "--out", str(tmp_path / "out")]) == 0, capsys.readouterr()
     figures = json.loads(file.read_text())
     assert figures["lost_answers"] == 0
