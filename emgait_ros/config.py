@@ -491,7 +491,21 @@ class FramesConfig:
 
 
 @dataclass(frozen=True)
-class TrackerNodeConfig(SensingConfig):
+class LifeCycleConfig:
+    """What both nodes share."""
+
+    autostart: bool = option(True, "Configure and activate by itself; false where a lifecycle manager does that.")
+    bond_heartbeat_period: float = option(
+        0.0,
+        "Between two heartbeats to Nav2's lifecycle manager while active, as its own nodes send them (0.25); 0: no bond.",
+        unit="s",
+        low=0,
+        high=1,
+    )
+
+
+@dataclass(frozen=True)
+class TrackerNodeConfig(SensingConfig, LifeCycleConfig):
     """All parameters of the pedestrian_tracker node."""
 
     topics: TrackerTopicsConfig = field(default_factory=TrackerTopicsConfig)
@@ -528,11 +542,10 @@ class RecognizerTopicsConfig:
 
 
 @dataclass(frozen=True)
-class RecognizerNodeConfig(RecognitionConfig):
+class RecognizerNodeConfig(RecognitionConfig, LifeCycleConfig):
     """All parameters of the gait_recognizer node."""
 
     topics: RecognizerTopicsConfig = field(default_factory=RecognizerTopicsConfig)
-    autostart: bool = option(True, "Configure and activate by itself; false where a lifecycle manager does that.")
 
 
 @dataclass(frozen=True)

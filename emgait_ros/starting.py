@@ -20,6 +20,7 @@ PARAMETERS = {  # argument of the launch file: the parameter it sets, of each no
         "image_compressed": "topics.image_compressed",
         "boxes_topic": "topics.boxes",
         "overlay": "camera.overlay",
+        "autostart": "autostart",
         "use_sim_time": "use_sim_time",
     },
     "gait_recognizer": {

@@ -15,12 +15,12 @@ from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, RegisterEventHandler, SetEnvironmentVariable
 from launch.event_handlers import OnShutdown
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node
+from launch_ros.actions import LifecycleNode, Node
 
 from emgait_ros.config import TrackerNodeConfig, with_options
 from emgait_ros.parameter_file import load_parameters
 from emgait_ros.shipped import shipped_path
-from emgait_ros.starting import NAMESPACED_TF, nodes_of, parameters_of, rviz_config, write_parameters
+from emgait_ros.starting import NAMESPACED_TF, NODES, nodes_of, parameters_of, rviz_config, write_parameters
 from emgait_ros.transport import use_shipped_profile
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
@@ -28,6 +28,7 @@ NOT_GIVEN = (
     "<params_file>"  # default of what params_file can say as well; '' is a value that an including file can give
 )
 FLAG = (NOT_GIVEN, "true", "false")
+RESPAWN_DELAY_S = 2.0
 # name: (default, choices, description)
 ARGUMENTS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "cloud_topic": (NOT_GIVEN, (), "sensor_msgs/PointCloud2 of the LiDAR; relative names follow the namespace"),
@@ -43,7 +44,8 @@ ARGUMENTS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "params_file": ("", (), "YAML with parameters of both nodes; config/*.yaml are templates for it"),
     "bundle": (NOT_GIVEN, (), "folder of a model bundle, in place of the shipped one"),
     "gallery": (NOT_GIVEN, (), "gallery file (SQLite) or postgresql:// address, where identities are kept"),
-    "autostart": (NOT_GIVEN, FLAG, "false: leave configuring and activating to a lifecycle manager"),
+    "autostart": (NOT_GIVEN, FLAG, "false: leave configuring and activating both nodes to a lifecycle manager"),
+    "respawn": ("false", ("true", "false"), "true: start a node again, 2 s after it has ended"),
     "use_sim_time": (NOT_GIVEN, FLAG, "true: take time from /clock"),
     "namespace": ("", (), "namespace of both nodes and of all relative topics, below that of an including launch file"),
     "namespaced_tf": (
@@ -85,6 +87,7 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         "output": "screen",
         "remappings": list(NAMESPACED_TF.items()) if given["namespaced_tf"] else [],
     }
+    lasting = {**common, "respawn": given["respawn"], "respawn_delay": RESPAWN_DELAY_S}
     tidy = OnShutdown(on_shutdown=lambda event, context: shutil.rmtree(folder, ignore_errors=True))
     started: list[LaunchDescriptionEntity] = [RegisterEventHandler(tidy)]
     started += [LogInfo(msg=f"[WARN] {sentence}") for sentence in sentences]
@@ -92,20 +95,21 @@ def nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         values = parameters_of(name, given)
         explicit = [write_parameters(folder / f"{name}.yaml", name, values)] if values else []
         level = ["--log-level", given["log_level"]]
+        kind = LifecycleNode if name in NODES else Node
         started.append(
-            Node(
+            kind(
                 package="emgait_ros",
                 executable=name,
                 name=name,
                 parameters=[*files, *explicit],
                 ros_arguments=level,
-                **common,
+                **lasting,
             )
         )
     if given["console"]:
         words = ["console", "--host", given["console_host"]]
         started.append(
-            Node(package="emgait_ros", executable="emgait", name="emgait_console", arguments=words, **common)
+            Node(package="emgait_ros", executable="emgait", name="emgait_console", arguments=words, **lasting)
         )
     if given["rviz"]:
         started.append(rviz(given, tracker, full_namespace, folder, common))

@@ -37,7 +37,7 @@ stamp() { printf '%s' "$2" >"$venv/.emgait-$1"; }
 ros=requirements/ros-$distro.txt
 runtime_hash=$(hash_of "$ros" requirements/runtime.txt scripts/fix_ros_wheels.py)
 compat_hash=$(hash_of ros_compat)
-interfaces=(tf2_msgs vision_msgs hri_msgs people_msgs) # stand-ins for message packages
+interfaces=(tf2_msgs vision_msgs hri_msgs people_msgs bond) # stand-ins for message packages
 messages_hash=$(hash_of "$ros" emgait_msgs "${interfaces[@]/#/ros_compat/}")
 package_hash=$(hash_of emgait_ros package.xml setup.py setup.cfg resource launch config models)
 dev_hash=$(hash_of requirements/dev.txt requirements/stubs.txt)

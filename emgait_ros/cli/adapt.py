@@ -4,7 +4,7 @@
   emgait adapt ~/LReID --out models --name lreid                    a data set, every sequence a track; its labels are not read
 
 Windows of one track are one person: the traits that waver within tracks are turned down, and the place's people are
-centred. 20 tracks of 3 s are the least, several hundred of many people are good. What other clothes, another day or another
+centred. 40 tracks of 3 s are the least, several hundred of many people are good. What other clothes, another day or another
 sensor change is not seen within a track and cannot be learnt from it. The new bundle has a fingerprint of its own: people
 enrolled with another one walk past again, or `emgait gallery reembed` makes their templates anew. Needs requirements/dev.txt;
 robots run the result without torch.

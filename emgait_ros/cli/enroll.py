@@ -24,6 +24,7 @@ from rich.progress import Progress
 
 from emgait_ros.cli.outputs import output_file, write_json
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
+from emgait_ros.gallery.history import COMMAND_LINE, asked_by
 from emgait_ros.gallery.names import normalised_name
 from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.gallery.store import open_gallery
@@ -80,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
             live = open_recognizer(config)
             try:
                 bar = _bar(progress, f"enrolling track {track.track_id}", bag)
-                news = enroll_track(bag, tracker, live, track.track_id, args.name, args.confirm, bar)
+                with asked_by(COMMAND_LINE):
+                    news = enroll_track(bag, tracker, live, track.track_id, args.name, args.confirm, bar)
             finally:
                 live.close()
             answer |= {"track": track.track_id, "name": args.name, "gallery": live.gallery.place}

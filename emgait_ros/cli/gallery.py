@@ -41,6 +41,7 @@ from emgait_ros.cli.outputs import output_file, write_json
 from emgait_ros.config import GalleryConfig
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.expiry import GRACE_DAYS
+from emgait_ros.gallery.history import COMMAND_LINE, asked_by
 from emgait_ros.gallery.records import EnrolledIdentity
 from emgait_ros.gallery.store import Gallery
 
@@ -118,7 +119,10 @@ def run(args: argparse.Namespace) -> int:
     if args.action in gallery_keys.WITHOUT_GALLERY:
         status, answer = gallery_keys.WITHOUT_GALLERY[args.action](args)
     else:
-        with Gallery(args.gallery, create=args.action == "import", key=find_key(args.key_file)) as gallery:
+        with (
+            asked_by(COMMAND_LINE),
+            Gallery(args.gallery, create=args.action == "import", key=find_key(args.key_file)) as gallery,
+        ):
             status, answer = args.do(gallery, args)
             answer = {"gallery": gallery.place, **answer}
     write_json(args.json, answer)

@@ -28,6 +28,7 @@ from std_srvs.srv import Trigger
 from emgait_msgs.msg import Enrollment, IdentityArray
 from emgait_msgs.srv import DisableIdentity, EnrollIdentity, ListIdentities, RemoveIdentity, RenameIdentity
 from emgait_ros.config import TrackerTopicsConfig
+from emgait_ros.console.changes import BY
 from emgait_ros.console.sensors import Sensors
 from emgait_ros.console.view import View
 from emgait_ros.nodes.qos import output_qos, sensor_qos
@@ -92,7 +93,10 @@ class ConsoleNode(Node):
             )
             return
         try:
-            future = client.call_async(SERVICES[name].Request(**fields))
+            request = SERVICES[name].Request(**fields)
+            if hasattr(request, "caller"):
+                request.caller = BY
+            future = client.call_async(request)
         except (
             Exception
         ) as error:  # the bindings raise AssertionError, TypeError, ValueError ... of what they cannot send

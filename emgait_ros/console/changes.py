@@ -1,6 +1,6 @@
 """The console's own record of changes: who asked for what from where, and what became of it.
 
-The services of the recognizer do not carry a caller, so the gallery's audit log cannot name the console; this file does.
+The gallery's audit log says that the console asked, not from which browser, and of refused changes nothing; this file does.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ MOST_PAGES = 16  # live connections at a time
 LIST_EVERY_S = 30.0  # others change the gallery too
 HEALTH_EVERY_S = 1.0
 WRONG_TOKEN_S = 1.0
+TEMPLATE = ("enrolled", "range_m", "samples")  # columns of a person's templates: seconds since 1970, metres, a count
 LOOKS = ("people", "picture", "cloud")
 FILES = {
     "/": ("index.html", "text/html"),
@@ -108,6 +109,7 @@ class ConsoleServer:
         self.app.router.add_get("/session", self._session)
         self.app.router.add_post("/session", self._log_in)
         self.app.router.add_get("/live", self._live)
+        self.app.router.add_get("/templates", self._templates)
         self.app.router.add_post("/change/{action}", self._change)
         self.app.on_shutdown.append(self._shut_down)
 
@@ -122,7 +124,9 @@ class ConsoleServer:
         try:
             if refusal:
                 raise web.HTTPForbidden(text=refusal)
-            if request.path.startswith(("/live", "/change")) and not self._access.may_enter(self._session_of(request)):
+            if request.path.startswith(("/live", "/change", "/templates")) and not self._access.may_enter(
+                self._session_of(request)
+            ):
                 raise web.HTTPUnauthorized(text="open a session with the token first")
             response = await handler(request)
         except web.HTTPException as error:
@@ -175,6 +179,17 @@ class ConsoleServer:
         self._robot.log(f"console ({address}), {action}: {outcome}{answer['message']}")
         self._list_now.set()
         return web.json_response(answer)
+
+    async def _templates(self, request: web.Request) -> web.StreamResponse:
+        """What is stored of one person: ``/templates?name=Anna``."""
+        name = checked({"name": request.query.get("name")}, {"name": str})["name"]
+        listed = await self._robot.call("list", {"templates_of": name}, self._config.timeout_s)
+        if not listed["success"]:
+            return web.json_response(listed)
+        columns = zip(*(listed[f"template_{key}"] for key in TEMPLATE), strict=True)
+        return web.json_response(
+            {"success": True, "templates": [dict(zip(TEMPLATE, row, strict=True)) for row in columns]}
+        )
 
     async def _ask(self, action: str, fields: dict[str, Any]) -> dict[str, Any]:
         """The service call of a change. Renaming onto somebody merges two people for the service; here that is asked for."""

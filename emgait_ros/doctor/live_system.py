@@ -49,7 +49,7 @@ def _is_of(name: str, namespace: str) -> bool:
 
 
 def judge_nodes(system: LiveSystem) -> Iterator[Finding]:
-    """Do our nodes run, once each, and is the recognizer active?"""
+    """Do our nodes run, once each, and are they active?"""
     start = "start them: `ros2 launch emgait_ros gait.launch.py`, or `emgait up` where there is no launch"
     for name in ("pedestrian_tracker", "gait_recognizer"):
         running = [node for node in system.nodes if node.rsplit("/", 1)[-1] == name]
@@ -70,10 +70,14 @@ def judge_nodes(system: LiveSystem) -> Iterator[Finding]:
             )
         else:
             yield ok(name, f"runs as {full_name(name, system.namespace)}")
-    for node, state in system.recognizer_states.items():
+    for node, state in system.states.items():
         if state != "active":
-            fix = f"`ros2 lifecycle set {node} activate` (configure first when it is unconfigured); its log says why it is not active"
-            yield fail(node, f"its life-cycle state is '{state}': it recognises nobody", fix)
+            does = "recognises" if node.endswith("gait_recognizer") else "tracks"
+            fix = (
+                f"`ros2 lifecycle set {node} activate` (configure first when it is unconfigured); its log says why it is not active. One "
+                "that does not answer may be compiling, up to a minute at the very first start"
+            )
+            yield fail(node, f"its life-cycle state is '{state}': it {does} nobody", fix)
 
 
 def judge_topic(seen: TopicSeen, system: LiveSystem) -> Iterator[Finding]:

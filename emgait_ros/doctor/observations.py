@@ -64,7 +64,7 @@ class LiveSystem:
         seconds: how long it was watched.
         topics: by role; without image there are no image and camera_info.
         nodes: full names of our nodes that run.
-        recognizer_states: life-cycle state of each gait_recognizer, by full name.
+        states: life-cycle state of each of our nodes, by full name.
         simulated_time: something publishes /clock.
         T_camera_lidar: extrinsics as the tracker would use them, None when there are none.
         extrinsics_from: parameter or TF, in words.
@@ -76,7 +76,7 @@ class LiveSystem:
     seconds: float
     topics: dict[str, TopicSeen]
     nodes: tuple[str, ...] = ()
-    recognizer_states: dict[str, str] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
     simulated_time: bool = False
     T_camera_lidar: Float64 | None = None
     extrinsics_from: str = ""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,11 +22,32 @@ UNDO_KEPT = 100
 """Changes that can be taken back, newest first."""
 
 
+COMMAND_LINE, LONGEST_CALLER = "command line", 64
+_caller: ContextVar[str] = ContextVar("caller", default="")
+
+
+@contextmanager
+def asked_by(caller: str) -> Iterator[None]:
+    """The audit log says of changes made meanwhile, in this thread, that this caller ("console") asked for them; empty: nothing."""
+    printable = "".join(letter for letter in caller if letter.isprintable())
+    token = _caller.set(printable.strip()[:LONGEST_CALLER])
+    try:
+        yield
+    finally:
+        _caller.reset(token)
+
+
 @dataclass
 class UndoStep:
-    """Changes in several transactions that are taken back together; ``started``: number of the first one, 0 before it."""
+    """Changes in several transactions, also of other threads, that are taken back together.
+
+    Attributes:
+        started: number of the first one, 0 before it.
+        caller: who asks for them all (:func:`asked_by`).
+    """
 
     started: int = 0
+    caller: str = field(default_factory=_caller.get)
 
 
 def as_content(template: Template) -> dict[str, Any]:
@@ -71,7 +95,9 @@ class History:
         return {identity for row in rows for identity in row if identity}
 
     def log(self, action: str, identity: int, name: str, detail: str, now: int, other: int | None = None) -> int:
-        """Within a change: note it in the audit log, which others follow; returns its number."""
+        """Within a change: note it in the audit log, which others follow, with who asked for it; returns its number."""
+        if caller := _caller.get():
+            detail = f"{detail} (by {caller})".lstrip()
         row = self.file.execute(
             "INSERT INTO audit (at_ns, action, identity_id, other_identity_id, name, detail) VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
             (now, action, identity, other, self.file.codec.text(name), self.file.codec.text(detail)),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from emgait_ros.config import GalleryConfig
@@ -19,7 +20,7 @@ from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.exchange import Exchange
 from emgait_ros.gallery.expiry import Retention
 from emgait_ros.gallery.file import GalleryFile
-from emgait_ros.gallery.history import History, UndoStep
+from emgait_ros.gallery.history import History, UndoStep, asked_by
 from emgait_ros.gallery.identities import Identities
 from emgait_ros.gallery.names import normalised_name
 from emgait_ros.gallery.records import Calibration, RenameOutcome, Template, TemplateInfo, checked_embeddings
@@ -147,7 +148,8 @@ class Gallery:
                 for row, count in zip(rows, samples, strict=True)
             ]
             detail = f"{len(rows)} templates of model {fingerprint[:12]}"
-            change = self.history.log("enroll", identity, clean, detail, now)
+            with asked_by(step.caller) if step else nullcontext():
+                change = self.history.log("enroll", identity, clean, detail, now)
             started = step.started if step else 0
             self.history.remember(change, started, action="enroll", identity=identity, created=created, templates=added)
             count = self.templates.count(identity)

@@ -77,7 +77,7 @@ def watch(
         system.extrinsics_from = "camera.T_camera_lidar"
         if extrinsics is None:
             probe.look_up_extrinsics(system)
-        system.recognizer_states = probe.recognizer_states(executor, system.nodes)
+        system.states = probe.states(executor, system.nodes)
         return system
     finally:
         executor.shutdown()
@@ -189,10 +189,10 @@ class GraphProbe(Node):
             except ValueError as error:
                 system.extrinsics_problem = f"no extrinsics: camera.T_camera_lidar is empty and there is {error}"
 
-    def recognizer_states(self, executor: SingleThreadedExecutor, nodes: tuple[str, ...]) -> dict[str, str]:
-        """Life-cycle state of each gait_recognizer; one that does not answer is called "not answering"."""
+    def states(self, executor: SingleThreadedExecutor, nodes: tuple[str, ...]) -> dict[str, str]:
+        """Life-cycle state of each node; one that does not answer is called "not answering"."""
         states = {}
-        for node in {name for name in nodes if name.endswith("/gait_recognizer")}:
+        for node in sorted(set(nodes)):
             client = self.create_client(GetState, f"{node}/get_state")
             future = client.call_async(GetState.Request()) if client.wait_for_service(STATE_WAIT_S) else None
             if future is not None:

@@ -11,34 +11,17 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
 from std_msgs.msg import Header
 
-from emgait_ros.config import BoxesConfig, TrackerNodeConfig
+from emgait_ros.config import BoxesConfig, TrackerNodeConfig, TrackerTopicsConfig
 from emgait_ros.nodes.diagnostics import ERROR, OK, WARN, status
 from emgait_ros.nodes.nearest_stamp import NearestStamp
 from emgait_ros.nodes.optional_messages import messages_of
 from emgait_ros.nodes.qos import sensor_qos
 from emgait_ros.nodes.topic_watch import TopicWatch
-from emgait_ros.sensing.boxes import BoxReader, box_pairing, match_problem
+from emgait_ros.sensing.boxes import BoxReader, Job, box_pairing, match_problem
 from emgait_ros.sensing.pairing import Pair
 
 DEPTH = 5
 TYPE = "vision_msgs/msg/Detection3DArray"
-
-
-@dataclass(frozen=True)
-class Job:
-    """A cloud with what belongs to it.
-
-    Attributes:
-        pair: the cloud and its image.
-        boxes: vision_msgs/Detection3DArray, or None.
-        boxes_dt_s: its stamp minus that of the cloud, s.
-        detector_silent: no boxes have come at all for a second.
-    """
-
-    pair: Pair
-    boxes: Any | None = None
-    boxes_dt_s: float = 0.0
-    detector_silent: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +30,15 @@ class _Waiting:
 
     header: Header
     pair: Pair
+
+
+def box_message(topics: TrackerTopicsConfig) -> Any:
+    """The class of boxes' messages, None where none are asked for.
+
+    Raises:
+        ValueError: vision_msgs is not installed.
+    """
+    return messages_of("vision_msgs", f"topics.boxes is '{topics.boxes}'").Detection3DArray if topics.boxes else None
 
 
 class BoxInput:
@@ -70,18 +62,24 @@ class BoxInput:
         ready: Callable[[Job], None],
     ) -> None:
         topics = config.topics
-        kind = messages_of("vision_msgs", f"topics.boxes is '{topics.boxes}'").Detection3DArray
+        kind = box_message(topics)
         qos = sensor_qos(topics.reliability, max(topics.depth, DEPTH))
         self._watch = TopicWatch(node, topics.boxes, TYPE, qos, "topics.boxes", grace_s=topics.start_grace_s)
         boxes = message_filters.Subscriber(
             node, kind, topics.boxes, qos_profile=qos, event_callbacks=self._watch.events()
         )
         boxes.registerCallback(self._watch.note)
+        self._node, self._subscription = node, boxes.sub
         self._clouds = message_filters.SimpleFilter()
         self._ready = ready
         self._nearest = NearestStamp([self._clouds, boxes], node, box_pairing(config.boxes), report, "a message")
         self._nearest.registerCallback(self._on_both)
         self._without = self._with = 0
+
+    def close(self) -> None:
+        """Listen no more; clouds that still wait are dropped."""
+        self._node.destroy_subscription(self._subscription)
+        self._nearest.close()
 
     def add(self, pair: Pair) -> None:
         """Take a cloud; it waits for its boxes."""

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from visualization_msgs.msg import MarkerArray
 
 from emgait_msgs.msg import IdentityArray, PedestrianArray
@@ -21,20 +19,11 @@ from emgait_ros.config import RecognizerNodeConfig
 from emgait_ros.gallery.last_known import open_on_robot
 from emgait_ros.inference.bundle import load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
-from emgait_ros.nodes.diagnostics import (
-    ERROR,
-    OK,
-    WARN,
-    DiagnosticsPublisher,
-    ProblemLog,
-    status,
-    time_status,
-    worker_status,
-)
+from emgait_ros.nodes.diagnostics import ERROR, OK, WARN, status, time_status, worker_status
 from emgait_ros.nodes.gallery_services import GalleryServices
+from emgait_ros.nodes.managed import ManagedNode
 from emgait_ros.nodes.markers import TrackMarkers
 from emgait_ros.nodes.messages import identities_to_message, message_to_frame
-from emgait_ros.nodes.parameters import NodeParameters
 from emgait_ros.nodes.qos import output_qos, sensor_qos
 from emgait_ros.nodes.spinning import end_process, run_node
 from emgait_ros.nodes.topic_watch import TopicWatch
@@ -44,44 +33,25 @@ from emgait_ros.recognition.recognizer import GaitRecognizer
 from emgait_ros.recognition.windows import BACKWARDS
 from emgait_ros.samples import PedestrianFrame
 
-SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 AT_CONFIGURE = ("engine.", "gallery.")
 SHOWN_TRACKS = 20
 STARTED_OVER = f"left out: {BACKWARDS}"  # a counter of the recognizer
-CLOSE_PATIENCE_S = 1.0  # the process ends 1.5 s after a signal whatever happens
 
 
-class GaitRecognizerNode(LifecycleNode):
-    """See the module. ``arguments`` go to ``rclpy.node.Node`` (parameter_overrides, context ...).
+class GaitRecognizerNode(ManagedNode[RecognizerNodeConfig]):
+    """See the module. Arguments, attributes and errors as :class:`ManagedNode`."""
 
-    Attributes:
-        exit_status: non-zero once the process shall end because the node, left to itself, could not start.
-
-    Raises:
-        ValueError: a parameter given at start is not allowed.
-    """
+    _worker: Worker[PedestrianArray] | None
 
     def __init__(self, **arguments: Any) -> None:
-        super().__init__("gait_recognizer", **arguments)
-        self.exit_status = 0
-        self._problems = ProblemLog(self)
-        self._options = NodeParameters(
-            self,
-            RecognizerNodeConfig(),
-            read_only=("topics.", "autostart"),
-            accept=self._accept,
-            changed=self._change,
-        )
-        config = self._options.config
+        super().__init__("gait_recognizer", RecognizerNodeConfig(), **arguments)
         self._encoder: GaitEncoder | None = None
         self._recognizer: GaitRecognizer | None = None
-        self._worker: Worker[PedestrianArray] | None = None
         self._watch: TopicWatch | None = None
         self._subscription: Any = None
-        self._failure = ""
         self._last_results: dict[str, list[IdentityResult]] = {}  # by tracker
         self._track_markers = TrackMarkers()
-        qos = output_qos(config.topics.output_depth)
+        qos = output_qos(self._options.config.topics.output_depth)
         self._identities = self.create_lifecycle_publisher(IdentityArray, "~/identities", qos)
         self._markers = self.create_lifecycle_publisher(MarkerArray, "~/markers", qos)
         self._gallery_services = GalleryServices(
@@ -90,46 +60,23 @@ class GaitRecognizerNode(LifecycleNode):
             lambda: self._worker is not None,
             lambda: self._options.config.gallery.keep_days,
         )
-        self._diagnostics = DiagnosticsPublisher(self, self._statuses, self._problems)
-        if config.autostart:
-            self._start_timer = self.create_timer(0.01, self._start, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
-    def close(self) -> None:
-        """Stop the worker and let go of the gallery; called before the node is destroyed."""
-        self._stop()
-        self._release()
-
-    def _start(self) -> None:
-        """Configure and activate without a lifecycle manager; a failure ends the process."""
-        self._start_timer.cancel()
-        if self.trigger_configure() == SUCCESS and self.trigger_activate() == SUCCESS:
-            return
-        self.get_logger().fatal(f"gait_recognizer cannot start: {self._failure or 'see the log above'}")
-        self.exit_status = 1
-
-    # Life cycle.
-
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def _load(self) -> None:
         """Load the bundle and open the gallery; both are left as they were when either is damaged."""
         config = self._options.config
-        try:
-            self._encoder = GaitEncoder(load_bundle(config.engine.bundle), config.engine)
-            self._recognizer = GaitRecognizer(config, self._encoder, open_on_robot(config.gallery))
-        except Exception as error:  # backends raise classes of their own
-            known = isinstance(error, (ValueError, OSError))
-            self._failure = str(error) if known else f"{type(error).__name__}: {error}"
-            self.get_logger().error(f"cannot configure: {self._failure}")
-            self._release()
-            return FAILURE
-        self._failure = ""
+        self._encoder = GaitEncoder(load_bundle(config.engine.bundle), config.engine)
+        self._recognizer = GaitRecognizer(config, self._encoder, open_on_robot(config.gallery))
         self.get_logger().info(
             f"model '{self._encoder.bundle.name}' ({self._encoder.fingerprint[:12]}) on {self._encoder.description}; "
             f"{self._recognizer.identities} identities in {self._recognizer.gallery.place}"
         )
-        return super().on_configure(state)
 
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Start listening and recognising."""
+    def _unload(self) -> None:
+        recognizer, self._recognizer, self._encoder = self._recognizer, None, None
+        if recognizer is not None:
+            recognizer.close()
+
+    def _begin(self) -> None:
         topics = self._options.config.topics
         qos = sensor_qos(topics.reliability, topics.depth)
         self._worker = Worker(
@@ -149,44 +96,14 @@ class GaitRecognizerNode(LifecycleNode):
             grace_s=topics.start_grace_s,
         )
         self._subscription = self.create_subscription(PedestrianArray, topics.pedestrians, self._on_pedestrians, qos)
-        return super().on_activate(state)
-
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening; what was seen so far is forgotten, because time passes unseen."""
-        self._stop()
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Let go of the model and the gallery."""
-        self._release()
-        return super().on_cleanup(state)
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Release everything, whatever the state."""
-        self.close()
-        return super().on_shutdown(state)
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Release everything, so that configuring again starts afresh."""
-        self.close()
-        return super().on_error(state)
 
     def _stop(self) -> None:
         if self._subscription is not None:
             self.destroy_subscription(self._subscription)
             self._subscription = self._watch = None
-        if self._worker is not None:
-            if not self._worker.close(CLOSE_PATIENCE_S):
-                self.get_logger().error(f"the worker did not end within {CLOSE_PATIENCE_S:.0f} s")
-            self._worker = None
         if self._recognizer is not None:
             self._recognizer.forget_tracks()
         self._last_results = {}
-
-    def _release(self) -> None:
-        recognizer, self._recognizer, self._encoder = self._recognizer, None, None
-        if recognizer is not None:
-            recognizer.close()
 
     # Work.
 
@@ -257,7 +174,6 @@ class GaitRecognizerNode(LifecycleNode):
     # Diagnostics.
 
     def _statuses(self) -> Iterator[DiagnosticStatus]:
-        yield self._state_status()
         if self._watch is not None:
             yield self._watch.status("pedestrians")
         if self._worker is not None:
@@ -271,15 +187,6 @@ class GaitRecognizerNode(LifecycleNode):
         simulated = time_status(self, self._watch is not None and self._watch.starting)
         if simulated is not None:
             yield simulated
-
-    def _state_status(self) -> DiagnosticStatus:
-        if self._failure:
-            return status("state", ERROR, f"not configured: {self._failure}")
-        if self._recognizer is None:
-            return status("state", WARN, "unconfigured: configure and activate it (ros2 lifecycle set)")
-        if self._worker is None:
-            return status("state", WARN, "inactive: activate it (ros2 lifecycle set)")
-        return status("state", OK, "active")
 
 
 def _model_status(recognizer: GaitRecognizer, encoder: GaitEncoder) -> DiagnosticStatus:

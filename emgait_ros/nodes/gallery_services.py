@@ -20,6 +20,7 @@ from std_srvs.srv import Trigger
 from emgait_msgs.msg import Enrollment
 from emgait_msgs.srv import DisableIdentity, EnrollIdentity, ListIdentities, RemoveIdentity, RenameIdentity
 from emgait_ros.gallery.expiry import GRACE_DAYS
+from emgait_ros.gallery.history import asked_by
 from emgait_ros.gallery.names import LookAlikeNameError
 from emgait_ros.nodes.messages import enrollment_to_message
 from emgait_ros.nodes.qos import output_qos
@@ -79,7 +80,8 @@ class GalleryServices:
                     raise ValueError(
                         "the node is unconfigured, it has no gallery open: configure and activate it first (ros2 lifecycle set)"
                     )
-                handler(recognizer, request, response)
+                with asked_by(getattr(request, "caller", "")):
+                    handler(recognizer, request, response)
             except (ValueError, OSError) as error:
                 response.success, response.message = False, str(error)
             except Exception as error:
@@ -124,11 +126,13 @@ class GalleryServices:
         people = recognizer.gallery.identities()
         response.names = [person.name for person in people]
         response.templates = [person.templates for person in people]
-        response.enrolled = [
-            Time(sec=person.enrolled_ns // 1_000_000_000, nanosec=person.enrolled_ns % 1_000_000_000)
-            for person in people
-        ]
+        response.enrolled = [_time(person.enrolled_ns) for person in people]
         response.disabled = [person.disabled or person.expired_ns > 0 for person in people]
+        if request.templates_of:
+            own = sorted(recognizer.gallery.templates_of(request.templates_of), key=lambda item: item.created_ns)
+            response.template_enrolled = [_time(item.created_ns) for item in own]
+            response.template_range_m = [item.median_range_m for item in own]
+            response.template_samples = [item.samples for item in own]
         note = recognizer.gallery_note
         response.success = True
         response.message = f"{len(people)} identities in {recognizer.gallery.place}" + (f"; {note}" if note else "")
@@ -181,3 +185,7 @@ class GalleryServices:
             log.info(f"{len(found.deleted)} people were deleted, {GRACE_DAYS} days after gallery.keep_days")
         if found.restored:
             log.info(f"{len(found.restored)} people who had expired are named again: the clock was set back")
+
+
+def _time(stamp_ns: int) -> Time:
+    return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)

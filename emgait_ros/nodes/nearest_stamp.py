@@ -75,6 +75,10 @@ class NearestStamp(SimpleFilter):
             f.registerCallback(partial(self._add, add)) for f, add in zip(fs, adders, strict=True)
         ]
 
+    def close(self) -> None:
+        """Release the timer; what waits is dropped. The filters are the caller's."""
+        self._node.destroy_timer(self._timer)
+
     def configure(self, config: PairingConfig) -> None:
         """Take other options from now on; what is buffered is forgotten."""
         with self._lock:

@@ -14,6 +14,7 @@ from rclpy.parameter import Parameter
 from rclpy.validate_full_topic_name import validate_full_topic_name
 
 from emgait_ros.config import check_option, options_of, with_options
+from emgait_ros.nodes.distribution import when_parameters_are_set
 
 Config = TypeVar("Config")
 
@@ -61,8 +62,7 @@ class NodeParameters(Generic[Config]):
         for name in sorted(set(overrides) - set(self._options)):
             if not node.has_parameter(name):
                 node.get_logger().warning(unknown_parameter(name, self._options))
-        node.add_on_set_parameters_callback(self._on_set)
-        node.add_post_set_parameters_callback(self._after_set)
+        when_parameters_are_set(node, self._on_set, self._after_set)
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         try:

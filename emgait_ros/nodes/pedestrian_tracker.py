@@ -1,7 +1,7 @@
-"""The pedestrian_tracker node: clouds and images in, tracked pedestrians with their samples out.
+"""The pedestrian_tracker node: clouds and images in, tracked pedestrians with their samples out. A lifecycle node.
 
-Subscribes to a PointCloud2, an Image or CompressedImage and its CameraInfo, and to the boxes of another detector when asked to
-(vision_msgs/Detection3DArray), and publishes ``~/pedestrians``
+Subscribes while active to a PointCloud2, an Image or CompressedImage and its CameraInfo, and to the boxes of another detector when
+asked to (vision_msgs/Detection3DArray), and publishes ``~/pedestrians``
 (emgait_msgs/PedestrianArray) for every cloud; where somebody subscribes ``~/points`` (sensor_msgs/PointCloud2: the
 returns on them) and, when asked for, ``~/overlay`` (sensor_msgs/Image) and ``~/overlay/compressed`` (JPEG); and /diagnostics.
 """
@@ -15,158 +15,87 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-import message_filters
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.node import Node
-from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
 from emgait_msgs.msg import IdentityArray, PedestrianArray
-from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig
-from emgait_ros.nodes.box_input import BoxInput, Job
-from emgait_ros.nodes.diagnostics import (
-    ERROR,
-    OK,
-    WARN,
-    DiagnosticsPublisher,
-    ProblemLog,
-    status,
-    time_status,
-    worker_status,
-)
+from emgait_ros.config import TrackerNodeConfig
+from emgait_ros.nodes.box_input import box_message
+from emgait_ros.nodes.diagnostics import ERROR, OK, WARN, status, time_status, worker_status
+from emgait_ros.nodes.managed import ManagedNode
 from emgait_ros.nodes.messages import byte_array, frame_to_message, returns_to_message
-from emgait_ros.nodes.nearest_stamp import NearestStamp
-from emgait_ros.nodes.parameters import NodeParameters
-from emgait_ros.nodes.qos import output_qos, sensor_qos
+from emgait_ros.nodes.qos import output_qos
 from emgait_ros.nodes.spinning import end_process, run_node
-from emgait_ros.nodes.topic_watch import TopicWatch
-from emgait_ros.nodes.tracker_status import FrameTimes, frame_status, pairing_status
+from emgait_ros.nodes.tracker_inputs import TrackerInputs
+from emgait_ros.nodes.tracker_status import FrameTimes, frame_status
 from emgait_ros.nodes.transforms import Transforms
 from emgait_ros.nodes.worker import Worker
 from emgait_ros.samples import PedestrianFrame, SensorFrame
 from emgait_ros.sensing.assembly import FrameAssembler
+from emgait_ros.sensing.boxes import Job
 from emgait_ros.sensing.camera_calibration import checked_extrinsics
-from emgait_ros.sensing.pedestrian_sensing import PedestrianSensing, load_models
+from emgait_ros.sensing.pedestrian_sensing import Models, PedestrianSensing, load_models
 from emgait_ros.sensing.perception.overlay import draw_overlay, jpeg_of
 
-IMAGE_DEPTH = 5  # several images come for each cloud: one being taken must not push out the next
 SLOW_WARM_UP_S = 3.0
-CLOSE_PATIENCE_S = 1.0  # the process ends 1.5 s after a signal whatever happens
 MODEL_OPTIONS = ("image_detector.", "verifier.")
 SENSING_OPTIONS = (*MODEL_OPTIONS, "detector.", "boxes.", "tracker.", "sample.")
 
 
-class PedestrianTrackerNode(Node):
-    """See the module. ``arguments`` go to ``rclpy.node.Node`` (parameter_overrides, context ...).
+class PedestrianTrackerNode(ManagedNode[TrackerNodeConfig]):
+    """See the module. Arguments, attributes and errors as :class:`ManagedNode`."""
 
-    Raises:
-        ValueError: a parameter given at start is not allowed.
-    """
+    _worker: Worker[Job] | None
 
     def __init__(self, **arguments: Any) -> None:
-        super().__init__("pedestrian_tracker", **arguments)
-        self._problems = ProblemLog(self)
-        self._options = NodeParameters(
-            self,
-            TrackerNodeConfig(),
-            read_only=("topics.",),
-            accept=self._accept,
-            changed=self._change,
-        )
+        super().__init__("pedestrian_tracker", TrackerNodeConfig(), **arguments)
         config = self._options.config
+        box_message(config.topics)  # missing ones are said at once
         transforms = Transforms(self, self._problems.report)
         self._assembler = FrameAssembler(
             config, transforms.matrix, self._report_message, transforms.problem, self._problems.note
         )
-        self._calibration = self._assembler.calibration
-        self._models = load_models(config)
-        self._sensing: PedestrianSensing | None = (
-            None  # made in the worker: compiling its kernels takes a while the first time
-        )
+        self._models: Models | None = None
+        self._sensing: PedestrianSensing | None = None
         self._is_stale = threading.Event()  # the options have changed: the worker makes a new one
+        self._inputs: TrackerInputs | None = None
+        self._answers: deque[IdentityArray] = deque(maxlen=10)
         self._epoch = 0
         self._times = FrameTimes()
         self._overlay_at_s = 0.0
-        self._worker: Worker[Job | None] = Worker(self._process, "pedestrian_tracker", on_error=self._on_worker_error)
-        self._worker.submit(None)
-        self._publish_to(config.topics.output_depth)
-        self._subscribe_to(config)
-        self._diagnostics = DiagnosticsPublisher(self, self._statuses, self._problems)
+        qos, newest = output_qos(config.topics.output_depth), output_qos(1)
+        self._pedestrians = self.create_lifecycle_publisher(PedestrianArray, "~/pedestrians", qos)
+        self._points = self.create_lifecycle_publisher(PointCloud2, "~/points", newest)
+        self._overlay = self.create_lifecycle_publisher(Image, "~/overlay", newest)
+        self._overlay_jpeg = self.create_lifecycle_publisher(CompressedImage, "~/overlay/compressed", newest)
+
+    def _load(self) -> None:
+        """Load the models and compile the kernels."""
+        self._models = load_models(self._options.config)
+        self._make_sensing()
+
+    def _unload(self) -> None:
+        self._models = self._sensing = None
+
+    def _begin(self) -> None:
+        self._worker = Worker(self._process, "pedestrian_tracker", on_error=self._on_worker_error)
+        config = self._options.config
+        report, submit = self._problems.report, self._worker.submit
+        self._inputs = TrackerInputs(self, config, self._assembler, report, submit, self._on_identities)
+        image = self._inputs.image
         self.get_logger().info(
-            f"clouds from {self._cloud_watch.topic}, "
-            f"images from {self._image_watch.topic if self._image_watch else 'nowhere (LiDAR only)'}, "
-            f"extrinsics from {self._calibration.source or 'nowhere'}"
+            f"clouds from {self._inputs.cloud.topic}, images from {image.topic if image else 'nowhere (LiDAR only)'}, "
+            f"extrinsics from {self._assembler.calibration.source or 'nowhere'}"
         )
 
-    def close(self) -> None:
-        """Stop the worker; called before the node is destroyed. Kernels that are being compiled are not waited for."""
-        self._worker.close(CLOSE_PATIENCE_S)
-
-    def _publish_to(self, depth: int) -> None:
-        self._pedestrians = self.create_publisher(PedestrianArray, "~/pedestrians", output_qos(depth))
-        self._points = self.create_publisher(PointCloud2, "~/points", output_qos(1))
-        self._overlay = self.create_publisher(Image, "~/overlay", output_qos(1))
-        self._overlay_jpeg = self.create_publisher(CompressedImage, "~/overlay/compressed", output_qos(1))
-
-    def _subscribe_to(self, config: TrackerNodeConfig) -> None:
-        topics = config.topics
-        self._answers: deque[IdentityArray] = deque(maxlen=10)
-        if topics.identities:
-            self.create_subscription(IdentityArray, topics.identities, self._on_identities, topics.depth)
-        cloud_qos = sensor_qos(topics.reliability, topics.depth)
-        self._cloud_watch = TopicWatch(
-            self,
-            topics.cloud,
-            "sensor_msgs/msg/PointCloud2",
-            cloud_qos,
-            "topics.cloud",
-            grace_s=topics.start_grace_s,
-        )
-        inputs = [self._input(PointCloud2, topics.cloud, cloud_qos, self._cloud_watch)]
-        self._image_watch: TopicWatch | None = None
-        self._info_watch: TopicWatch | None = None
-        if topics.image:
-            inputs.append(self._subscribe_to_camera(topics))
-        self._nearest = NearestStamp(inputs, self, config.pairing, self._problems.report)
-        self._nearest.registerCallback(self._on_cloud)
-        self._boxes = BoxInput(self, config, self._problems.report, self._worker.submit) if topics.boxes else None
-
-    def _subscribe_to_camera(self, topics: TrackerTopicsConfig) -> message_filters.Subscriber:
-        image_type = CompressedImage if topics.image_compressed else Image
-        type_name = f"sensor_msgs/msg/{image_type.__name__}"
-        other = "false" if topics.image_compressed else "true"
-        advice = f"set topics.image_compressed to {other} or topics.image to another topic"
-        image_qos = sensor_qos(topics.reliability, max(topics.depth, IMAGE_DEPTH))
-        info_qos = sensor_qos(topics.reliability, 1)
-        grace_s = topics.start_grace_s
-        image = TopicWatch(self, topics.image, type_name, image_qos, "topics.image", advice, grace_s)
-        info = TopicWatch(
-            self, topics.camera_info, "sensor_msgs/msg/CameraInfo", info_qos, "topics.camera_info", grace_s=grace_s
-        )
-        self._image_watch, self._info_watch, image.beside = image, info, info
-        info_input = message_filters.Subscriber(self, CameraInfo, topics.camera_info, qos_profile=info_qos)
-        info_input.registerCallback(info.note)
-        info_input.registerCallback(self._on_camera_info)
-        return self._input(image_type, topics.image, image_qos, image)
-
-    def _input(self, kind: type, topic: str, qos: QoSProfile, watch: TopicWatch) -> message_filters.Subscriber:
-        made = message_filters.Subscriber(self, kind, topic, qos_profile=qos, event_callbacks=watch.events())
-        made.registerCallback(watch.note)
-        return made
-
-    # Callbacks: they only note and hand on.
-
-    def _on_cloud(self, cloud: PointCloud2, image: Any) -> None:
-        pair = self._nearest.pair
-        if pair is None:
-            return
-        if self._boxes is not None:
-            self._boxes.add(pair)
-        else:
-            self._worker.submit(Job(pair))
-
-    def _on_camera_info(self, message: CameraInfo) -> None:
-        self._calibration.info = message
+    def _stop(self) -> None:
+        if self._inputs is not None:
+            self._inputs.close()
+            self._inputs = None
+        if self._sensing is not None:
+            self._sensing.reset()
+        self._answers.clear()
+        self._epoch, self._times = 0, FrameTimes()
 
     def _on_identities(self, message: IdentityArray) -> None:
         self._answers.append(message)
@@ -176,32 +105,27 @@ class PedestrianTrackerNode(Node):
 
     # Work: in the worker's thread.
 
-    def _process(self, job: Job | None) -> None:
-        """One cloud; None only warms up."""
-        self._warm_sensing()
-        if job is not None:
-            self._process_cloud(job)
+    def _make_sensing(self) -> None:
+        self._is_stale.clear()
+        made = PedestrianSensing(self._options.config, models=self._models)
+        if made.warm_up_s > SLOW_WARM_UP_S:
+            self.get_logger().info(f"numeric kernels were compiled in {made.warm_up_s:.0f} s (kept for the next start)")
+        self._sensing = made
 
-    def _warm_sensing(self) -> PedestrianSensing:
-        if self._sensing is None or self._is_stale.is_set():
-            self._is_stale.clear()
-            config = self._options.config
-            self._sensing = PedestrianSensing(config, models=self._models, with_boxes=bool(config.topics.boxes))
-            if self._sensing.warm_up_s > SLOW_WARM_UP_S:
-                self.get_logger().info(
-                    f"numeric kernels were compiled in {self._sensing.warm_up_s:.0f} s (kept for the next start)"
-                )
-        return self._sensing
-
-    def _process_cloud(self, job: Job) -> None:
+    def _process(self, job: Job) -> None:
         pair, cloud, started = job.pair, job.pair.cloud, time.perf_counter()
-        if self._waits_for_boxes(job):
+        config = self._options.config
+        if config.topics.boxes and job.is_left_out(config.boxes):
             return
         frame = self._assembler.frame(pair, cloud, pair.image, job.boxes, job.boxes_dt_s)
         if frame is None:
             return
         converted = time.perf_counter()
-        sensing = self._warm_sensing()
+        if self._is_stale.is_set():
+            self._make_sensing()
+        sensing = self._sensing
+        if sensing is None:  # cleaned up while this was in work
+            return
         if pair.epoch != self._epoch:
             self._problems.report("time jumped backwards: tracks start over")
             sensing.reset()
@@ -228,14 +152,6 @@ class PedestrianTrackerNode(Node):
             pedestrians=len(result.pedestrians),
             with_crop=sum(p.crop is not None for p in result.pedestrians),
         )
-
-    def _waits_for_boxes(self, job: Job) -> bool:
-        """Whether a cloud is left out: a detector slower than the LiDAR has not looked at it, so nobody's absence is known.
-
-        One that says nothing at all sees nobody.
-        """
-        alone = self._boxes is not None and self._options.config.boxes.use == "instead"
-        return alone and job.boxes is None and not job.detector_silent
 
     def _take_answer(self, sensing: PedestrianSensing, message: IdentityArray) -> None:
         own = [identity for identity in message.identities if identity.tracker_id == sensing.tracker.tracker_id]
@@ -272,15 +188,13 @@ class PedestrianTrackerNode(Node):
 
     def _accept(self, config: TrackerNodeConfig, names: set[str]) -> None:
         checked_extrinsics(config.camera.T_camera_lidar)
-        if any(name.startswith(MODEL_OPTIONS) for name in names):
+        if self._models is not None and any(name.startswith(MODEL_OPTIONS) for name in names):
             self._models = load_models(config, self._models)
 
     def _change(self, config: TrackerNodeConfig, names: set[str]) -> None:
         self._assembler.configure(config)
-        if any(name.startswith("pairing.") for name in names):
-            self._nearest.configure(config.pairing)
-        if self._boxes is not None and any(name.startswith("boxes.max_") for name in names):
-            self._boxes.configure(config.boxes)
+        if self._inputs is not None:
+            self._inputs.configure(config, names)
         if any(name.startswith(SENSING_OPTIONS) for name in names):
             self._is_stale.set()
             self.get_logger().info(f"{', '.join(sorted(names))} changed: tracks start over")
@@ -288,39 +202,25 @@ class PedestrianTrackerNode(Node):
     # Diagnostics.
 
     def _statuses(self) -> Iterator[DiagnosticStatus]:
-        yield self._cloud_watch.status("cloud")
-        if self._image_watch is not None and self._info_watch is not None:
-            yield self._image_watch.status("image", WARN)
-            yield self._info_watch.status("camera_info", WARN)
-            yield self._camera_status()
-        image_lost = self._image_watch.lost_share if self._image_watch is not None else 0.0
-        health = self._nearest.health(self._cloud_watch.lost_share, image_lost)
-        yield pairing_status(health, bool(self._cloud_watch.count))
-        if self._boxes is not None:
-            yield from self._boxes.statuses(self._assembler.boxes)
-        report = self._worker.report()
-        if self._sensing is None:
-            level = WARN if report.busy_s > SLOW_WARM_UP_S else OK
-            yield status(
-                "worker",
-                level,
-                "compiling numeric kernels: the first start takes up to a minute, clouds are dropped until then",
-            )
-        else:
-            yield worker_status(report, "cloud")
-        yield frame_status(self._times)
+        inputs = self._inputs
+        if inputs is not None and self._worker is not None:
+            yield from inputs.statuses()
+            if inputs.image is not None:
+                yield self._camera_status()
+            yield worker_status(self._worker.report(), "cloud")
+            yield frame_status(self._times)
         yield self._problems.status("bad input")
-        simulated = time_status(self, self._cloud_watch.starting)
+        simulated = time_status(self, inputs is not None and inputs.cloud.starting)
         if simulated is not None:
             yield simulated
 
     def _camera_status(self) -> DiagnosticStatus:
-        problem = self._calibration.problem() or self._assembler.camera_problem
+        problem = self._assembler.calibration.problem() or self._assembler.camera_problem
         if not problem and self._sensing is not None:
             problem = self._sensing.calibration_problem
         if problem:
             return status("calibration", WARN, problem)
-        return status("calibration", OK, f"extrinsics from {self._calibration.source}")
+        return status("calibration", OK, f"extrinsics from {self._assembler.calibration.source}")
 
 
 def main(args: list[str] | None = None) -> NoReturn:

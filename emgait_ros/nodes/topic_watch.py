@@ -9,11 +9,11 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from emgait_ros.nodes.diagnostics import ERROR, OK, WARN, status
+from emgait_ros.nodes.distribution import SubscriptionEventCallbacks
 from emgait_ros.nodes.qos import mismatch
 from emgait_ros.sensing.conversions import stamp_ns as stamp_of
 from emgait_ros.sensing.stamps import LOST, lost_share

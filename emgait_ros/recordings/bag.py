@@ -7,12 +7,22 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig, full_name
-from emgait_ros.recordings.bag_frames import BagFrames
-from emgait_ros.recordings.rosbag import CAMERA_INFO, CLOUD, COMPRESSED_IMAGE, IMAGE, PEDESTRIANS, BagMessage, Rosbag
+from emgait_ros.recordings.bag_frames import BagFrames, BoxFinder
+from emgait_ros.recordings.rosbag import (
+    BOXES,
+    CAMERA_INFO,
+    CLOUD,
+    COMPRESSED_IMAGE,
+    IMAGE,
+    PEDESTRIANS,
+    BagMessage,
+    Rosbag,
+)
 from emgait_ros.recordings.serialized_header import stamp_of
 from emgait_ros.samples import Float64, Int64, SensorFrame
 from emgait_ros.sensing.conversions import stamp_ns
@@ -81,7 +91,8 @@ class BagRecording(Rosbag):
         beside = f"{image.removesuffix('/compressed').rsplit('/', 1)[0]}/camera_info"
         expected = beside if image and wanted.camera_info == default.camera_info else wanted.camera_info
         info = self._choose("topics.camera_info", expected, expected, (CAMERA_INFO,)) if image else ""
-        return replace(wanted, cloud=cloud, image=image, camera_info=info, image_compressed=compressed)
+        boxes = self._choose("topics.boxes", wanted.boxes, "", (BOXES,)) if wanted.boxes else ""
+        return replace(wanted, cloud=cloud, image=image, camera_info=info, image_compressed=compressed, boxes=boxes)
 
     def _choose(self, parameter: str, name: str, default: str, types: tuple[str, ...]) -> str:
         if name in self.topics:
@@ -104,7 +115,7 @@ class BagRecording(Rosbag):
         return ", ".join(f"{t.name} ({t.type})" for t in sorted(self.topics.values(), key=lambda t: t.name))
 
     def sensor_frames(self, config: TrackerNodeConfig | None = None) -> Iterator[SensorFrame]:
-        """Every cloud with its nearest image, as the pedestrian_tracker node pairs them; the same twice.
+        """Every cloud with its nearest image, and its boxes, as the pedestrian_tracker node pairs them; the same twice.
 
         Clouds and images that cannot be used are left out or go without image, and are counted in ``problems``.
 
@@ -118,10 +129,12 @@ class BagRecording(Rosbag):
         elif not topics.camera_info:
             self.problems[f"the bag has no CameraInfo for {topics.image}: no crops can be cut"] += 1
         pairer = StampPairer(config.pairing, topics.cloud, topics.image, offline=True)
+        finder = BoxFinder(config.boxes, topics.boxes)
         frames = self._frames = BagFrames(self, replace(config, topics=topics), self.problems, self.note)
         now_ns = self.start_ns
         has_truth = GROUND_TRUTH in self.topics and self.topics[GROUND_TRUTH].type == PEDESTRIANS
-        wanted = (topics.cloud, topics.image, topics.camera_info, GROUND_TRUTH if has_truth else "", *frames.topics)
+        truth = GROUND_TRUTH if has_truth else ""
+        wanted = (topics.cloud, topics.image, topics.camera_info, topics.boxes, truth, *frames.topics)
         self.ground_truth.clear()
         for message in self.messages([name for name in wanted if name]):
             self.read_to_ns = now_ns = message.log_time_ns
@@ -137,13 +150,13 @@ class BagRecording(Rosbag):
             except ValueError as error:
                 self.problems[str(error)] += 1
                 continue
-            add = pairer.add_cloud if message.topic == topics.cloud else pairer.add_image
-            refused = add(stamp, message, now_ns)
+            adders = {topics.cloud: pairer.add_cloud, topics.boxes: finder.add_boxes}
+            refused = adders.get(message.topic, pairer.add_image)(stamp, message, now_ns)
             if refused:
                 self.problems[refused] += 1
-            frames.take(pairer.poll(now_ns), now_ns)
+            frames.take(finder.jobs(pairer.poll(now_ns), now_ns), now_ns)
             yield from frames.ready(now_ns)
-        frames.take(pairer.flush(now_ns), now_ns)
+        frames.take(finder.jobs(pairer.flush(now_ns), now_ns, is_end=True), now_ns)
         yield from frames.rest()
         self.health = pairer.health(now_ns)
 
@@ -164,5 +177,7 @@ class BagRecording(Rosbag):
 
 def _absolute(topics: TrackerTopicsConfig) -> TrackerTopicsConfig:
     """A bag holds full names; relative ones are looked for without a namespace."""
-    cloud, image, camera_info = (full_name(name) for name in (topics.cloud, topics.image, topics.camera_info))
-    return replace(topics, cloud=cloud, image=image, camera_info=camera_info)
+    full: dict[str, Any] = {
+        name: full_name(getattr(topics, name)) for name in ("cloud", "image", "camera_info", "boxes")
+    }
+    return replace(topics, **full)

@@ -5,16 +5,49 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 
-from emgait_ros.config import TrackerNodeConfig
+from emgait_ros.config import BoxesConfig, TrackerNodeConfig
 from emgait_ros.recordings.rosbag import TRANSFORMS, BagMessage, Rosbag
-from emgait_ros.recordings.serialized_header import frame_of
+from emgait_ros.recordings.serialized_header import frame_of, stamp_of
 from emgait_ros.samples import SensorFrame
 from emgait_ros.sensing.assembly import FrameAssembler
+from emgait_ros.sensing.boxes import Job, box_pairing
 from emgait_ros.sensing.conversions import Note, unnoted
 from emgait_ros.sensing.frames import FrameTree, NotYetError
-from emgait_ros.sensing.pairing import Pair
+from emgait_ros.sensing.pairing import Pair, StampPairer
 
 WAIT_NS = 10**9  # longer than live, where clouds would queue up: a recorder may write /tf late
+
+
+class BoxFinder:
+    """Finds the boxes of each recorded cloud, as the pedestrian_tracker node does.
+
+    Args:
+        config: limits and waits.
+        topic: of boxes; empty: clouds pass without.
+    """
+
+    def __init__(self, config: BoxesConfig, topic: str) -> None:
+        self._config, self._topic = config, topic
+        self._pairer = StampPairer(box_pairing(config), image_topic=topic, offline=True, image="a message")
+        self.add_boxes = self._pairer.add_image
+
+    def jobs(self, pairs: Iterable[Pair], now_ns: int, is_end: bool = False) -> Iterator[Job]:
+        """The clouds that need not wait for boxes any longer; those nobody has looked at are left out.
+
+        Args:
+            pairs: clouds with their images, which come now.
+            now_ns: log time.
+            is_end: nothing more comes.
+        """
+        if not self._topic:
+            yield from map(Job, pairs)
+            return
+        for pair in pairs:
+            self._pairer.add_cloud(stamp_of(pair.cloud.raw), pair, now_ns)
+        for found in self._pairer.flush(now_ns) if is_end else self._pairer.poll(now_ns):
+            job = Job(found.cloud, found.image, found.image_dt_s, found.camera_silent)
+            if not job.is_left_out(self._config):
+                yield job
 
 
 class BagFrames:
@@ -48,7 +81,7 @@ class BagFrames:
             )
         self._tree = FrameTree(f"TF in {bag.path}")
         self._assembler = FrameAssembler(config, self._tree.matrix, self._report, note=note)
-        self._waiting: deque[tuple[int, Pair]] = deque()  # log time from which on it waits no longer
+        self._waiting: deque[tuple[int, Job]] = deque()  # log time from which on it waits no longer
         self._lost = ""
         self._made = 0
         self.lidar_frame_id = ""
@@ -65,9 +98,9 @@ class BagFrames:
         except ValueError as error:
             self._problems[str(error)] += 1
 
-    def take(self, pairs: Iterable[Pair], now_ns: int) -> None:
-        """Queue pairs; they wait for their transforms a second at most, by log time."""
-        self._waiting.extend((now_ns + WAIT_NS, pair) for pair in pairs)
+    def take(self, jobs: Iterable[Job], now_ns: int) -> None:
+        """Queue clouds with what belongs to them; they wait for their transforms a second at most, by log time."""
+        self._waiting.extend((now_ns + WAIT_NS, job) for job in jobs)
 
     def ready(self, now_ns: int) -> Iterator[SensorFrame]:
         """Frames of the pairs that need not wait any longer, in order."""
@@ -97,13 +130,16 @@ class BagFrames:
         if is_lost:
             self._lost = sentence
 
-    def _comes_later(self, pair: Pair) -> bool:
-        """Whether transforms the pair needs may still come: TF knows its frames, and ends before its stamps."""
+    def _comes_later(self, job: Job) -> bool:
+        """Whether transforms a cloud needs may still come: TF knows its frames, and ends before its stamps."""
+        pair = job.pair
         lidar, fixed = frame_of(pair.cloud.raw), self._config.frames.fixed
         image_stamp_ns = pair.cloud_stamp_ns + round(pair.image_dt_s * 1e9)
         wanted = [(fixed, pair.cloud_stamp_ns), (fixed, image_stamp_ns)] if fixed else []
         if pair.image is not None and not self._config.camera.T_camera_lidar:
             wanted.append((frame_of(pair.image.raw), image_stamp_ns))
+        if job.boxes is not None:
+            wanted.append((frame_of(job.boxes.raw), pair.cloud_stamp_ns + round(job.boxes_dt_s * 1e9)))
         for target, stamp_ns in wanted:
             try:
                 self._tree.matrix(target, lidar, stamp_ns)
@@ -113,8 +149,8 @@ class BagFrames:
                 continue
         return False
 
-    def _frame(self, pair: Pair) -> Iterator[SensorFrame]:
-        image = None
+    def _frame(self, job: Job) -> Iterator[SensorFrame]:
+        pair, image, boxes = job.pair, None, None
         try:
             cloud = self._bag.deserialize(pair.cloud)
         except ValueError as error:
@@ -125,7 +161,12 @@ class BagFrames:
                 image = self._bag.deserialize(pair.image)
             except ValueError as error:
                 self._report(str(error), False)
-        frame = self._assembler.frame(pair, cloud, image)
+        if job.boxes is not None:
+            try:
+                boxes = self._bag.deserialize(job.boxes)
+            except ValueError as error:
+                self._report(str(error), False)
+        frame = self._assembler.frame(pair, cloud, image, boxes, job.boxes_dt_s)
         if frame is not None:
             self.lidar_frame_id = cloud.header.frame_id
             self._made += 1

@@ -29,6 +29,7 @@ IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 TRANSFORMS = "tf2_msgs/msg/TFMessage"
+BOXES = "vision_msgs/msg/Detection3DArray"
 PEDESTRIANS = "emgait_msgs/msg/PedestrianArray"
 
 

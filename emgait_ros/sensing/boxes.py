@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from emgait_ros.config import BoxesConfig, PairingConfig
 from emgait_ros.samples import Boxes, Float64
 from emgait_ros.sensing.frames import Lookup, frame_name
+from emgait_ros.sensing.pairing import Pair
 from emgait_ros.sensing.pairing_health import NO_PAIR_ALARM_S, OTHER_CLOCK_S, PairingHealth
 
 JITTER_S = 0.04  # a detector does not take equally long each time
@@ -30,6 +31,30 @@ def box_pairing(config: BoxesConfig) -> PairingConfig:
     return PairingConfig(
         max_dt_s=config.max_dt_s, image_wait_s=JITTER_S, max_wait_s=config.max_wait_s, image_silent_s=SILENT_S
     )
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cloud with what belongs to it.
+
+    Attributes:
+        pair: the cloud and its image.
+        boxes: vision_msgs/Detection3DArray, or None.
+        boxes_dt_s: its stamp minus that of the cloud, s.
+        detector_silent: no boxes have come at all for a second.
+    """
+
+    pair: Pair
+    boxes: Any | None = None
+    boxes_dt_s: float = 0.0
+    detector_silent: bool = False
+
+    def is_left_out(self, config: BoxesConfig) -> bool:
+        """Whether nobody knows who is in it: a detector slower than the LiDAR, used instead of ours, has not looked at it.
+
+        One that says nothing at all sees nobody.
+        """
+        return config.use == "instead" and self.boxes is None and not self.detector_silent
 
 
 class BoxReader:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emgait_ros.config import ImageDetectorConfig, SensingConfig, VerifierConfig
+from emgait_ros.config import ImageDetectorConfig, SensingConfig, TrackerNodeConfig, VerifierConfig
 from emgait_ros.samples import (
     Boxes,
     CameraModel,
@@ -79,7 +79,8 @@ class PedestrianSensing:
         detector: another detector than the one that ships (see ``Detector`` for what it is asked).
         image_detector, verifier: others than the options ask for.
         models: of these options, when they are loaded already.
-        with_boxes: people come as boxes of another detector with the frames (``SensorFrame.boxes``); see ``BoxesConfig``.
+        with_boxes: people come as boxes of another detector with the frames (``SensorFrame.boxes``); see ``BoxesConfig``. They do
+            as well when the config names a topic of boxes.
 
     Raises:
         ValueError: a model the options name is not there or not usable.
@@ -103,6 +104,7 @@ class PedestrianSensing:
     ) -> None:
         self.config = config or SensingConfig()
         options = self.config.detector
+        with_boxes |= isinstance(self.config, TrackerNodeConfig) and bool(self.config.topics.boxes)
         self._least_score = min(options.min_score, self.config.tracker.weak_score)
         self.detector: Detector = detector or (
             BoxDetector(self.config) if with_boxes else ShapeDetector(options, self._least_score)

@@ -380,7 +380,8 @@ NAN_CLOUD = np.full((10, 3), np.nan, np.float32)
             "--namespace 'robot1'",
         ),
         ({"namespace": "/robot1"}, Level.WARN, "pedestrian_tracker", "not as /robot1/pedestrian_tracker"),
-        ({"recognizer_states": {"/gait_recognizer": "inactive"}}, Level.FAIL, "/gait_recognizer", "activate"),
+        ({"states": {"/gait_recognizer": "inactive"}}, Level.FAIL, "/gait_recognizer", "activate"),
+        ({"states": {"/pedestrian_tracker": "unconfigured"}}, Level.FAIL, "/pedestrian_tracker", "activate"),
         # topics
         (
             {"cloud": seen(CLOUD, None, 0, why_silent="nobody publishes it")},

@@ -118,7 +118,7 @@ def test_audit(path, capsys):
         ("enroll", "Ben [bold]"),
         ("rename", "Anna"),
     ]
-    assert "rename  'Anna' to 'Annabel'" in capsys.readouterr().out
+    assert "rename  'Anna' to 'Annabel' (by command line)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

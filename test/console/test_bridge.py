@@ -99,7 +99,7 @@ def test_services_are_asked_by_their_remapped_names_and_absent_ones_are_said(gra
     asked = []
 
     def remove(request, response):
-        asked.append(request.name)
+        asked.append((request.name, request.caller))
         response.success, response.message, response.templates = True, "removed", 3
         return response
 
@@ -107,7 +107,7 @@ def test_services_are_asked_by_their_remapped_names_and_absent_ones_are_said(gra
     call = lambda name, fields: asyncio.run(bridge.call(name, fields, 10.0))  # noqa: E731
     done = graph.wait(lambda: (answer := call("remove", {"name": "Zoë"}))["success"] and answer, 20.0)
     assert done == {"success": True, "message": "removed", "templates": 3}
-    assert asked == ["Zoë"]
+    assert asked == [("Zoë", "console")]
     absent = call("undo", {})
     assert not absent["success"]
     assert "/console7/gait_recognizer/undo is not there: start gait_recognizer" in absent["message"]

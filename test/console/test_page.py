@@ -162,6 +162,17 @@ def test_an_enrolment_over_time_shows_its_progress(console):
     assert page.errors() == []
 
 
+def test_templates_are_listed_by_date_and_range(console):
+    page = console.browser
+    page.run("document.querySelector(\"button[aria-label='Templates of Anna']\").click()")
+    console.wait(lambda: page.run("return document.getElementById('templates').open"))
+    rows = page.texts("#templates-list tbody tr")
+    assert [str(len(rows))] == page.texts("button[aria-label='Templates of Anna']")
+    assert all(re.search(r"\d{4}.* \d+ m \d+$", " ".join(row.split())) for row in rows), rows
+    page.click("#templates button")
+    assert page.errors() == []
+
+
 def test_renamed_disabled_deleted_and_undone(console):
     page = console.browser
 

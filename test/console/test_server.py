@@ -52,12 +52,18 @@ class GalleryRobot:
         except ValueError as error:
             return {"success": False, "message": str(error), "needs_confirmation": False}
 
-    def _list(self):
+    def _list(self, templates_of=""):
         people = self.gallery.identities()
         columns = {"names": "name", "templates": "templates", "disabled": "disabled"}
         return {key: [getattr(p, field) for p in people] for key, field in columns.items()} | {
-            "enrolled": [p.enrolled_ns * 1e-9 for p in people]
+            "enrolled": [p.enrolled_ns * 1e-9 for p in people],
+            "template_enrolled": [t.created_ns * 1e-9 for t in self._own(templates_of)],
+            "template_range_m": [t.median_range_m for t in self._own(templates_of)],
+            "template_samples": [t.samples for t in self._own(templates_of)],
         }
+
+    def _own(self, name):
+        return self.gallery.templates_of(name) if name else []
 
     def _rename(self, old_name, new_name, confirm):
         return {"merged": self.gallery.rename(old_name, new_name, confirm).merged}
@@ -159,6 +165,8 @@ def test_changes_are_asked_for_by_this_page_alone(robot, tmp_path, action, body,
         ("GET", "/static/console.js", {}, 404),
         ("GET", "/..%2f..%2fserver.py", {}, 404),
         ("GET", "/live", {}, 403),
+        ("GET", "/templates?name=Anna", {"Host": "evil.example"}, 403),
+        ("GET", "/templates?name=Anna", {"Origin": "http://evil.example"}, 403),
         ("GET", "/live", {"Origin": "http://evil.example", "Upgrade": "websocket", "Connection": "Upgrade"}, 403),
     ],
 )
@@ -181,6 +189,7 @@ def test_without_the_token_only_the_empty_page_is_seen(robot, tmp_path):
             assert (await client.get(path)).status == 200
         assert (await changing(client, "undo", {})).status == 401
         assert (await client.get("/live", headers={"Origin": origin(client)})).status == 401
+        assert (await client.get("/templates?name=Anna")).status == 401
         assert await (await client.get("/session")).json() == {"open": False}
         send = {"Origin": origin(client), "Content-Type": "application/json"}
         wrong = await client.post("/session", data='{"token": "no"}', headers=send)
@@ -233,6 +242,24 @@ def test_every_change_is_written_down_with_who_asked(robot, tmp_path):
     assert len(robot.said) == len(requests)
     assert all(sentence.startswith("console (127.0.0.1), ") for sentence in robot.said)
     assert json.loads(answers[-1]["quality"])["seconds"] == 10.0
+
+
+def test_templates_of_a_person_by_date_and_range(robot, tmp_path):
+    facts = {"samples": [17], "modalities": Modality.BOTH, "median_range_m": 21.5}
+    robot.gallery.enroll("Anna", np.ones((1, 2, 4), np.float32), "f" * 64, created_ns=1_700_000_000 * 10**9, **facts)
+
+    async def visit(client):
+        answers = [
+            await client.get(f"/templates{query}") for query in ("?name=Anna", "?name=Nobody", "", "?name=An%00na")
+        ]
+        return [(a.status, await a.json() if a.status == 200 else {}) for a in answers]
+
+    (_, anna), (_, nobody), *refused = using(robot, tmp_path, visit)
+    assert [(t["range_m"], t["samples"]) for t in anna["templates"]] == [(9.0, 30), (21.5, 17)]
+    assert anna["templates"][1]["enrolled"] == 1_700_000_000
+    assert (nobody["success"], "Nobody" in nobody["message"]) == (False, True)
+    assert [status for status, _ in refused] == [400, 400]
+    assert Changes(tmp_path).newest() == [], "looking is no change"
 
 
 def test_what_cannot_be_written_down_is_not_changed(robot, tmp_path):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from emgait_ros.gallery import schema
-from emgait_ros.gallery.history import UndoStep
+from emgait_ros.gallery.history import UndoStep, asked_by
 from emgait_ros.gallery.layout import STEPS
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.recognition.calibration import calibrate_threshold
@@ -77,6 +78,34 @@ def test_undoing_goes_back_step_by_step_and_stops_at_a_removal(gallery):
     assert gallery.identities() == []
     with pytest.raises(ValueError, match="there is no change to undo: a removal is final"):
         gallery.undo()
+
+
+@pytest.mark.parametrize(
+    ("caller", "noted"),
+    [
+        ("console", "to 'A' (by console)"),
+        ("", "to 'A'"),
+        # nothing that breaks a line of the log, or makes it long
+        (" a\nb\x1b[31m ", "to 'A' (by ab[31m)"),
+        ("x" * 1000, f"to 'A' (by {'x' * 64})"),
+    ],
+)
+def test_who_asked_is_in_the_audit_log(gallery, caller, noted):
+    with asked_by(caller):
+        gallery.rename("Anna", "A")
+    gallery.rename("A", "Ann")
+    assert [entry.detail for entry in gallery.history.audit()[-2:]] == [noted, "to 'Ann'"]
+
+
+def test_who_asked_for_an_enrolment_over_time_is_known_in_the_thread_that_stores(gallery):
+    with asked_by("console"):
+        step = UndoStep()
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(enroll, gallery, "Cleo", 2, 10, step).result()
+    assert gallery.history.audit()[-1].detail.endswith("(by console)")
+    with asked_by("fleet"):
+        assert "(by console)" in gallery.undo()
+    assert gallery.history.audit()[-1].detail.endswith("(by console) (by fleet)")
 
 
 def test_what_is_stored_in_parts_is_taken_back_at_once(gallery):

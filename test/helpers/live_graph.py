@@ -18,6 +18,8 @@ import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Point, Vector3
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -100,6 +102,15 @@ class LiveGraph:
             return future.result()
         finally:
             self.node.destroy_client(client)
+
+    def change_state(self, node: str, transition: int) -> bool:
+        """Ask a lifecycle node for a ``lifecycle_msgs.msg.Transition``; whether it was made."""
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return bool(self.call(ChangeState, f"{node}/change_state", request, 60.0).success)
+
+    def state(self, node: str) -> str:
+        """Of a lifecycle node: "unconfigured", "inactive", "active"."""
+        return str(self.call(GetState, f"{node}/get_state", GetState.Request(), 60.0).current_state.label)
 
     def set_parameter(self, node: str, name: str, value: Any) -> Any:
         """Set one parameter of a node; its SetParametersResult."""

@@ -19,7 +19,7 @@ pytest.importorskip("launch_ros", reason="launch_ros is on ROS machines only; `e
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
-from launch_ros.actions import Node
+from launch_ros.actions import LifecycleNode, Node
 
 from emgait_ros.starting import NODES
 from launch import LaunchContext, LaunchDescription
@@ -98,7 +98,7 @@ def parameters(words: list[str]) -> dict[str, Any]:
             {"gallery.path": "/tmp/g.db", "use_sim_time": True},
         ),
         # no camera
-        ({"image_topic": "none", "autostart": "false"}, {"topics.image": ""}, {"autostart": False}),
+        ({"image_topic": "none", "autostart": "false"}, {"topics.image": "", "autostart": False}, {"autostart": False}),
         # a namespace changes no parameter
         ({"namespace": "robot1", "namespaced_tf": "true"}, {}, {}),
     ],
@@ -149,7 +149,8 @@ def test_rviz_follows_the_robot(file, tmp_path, monkeypatch):
     config = Path(following(words, "-d")[0])
     shown = yaml.safe_load(config.read_text())["Visualization Manager"]
     topics = [display["Topic"]["Value"] for display in shown["Displays"] if "Topic" in display]
-    assert topics == ["/robot1/points", "/robot1/gait_recognizer/markers", "/robot1/pedestrian_tracker/overlay"]
+    ours = ("pedestrian_tracker/points", "gait_recognizer/markers", "pedestrian_tracker/overlay")
+    assert topics == ["/robot1/points", *(f"/robot1/{name}" for name in ours)]
     assert shown["Global Options"]["Fixed Frame"] == "odom"
     assert following(words, "-r")[1:] == ["/tf:=tf", "/tf_static:=tf_static"]
 
@@ -212,3 +213,12 @@ def test_the_console_is_started_when_asked_for(file):
     assert "emgait" not in started(file)
     words = started(file, console="true", console_host="::1")["emgait"]
     assert words[:3] == ["console", "--host", "::1"]
+
+
+@pytest.mark.parametrize(("given", "respawns"), [({}, False), ({"respawn": "true"}, True)])
+def test_both_are_lifecycle_nodes_that_can_be_started_again(file, given, respawns):
+    found, _ = entities(file, bridges="vision", console="true", **given)
+    kinds = {entity.node_executable: type(entity) for entity in found if isinstance(entity, Node)}
+    assert kinds == {**dict.fromkeys(NODES, LifecycleNode), "bridges": Node, "emgait": Node}
+    # launch has no public way to ask
+    assert {entity._ExecuteLocal__respawn for entity in found if isinstance(entity, Node)} == {respawns}

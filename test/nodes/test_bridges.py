@@ -164,7 +164,7 @@ WITHOUT = """
 import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"vision_msgs", "people_msgs", "hri_msgs", "bondpy"}:
+        if name.split(".")[0] in {"vision_msgs", "people_msgs", "hri_msgs", "bond"}:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Absent())
 import rclpy
@@ -179,7 +179,7 @@ for kind in (BridgesNode, GaitRecognizerNode, PedestrianTrackerNode):
     node.destroy_node()
 for kind, name, value in (
     (BridgesNode, "vision", True), (BridgesNode, "people", True), (BridgesNode, "hri", True),
-    (PedestrianTrackerNode, "topics.boxes", "/boxes"),
+    (PedestrianTrackerNode, "topics.boxes", "/boxes"), (GaitRecognizerNode, "bond_heartbeat_period", 0.25),
 ):
     try:
         kind(parameter_overrides=[Parameter(name, value=value)])
@@ -194,6 +194,6 @@ os._exit(0)
 def test_without_their_messages_nodes_start_and_say_what_is_missing(repository):
     done = subprocess.run([sys.executable, "-c", WITHOUT], cwd=repository, capture_output=True, text=True, timeout=300)
     said = done.stdout.strip().splitlines()
-    assert [("not installed here" in line) for line in said] == [True] * 4, done.stdout + done.stderr
-    for line, package in zip(said, ("vision", "people", "hri", "vision"), strict=True):
-        assert f"ros-<distro>-{package}-msgs" in line
+    assert [("not installed here" in line) for line in said] == [True] * 5, done.stdout + done.stderr
+    for line, package in zip(said, ("vision-msgs", "people-msgs", "hri-msgs", "vision-msgs", "bond"), strict=True):
+        assert f"(ros-<distro>-{package})" in line

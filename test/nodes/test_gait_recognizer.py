@@ -10,7 +10,7 @@ from array import array
 import pytest
 from geometry_msgs.msg import Point, Vector3
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState, GetState
+from lifecycle_msgs.srv import ChangeState
 from live_graph import LiveGraph, NodeProcess, pedestrian, pedestrians, stamp_of
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import Marker, MarkerArray
@@ -337,41 +337,32 @@ def test_other_parameters_take_effect_and_no_window_is_dropped(recognizer):
     assert recognizer.graph.set_parameter("gait_recognizer", "window.min_samples", 10).successful
 
 
-def change_state(graph, transition):
-    request = ChangeState.Request(transition=Transition(id=transition))
-    return graph.call(ChangeState, f"{NODE}/change_state", request, 60.0).success
-
-
-def state(graph):
-    return graph.call(GetState, f"{NODE}/get_state", GetState.Request()).current_state.label
-
-
 def test_life_cycle_and_what_was_enrolled_is_there_again(recognizer, bundle_folder):
     """Runs on the node of the tests above: what they enrolled must survive."""
     graph = recognizer.graph
-    assert state(graph) == "active"
+    assert graph.state(NODE) == "active"
     enrolled = recognizer.listed()
-    assert change_state(graph, Transition.TRANSITION_DEACTIVATE)
-    assert state(graph) == "inactive"
+    assert graph.change_state(NODE, Transition.TRANSITION_DEACTIVATE)
+    assert graph.state(NODE) == "inactive"
     assert recognizer.listed() == enrolled, "the gallery can be read while inactive"
     answer = recognizer.enroll("Carla", -1)
     assert not answer.success
     assert "inactive" in answer.message
-    assert change_state(graph, Transition.TRANSITION_CLEANUP)
-    assert state(graph) == "unconfigured"
+    assert graph.change_state(NODE, Transition.TRANSITION_CLEANUP)
+    assert graph.state(NODE) == "unconfigured"
     answer = graph.call(ListIdentities, f"{NODE}/list", ListIdentities.Request())
     assert not answer.success
     assert "unconfigured" in answer.message
     assert graph.set_parameter("gait_recognizer", "engine.bundle", "/nowhere").successful
-    assert not change_state(graph, Transition.TRANSITION_CONFIGURE)
-    assert state(graph) == "unconfigured"
+    assert not graph.change_state(NODE, Transition.TRANSITION_CONFIGURE)
+    assert graph.state(NODE) == "unconfigured"
     assert graph.wait(lambda: graph.says("gait_recognizer: state", "/nowhere")), graph.diagnostics[
         "gait_recognizer: state"
     ]
     assert graph.set_parameter("gait_recognizer", "engine.bundle", str(bundle_folder)).successful
-    assert change_state(graph, Transition.TRANSITION_CONFIGURE)
+    assert graph.change_state(NODE, Transition.TRANSITION_CONFIGURE)
     assert recognizer.listed() == enrolled
-    assert change_state(graph, Transition.TRANSITION_ACTIVATE)
+    assert graph.change_state(NODE, Transition.TRANSITION_ACTIVATE)
     assert recognizer.walk(track_id=100, frames=2).samples == 2
     assert graph.wait(lambda: graph.says("gait_recognizer: state", "active"))
 
@@ -385,7 +376,7 @@ def test_a_wrong_transition_does_not_stop_the_node(recognizer):
     raised = "a callback failed, the node goes on"
     assert graph.wait(lambda: answer.done() or raised in recognizer.node.output), recognizer.node.output
     assert not (answer.done() and answer.result().success)
-    assert state(graph) == "active"
+    assert graph.state(NODE) == "active"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -9,7 +9,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from emgait_msgs.srv import DisableIdentity, ListIdentities
-from emgait_ros.gallery.encryption import write_new_key
+from emgait_ros.gallery.encryption import find_key, write_new_key
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import load_bundle
 from emgait_ros.samples import Modality
@@ -32,8 +32,9 @@ def test_expired_people_and_moved_templates_are_said_and_the_others_are_known(gr
     options = {"engine__bundle": str(bundle_folder), "gallery__path": str(place), "gallery__key_file": str(key_file)}
     node = start("gait_recognizer", **options, gallery__keep_days=30.0)
 
-    def listed():
-        return graph.call(ListIdentities, "/gait_recognizer/list", ListIdentities.Request())
+    def listed(templates_of=""):
+        request = ListIdentities.Request(templates_of=templates_of)
+        return graph.call(ListIdentities, "/gait_recognizer/list", request)
 
     assert graph.wait(lambda: "identities in" in node.output, 60.0), node.output
     answer = listed()
@@ -45,9 +46,17 @@ def test_expired_people_and_moved_templates_are_said_and_the_others_are_known(gr
     }
     assert "without the key" in answer.message
     assert "the same with 1 more" in answer.message
-    enable = DisableIdentity.Request(name="Anna", disabled=False)
+    anna = listed("Anna")
+    assert (list(anna.template_range_m), list(anna.template_samples)) == ([9.0], [30])
+    assert (time.time_ns() - anna.template_enrolled[0].sec * 10**9) / DAY == pytest.approx(40, abs=0.1)
+    assert not answer.template_samples
+    assert "Nobody" in listed("Nobody").message
+    enable = DisableIdentity.Request(name="Anna", disabled=False, caller="fleet")
     assert graph.call(DisableIdentity, "/gait_recognizer/disable", enable).success
     assert not any(listed().disabled)
+    with Gallery(place, key=find_key(str(key_file))) as gallery:
+        last = gallery.history.audit()[-1]
+    assert (last.action, last.name, last.detail) == ("enable", "Anna", "(by fleet)")
 
 
 def test_a_clock_that_is_not_believed_is_on_diagnostics(graph, start, bundle_folder, tmp_path, monkeypatch):

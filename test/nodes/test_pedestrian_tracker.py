@@ -11,6 +11,7 @@ from importlib.util import find_spec
 import cv2
 import numpy as np
 import pytest
+from lifecycle_msgs.msg import Transition
 from live_graph import T_CAMERA_LIDAR, LiveGraph, NodeProcess, camera_info, cloud, image, qos, stamp_of, street
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
 from sensor_msgs_py import point_cloud2
@@ -21,7 +22,10 @@ pytestmark = pytest.mark.ros
 
 CLOUD, IMAGE, INFO = "/lidar/points", "/camera/image", "/camera/camera_info"
 STEP_NS = 100_000_000
-BAD, PAIRING, CALIBRATION = (f"pedestrian_tracker: {name}" for name in ("bad input", "pairing", "calibration"))
+NODE = "/pedestrian_tracker"
+BAD, PAIRING, CALIBRATION, STATE = (
+    f"pedestrian_tracker: {name}" for name in ("bad input", "pairing", "calibration", "state")
+)
 
 
 class Sensors:
@@ -481,6 +485,49 @@ def test_every_topic_has_its_rate_in_diagnostics(sensors):
     worker = sensors.graph.values("pedestrian_tracker: worker")
     assert int(worker["done"]) > 0
     assert int(worker["failed"]) == 0, sensors.node.output
+
+
+def test_life_cycle_and_tracks_start_over(sensors):
+    """Runs on the node of the tests above, whose tracks and model must be gone when it is activated again."""
+    graph = sensors.graph
+    assert graph.state(NODE) == "active"
+    assert sensors.goes_on()
+    ids = {p.track_id for m in sensors.received for p in m.pedestrians}
+    assert graph.change_state(NODE, Transition.TRANSITION_DEACTIVATE)
+    assert graph.wait(lambda: not graph.node.count_subscribers(CLOUD)), "an inactive node costs no copy of a cloud"
+    assert graph.wait(lambda: graph.says(STATE, "inactive: activate it"))
+    count = len(sensors.received)
+    for _ in range(10):
+        sensors.good_frame()
+        time.sleep(0.05)
+    assert len(sensors.received) == count
+    assert graph.change_state(NODE, Transition.TRANSITION_CLEANUP)
+    assert graph.set_parameter("pedestrian_tracker", "image_detector.model", "/nowhere.onnx").successful
+    assert not graph.change_state(NODE, Transition.TRANSITION_CONFIGURE)
+    assert graph.state(NODE) == "unconfigured"
+    assert graph.wait(lambda: graph.says(STATE, "/nowhere.onnx")), graph.diagnostics.get(STATE)
+    assert graph.set_parameter("pedestrian_tracker", "image_detector.model", "").successful
+    assert graph.change_state(NODE, Transition.TRANSITION_CONFIGURE)
+    assert graph.state(NODE) == "inactive"
+    assert not graph.node.count_subscribers(CLOUD)
+    assert graph.change_state(NODE, Transition.TRANSITION_ACTIVATE)
+    assert sensors.goes_on()
+    walk = (8.0 + 0.12 * step for step in range(150))
+
+    def seen():
+        return {p.track_id for m in sensors.received[count:] for p in m.pedestrians}
+
+    assert graph.wait(seen, 15.0, lambda: (sensors.good_frame(street(next(walk))), time.sleep(0.1)))
+    assert sensors.received[-1].tracker_id != sensors.received[count - 1].tracker_id or not seen() & ids
+    assert graph.wait(lambda: graph.says(STATE, "active") == "active")
+
+
+def test_a_model_that_is_not_there_ends_the_process_with_its_name(start):
+    node = start("pedestrian_tracker", namespace="broken", image_detector__model="/nowhere.onnx")
+    assert node.wait(60.0) == 1, node.output
+    assert "pedestrian_tracker cannot start" in node.output
+    assert "/nowhere.onnx" in node.output
+    assert "Traceback" not in node.output
 
 
 def test_silence_is_explained_by_its_cause(graph, start):

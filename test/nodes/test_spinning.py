@@ -40,7 +40,7 @@ def stopped(words: list[str], sign: str, after_s: float, number: int, log: Path)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     ("sign", "after_s"),
-    [("", 1.0), ("clouds from", 0.5), ("clouds from", 3.0)],
+    [("", 1.0), ("configuring", 0.5), ("configuring", 3.0)],
     ids=["importing", "compiling", "compiling later"],
 )
 def test_the_tracker_ends_while_kernels_are_compiled(tmp_path, sign, after_s, number):
@@ -64,7 +64,7 @@ def test_the_recognizer_ends_while_it_loads(tmp_path, sign, after_s):
 
 def test_emgait_up_ends_with_both(tmp_path):
     words = [sys.executable, "-m", "emgait_ros", "up", "--gallery", str(tmp_path / "gallery.db")]
-    status, took_s = stopped(words, "clouds from", 1.0, signal.SIGINT, tmp_path / "log")
+    status, took_s = stopped(words, "configuring", 1.0, signal.SIGINT, tmp_path / "log")
     said = (tmp_path / "log").read_text()
     assert status == 0, said
     assert took_s < ENDS_S

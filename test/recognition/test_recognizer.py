@@ -383,7 +383,7 @@ def test_a_name_that_looks_like_another_asks_to_confirm(recognizer, gallery):
 
 # Options that change while it runs, and the network in the way of nobody.
 
-AT_START = ("engine.", "gallery.", "topics.", "autostart")
+AT_START = ("engine.", "gallery.", "topics.", "autostart", "bond_heartbeat_period")
 OTHER_VALUES = {
     "window.min_samples": 8, "window.max_samples": 25, "window.min_sharpness": 0.1, "decision.hysteresis": 1.5,
     "decision.threshold": 0.3, "decision.min_margin": 0.01, "decision.one_sensor_factor": 0.5,

@@ -15,15 +15,17 @@ import cv2
 import numpy as np
 import pytest
 from rosbags.rosbag1 import Writer as Ros1Writer
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig, with_options
 from emgait_ros.lab.simulation.recording import write_ground_truth
 from emgait_ros.lab.simulation.simulator import Truth
 from emgait_ros.recordings.bag import BagRecording
 from emgait_ros.recordings.bag_writer import BagWriter
-from emgait_ros.recordings.rosbag import COMPRESSED_IMAGE, IMAGE
+from emgait_ros.recordings.rosbag import COMPRESSED_IMAGE, IMAGE, message_types
 from emgait_ros.samples import CameraModel
+from emgait_ros.sensing.pedestrian_sensing import PedestrianSensing
+from emgait_ros.sensing.perception.box_detector import BoxDetector
 
 MS = 1_000_000
 START_NS = 1_700_000_000_000 * MS
@@ -365,3 +367,74 @@ def test_messages_of_a_part(tmp_path: Path) -> None:
         assert len(times) == 81
         with pytest.raises(ValueError, match="has no topic /nothing"):
             next(bag.messages(["/nothing"]))
+
+
+BOXES, ARRAY = "/detector/boxes", "vision_msgs/msg/Detection3DArray"
+
+
+def boxes_of_every(step: int, late_ms: int, frame: str, repository: Path) -> Callable[[BagWriter], None]:
+    """A detector that looks at every n-th of ten clouds: a person, 5 m ahead in its frame, and a car."""
+    store = message_types()
+    for file in sorted((repository / "ros_compat" / "vision_msgs" / "msg").glob("*.msg")):
+        store.register(get_types_from_msg(file.read_text(encoding="utf-8"), f"vision_msgs/msg/{file.stem}"))
+
+    def write(writer: BagWriter) -> None:
+        types = store.types
+        pose, vector = types["geometry_msgs/msg/Pose"], types["geometry_msgs/msg/Vector3"]
+        upright = types["geometry_msgs/msg/Quaternion"](0.0, 0.0, 0.0, 1.0)
+        for number in range(0, 10, step):
+            stamp_ns = START_NS + number * 100 * MS
+            header, found = writer.header(stamp_ns, frame), []
+            for place_m, name in ((5.0, "pedestrian"), (9.0, "car")):
+                center = pose(types["geometry_msgs/msg/Point"](place_m, float(number), 0.0), upright)
+                hypothesis = types["vision_msgs/msg/ObjectHypothesis"](name, 0.8)
+                nowhere = types["geometry_msgs/msg/PoseWithCovariance"](center, np.zeros(36))
+                result = types["vision_msgs/msg/ObjectHypothesisWithPose"](hypothesis, nowhere)
+                bounds = types["vision_msgs/msg/BoundingBox3D"](center, vector(0.6, 0.6, 1.8))
+                found.append(types["vision_msgs/msg/Detection3D"](header, [result], bounds, ""))
+            raw = store.serialize_cdr(types[ARRAY](header, found), ARRAY)
+            writer.write_serialized(BOXES, ARRAY, stamp_ns + late_ms * MS, raw, types=store)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("step", "late_ms", "use", "with_boxes"),
+    [
+        (1, 0, "instead", list(range(10))),
+        (1, 150, "instead", list(range(10))),
+        # a detector slower than the LiDAR sets the pace, or helps where it has looked
+        (2, 150, "instead", [0, 2, 4, 6, 8]),
+        (2, 150, "beside", [0, None, 2, None, 4, None, 6, None, 8, None]),
+    ],
+)
+def test_boxes_are_read_as_the_live_node_reads_them(tmp_path, repository, step, late_ms, use, with_boxes):
+    """In the frame of the robot, 1 m behind the LiDAR; the car is no person."""
+
+    def more(writer: BagWriter) -> None:
+        pose = np.eye(4)
+        pose[0, 3] = 1.0
+        writer.static_transform(START_NS, {("base_link", "lidar"): pose})
+        boxes_of_every(step, late_ms, "base_link", repository)(writer)
+
+    path = write_bag(tmp_path / "bag", more=more)
+    config = with_options(TrackerNodeConfig(), {"topics.boxes": BOXES, "boxes.use": use})
+    with BagRecording(path) as bag:
+        frames = list(bag.sensor_frames(config))
+    assert [None if f.boxes is None else round(float(f.boxes.center[0, 1])) for f in frames] == with_boxes
+    for frame in frames:
+        assert (frame.stamp_ns - START_NS) % (100 * MS) == 0
+        if frame.boxes is not None:
+            assert frame.boxes.center[:, 0] == pytest.approx([4.0])
+    assert isinstance(PedestrianSensing(config).detector, BoxDetector), "offline commands look with the boxes too"
+    with BagRecording(path) as bag:
+        assert [f.boxes for f in bag.sensor_frames(TrackerNodeConfig())] == [None] * 10, "only when asked for"
+
+
+@pytest.mark.parametrize(
+    ("topic", "words"), [("/other", "has no topic /other (topics.boxes)"), ("/lidar/points", "topics.boxes is")]
+)
+def test_boxes_that_are_not_recorded_are_named(tmp_path, topic, words):
+    config = with_options(TrackerNodeConfig(), {"topics.boxes": topic})
+    with BagRecording(write_bag(tmp_path / "bag")) as bag, pytest.raises(ValueError, match=re.escape(words)):
+        next(bag.sensor_frames(config))

@@ -10,6 +10,14 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 # Name -> type of each field, and the constants, as the packages document them for ROS 2; rosbags knows tf2_msgs itself.
 REAL = {
+    "bond/msg/Status": {
+        "header": "std_msgs/msg/Header",
+        "id": "string",
+        "instance_id": "string",
+        "active": "bool",
+        "heartbeat_timeout": "float32",
+        "heartbeat_period": "float32",
+    },
     "vision_msgs/msg/BoundingBox3D": {"center": "geometry_msgs/msg/Pose", "size": "geometry_msgs/msg/Vector3"},
     "vision_msgs/msg/Detection3D": {
         "header": "std_msgs/msg/Header",

@@ -354,6 +354,24 @@ const doing = {
     }),
 };
 
+async function showTemplates({ name }) {
+  let answer = { success: false, message: "the console does not answer: is it still running?" };
+  try {
+    const response = await fetch(`/templates?name=${encodeURIComponent(name)}`);
+    if (response.status === 401) return login();
+    answer = response.ok ? await response.json() : { success: false, message: await response.text() };
+  } catch {}
+  setText($("templates-title"), `Templates of ${name}`);
+  setText($("templates-note"), answer.success ? "" : sentence(answer.message));
+  $("templates-list").hidden = !answer.success;
+  const rows = (answer.templates ?? []).map(({ enrolled, range_m, samples }) => {
+    const figures = [`${Math.round(range_m)} m`, String(samples)].map((textContent) => make("td", { className: "number", textContent }));
+    return make("tr", {}, make("td", { textContent: dateOf(enrolled) }), ...figures);
+  });
+  $("templates-list").tBodies[0].replaceChildren(...rows);
+  $("templates").showModal();
+}
+
 $("undo").addEventListener("click", () =>
   ask({
     title: "Undo the newest change?",
@@ -389,7 +407,7 @@ function listGallery() {
     row.className = entry.disabled ? "disabled" : "";
     setText(name.children[0], entry.name);
     setText(name.children[1], entry.disabled ? "not named" : "");
-    setText(templates, String(entry.templates));
+    setText(templates.firstElementChild, String(entry.templates));
     setText(when, dateOf(entry.enrolled_s));
     const [, merge, toggle] = actions.children;
     merge.disabled = state.gallery.length < 2;
@@ -405,7 +423,10 @@ function galleryRow(entry) {
     return button;
   });
   const name = make("td", {}, make("span", { className: "name" }), make("span", { className: "tag" }));
-  const cells = [name, make("td", { className: "number" }), make("td", { className: "when" }), make("td", { className: "do" }, ...buttons)];
+  const count = make("button", { type: "button", className: "quiet", title: "When and how far away they were enrolled" });
+  count.ariaLabel = `Templates of ${entry.name}`;
+  count.addEventListener("click", () => showTemplates(row.entry));
+  const cells = [name, make("td", { className: "number" }, count), make("td", { className: "when" }), make("td", { className: "do" }, ...buttons)];
   const row = make("tr", {}, ...cells);
   row.role = "row"; // on a phone rows are laid out as blocks, which would take their role away
   for (const cell of cells) cell.role = "cell";

@@ -39,15 +39,15 @@ def read(tracks: int, windows: int, seconds: float) -> ReadTracks:
 @pytest.mark.parametrize(
     ("tracks", "found"),
     [
-        (read(19, 2, 100.0), "19 tracks of two windows or more, 100 s"),
+        (read(39, 2, 100.0), "39 tracks of two windows or more, 100 s"),
         (read(500, 1, 600.0), "0 tracks of two windows or more"),
-        (read(40, 2, 59.0), "59 s of walking in all"),
+        (read(60, 2, 59.0), "59 s of walking in all"),
     ],
 )
 def test_too_little_is_refused_with_what_there_is(tracks: ReadTracks, found: str) -> None:
     with pytest.raises(ValueError, match=found):
         check_enough(tracks)
-    check_enough(read(20, 2, 60.0))
+    check_enough(read(40, 2, 60.0))
 
 
 def test_without_enough_strangers_there_is_no_threshold(reader: TraitReader) -> None:
@@ -101,7 +101,7 @@ def test_the_network_gives_what_the_refit_says(pictures: float) -> None:
 
 
 def test_people_before_a_lidar_become_a_bundle_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = write_lreid_compact(tmp_path / "site", dict.fromkeys(range(100, 121), (1,)), frames=32)
+    folder = write_lreid_compact(tmp_path / "site", dict.fromkeys(range(100, 141), (1,)), frames=32)
     out, figures = tmp_path / "models", tmp_path / "found.json"
     command = ["adapt", str(folder), "--out", str(out), "--name", "site", "--json", str(figures)]
     assert main(command) == 0
@@ -109,7 +109,7 @@ def test_people_before_a_lidar_become_a_bundle_of_its_own(tmp_path: Path, capsys
     assert made.fingerprint != shipped.fingerprint
     assert made.threshold is None
     found = json.loads(figures.read_text(encoding="utf-8"))
-    assert (found["tracks"], found["sensors"], found["adapted_from"]) == (21, "LiDAR alone", shipped.fingerprint)
+    assert (found["tracks"], found["sensors"], found["adapted_from"]) == (41, "LiDAR alone", shipped.fingerprint)
     assert found["no_threshold_because"]
     assert "no threshold" in capsys.readouterr().out
     arrays = made.reference().arrays
