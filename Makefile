@@ -5,7 +5,7 @@ VENV := $(if $(filter kilted,$(ROS_DISTRO)),.venv-kilted,.venv)
 VENV_PYTHON := $(VENV)/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo demo-real test fuzz lint docs format clean
+.PHONY: help setup demo demo-real test fuzz soak lint docs format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -28,6 +28,10 @@ SEED ?= 1
 fuzz:  ## 100,000 random and damaged inputs at every way in (hours; SEED=n begins, or goes on, there)
 	@scripts/setup.sh dev
 	@$(VENV_PYTHON) test/fuzz/night.py --seed $(SEED)
+
+MINUTES ?= 60
+soak: setup  ## simulated hours (MINUTES=480) through the live nodes, with kills at the end
+	@$(VENV_PYTHON) -m emgait_ros soak --minutes $(MINUTES) --json out/soak.json
 
 lint:  ## ruff, mypy and codespell
 	@scripts/setup.sh dev

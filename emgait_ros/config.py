@@ -348,6 +348,10 @@ class GalleryConfig:
         False,
         "Keep points and pictures of enrolled walks, to make templates anew for another model; off: no picture is ever kept.",
     )
+    keep_copy: bool = option(
+        True,
+        "Of a gallery in PostgreSQL: keep a copy on this robot's disk (mode 0600, encrypted as the gallery is), to start from while the server is down.",
+    )
     threads: int = option(
         1, "CPU threads that compare with the templates; more pays from some ten thousand templates on.", low=1, high=16
     )

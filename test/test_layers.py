@@ -16,7 +16,7 @@ ROS = {
     "builtin_interfaces", "lifecycle_msgs", "rosgraph_msgs", "rcl_interfaces", "tf2_ros", "tf2_msgs", "message_filters",
     "sensor_msgs_py", "vision_msgs", "hri_msgs", "people_msgs", "bond", "rosidl_runtime_py", "launch", "launch_ros", "ament_index_python",
 }  # fmt: skip
-WITH_ROS = ("nodes/", "live/", "console/bridge.py", "lab/demo/observer.py")
+WITH_ROS = ("nodes/", "live/", "console/bridge.py", "lab/demo/observer.py", "lab/soak/graph.py")
 TORCH = {"torch", "torchvision", "open_clip", "safetensors"}
 WITH_TORCH = (
     "emgaitnet/",

@@ -18,15 +18,12 @@ false detections in the camera's view. All but the KITTI lines are simulated.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
-from emgait_ros.cli.outputs import output_file, write_json
+from emgait_ros.cli.outputs import output_file, print_figures, write_json
 from emgait_ros.lab.bench.perception import run_benchmark
 
 
@@ -52,12 +49,6 @@ def run(args: argparse.Namespace) -> int:
             lambda text, done: progress.update(task, description=text, completed=done),
             args.kitti,
         )
-    table = Table(box=box.SIMPLE_HEAD, title="perception", title_justify="left", caption=figures["machine"])
-    table.add_column("")
-    table.add_column("", justify="right")
-    for name, value in figures.items():
-        if name != "machine":
-            table.add_row(name, "not installed" if value is None else str(value))
-    Console(width=None if sys.stdout.isatty() else 100).print(table)
+    print_figures("perception", figures)
     write_json(args.json, figures)
     return 0

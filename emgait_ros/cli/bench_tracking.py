@@ -13,14 +13,9 @@ occlusion (0 to 1; hidden people count, too). DIR needs NNNN.detections.txt and 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
-from emgait_ros.cli.outputs import output_file, output_folder, write_json
+from emgait_ros.cli.outputs import output_file, output_folder, print_figures, write_json
 from emgait_ros.lab.bench.tracking import SEQUENCES, run_benchmark
 
 
@@ -40,12 +35,6 @@ def run(args: argparse.Namespace) -> int:
     if args.kitti is None and args.crossings < 1:
         raise ValueError("nothing to measure: give --kitti DIR, or --crossings of at least 1")
     figures = run_benchmark(args.kitti, args.crossings, args.out, args.sequences)
-    table = Table(box=box.SIMPLE_HEAD, title="tracking", title_justify="left", caption=figures["machine"])
-    table.add_column("")
-    table.add_column("", justify="right")
-    for name, value in figures.items():
-        if name != "machine":
-            table.add_row(name, str(value))
-    Console(width=None if sys.stdout.isatty() else 100).print(table)
+    print_figures("tracking", figures)
     write_json(args.json, figures)
     return 0

@@ -25,6 +25,7 @@ COMMANDS = {
     "enroll": ("emgait_ros.cli.enroll", "enrol somebody from a recording"),
     "gallery": ("emgait_ros.cli.gallery", "who is enrolled: list, change, export, import, calibrate, encrypt"),
     "kitti-bag": ("emgait_ros.cli.kitti_bag", "turn real frames of the KITTI data set into bags"),
+    "soak": ("emgait_ros.cli.soak", "simulated hours through the live nodes: what grows, what is lost"),
     "bench": ("emgait_ros.cli.bench", "measure speed on this machine"),
     "train": ("emgait_ros.cli.train", "train EMGaitNet by a recipe, up to a finished bundle"),
     "train-detector": (

@@ -16,11 +16,13 @@ class Database(Protocol):
 
     Attributes:
         place: file or address, for messages; never with a password.
+        notice: why changes are neither seen nor possible although statements work; empty when they are.
         errors: what statements raise; :meth:`say` turns them into sentences.
         in_transaction: between :meth:`begin` and :meth:`commit` or :meth:`rollback`.
     """
 
     place: str
+    notice: str
     errors: tuple[type[Exception], ...]
 
     @property

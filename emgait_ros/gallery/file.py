@@ -27,6 +27,7 @@ class GalleryFile:
         create: False refuses a missing gallery instead.
         key: 32 bytes; None: that of the environment variable EMGAIT_GALLERY_KEY, if it is set. A gallery that is new
             is encrypted when there is a key.
+        database: what to use instead of opening ``place``.
 
     Raises:
         GalleryError (a ValueError): it is no gallery, damaged, newer, locked, out of reach, cannot be written or has
@@ -40,11 +41,13 @@ class GalleryFile:
         lock: held while the connection is used.
     """
 
-    def __init__(self, place: str | Path, *, create: bool = True, key: bytes | None = None) -> None:
+    def __init__(
+        self, place: str | Path, *, create: bool = True, key: bytes | None = None, database: Database | None = None
+    ) -> None:
         key = find_key() if key is None else key
         self.lock = threading.RLock()
         self.codec = PlainText()
-        self.connection: Database = open_database(place, create)
+        self.connection: Database = database or open_database(place, create)
         self.place = self.connection.place
         self.key_check: str | None = None
         try:

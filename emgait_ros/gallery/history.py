@@ -86,6 +86,11 @@ class History:
         known = self.file.connection.newest_change()
         return int(self.file.rows("SELECT coalesce(max(id), 0) FROM audit")[0][0]) if known is None else known
 
+    def time_of(self, change: int) -> int | None:
+        """When a change was made, ns since 1970; None: there is none of that number."""
+        row = self.file.row("SELECT at_ns FROM audit WHERE id = ?", change)
+        return None if row is None else int(row[0])
+
     def changed_since(self, change: int) -> set[int]:
         """Identity numbers touched (enrolled, renamed, merged, removed ...) after change number ``change``."""
         rows = self.file.rows("SELECT identity_id, other_identity_id FROM audit WHERE id > ?", change)

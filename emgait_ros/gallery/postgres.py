@@ -7,6 +7,7 @@ never touches the network; when the server is lost it says so, and what is in me
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from emgait_ros.gallery import schema
 from emgait_ros.gallery.layout import TABLES
 from emgait_ros.gallery.postgres_layout import CHANNEL, LOCK, LOCK_AUDIT, SCHEMA, STEPS, UNLOCK_AUDIT
 from emgait_ros.gallery.postgres_listener import Listener, psycopg
-from emgait_ros.gallery.schema import GalleryError
+from emgait_ros.gallery.schema import GalleryError, OutOfReachError
 
 # What bounds the wait for a server that does not answer; parameters of libpq, s but for tcp_user_timeout (ms).
 PATIENCE: dict[str, Any] = {
@@ -64,8 +65,9 @@ class PostgresDatabase:
         if psycopg is None:
             raise GalleryError('a gallery in PostgreSQL needs the package psycopg: pip install "psycopg[binary]"')
         self.errors: tuple[type[Exception], ...] = (psycopg.Error,)
+        self.notice = ""
         self._url = url
-        self.place = _without_password(url)
+        self.place = without_password(url)
         self._announced = 0
         try:
             self._connection = self._connected()
@@ -178,7 +180,9 @@ class PostgresDatabase:
         kinds = {kind.__name__ for kind in type(error).__mro__}
         for names, sentence in _SENTENCES:
             if kinds & set(names.split()):
-                return GalleryError(f"gallery {self.place} {sentence.format(text)}")
+                refused = "FATAL" in text and not re.search(r"is (starting|shutting|not yet)|not accepting", text)
+                kind = OutOfReachError if "reached" in sentence and not refused else GalleryError
+                return kind(f"gallery {self.place} {sentence.format(text)}")
         return GalleryError(f"gallery {self.place}: {text}")
 
     def _connected(self) -> Any:
@@ -224,7 +228,12 @@ class PostgresDatabase:
             raise
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """An address for messages.
+
+    Raises:
+        GalleryError: it is none.
+    """
     try:
         parts = psycopg.conninfo.conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:

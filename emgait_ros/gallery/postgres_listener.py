@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from emgait_ros.gallery.postgres_layout import CHANNEL
-from emgait_ros.gallery.schema import GalleryError
+from emgait_ros.gallery.schema import OutOfReachError
 
 try:
     import psycopg
@@ -46,10 +46,10 @@ class Listener:
         """Number of the newest change heard of.
 
         Raises:
-            GalleryError: the server is lost.
+            OutOfReachError: the server is lost.
         """
         if self.problem:
-            raise GalleryError(self.problem)
+            raise OutOfReachError(self.problem)
         return self._newest
 
     def take(self, change: int) -> None:
@@ -79,7 +79,8 @@ class Listener:
             connection.execute(f"LISTEN {CHANNEL}")  # before asking: what is committed in between is heard
             while not self._end.is_set():
                 row = connection.execute("SELECT coalesce(max(id), 0) FROM audit").fetchone()
-                self.take(int(row[0]))
+                with self._lock:
+                    self._newest = int(row[0])  # also back: a backup may have been put in the database's place
                 self.problem = ""
                 self._heard.set()
                 self._wait(connection)

@@ -29,6 +29,10 @@ class GalleryError(ValueError):
     """The gallery cannot be used as asked; the message is a full sentence that names the file."""
 
 
+class OutOfReachError(GalleryError):
+    """No server answers where the gallery is."""
+
+
 _SENTENCES = (  # for words in an error's text
     ("locked busy", " is being changed by another process ({}): nothing was changed, try again"),
     ("no-locks", " is on a disk without file locks ({}), which SQLite needs: set gallery.path to another disk"),

@@ -24,24 +24,45 @@ class SqliteDatabase:
     """
 
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
+    notice = ""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.place = str(path)
-        self._connection = connect(path)
+        self.path, self.place = path, str(path)
+        self._open()
+
+    def _open(self) -> None:
+        self._connection = connect(self.path)
+        self._number, self._log_number = _number_of(self.path), _number_of(Path(f"{self.path}-wal"))
+
+    def _usable(self) -> sqlite3.Connection:
+        """The connection, made again outside of a change when another file was put in the place of the one that is open."""
+        if self._number is None or not (self._connection.in_transaction or self._number == _number_of(self.path)):
+            self._open_again()
+        return self._connection
+
+    def _open_again(self) -> None:
+        log = Path(f"{self.path}-wal")
+        if not self.path.exists():
+            raise GalleryError(f"gallery {self.path} is missing: nothing was changed; put it, or a backup, back")
+        self._number = None
+        self._connection.close()
+        if _number_of(log) == self._log_number:  # of the former file: SQLite would apply it to the new one
+            for side in (log, Path(f"{self.path}-shm")):
+                side.unlink(missing_ok=True)
+        self._open()
 
     @property
     def in_transaction(self) -> bool:
-        return self._connection.in_transaction
+        return self._number is not None and self._connection.in_transaction
 
     def execute(self, statement: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
-        return self._connection.execute(statement, tuple(values))
+        return self._usable().execute(statement, tuple(values))
 
     def executemany(self, statement: str, rows: Iterable[Iterable[Any]]) -> None:
         self._connection.executemany(statement, [tuple(row) for row in rows])
 
     def begin(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
+        self._usable().execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
         self._connection.execute("COMMIT")
@@ -79,7 +100,7 @@ class SqliteDatabase:
 
     def copy_to(self, path: Path) -> None:
         with contextlib.closing(sqlite3.connect(path)) as copy:
-            self._connection.backup(copy)
+            self._usable().backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")
 
     def problems(self) -> list[str]:
@@ -95,3 +116,12 @@ class SqliteDatabase:
     def close(self) -> None:
         """Write everything into the main file and close it."""
         self._connection.close()
+
+
+def _number_of(path: Path) -> tuple[int, int] | None:
+    """Which file it is, whatever it is called; None: there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 from emgait_ros.config import GalleryConfig
+from emgait_ros.gallery.database import Database
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.exchange import Exchange
 from emgait_ros.gallery.expiry import Retention
@@ -42,8 +43,10 @@ class Gallery:
         templates: templates and saved walks.
     """
 
-    def __init__(self, place: str | Path, *, create: bool = True, key: bytes | None = None) -> None:
-        self.file = GalleryFile(place, create=create, key=key)
+    def __init__(
+        self, place: str | Path, *, create: bool = True, key: bytes | None = None, database: Database | None = None
+    ) -> None:
+        self.file = GalleryFile(place, create=create, key=key, database=database)
         self.place = self.file.place
         self.templates = Templates(self.file)
         self._identities = Identities(self.file, self.templates)
@@ -51,7 +54,7 @@ class Gallery:
         self.exchange = Exchange(self.file, self._identities, self.templates, self.history)
         self._upkeep = Upkeep(self.file, self.templates, self.history)
         self._retention = Retention(self.file, self._identities, self.history, self._upkeep)
-        self.close = self.file.close
+        self.close: Callable[[], None] = self.file.close
         self.identities = self._identities.all
         self.is_disabled = self._identities.is_disabled
         self.look_alikes = self._identities.look_alikes
@@ -65,6 +68,11 @@ class Gallery:
     def clock_doubt(self) -> str:
         """Why nobody is hidden or deleted although their time may be over, as the last check found; empty when that works."""
         return self._retention.doubt
+
+    @property
+    def notice(self) -> str:
+        """Why changes are neither seen nor possible although people are known; empty when they are."""
+        return self.file.connection.notice
 
     @property
     def encrypted(self) -> bool:

@@ -15,7 +15,7 @@ from emgait_ros.gallery.file import GalleryFile
 from emgait_ros.gallery.history import History
 from emgait_ros.gallery.schema import GalleryError, say
 from emgait_ros.gallery.templates import Templates
-from emgait_ros.whole_files import unfinished_beside, written_whole
+from emgait_ros.whole_files import SIDE_FILES, unfinished_beside, written_whole
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +96,8 @@ class Upkeep:
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with written_whole(target, private=True) as fresh, self.file.reading() as connection:
                 connection.copy_to(fresh)
+                for suffix in SIDE_FILES:  # of a file that is replaced: SQLite would apply them to this one
+                    Path(f"{target}{suffix}").unlink(missing_ok=True)
         except (OSError, sqlite3.Error) as error:
             raise say(target, error) from error
         return target

@@ -16,7 +16,7 @@ from visualization_msgs.msg import MarkerArray
 
 from emgait_msgs.msg import IdentityArray, PedestrianArray
 from emgait_ros.config import RecognizerNodeConfig
-from emgait_ros.gallery.store import open_gallery
+from emgait_ros.gallery.last_known import open_on_robot
 from emgait_ros.inference.bundle import load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
 from emgait_ros.nodes.diagnostics import ERROR, OK, WARN, status, time_status, worker_status
@@ -66,7 +66,7 @@ class GaitRecognizerNode(ManagedNode[RecognizerNodeConfig]):
         """Load the bundle and open the gallery; both are left as they were when either is damaged."""
         config = self._options.config
         self._encoder = GaitEncoder(load_bundle(config.engine.bundle), config.engine)
-        self._recognizer = GaitRecognizer(config, self._encoder, open_gallery(config.gallery))
+        self._recognizer = GaitRecognizer(config, self._encoder, open_on_robot(config.gallery))
         self.get_logger().info(
             f"model '{self._encoder.bundle.name}' ({self._encoder.fingerprint[:12]}) on {self._encoder.description}; "
             f"{self._recognizer.identities} identities in {self._recognizer.gallery.place}"

@@ -1,6 +1,6 @@
 """The gallery's services of the gait_recognizer node, and the topic on which enrolments over time are told of.
 
-No service ever leaves a caller without an answer.
+No service ever leaves a caller without an answer. They run in a thread of their own: a database that hangs holds up no frame.
 """
 
 from __future__ import annotations
@@ -8,11 +8,14 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from builtin_interfaces.msg import Time
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
+from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from emgait_msgs.msg import Enrollment
@@ -80,10 +83,12 @@ class GalleryServices:
     ) -> None:
         self._read_only, self._budget = read_only, CallBudget()
         self._node, self._recognizer, self._is_active, self._keep_days = node, recognizer, is_active, keep_days
+        self._thread = ThreadPoolExecutor(1, "gallery services")
         self._enrollments = node.create_publisher(Enrollment, "~/enrollments", output_qos(NEWS_DEPTH))
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         node.create_timer(NEWS_EVERY_S, self._tell, clock=steady)
-        node.create_timer(EXPIRE_EVERY_S, self._expire, clock=steady)
+        node.create_timer(EXPIRE_EVERY_S, lambda: self._thread.submit(self._expire), clock=steady)
+        group = MutuallyExclusiveCallbackGroup()  # of their own: one that waits for its answer keeps only these waiting
         for service, name, handler in (
             (EnrollIdentity, "enroll", self._enroll),
             (ListIdentities, "list", self._list),
@@ -92,10 +97,15 @@ class GalleryServices:
             (DisableIdentity, "disable", self._disable),
             (Trigger, "undo", self._undo),
         ):
-            node.create_service(service, f"~/{name}", self._answering(name, handler))
+            node.create_service(service, f"~/{name}", self._answering(name, handler), callback_group=group)
 
     def _answering(self, name: str, handler: Callable[[GaitRecognizer, Any, Any], None]) -> Callable[[Any, Any], Any]:
         """A service callback around ``handler(recognizer, request, response)`` that turns errors into answers."""
+
+        async def answered(request: Any, response: Any) -> Any:
+            done = Future(executor=self._node.executor)
+            self._thread.submit(lambda: self._settle(done, answer(request, response)))
+            return await done
 
         def answer(request: Any, response: Any) -> Any:
             start = self._budget.now_s()
@@ -131,7 +141,12 @@ class GalleryServices:
                 log.warning(f"{name} refused: {response.message}", throttle_duration_sec=0.2)  # however many come
             return response
 
-        return answer
+        return answered
+
+    def _settle(self, done: Future, response: Any) -> None:
+        done.set_result(response)
+        if self._node.executor is not None:
+            self._node.executor.wake()
 
     def _enroll(self, recognizer: GaitRecognizer, request: Any, response: Any) -> None:
         if not self._is_active():

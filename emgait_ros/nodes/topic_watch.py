@@ -190,7 +190,10 @@ class TopicWatch:
             level_when_silent: of a topic that has stopped, or whose messages cannot be received; one on which nothing has
                 come yet is a warning, within the grace after the start information.
         """
-        lost, reason = self.why_lost(), self.why_silent()
+        reason = self.why_silent()
+        lost = (
+            self.why_lost() if self.silent_s < LOSS_WINDOW_S else ""
+        )  # what was lost before that is not why it is silent
         values = {
             "topic": self.topic,
             "type": self._type_name,

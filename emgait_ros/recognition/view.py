@@ -34,6 +34,7 @@ class GalleryView:
         self.matcher = Matcher(templates_per_identity, threads)
         self._fingerprint = fingerprint
         self._change = -1
+        self._changed_ns: int | None = None
         self._others: dict[str, int] = {}
         self._left_out: dict[int, str] = {}
         self._calibrated: list[str] = []
@@ -49,9 +50,13 @@ class GalleryView:
         change = self.gallery.history.last_change()
         if change == self._change:
             return False
-        touched = None if self._change < 0 else self.gallery.history.changed_since(self._change)
+        history = self.gallery.history
+        goes_on = (
+            self._change >= 0 and history.time_of(self._change) == self._changed_ns
+        )  # else a backup was put in its place
+        touched = history.changed_since(self._change) if goes_on else None
         found = self.gallery.templates_for(self._fingerprint, touched)
-        for identity in touched or ():
+        for identity in (*self.matcher.columns, *self._left_out) if touched is None else touched:
             self.matcher.remove(identity)
             self._left_out.pop(identity, None)
         self._left_out |= found.left_out
@@ -64,7 +69,7 @@ class GalleryView:
                 for identity, rows in zip(people.tolist(), groups, strict=False)
             ]
         )
-        self._change = change
+        self._change, self._changed_ns = change, history.time_of(change)
         self._others = self.gallery.templates.other_models(self._fingerprint)
         self._calibrated = self.gallery.calibrated_models()
         self.calibration = self.gallery.calibration(self._fingerprint)
@@ -95,6 +100,8 @@ class GalleryView:
         """Why nobody, or not everybody, of the gallery can be recognised; empty when all can."""
         if self.problem:
             return self.problem
+        if self.gallery.notice:
+            return self.gallery.notice
         if self._left_out:
             first = next(iter(self._left_out.values()))
             more = len(self._left_out) - 1

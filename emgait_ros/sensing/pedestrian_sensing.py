@@ -297,7 +297,8 @@ class PedestrianSensing:
                     point_count=int(counts[detection]) if seen else 0,
                     points=None
                     if members is None
-                    else resample(members, self.config.sample.points, frame.stamp_ns, track_id),
+                    # not by track number: a bag in a loop is answered alike each time
+                    else resample(members, self.config.sample.points, frame.stamp_ns, len(members)),
                     crop=crops[i],
                     crop_native_height_px=float(heights[i]) if crops[i] is not None else 0.0,
                     image_dt_s=frame.image_dt_s if frame.image is not None else 0.0,

@@ -51,6 +51,12 @@ class PostgresServer:
         """``immediate`` is what a power cut is to the clients."""
         self._run("pg_ctl", "-D", self._data, "-m", mode, "-w", "stop")
 
+    def processes(self) -> list[int]:
+        """The server's process and those it has started."""
+        main = int((self._data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        return [main, *map(int, children)]
+
     def url(self) -> str:
         self._count += 1
         name = f"gallery_{self._count}"

@@ -69,20 +69,20 @@ def sharpness(crop: UInt8, native_height_px: float, margin: float) -> float:
     return float(np.clip(detail / (20.0 * max(contrast, 4.0)), 1e-4, 1.0))  # 20: sum of the squared kernel
 
 
-def resample(points: Float32, count: int, stamp_ns: int, track_id: int) -> Float32 | None:
+def resample(points: Float32, count: int, stamp_ns: int, number: int) -> Float32 | None:
     """A fixed number of points: drawn without repetition when there are enough, else all and some of them again.
 
     Args:
         points: (N, 3) float32 m.
         count: how many to return.
-        stamp_ns, track_id: seed, so that a replay gives the same samples.
+        stamp_ns, number: seed, so that a replay gives the same samples.
 
     Returns:
         (count, 3) float32, or None when there are no points.
     """
     if len(points) == 0:
         return None
-    random = np.random.default_rng((stamp_ns & (2**63 - 1), track_id))
+    random = np.random.default_rng((stamp_ns & (2**63 - 1), number))
     if len(points) >= count:
         return points[random.choice(len(points), count, replace=False)]
     again = random.integers(0, len(points), count - len(points))

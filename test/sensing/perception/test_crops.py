@@ -72,7 +72,7 @@ def test_fixed_number_of_points(count):
     assert len(set(drawn)) == min(count, 128)  # all of them, or no one twice
 
 
-def test_sample_depends_on_stamp_and_track_only():
+def test_sample_depends_on_its_seed_only():
     points = np.random.default_rng(0).normal(size=(900, 3)).astype(np.float32)
     first = resample(points, 128, 10, 3)
     np.testing.assert_array_equal(first, resample(points, 128, 10, 3))

@@ -1,0 +1,65 @@
+"""Simulated hours through the real nodes over DDS, each frame as soon as the one before is answered.
+
+  emgait soak                                an hour: 36,000 clouds, 1,000 people in the gallery, ten kills at the end
+  emgait soak --minutes 480 --kills 200      eight hours (a machine does some 10 to 20 clouds a second)
+
+People come and go, are enrolled and removed, the light changes, the gallery is backed up, and each hour the stamps start over as
+of a bag that is played again. `soak_slope_mb_per_h` is the slope of both nodes' memory over the later two thirds of the
+simulated time, with twice its standard error; `files`, `threads`: at first, at most, at last. `identical_answers`: the same
+input was answered alike at the beginning and at the end. `lost_answers`: people whose enrolment was answered and who were
+not in the gallery after the nodes had been killed. The exit status is 1 when an answer was lost or differed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from emgait_ros.cli.demo_processes import compile_kernels, isolate
+from emgait_ros.cli.outputs import output_file, output_folder, print_figures, write_json
+from emgait_ros.lab.soak.soak import SoakPlan, run_soak
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    default = SoakPlan()
+    parser.add_argument("--minutes", type=float, default=default.minutes, metavar="M", help="simulated (default: 60)")
+    for name, text in (
+        ("kills", "times a node is killed at the end"),
+        ("people", "made-up people in the gallery"),
+        ("beams", "of the simulated LiDAR: 32, 64 or 128"),
+        ("width", "of the simulated images, px"),
+        ("seed", "of the street and of chance"),
+    ):
+        value = getattr(default, name)
+        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"{text} (default: {value})")
+    parser.add_argument("--bundle", default="", metavar="DIR", help="model bundle; default: the shipped one")
+    parser.add_argument("--out", type=output_folder, help="keep the gallery and the logs in this folder")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Soak and print; 1 when an answer was lost or differed."""
+    if args.minutes <= 0 or min(args.kills, args.people) < 0:
+        raise ValueError("--minutes must be above 0, --kills and --people at least 0")
+    isolate(os.environ)
+    console = Console(stderr=True)
+    compile_kernels(console)
+    plan = SoakPlan(**{n: getattr(args, n) for n in ("minutes", "kills", "people", "beams", "width", "seed")})
+    with (
+        tempfile.TemporaryDirectory(prefix="emgait-soak-") as made,
+        Progress(console=console, transient=True) as progress,
+    ):
+        folder = args.out or Path(made)
+        folder.mkdir(parents=True, exist_ok=True)
+        task = progress.add_task("", total=1.0)
+        say = lambda text, done: progress.update(task, description=text, completed=done)  # noqa: E731
+        figures = run_soak(plan, folder, say, args.bundle)
+    print_figures("soak", figures)
+    write_json(args.json, figures)
+    return int(bool(figures["lost_answers"]) or not figures["identical_answers"])

@@ -1,0 +1,123 @@
+"""The sensors of a robot on the live graph, and somebody who hears its answers and calls its services."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+from emgait_msgs.msg import IdentityArray
+from emgait_msgs.srv import EnrollIdentity, ListIdentities, RemoveIdentity
+from emgait_ros.config import TrackerTopicsConfig
+from emgait_ros.recordings.serialized_header import stamp_of as serialized_stamp
+from emgait_ros.sensing.conversions import stamp_ns as stamp_of
+
+SERVICE_S = 30.0
+KEPT = 2000
+
+
+class Graph:
+    """Publishes serialized messages, and keeps what the nodes answer; a context manager with a spinning thread.
+
+    Attributes:
+        answers: by stamp of the cloud (ns), the time of arrival (ns since 1970) and the message, the newest 2000.
+        values: the newest values of each diagnostic status, by "node: status".
+    """
+
+    def __init__(self) -> None:
+        self.answers: dict[int, tuple[int, IdentityArray]] = {}
+        self.values: dict[str, dict[str, str]] = {}
+        self._context = Context()
+        rclpy.init(context=self._context)
+        self._node = rclpy.create_node("soak", context=self._context)
+        topics, qos = TrackerTopicsConfig(), QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+        kinds = ((CameraInfo, topics.camera_info), (Image, topics.image), (PointCloud2, topics.cloud))
+        self._senders = [self._node.create_publisher(kind, topic, qos) for kind, topic in kinds]
+        self._node.create_subscription(IdentityArray, "gait_recognizer/identities", self._take, qos)
+        self._node.create_subscription(DiagnosticArray, "/diagnostics", self._note, 50)
+        self._clients = {
+            kind: self._node.create_client(kind, f"gait_recognizer/{name}")
+            for kind, name in ((EnrollIdentity, "enroll"), (RemoveIdentity, "remove"), (ListIdentities, "list"))
+        }
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._spin, name="graph")
+
+    def __enter__(self) -> Graph:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+        self._executor.shutdown()
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+    def ready(self) -> bool:
+        """Both nodes listen."""
+        heard = all(sender.get_subscription_count() for sender in self._senders)
+        return heard and bool(self._node.count_subscribers("pedestrian_tracker/pedestrians"))
+
+    def send(self, messages: tuple[bytes, bytes, bytes]) -> None:
+        """CameraInfo, image and cloud; an answer to an earlier cloud with this stamp is forgotten."""
+        self.answers.pop(serialized_stamp(messages[2]), None)
+        for sender, message in zip(self._senders, messages, strict=True):
+            sender.publish(message)
+
+    def answer(self, stamp_ns: int, timeout_s: float) -> Any:
+        """The IdentityArray for the cloud with this stamp; None when none comes."""
+        deadline = time.monotonic() + timeout_s
+        while stamp_ns not in self.answers:
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.001)
+        return self.answers[stamp_ns][1]
+
+    def enroll(self, name: str, track_id: int, tracker_id: str) -> str | None:
+        """Empty when somebody was enrolled, else why not; None: no answer."""
+        request = EnrollIdentity.Request(name=name, track_id=track_id, tracker_id=tracker_id, confirm=True)
+        return self._said(EnrollIdentity, request)
+
+    def remove(self, name: str) -> str | None:
+        """As :meth:`enroll`."""
+        return self._said(RemoveIdentity, RemoveIdentity.Request(name=name))
+
+    def names(self) -> set[str] | None:
+        """Who is enrolled."""
+        answer = self._call(ListIdentities, ListIdentities.Request())
+        return None if answer is None else set(answer.names)
+
+    def _said(self, kind: type, request: Any) -> str | None:
+        answer = self._call(kind, request)
+        return None if answer is None else "" if answer.success else str(answer.message)
+
+    def _call(self, kind: type, request: Any) -> Any:
+        client = self._clients[kind]
+        if not client.wait_for_service(SERVICE_S):
+            return None
+        future, deadline = client.call_async(request), time.monotonic() + SERVICE_S
+        while not future.done() and time.monotonic() < deadline:
+            time.sleep(0.002)
+        return future.result() if future.done() else None
+
+    def _take(self, message: IdentityArray) -> None:
+        self.answers[stamp_of(message.header)] = time.time_ns(), message
+        while len(self.answers) > KEPT:
+            del self.answers[next(iter(self.answers))]
+
+    def _note(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self.values[status.name] = {pair.key: pair.value for pair in status.values}
+
+    def _spin(self) -> None:
+        while not self._end.is_set():
+            self._executor.spin_once(timeout_sec=0.1)

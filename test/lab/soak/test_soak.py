@@ -1,0 +1,91 @@
+"""`emgait soak` and `emgait bench live` in small: the real nodes over DDS, judged by states and counts, never by time."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from emgait_ros.cli import soak as command
+from emgait_ros.cli.main import main
+from emgait_ros.lab.bench.live import people_walking
+from emgait_ros.lab.soak.soak import SoakPlan, slope
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (lambda hour: 400.0 + 3.0 * hour, 3.0),
+        (lambda hour: 400.0 + np.sin(40 * hour), 0.0),
+        # what grows at first only is no leak
+        (lambda hour: 400.0 + 100.0 * min(hour, 1.0), 0.0),
+    ],
+)
+def test_the_slope_is_that_of_the_later_part_within_its_error(values, expected):
+    hours = [n / 20 for n in range(1, 101)]
+    found, error = slope(hours, [values(hour) for hour in hours])
+    assert abs(found - expected) <= max(error, 1e-6)
+    assert error < 1.0
+
+
+def test_too_short_for_a_slope():
+    assert all(math.isnan(value) for value in slope([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]))
+
+
+@pytest.mark.ros
+def test_a_short_soak_loses_nothing_and_answers_alike(tmp_path, monkeypatch, capsys):
+    small = {"seconds": 6.0}
+    monkeypatch.setattr(command, "SoakPlan", lambda **options: SoakPlan(**options, **small))
+    file = tmp_path / "soak.json"
+    words = ["--minutes", "0.3", "--kills", "1", "--people", "20", "--width", "320", "--json", str(file)]
+    assert main(["soak", *words, "--out", str(tmp_path / "out")]) == 0, capsys.readouterr()
+    figures = json.loads(file.read_text())
+    assert figures["lost_answers"] == 0
+    assert figures["identical_answers"]
+    assert figures["compared_answers"] >= 50
+    assert figures["unanswered"] <= 2
+    assert (figures["kills"], figures["enrolled"] >= 3) == (1, True)
+    for what in ("files", "threads"):
+        first, most, last = figures[what]
+        assert last <= most <= first + 3, what
+    assert figures["wal_mb_max"] < 10
+    assert figures["log_mb"] < 1
+    assert 0 < figures["tracks_max"] < 30
+
+
+@pytest.mark.ros
+def test_live_figures_of_two_people(tmp_path, capsys):
+    file = tmp_path / "live.json"
+    words = ["--people", "2", "--seconds", "2", "--beams", "32", "--width", "320", "--json", str(file)]
+    assert main(["bench", "live", *words]) == 0
+    figures = json.loads(file.read_text())
+    row = figures["by_people"]["2"]
+    assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"] <= row["max_ms"]
+    assert (row["frames"], row["lost"] < 20) == (20, True)
+    assert 1 <= row["people_in_view"] <= 4
+    assert all(row["memory_mb"][name] > 50 < 5000 for name in ("pedestrian_tracker", "gait_recognizer"))
+    assert {"sense_ms", "encode_ms", "match_ms"} <= set(row["stages_ms"])
+    assert "people_in_view" in capsys.readouterr().out
+
+
+def test_people_stay_on_the_road():
+    walks = people_walking(32).walks
+    assert len({walk.points[0] for walk in walks}) == 32
+    assert max(abs(walk.points[0][1]) for walk in walks) < 9
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["soak", "--minutes", "0"], "must be above 0"),
+        (["bench", "live", "--seconds", "0"], "at least 1"),
+        (["bench", "live", "--people", "33"], "from 1 to 32"),
+    ],
+)
+def test_what_is_not_possible_is_said(words, said, capsys):
+    assert main(words) == 1
+    assert said in capsys.readouterr().err
