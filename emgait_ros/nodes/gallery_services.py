@@ -31,15 +31,15 @@ from emgait_ros.recognition.recognizer import GaitRecognizer
 NEWS_EVERY_S = 0.2
 EXPIRE_EVERY_S = 3600.0
 CHANGES = ("enroll", "remove", "rename", "disable", "undo")
-BURST_S, SHARE = 0.5, 0.25  # of the executor's time that calls may take: at once, and from then on
+BURST_S, SHARE = 0.5, 0.25  # of the time that calls may take: at once, and from then on
 NEWS_DEPTH = 20  # a burst of news must reach who listens
 
 
 class CallBudget:
     """How much time calls may take, whatever they cost: who calls again and again must not keep frames waiting.
 
-    Calls share the node's executor with the frames that come in. A burst of them is answered; after it they get a fourth of
-    the time, and those beyond are refused at once.
+    Calls share the interpreter and the gallery with the frames that come in. A burst of them is answered; after it they get
+    a fourth of the time, and those beyond are refused at once.
     """
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
