@@ -99,7 +99,9 @@ def _array(content: io.BytesIO, size: int) -> NDArray[Any]:
     count = 1
     for length in shape:
         count *= length  # whole numbers of any size
-    if kind.hasobject or min(shape, default=0) < 0 or count * kind.itemsize > size - content.tell():
+    if kind.hasobject:
+        raise ValueError("it holds Python objects, which are never loaded")
+    if min(shape, default=0) < 0 or count * kind.itemsize > size - content.tell():
         raise ValueError(f"an array of {shape} {kind} is in {size} bytes")
     content.seek(0)
     array: NDArray[Any] = np.lib.format.read_array(content, allow_pickle=False)

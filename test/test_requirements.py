@@ -33,6 +33,7 @@ PIP_SETUP = ("3.10", "3.11", "3.12", "3.13")  # ROS 2 has wheels for these
 BY_OTHERS = {  # imported under a name that belongs to none of the listed
     "cuda": "cuda-python",
     "llvmlite": "numba",  # that very version, with numba
+    "lz4": "rosbags",  # which reads bags with it
     "mediapipe": "ai-edge-litert",  # only its models, optional.txt says how
     "tensorrt": "tensorrt-rtx-cu12-bindings",  # the same API, where there is a GPU
 }

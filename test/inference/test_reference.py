@@ -59,7 +59,7 @@ def pickled(path):
     [
         (lambda path: os.truncate(path, 200), r"reference\.npz is damaged"),
         (lambda path: path.write_bytes(b"no archive"), r"reference\.npz is damaged"),
-        (pickled, r"reference\.npz is damaged \(Object arrays cannot be loaded"),
+        (pickled, r"reference\.npz is damaged \(it holds Python objects"),
         (without("embedding"), r"reference\.npz is damaged: it lacks embedding"),
     ],
 )
