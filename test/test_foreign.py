@@ -86,7 +86,7 @@ def test_parameter_files(tmp_path: Path, text: str, said: str) -> None:
     [
         (archive(a=((2**40,), "|u1", b"1234")), "is in"),  # would be allocated before it is read
         (archive(a=((-1,), "|u1", b"1234")), "is in"),
-        (archive(a=((1,), "|O", b"1234")), "is in"),
+        (archive(a=((1,), "|O", b"1234")), "holds Python objects"),
         (archive(**{n: ((2**27,), "|u1", bytes(2**27)) for n in "abc"}), f"take more than {LARGEST_BYTES >> 20} MiB"),
         (_CUT, ""),
     ],

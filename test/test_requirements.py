@@ -130,6 +130,7 @@ def test_whatever_is_imported_is_listed(folder):
 
 # module -> who brings it, where the two names differ
 BROUGHT_BY = {
+    "lz4": "rosbags",
     "aiohttp": "python3-aiohttp",
     "cryptography": "python3-cryptography",
     "cv2": "python3-opencv",
