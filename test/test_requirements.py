@@ -130,11 +130,11 @@ def test_whatever_is_imported_is_listed(folder):
 
 # module -> who brings it, where the two names differ
 BROUGHT_BY = {
-    "lz4": "rosbags",
     "aiohttp": "python3-aiohttp",
     "cryptography": "python3-cryptography",
     "cv2": "python3-opencv",
     "llvmlite": "numba",
+    "lz4": "rosbags",
     "matplotlib": "python3-matplotlib",
     "numpy": "python3-numpy",
     "psycopg": "psycopg[binary]",
