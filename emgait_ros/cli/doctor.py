@@ -58,6 +58,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gallery", metavar="DB", help="gallery file (default: gallery.path)")
     for name in ("cloud", "image", "camera-info"):
         parser.add_argument(f"--{name}", metavar="TOPIC", help=f"topic (default: topics.{name.replace('-', '_')})")
+    parser.add_argument(
+        "--compressed", action="store_true", help="the image topic carries sensor_msgs/CompressedImage (with --live)"
+    )
     parser.add_argument("--namespace", metavar="NAME", default="", help="of the nodes and all relative topics")
     parser.add_argument("--namespaced-tf", action="store_true", help="they read tf and tf_static of that namespace")
     parser.add_argument("--json", type=output_file, metavar="FILE", help="write all findings to this file")
@@ -134,6 +137,7 @@ def _parameters(args: argparse.Namespace) -> tuple[TrackerNodeConfig, Recognizer
         "topics.cloud": args.cloud,
         "topics.image": args.image,
         "topics.camera_info": args.camera_info,
+        "topics.image_compressed": args.compressed or None,
     }
     files: dict[str, Any] = {"engine.bundle": args.bundle, "gallery.path": args.gallery}
     tracker = with_options(tracker, {name: value for name, value in topics.items() if value is not None})

@@ -71,7 +71,12 @@ def run(args: argparse.Namespace) -> int:
         tracks = walking_tracks(bag, tracker, config.window.min_samples, _bar(progress, "looking for walkers", bag))
         for note in bag.notes:
             progress.console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        for problem in (
+            bag.problems
+        ):  # above all why no picture is used: templates without pictures do not match people seen with them
+            progress.console.print(problem, style="yellow", highlight=False, markup=False, soft_wrap=True)
         answer: dict[str, Any] = {"bag": str(args.bag), "tracks": [vars(track) for track in tracks]}
+        answer["problems"] = list(bag.problems)
         news: list[EnrollmentNews] = []
         if args.tracks:
             for track in tracks:

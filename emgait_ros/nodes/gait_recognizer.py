@@ -50,6 +50,7 @@ class GaitRecognizerNode(ManagedNode[RecognizerNodeConfig]):
         self._watch: TopicWatch | None = None
         self._subscription: Any = None
         self._last_results: dict[str, list[IdentityResult]] = {}  # by tracker
+        self._named: dict[str, dict[int, str]] = {}  # by tracker and track
         self._track_markers = TrackMarkers()
         qos = output_qos(self._options.config.topics.output_depth)
         self._identities = self.create_lifecycle_publisher(IdentityArray, "~/identities", qos)
@@ -104,7 +105,7 @@ class GaitRecognizerNode(ManagedNode[RecognizerNodeConfig]):
             self._subscription = self._watch = None
         if self._recognizer is not None:
             self._recognizer.forget_tracks()
-        self._last_results = {}
+        self._last_results, self._named = {}, {}
 
     # Work.
 
@@ -128,9 +129,22 @@ class GaitRecognizerNode(ManagedNode[RecognizerNodeConfig]):
         heard = {frame.tracker_id, *recognizer.trackers}
         shown = {tracker: items for tracker, items in self._last_results.items() if tracker in heard}
         self._last_results = {**shown, frame.tracker_id: results}
+        self._named = {tracker: names for tracker, names in self._named.items() if tracker in heard}
+        self._tell_names(frame.tracker_id, results)
         self._identities.publish(identities_to_message(results, message.header, recognizer.fingerprint))
         if self._markers.get_subscription_count():
             self._markers.publish(self._track_markers.update(frame.tracker_id, results, message.header))
+
+    def _tell_names(self, tracker_id: str, results: list[IdentityResult]) -> None:
+        """Log each track once when it gets a name, or another one: what a terminal shows of recognition."""
+        before, now = self._named.get(tracker_id, {}), {item.track_id: item for item in results if item.name}
+        for track_id, item in now.items():
+            if before.get(track_id) != item.name:
+                self.get_logger().info(f"track {track_id} is {item.name}: {item.reason}")
+        in_view = {item.track_id for item in results}
+        self._named[tracker_id] = {k: v for k, v in before.items() if k in in_view} | {
+            k: v.name for k, v in now.items()
+        }
 
     def _skip(self, message: PedestrianArray) -> None:
         """A newer frame of the same tracker came while others were in work: that one is answered."""

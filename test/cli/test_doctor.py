@@ -92,6 +92,13 @@ def test_this_installation_has_what_it_needs():
     assert worst(findings) < Level.FAIL, text_of(findings)
 
 
+@pytest.mark.ros
+def test_the_messages_that_were_built_here_are_those_of_this_code():
+    pytest.importorskip("rclpy")
+    findings = list(installation.check_ros())
+    assert worst(findings) < Level.FAIL, text_of(findings)
+
+
 def test_a_missing_a_broken_and_an_old_package_are_told_apart(tmp_path, monkeypatch):
     (tmp_path / "broken_binary.py").write_text("raise ImportError('numpy.core.multiarray failed to import')")
     (tmp_path / "old_one.py").write_text("__version__ = '0.9.1'")

@@ -42,6 +42,7 @@ def test_the_walkers_are_listed_and_one_of_them_enrolled(bag, tmp_path, capsys):
     tracks = answer["tracks"]
     assert len(tracks) >= 2
     assert all(track["walking"] >= 10 for track in tracks)
+    assert answer["problems"] == []
     assert not (tmp_path / "gallery.db").exists()
 
     assert enroll(bag, tmp_path, "--name", "Anna") == (1, None)
@@ -58,6 +59,16 @@ def test_the_walkers_are_listed_and_one_of_them_enrolled(bag, tmp_path, capsys):
         assert [(p.name, p.templates) for p in gallery.identities()] == [("Anna", answer["templates"])]
         gallery.undo()
         assert gallery.identities() == []
+
+
+def test_why_no_picture_is_used_is_said(bag, tmp_path, capsys):
+    """Templates without pictures do not match people whom the camera sees: what was forgotten must show here."""
+    params = tmp_path / "params.yaml"
+    params.write_text("pedestrian_tracker: {ros__parameters: {topics: {image: ''}}}")
+    status, answer = enroll(bag, tmp_path, "--tracks", "--params", str(params))
+    assert (status, len(answer["problems"])) == (0, 1)
+    assert "LiDAR alone" in answer["problems"][0]
+    assert answer["problems"][0] in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,8 @@ def test_enrol_recognise_rename_merge_remove(recognizer):
     # The same samples again are at distance zero from the template: known to any network with a threshold.
     identity = recognizer.walk(track_id=2, frames=6)
     assert identity.candidates[0].name == "Anna"
+    if identity.name:  # a network without training has no threshold to speak of
+        assert recognizer.node.output.count("track 2 is Anna: ") == 1
     assert identity.modalities == 3
     assert identity.position.x == 8.0
     assert identity.samples_needed == 10
