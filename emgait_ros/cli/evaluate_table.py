@@ -6,8 +6,8 @@
   emgait evaluate table ablation --budget 1500                    EMGaitNet's parts, one after another
 
 Every system and seed is a run in its own folder of --out, seed by seed. Call the same command again to go on with what was stopped; what is
-finished is not done again, and the table is written anew after every run, with those that are finished. Recipes: config/training/table.yaml (small
-networks, for one CPU core); with --data config/training/table-paper.yaml, at the papers' sizes, for a GPU. --recipes FILE gives others.
+finished is not done again, and the table is written anew after every run, with those that are finished. Recipes: config/tables/small.yaml (small
+networks, for one CPU core); with --data config/tables/paper.yaml, at the papers' sizes, for a GPU. --recipes FILE gives others.
 EMGaitNet has two rows: the paper's recipe, and the shipped one, which learns poses and traits that only simulated people tell.
 
 --budget S gives each run as many steps as take S seconds of the processor, timed once for each system. Writes OUT/NAME.json, .md and .html:
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.table == "ablation" and args.systems != "all":
         raise ValueError("--systems goes with the other tables: the ablation's rows are parts of EMGaitNet")
-    recipes = args.recipes or shipped_path(f"config/training/{'table-paper' if args.data else 'table'}.yaml")
+    recipes = args.recipes or shipped_path(f"config/tables/{'paper' if args.data else 'small'}.yaml")
     made = load_recipes(recipes, args.table, () if args.systems == "all" else args.systems.split(","))
     folder = args.out or Path("runs") / f"table-{args.table}"
     table = SystemsTable(

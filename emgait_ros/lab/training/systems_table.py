@@ -110,7 +110,7 @@ def load_recipes(path: Path, table: str, wanted: Sequence[str] = ()) -> dict[str
     """
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} is missing: give the YAML file of a table's recipes, such as config/training/table.yaml"
+            f"{path} is missing: give the YAML file of a table's recipes, such as config/tables/small.yaml"
         )
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(values, dict) or not isinstance(values.get("systems"), dict):

@@ -164,14 +164,14 @@ def test_what_an_ablated_network_costs_can_be_counted(part: str) -> None:
 
 
 def test_the_shipped_recipes_can_be_read() -> None:
-    small = load_recipes(Path("config/training/table.yaml"), "lrgait")
+    small = load_recipes(Path("config/tables/small.yaml"), "lrgait")
     assert list(small) == ["gaitbase", "lidargait++", "licaf", "hmrnet", "emgaitnet", "emgaitnet-shipped"]
     seen = {(c.train.first_identity, c.train.identities) for name, c in small.items() if name != "emgaitnet-shipped"}
     assert len(seen) == 1
     shipped, (first, count) = small["emgaitnet-shipped"], seen.pop()
     parts = shipped.train, shipped.auxiliary_identities  # the same people, divided
     assert [(p.first_identity, p.identities) for p in parts] == [(first, count // 2), (first + count // 2, count // 2)]
-    paper = load_recipes(Path("config/training/table-paper.yaml"), "sustech1k", ["gaitbase", "emgaitnet"])
+    paper = load_recipes(Path("config/tables/paper.yaml"), "sustech1k", ["gaitbase", "emgaitnet"])
     assert {c.optimization.steps for c in paper.values()} == {40_000}
     table = SystemsTable("lrgait", small, (1,), Path("x"))
     assert table.results() == {name: {} for name in small}
