@@ -159,7 +159,7 @@ def test_a_drive_is_tracked_live_as_offline(graph: LiveGraph, start, tmp_path: P
     parameters = {name.replace(".", "__"): value for name, value in (options | played_topics).items()}
     node = start("pedestrian_tracker", namespace="drive", **parameters)
     received = graph.collect(PedestrianArray, "/drive/pedestrian_tracker/pedestrians")
-    assert graph.wait(lambda: _warm(graph), 90.0), node.output
+    assert graph.wait(lambda: graph.says("drive/pedestrian_tracker: state", "active") == "active", 90.0), node.output
     follow = ["--follow", "/drive/pedestrian_tracker/pedestrians"]
     played = subprocess.run(
         [sys.executable, "-m", "emgait_ros", "play", str(bag), *follow],
@@ -172,7 +172,3 @@ def test_a_drive_is_tracked_live_as_offline(graph: LiveGraph, start, tmp_path: P
     for stamp, people in offline.items():
         np.testing.assert_allclose(live[stamp], people, atol=1e-5)
     assert {len(people) for people in list(live.values())[20:]} == {3}
-
-
-def _warm(graph: LiveGraph) -> bool:
-    return int(graph.values("drive/pedestrian_tracker: worker").get("done", 0)) > 0
