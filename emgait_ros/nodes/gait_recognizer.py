@@ -137,14 +137,11 @@ class GaitRecognizerNode(ManagedNode[RecognizerNodeConfig]):
 
     def _tell_names(self, tracker_id: str, results: list[IdentityResult]) -> None:
         """Log each track once when it gets a name, or another one: what a terminal shows of recognition."""
-        before, now = self._named.get(tracker_id, {}), {item.track_id: item for item in results if item.name}
-        for track_id, item in now.items():
-            if before.get(track_id) != item.name:
-                self.get_logger().info(f"track {track_id} is {item.name}: {item.reason}")
-        in_view = {item.track_id for item in results}
-        self._named[tracker_id] = {k: v for k, v in before.items() if k in in_view} | {
-            k: v.name for k, v in now.items()
-        }
+        before = self._named.get(tracker_id, {})
+        self._named[tracker_id] = {item.track_id: item.name or before.get(item.track_id, "") for item in results}
+        for item in results:
+            if item.name and before.get(item.track_id) != item.name:
+                self.get_logger().info(f"track {item.track_id} is {item.name}: {item.reason}")
 
     def _skip(self, message: PedestrianArray) -> None:
         """A newer frame of the same tracker came while others were in work: that one is answered."""

@@ -21,7 +21,7 @@ from emgait_ros.lab.datasets.recorded import (
     as_clouds,
     as_images,
     as_silhouettes,
-    subfolders,
+    nested,
 )
 
 IDENTITY, DEVICE, SEQUENCE = re.compile(r"\d{4}"), re.compile(r"devid.*"), re.compile(r"seq.*")
@@ -38,11 +38,8 @@ class FreeGait(RecordedSet):
 
     def scan(self, root: Path) -> Iterator[Entry]:
         """Identity, device and sequence folders; folders of other names are passed over."""
-        for person in subfolders(root):
-            for device in subfolders(person) if IDENTITY.fullmatch(person.name) else ():
-                for sequence in subfolders(device) if DEVICE.fullmatch(device.name) else ():
-                    if SEQUENCE.fullmatch(sequence.name):
-                        yield Entry(sequence, person.name, f"{device.name}-{sequence.name}", "")
+        for person, device, sequence in nested(root, IDENTITY, DEVICE, SEQUENCE):
+            yield Entry(sequence, person.name, f"{device.name}-{sequence.name}", "")
 
     def read(self, entry: Entry) -> RawSequence:
         """Clouds and images; a sequence without images is read as points alone."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from emgait_ros.lab.datasets.recorded import Entry, RawSequence, RecordedSet, as_clouds, subfolders
+from emgait_ros.lab.datasets.recorded import ANY_NAME, Entry, RawSequence, RecordedSet, as_clouds, nested
 from emgait_ros.samples import UInt8
 
 PLACE, KIND, VIEW = re.compile(r"[DN]-(\d{2})"), re.compile(r"(nm|bg|cl|oc)-\d{2}"), re.compile(r"\d{3}")
@@ -31,14 +31,9 @@ class LRGait(RecordedSet):
 
     def scan(self, root: Path) -> Iterator[Entry]:
         """Folders that fit the form; others are passed over."""
-        for person in subfolders(root):
-            for place in subfolders(person):
-                where = PLACE.fullmatch(place.name)
-                for kind in subfolders(place) if where else ():
-                    for view in subfolders(kind) if KIND.fullmatch(kind.name) else ():
-                        if where and VIEW.fullmatch(view.name):
-                            name = f"{place.name}/{kind.name}"
-                            yield Entry(view, person.name, name, view.name, float(view.name), float(where[1]))
+        for person, place, kind, view in nested(root, ANY_NAME, PLACE, KIND, VIEW):
+            away_m = float(PLACE.sub(r"\1", place.name))
+            yield Entry(view, person.name, f"{place.name}/{kind.name}", view.name, float(view.name), away_m)
 
     def read(self, entry: Entry) -> RawSequence:
         """Clouds and the images of the same names."""

@@ -20,13 +20,14 @@ import numpy as np
 
 from emgait_ros.lab.datasets.numpy_pickle import load_numpy_pickle
 from emgait_ros.lab.datasets.recorded import (
+    ANY_NAME,
     Entry,
     RawSequence,
     RecordedSet,
     as_clouds,
     as_images,
     as_silhouettes,
-    subfolders,
+    nested,
 )
 from emgait_ros.samples import UInt8
 
@@ -43,11 +44,9 @@ class MMGait(RecordedSet):
 
     def scan(self, root: Path) -> Iterator[Entry]:
         """Identity, kind and view folders; folders of other names are passed over."""
-        for person in subfolders(root):
-            for kind in subfolders(person) if IDENTITY.fullmatch(person.name) else ():
-                for view in subfolders(kind) if KIND.fullmatch(kind.name) else ():
-                    degrees = float(view.name) % 360 if view.name.isdigit() and len(view.name) == 3 else 0.0
-                    yield Entry(view, person.name, kind.name, view.name, degrees)
+        for person, kind, view in nested(root, IDENTITY, KIND, ANY_NAME):
+            degrees = float(view.name) % 360 if view.name.isdigit() and len(view.name) == 3 else 0.0
+            yield Entry(view, person.name, kind.name, view.name, degrees)
 
     def read(self, entry: Entry) -> RawSequence:
         """Clouds, and images and silhouettes where they are there."""

@@ -5,6 +5,7 @@ A sequence is a list of point clouds cut to one pedestrian, LiDAR frame (z up, m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -274,6 +275,20 @@ def as_silhouettes(values: Any, path: Path) -> list[UInt8 | None]:
     return found
 
 
+ANY_NAME = re.compile(r"(?s).*")
+
+
 def subfolders(folder: Path) -> list[Path]:
     """Folders in a folder, in the order of their names; hidden ones left out."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def nested(root: Path, *patterns: re.Pattern[str]) -> Iterator[list[Path]]:
+    """The folders below a root, outermost first, whose names fit a pattern at every level; others are passed over."""
+    for folder in subfolders(root) if patterns else ():
+        if not patterns[0].fullmatch(folder.name):
+            continue
+        if len(patterns) == 1:
+            yield [folder]
+        else:
+            yield from ([folder, *inner] for inner in nested(folder, *patterns[1:]))

@@ -24,7 +24,7 @@ from emgait_ros.lab.datasets.recorded import (
     as_clouds,
     as_images,
     as_silhouettes,
-    subfolders,
+    nested,
 )
 from emgait_ros.samples import UInt8
 
@@ -43,11 +43,8 @@ class Sustech1k(RecordedSet):
 
     def scan(self, root: Path) -> Iterator[Entry]:
         """Identity, kind and view folders; folders of other names are passed over."""
-        for person in subfolders(root):
-            for kind in subfolders(person) if IDENTITY.fullmatch(person.name) else ():
-                for view in subfolders(kind) if KIND.fullmatch(kind.name) else ():
-                    if found := VIEW.fullmatch(view.name):
-                        yield Entry(view, person.name, kind.name, view.name, float(found[1]))
+        for person, kind, view in nested(root, IDENTITY, KIND, VIEW):
+            yield Entry(view, person.name, kind.name, view.name, float(view.name[:3]))
 
     def read(self, entry: Entry) -> RawSequence:
         """Clouds and images; a sequence without images is read as points alone."""
