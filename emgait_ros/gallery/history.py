@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,6 +37,24 @@ def asked_by(caller: str) -> Iterator[None]:
         yield
     finally:
         _caller.reset(token)
+
+
+class Change(NamedTuple):
+    """A change as others follow it: its number, when it was made (ns since 1970), and the people it touched."""
+
+    number: int
+    at_ns: int
+    action: str
+    identity: int
+    other: int | None
+
+    @property
+    def touched(self) -> set[int]:
+        """Numbers of the identities."""
+        return {identity for identity in (self.identity, self.other) if identity}
+
+
+_CHANGE = "id, at_ns, action, identity_id, other_identity_id"
 
 
 @dataclass
@@ -86,15 +104,11 @@ class History:
         known = self.file.connection.newest_change()
         return int(self.file.rows("SELECT coalesce(max(id), 0) FROM audit")[0][0]) if known is None else known
 
-    def time_of(self, change: int) -> int | None:
-        """When a change was made, ns since 1970; None: there is none of that number."""
-        row = self.file.row("SELECT at_ns FROM audit WHERE id = ?", change)
-        return None if row is None else int(row[0])
-
-    def changed_since(self, change: int) -> set[int]:
-        """Identity numbers touched (enrolled, renamed, merged, removed ...) after change number ``change``."""
-        rows = self.file.rows("SELECT identity_id, other_identity_id FROM audit WHERE id > ?", change)
-        return {identity for row in rows for identity in row if identity}
+    def since(self, change: int) -> list[Change]:
+        """Change number ``change``, if there is one of that number, and all later ones, in their order."""
+        return [
+            Change(*row) for row in self.file.rows(f"SELECT {_CHANGE} FROM audit WHERE id >= ? ORDER BY id", change)
+        ]  # noqa: S608
 
     def log(self, action: str, identity: int, name: str, detail: str, now: int, other: int | None = None) -> int:
         """Within a change: note it in the audit log, which others follow, with who asked for it; returns its number."""

@@ -1,7 +1,7 @@
 """A robot whose gallery is in PostgreSQL starts without the server, too: from the copy that it keeps on its own disk.
 
-The copy is a gallery file (mode 0600, encrypted as the gallery is), written again after every change that this robot
-hears of. From it people are recognized, and nothing can be changed, until the server answers.
+The copy is a gallery file (mode 0600, encrypted as the gallery is) that takes over every change that this robot hears of:
+only the people who were changed are read again. From it people are recognized, and nothing can be changed, until the server answers.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from typing import Any, cast
 from emgait_ros.config import GalleryConfig
 from emgait_ros.gallery.database import Database, file_of, is_url
 from emgait_ros.gallery.encryption import find_key
-from emgait_ros.gallery.schema import GalleryError, OutOfReachError, connect, say
+from emgait_ros.gallery.layout import STEPS, TABLES
+from emgait_ros.gallery.schema import GalleryError, OutOfReachError, connect, opened, say
 from emgait_ros.gallery.sqlite import SqliteDatabase
 from emgait_ros.gallery.store import Gallery, open_gallery
 
 COPIES = "~/.local/share/emgait/copies"
 LOOK_EVERY_S = 2.0
+COPY_EVERY_S = 10.0
+MANY = 200  # changed people: from then on the whole gallery is copied
 COPYING_SHARE = 0.05  # at most so much of the time goes into copying a large gallery
 _log = logging.getLogger(__name__)
 
@@ -150,7 +153,7 @@ def open_on_robot(config: GalleryConfig) -> Gallery:
 
 
 def _keep_copy(gallery: Gallery, copy: Path, again: Callable[[], Gallery], end: threading.Event) -> None:
-    """Write the copy after every change, over a connection of its own: recognition and services wait for neither."""
+    """Bring the copy up to date after changes, or write it anew over a connection of its own, for which nobody waits."""
     copied, said, pause_s = -1, "", 0.0
     while not end.wait(pause_s):
         pause_s = LOOK_EVERY_S
@@ -159,11 +162,71 @@ def _keep_copy(gallery: Gallery, copy: Path, again: Callable[[], Gallery], end: 
             if newest == copied:
                 continue
             began = time.monotonic()
-            with again() as own:
-                own.back_up(copy)
+            if not _took_over(gallery, copy):
+                with again() as own:
+                    own.back_up(copy)
             copied, said = newest, ""
-            pause_s = max(LOOK_EVERY_S, (time.monotonic() - began) / COPYING_SHARE)
+            pause_s = max(COPY_EVERY_S, (time.monotonic() - began) / COPYING_SHARE)
         except (ValueError, OSError) as error:
             if str(error) != said and not isinstance(error, OutOfReachError):
                 _log.warning("this robot's copy %s of its gallery is not up to date: %s", copy, error)
             said = str(error)
+
+
+def _took_over(gallery: Gallery, copy: Path) -> bool:
+    """Take over into the copy what changed in the gallery since; False: it has to be written anew.
+
+    What undoing needs is not kept: nothing can be changed in a copy.
+    """
+    if not copy.exists():
+        return False
+    try:
+        with contextlib.closing(opened(copy)) as own:
+            own.execute("PRAGMA journal_mode = DELETE")
+            if own.execute("PRAGMA user_version").fetchone()[0] != len(STEPS):
+                return False
+            newest = own.execute("SELECT id, at_ns FROM audit ORDER BY id DESC LIMIT 1").fetchone()
+            found = _news(gallery, *newest) if newest else None
+            if found is None:
+                return False
+            touched, rows = found
+            own.execute("BEGIN IMMEDIATE")
+            own.execute("DELETE FROM undo")
+            own.execute("DELETE FROM properties")
+            own.executemany("DELETE FROM identities WHERE id = ?", [(identity,) for identity in touched])
+            for table, news in rows.items():
+                marks = ", ".join("?" * len(TABLES[table].split(",")))
+                own.executemany(f"INSERT INTO {table} ({TABLES[table]}) VALUES ({marks})", news)  # noqa: S608
+            own.execute("DELETE FROM saved_walks WHERE created_ns NOT IN (SELECT created_ns FROM templates)")
+            own.execute("COMMIT")
+            return True
+    except sqlite3.OperationalError as error:
+        raise say(copy, error) from error
+    except sqlite3.DatabaseError:
+        return False  # damaged
+
+
+def _news(gallery: Gallery, newest: int, at_ns: int) -> tuple[list[int], dict[str, list[Any]]] | None:
+    """Who was touched after a change, and their rows as of one moment, with those of the other tables; None: too much was."""
+    with gallery.file.reading() as server:
+        server.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            changes = gallery.history.since(newest)
+            touched = sorted(set[int]().union(*(change.touched for change in changes[1:])))
+            goes_on = bool(changes) and changes[0][:2] == (newest, at_ns)  # else a backup was put in its place
+            if not goes_on or len(touched) > MANY or any(change.action == "rekey" for change in changes[1:]):
+                return None
+            calibrated = [change.at_ns for change in changes[1:] if change.action == "calibrate"]
+            columns = {
+                "identities": ("id", touched),
+                "templates": ("identity_id", touched),
+                "audit": ("id", [change.number for change in changes[1:]]),
+                "calibrations": ("created_ns", calibrated),
+            }
+            rows = {"properties": server.execute("SELECT name, value FROM properties").fetchall()}
+            for table, (column, values) in columns.items():
+                query = f"SELECT {TABLES[table]} FROM {table} WHERE {column} IN ({','.join('?' * len(values))})"  # noqa: S608
+                rows[table] = server.execute(query, values).fetchall() if values else []
+            return touched, rows
+        finally:
+            server.rollback()

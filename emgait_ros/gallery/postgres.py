@@ -7,8 +7,10 @@ never touches the network; when the server is lost it says so, and what is in me
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ PATIENCE: dict[str, Any] = {
     "keepalives_count": 2,
     "tcp_user_timeout": 2000,
 }
+ANSWER_S = 5.0
+"""A server that is connected and says nothing for so long is lost: its machine hangs, or something between keeps what is sent."""
 _SENTENCES = (  # for classes of psycopg.errors
     (
         "LockNotAvailable DeadlockDetected SerializationFailure",
@@ -139,13 +143,14 @@ class PostgresDatabase:
 
     def wipe(self) -> None:
         """Let the space of removed rows be reused; the server's log and backups are up to its administrator."""
-        with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
+        with contextlib.suppress(psycopg.errors.InsufficientPrivilege), self._patient():
             for table in ("templates", "undo", "saved_walks"):
                 self.execute(f"VACUUM {SCHEMA}.{table}")
 
     def rebuild(self) -> None:
-        for table in TABLES:
-            self.execute(f"VACUUM FULL {SCHEMA}.{table}")
+        with self._patient():
+            for table in TABLES:
+                self.execute(f"VACUUM FULL {SCHEMA}.{table}")
 
     def copy_to(self, path: Path) -> None:
         path.unlink(missing_ok=True)
@@ -185,8 +190,18 @@ class PostgresDatabase:
                 return kind(f"gallery {self.place} {sentence.format(text)}")
         return GalleryError(f"gallery {self.place}: {text}")
 
+    @contextlib.contextmanager
+    def _patient(self) -> Iterator[None]:
+        """For statements that may take as long as they do."""
+        connection = self._usable()
+        connection.answer_s = float("inf")
+        try:
+            yield
+        finally:
+            connection.answer_s = ANSWER_S
+
     def _connected(self) -> Any:
-        connection = psycopg.connect(self._url, autocommit=True, application_name="emgait", **PATIENCE)
+        connection = _connection_kind().connect(self._url, autocommit=True, application_name="emgait", **PATIENCE)
         connection.execute(f"SET search_path TO {SCHEMA}")
         connection.execute("SET synchronous_commit TO on")  # answered means on the disk
         return connection
@@ -216,9 +231,10 @@ class PostgresDatabase:
                 )
             if not version:
                 self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-            for step in STEPS[version:]:
-                for statement in step:
-                    self._connection.execute(statement)
+            with self._patient():
+                for step in STEPS[version:]:
+                    for statement in step:
+                        self._connection.execute(statement)
             if version < len(STEPS):
                 self._connection.execute(f"UPDATE {SCHEMA}.layout SET version = %s", (len(STEPS),))  # noqa: S608
             self._connection.execute("COMMIT")
@@ -226,6 +242,47 @@ class PostgresDatabase:
             self.rollback()
             self._connection.close()
             raise
+
+
+class _SilentError(Exception):
+    """The server says nothing."""
+
+
+@functools.cache
+def _connection_kind() -> Any:
+    """psycopg's connection, which waits ``answer_s`` for a sign of the server, not for ever."""
+
+    class Connection(psycopg.Connection[Any]):
+        answer_s = ANSWER_S
+
+        def wait(self, gen: Generator[Any, Any, Any], *args: Any, **more: Any) -> Any:
+            try:
+                return super().wait(_within(gen, self.answer_s), *args, **more)
+            except _SilentError as error:
+                self.close()  # what it says later answers nothing that is asked then
+                raise psycopg.OperationalError(str(error)) from error
+
+    return Connection
+
+
+def _within(gen: Generator[Any, Any, Any], answer_s: float) -> Generator[Any, Any, Any]:
+    """A generator of psycopg, which is told of every tenth of a second in which nothing came.
+
+    Raises:
+        _SilentError: nothing came for so long.
+    """
+    try:
+        wanted, heard = next(gen), time.monotonic()
+        while True:
+            came = yield wanted
+            now = time.monotonic()
+            if came:
+                heard = now
+            elif now - heard > answer_s:
+                raise _SilentError(f"no answer for {answer_s:.0f} s")
+            wanted = gen.send(came)
+    except StopIteration as done:
+        return done.value
 
 
 def without_password(url: str) -> str:

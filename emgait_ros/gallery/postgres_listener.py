@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ except ImportError:  # said in a sentence when a gallery in PostgreSQL is opened
     psycopg = None  # type: ignore[assignment]
 
 RETRY_S = 1.0
-"""Between two attempts to reach a lost server."""
+"""Between two attempts to reach a lost server, on average: robots that lose it together do not come back together."""
 HEARTBEAT_S = 2.0
 """After so long without a notification the server is asked for its newest change."""
 
@@ -72,7 +73,7 @@ class Listener:
                     f"gallery {self._place} is lost ({text}): going on with who was known so far, and trying again"
                 )
             self._heard.set()
-            self._end.wait(RETRY_S)
+            self._end.wait(RETRY_S * random.uniform(0.5, 1.5))  # no secret
 
     def _listen(self) -> None:
         with self._connect() as connection:

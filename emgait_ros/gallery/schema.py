@@ -68,7 +68,7 @@ def connect(path: Path) -> sqlite3.Connection:
         if not path.exists():
             _create(path)
         _recognise(path)
-        connection = _open(path)
+        connection = opened(path)
         try:
             _adopt(path, connection)
         except BaseException:
@@ -79,7 +79,8 @@ def connect(path: Path) -> sqlite3.Connection:
         raise say(path, error) from error
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def opened(path: Path) -> sqlite3.Connection:
+    """A connection to a gallery file that is there, as it is."""
     quoted = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     options: dict[str, Any] = {"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False}
     connection = sqlite3.connect(f"file:{quoted}?mode=rw", uri=True, **options)
@@ -101,7 +102,7 @@ def _create(path: Path) -> None:
     with alone(path):
         if path.exists():  # another process was faster: its gallery is the one
             return
-        with written_whole(path, private=True) as fresh, contextlib.closing(_open(fresh)) as connection:
+        with written_whole(path, private=True) as fresh, contextlib.closing(opened(fresh)) as connection:
             _set_journal(fresh, connection)
             _upgrade(connection, 0)
         sync_folder(path.parent)

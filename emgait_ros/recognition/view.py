@@ -24,6 +24,7 @@ class GalleryView:
 
     Attributes:
         matcher: the templates, as of the last :meth:`follow`.
+        change: number of the newest change in it.
         problem: why changes are not seen at the moment; empty when they are.
         calibration: of this gallery with this model, None when there is none.
     """
@@ -33,7 +34,7 @@ class GalleryView:
         self.problem = ""
         self.matcher = Matcher(templates_per_identity, threads)
         self._fingerprint = fingerprint
-        self._change = -1
+        self.change = -1
         self._changed_ns: int | None = None
         self._others: dict[str, int] = {}
         self._left_out: dict[int, str] = {}
@@ -48,13 +49,14 @@ class GalleryView:
             GalleryError: the gallery cannot be read.
         """
         change = self.gallery.history.last_change()
-        if change == self._change:
+        if change == self.change:
             return False
-        history = self.gallery.history
-        goes_on = (
-            self._change >= 0 and history.time_of(self._change) == self._changed_ns
-        )  # else a backup was put in its place
-        touched = history.changed_since(self._change) if goes_on else None
+        first = change if self.change < 0 else min(change, self.change)
+        news = {found.number: found for found in self.gallery.history.since(first)}
+        times = {number: found.at_ns for number, found in news.items()}
+        goes_on = self.change >= 0 and times.get(self.change) == self._changed_ns  # else a backup was put in its place
+        later = [found for found in news.values() if found.number > self.change]
+        touched = set[int]().union(*(found.touched for found in later)) if goes_on else None
         found = self.gallery.templates_for(self._fingerprint, touched)
         for identity in (*self.matcher.columns, *self._left_out) if touched is None else touched:
             self.matcher.remove(identity)
@@ -69,10 +71,12 @@ class GalleryView:
                 for identity, rows in zip(people.tolist(), groups, strict=False)
             ]
         )
-        self._change, self._changed_ns = change, history.time_of(change)
-        self._others = self.gallery.templates.other_models(self._fingerprint)
-        self._calibrated = self.gallery.calibrated_models()
-        self.calibration = self.gallery.calibration(self._fingerprint)
+        if touched is None or touched:
+            self._others = self.gallery.templates.other_models(self._fingerprint)
+        if touched is None or any(found.action == "calibrate" for found in later):
+            self._calibrated = self.gallery.calibrated_models()
+            self.calibration = self.gallery.calibration(self._fingerprint)
+        self.change, self._changed_ns = change, times.get(change)
         return True
 
     def try_to_follow(self) -> bool:

@@ -21,6 +21,7 @@ FILE, FOLDER = "a file", "a folder"
 OUTPUTS = [  # words before the output, and what it is
     (["adapt", "x", "--out"], FOLDER),
     (["adapt", "x", "--out", ".", "--json"], FILE),
+    (["bench", "fleet", "--json"], FILE),
     (["bench", "gallery", "--json"], FILE),
     (["bench", "live", "--json"], FILE),
     (["bench", "model", "--json"], FILE),

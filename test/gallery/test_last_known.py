@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 import time
 
 import numpy as np
@@ -12,6 +14,7 @@ from emgait_ros.config import GalleryConfig
 from emgait_ros.gallery import last_known
 from emgait_ros.gallery.encryption import write_new_key
 from emgait_ros.gallery.last_known import copy_of, open_on_robot
+from emgait_ros.gallery.records import Calibration
 from emgait_ros.gallery.schema import GalleryError, OutOfReachError
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.recognition.view import GalleryView
@@ -42,6 +45,7 @@ def robot(server, tmp_path, monkeypatch):
     """The options of a robot with a shared gallery; the server runs at the end."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(last_known, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(last_known, "COPY_EVERY_S", 0.1)
     yield lambda key="": GalleryConfig(path=server.url(), key_file=key)
     server.clear()
 
@@ -160,3 +164,81 @@ def test_a_backup_never_meets_the_log_of_the_file_it_replaces(tmp_path):
             with Gallery(copy) as fresh:
                 assert [person.name for person in fresh.identities()] == ["Anna"]
                 assert fresh.check() == []
+
+
+# How the copy is kept
+
+COPIED = ("identities", "templates", "audit", "properties", "calibrations")
+CALIBRATION = Calibration(0.5, 0.01, (0.0, 0.02), 1, 100, 0.9, (0.8, 0.95), 50, 0.95)
+
+
+def content(path):
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        return {table: sorted(file.execute(f"SELECT * FROM {table}").fetchall()) for table in COPIED}
+
+
+@pytest.mark.parametrize("key", [None, b"k" * 32], ids=["plain", "encrypted"])
+def test_only_who_was_changed_is_read_again(robot, tmp_path, key):
+    copy, whole = tmp_path / "copy.db", tmp_path / "whole.db"
+    with Gallery(robot().path, key=key) as gallery:
+        for seed, name in enumerate(["Anna", "Boris", "Chen", "Dilek"]):
+            enroll(gallery, name, seed)
+        gallery.back_up(copy)
+        chen = gallery.templates_for(MODEL, [3]).embedding.tobytes()
+        changes = (
+            lambda: enroll(gallery, "Eve", 5),
+            lambda: enroll(gallery, "Anna", 6),
+            lambda: gallery.rename("Anna", "Annabel"),
+            lambda: gallery.rename("Boris", "Annabel"),
+            lambda: gallery.undo(),
+            lambda: gallery.split("Annabel", [info.template_id for info in gallery.templates_of("Annabel")][:1], "Fred"),
+            lambda: gallery.set_disabled("Dilek", True),
+            lambda: gallery.set_calibration(MODEL, CALIBRATION),
+            lambda: gallery.remove("Chen"),
+            lambda: None,
+        )
+        for change in changes:
+            change()
+            assert last_known._took_over(gallery, copy)
+            assert content(copy) == content(gallery.back_up(whole))
+        assert chen not in copy.read_bytes()
+        assert copy.stat().st_mode & 0o777 == 0o600
+    with Gallery(copy, key=key) as kept:
+        assert kept.check() == []
+        assert [person.name for person in kept.identities()] == ["Annabel", "Boris", "Dilek", "Eve", "Fred"]
+
+
+def damaged(_gallery, copy):
+    copy.write_bytes(copy.read_bytes()[:100] + bytes(5000))
+
+
+def of_another_gallery(gallery, copy):
+    with gallery.file.change() as connection, connection.audit_unlocked():
+        connection.execute("UPDATE emgait.audit SET at_ns = at_ns + 1")
+
+
+def many_changed(gallery, _copy):
+    with gallery.file.change():
+        for number in range(last_known.MANY + 1):
+            enroll(gallery, f"person {number}", number)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda gallery, copy: copy.unlink(),
+        lambda gallery, copy: copy.write_bytes(b""),
+        damaged,
+        of_another_gallery,
+        many_changed,
+        lambda gallery, copy: gallery.change_key(b"n" * 32),
+    ],
+    ids=["gone", "empty", "damaged", "of another gallery", "many changed", "another key"],
+)
+def test_a_copy_that_cannot_go_on_is_written_anew(robot, tmp_path, fault):
+    copy = tmp_path / "copy.db"
+    with Gallery(robot().path, key=b"k" * 32) as gallery:
+        enroll(gallery, "Anna", 1)
+        gallery.back_up(copy)
+        fault(gallery, copy)
+        assert not last_known._took_over(gallery, copy)

@@ -208,11 +208,12 @@ def test_changes_are_told_by_number(gallery):
     enroll(gallery, "Anna")
     enroll(gallery, "Ben")
     anna, ben = (person.identity_id for person in gallery.identities())
-    assert gallery.history.changed_since(start) == {anna, ben}
+    assert [change.touched for change in gallery.history.since(start + 1)] == [{anna}, {ben}]
     between = gallery.history.last_change()
     gallery.rename("Anna", "Ben")
-    assert gallery.history.changed_since(between) == {anna, ben}
-    assert gallery.history.changed_since(gallery.history.last_change()) == set()
+    before, merged = gallery.history.since(between)
+    assert (before.number, before.touched, merged.action, merged.touched) == (between, {ben}, "merge", {anna, ben})
+    assert gallery.history.since(gallery.history.last_change() + 1) == []
 
 
 def test_files_are_for_their_owner_alone(path):
