@@ -46,7 +46,8 @@ class Upkeep:
     def change_key(self, key: bytes | None) -> int:
         """Encrypt everything with another key, or store it plainly (None); returns the number of templates rewritten.
 
-        The file is rebuilt afterwards, so that nothing of the old bytes stays in it. Others who have the gallery open
+        The file is rebuilt afterwards, so that nothing of the old bytes stays in it; without room for that, a warning says so, and
+        the new key counts. When anything is raised the old one does. Others who have the gallery open
         have to open it again: their changes are refused.
         """
         before = self.file.codec, self.file.key_check
@@ -63,8 +64,16 @@ class Upkeep:
         except BaseException:
             self.file.codec, self.file.key_check = before
             raise
-        with self.file.reading() as connection:
-            connection.rebuild()
+        try:
+            with self.file.reading() as connection:
+                connection.rebuild()
+        except GalleryError as error:  # not raised: whoever hears of an error goes on with the old key
+            _log.warning(
+                "gallery %s has its new key, but could not be written anew (%s): old bytes may be left in it until room is made "
+                "and the key is changed once more",
+                self.file.place,
+                error.__cause__,
+            )
         self.forget_bytes()
         return count
 
@@ -108,8 +117,11 @@ class Upkeep:
 
     def forget_bytes(self) -> None:
         """After a change that removed something: nothing of it stays in side files or in the backup beside the gallery."""
-        with self.file.reading() as connection:
-            connection.wipe()
+        try:
+            with self.file.reading() as connection:
+                connection.wipe()
+        except GalleryError as error:
+            _log.warning("gallery %s: bytes of what was removed may be left (%s)", self.file.place, error.__cause__)
         backup = self._own_backup
         if backup is not None:
             unfinished_beside(backup)  # what a killed backup left holds who was removed, too

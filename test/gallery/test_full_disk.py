@@ -1,0 +1,95 @@
+"""Another key while the disk is full, and a backup at the same time: one of the keys opens everything."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+
+import numpy as np
+import pytest
+
+from emgait_ros.gallery.schema import GalleryError
+from emgait_ros.gallery.store import Gallery
+from emgait_ros.samples import Modality
+
+MODEL, OLD, NEW = "a" * 64, b"k" * 32, b"n" * 32
+PEOPLE = [f"person {number}" for number in range(20)]
+BLOCK = 16 * 1024
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A file system of the test's own, of 4 MiB."""
+    words = ["mount", "-t", "tmpfs", "-o", "size=4M", "tmpfs", str(tmp_path)]
+    if os.geteuid() or subprocess.run(words, check=False, capture_output=True).returncode:
+        pytest.skip("mounting a file system takes root, and is not allowed here")
+    yield tmp_path
+    subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+
+
+def rows(number):
+    return np.random.default_rng(number).normal(size=(3, 16, 64)).astype(np.float32)
+
+
+def fill(disk, left):
+    """Leave so many bytes."""
+    state = os.statvfs(disk)
+    (disk / "filler").write_bytes(bytes(max(0, state.f_bavail * state.f_frsize - left)))
+
+
+def attempt(action):
+    try:
+        return action()
+    except GalleryError as error:
+        assert "full" in str(error) or "I/O error" in str(error)
+        return None
+
+
+def key_of(path):
+    """The one key that opens a gallery; everything is in it."""
+    opened = []
+    for key in (OLD, NEW):
+        try:
+            with Gallery(path, create=False, key=key) as gallery:
+                assert sorted(person.name for person in gallery.identities()) == sorted(PEOPLE)
+                found = gallery.templates_for(MODEL).embedding
+                np.testing.assert_array_equal(found, np.concatenate([rows(number) for number in range(len(PEOPLE))]))
+                assert gallery.check() == []
+                opened.append(key)
+        except GalleryError as error:
+            assert "another key" in str(error)
+    (key,) = opened
+    return key
+
+
+def test_nothing_is_lost_however_little_room_there_is(disk, caplog):
+    path, copy, seen = disk / "gallery.db", disk / "copy.db", set()
+    with Gallery(path, key=OLD) as gallery:
+        for number, name in enumerate(PEOPLE):
+            gallery.enroll(name, rows(number), MODEL, samples=[9] * 3, modalities=Modality.BOTH, median_range_m=9.0)
+        gallery.back_up(copy)
+        gallery.back_up()
+    key, other = OLD, NEW
+    for left in range(0, 120 * BLOCK, 5 * BLOCK):
+        caplog.clear()
+        with Gallery(path, key=key) as gallery, Gallery(path, key=key) as second:
+            fill(disk, left)
+            backup = threading.Thread(target=attempt, args=(lambda own=second: own.back_up(copy),))
+            backup.start()
+            changed = attempt(lambda own=gallery: own.change_key(other))
+            backup.join()
+            if changed is None:  # who has it open goes on
+                assert len(second.identities()) == len(gallery.identities()) == len(PEOPLE)
+        (disk / "filler").unlink()
+        assert changed in (None, 3 * len(PEOPLE))
+        seen.add((changed is not None, "could not be written anew" in caplog.text))
+        if changed:
+            key, other = other, key
+        assert key_of(path) == key
+        beside = disk / "gallery.db.backup"
+        assert not beside.exists() or key_of(beside) == key
+        key_of(copy)
+        with Gallery(path, key=key) as gallery:
+            gallery.back_up()
+    assert seen == {(False, False), (True, True), (True, False)}
