@@ -95,7 +95,12 @@ class PostgresDatabase:
         except psycopg.OperationalError:
             if not self._connection.closed:
                 raise
+        try:
             return self._usable().execute(words, given, binary=True)
+        except psycopg.OperationalError as error:
+            if self._connection.closed:
+                self._listener.lose(error)  # frames do not ask again before it answers the listener
+            raise
 
     def executemany(self, statement: str, rows: Iterable[Iterable[Any]]) -> None:
         with self._connection.cursor() as cursor:

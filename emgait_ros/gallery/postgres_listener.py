@@ -58,6 +58,11 @@ class Listener:
         with self._lock:
             self._newest = max(self._newest, change)
 
+    def lose(self, error: Exception) -> None:
+        """The server is lost until it answers this thread."""
+        text = " ".join(str(error).split()) or type(error).__name__
+        self.problem = f"gallery {self._place} is lost ({text}): going on with who was known so far, and trying again"
+
     def close(self) -> None:
         """End the thread."""
         self._end.set()
@@ -68,10 +73,7 @@ class Listener:
             try:
                 self._listen()
             except psycopg.Error as error:
-                text = " ".join(str(error).split()) or type(error).__name__
-                self.problem = (
-                    f"gallery {self._place} is lost ({text}): going on with who was known so far, and trying again"
-                )
+                self.lose(error)
             self._heard.set()
             self._end.wait(RETRY_S * random.uniform(0.5, 1.5))  # no secret
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 import numpy as np
 import pytest
 from made_up_street import CONFIG, BuildEncoder, Street, walk
+from postgres_server import network, running_server
 
 from emgait_ros.gallery import schema
 from emgait_ros.gallery.schema import GalleryError
@@ -197,3 +200,59 @@ def test_two_recognizers_share_people_and_survive_the_loss(server, url):
     until(lambda: (second.process(other.frame({1: 1})), not second.gallery_note)[1])
     for recognizer in (first, second):
         recognizer.close()
+
+
+# A network that drops everything, and a server that says nothing
+
+
+@pytest.fixture(scope="module")
+def far():
+    """A server behind a network that can be cut."""
+    for net in network():
+        if net is None:
+            pytest.skip("a network namespace takes root and iproute2, and is not allowed here")
+        for server in running_server(net.host, net.prefix):
+            yield server, net
+
+
+@pytest.fixture(params=["packets are dropped", "nothing is said"])
+def silence(request):
+    """A server, and what begins and ends the fault."""
+    if request.param == "packets are dropped":
+        server, net = request.getfixturevalue("far")
+        yield server, net.cut, net.join
+    else:
+        server = request.getfixturevalue("server")
+
+        def each(number):
+            for process in server.processes():
+                os.kill(process, number)
+
+        yield server, lambda: each(signal.SIGSTOP), lambda: each(signal.SIGCONT)
+    server.clear()
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["between changes", "while a change is read"])
+def test_a_server_without_a_word_is_lost_not_waited_for(silence, asked):
+    server, begin, end = silence
+    robot = Robot(server.url())
+    enroll(robot.gallery, "Anna", 1)
+    assert robot.knows("Anna", 1)
+    begin()
+    try:
+        if asked:  # told of a change, and the server is silent before it is read
+            robot.gallery.file.connection._listener.take(robot.view.change + 1)
+        until(lambda: (robot.view.try_to_follow(), robot.view.problem)[1], 60.0)
+        for _ in range(100):  # frames go on, none waits for the network any more
+            assert robot.knows("Anna", 1)
+            assert "is lost" in robot.view.problem
+        with pytest.raises(GalleryError, match="cannot be reached"):
+            enroll(robot.gallery, "Ben", 2)
+    finally:
+        end()
+    until(lambda: (robot.view.try_to_follow(), not robot.view.problem)[1], 60.0)
+    with Gallery(robot.gallery.file.connection._url) as other:
+        enroll(other, "Chen", 3)
+        until(lambda: robot.knows("Chen", 3), 60.0)
+        assert [person.name for person in other.identities()] == ["Anna", "Chen"]
+    robot.gallery.close()
