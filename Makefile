@@ -5,7 +5,7 @@ VENV := $(if $(filter kilted,$(ROS_DISTRO)),.venv-kilted,.venv)
 VENV_PYTHON := $(VENV)/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo demo-real test fuzz soak lint docs format clean
+.PHONY: help setup demo demo-real test fuzz soak lint sbom docs format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -36,6 +36,11 @@ soak: setup  ## simulated hours (MINUTES=480) through the live nodes, with kills
 lint:  ## ruff, mypy and codespell
 	@scripts/setup.sh dev
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/codespell
+
+CYCLONEDX := cyclonedx-bom==7.5.0
+sbom: setup  ## out/sbom.json: what is installed in the environment, with licences (CycloneDX), by a tool with an environment of its own
+	@$(VENV_PYTHON) -m venv out/sbom && out/sbom/bin/pip install --quiet $(CYCLONEDX)
+	@out/sbom/bin/cyclonedx-py environment --output-reproducible -o out/sbom.json $(VENV_PYTHON) && echo "out/sbom.json"
 
 docs:  ## the documentation as a site, out/site/index.html
 	@scripts/setup.sh dev

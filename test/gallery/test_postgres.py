@@ -84,6 +84,26 @@ def test_enrolled_at_one_robot_known_at_the_others(robots):
     assert [entry.action for entry in first.gallery.history.audit()] == ["enroll"] * 3 + ["rename", "remove"]
 
 
+def test_a_change_costs_every_robot_three_statements_that_read_no_table(url, monkeypatch):
+    robot, other = Robot(url), Robot(url)
+    enroll(other.gallery, "Anna", 1)
+    until(lambda: robot.knows("Anna", 1))
+    connection, asked = robot.gallery.file.connection, []
+    ask = connection.execute
+    monkeypatch.setattr(connection, "execute", lambda *words: asked.append(words) or ask(*words))
+    enroll(other.gallery, "Ben", 2)
+    until(lambda: robot.knows("Ben", 2))
+    monkeypatch.undo()
+    assert len(asked) == 3
+    ask("SET enable_seqscan TO off")  # the tables are so small that they would be read whole
+    for statement, values in asked:
+        plan = "\n".join(row[0] for row in ask(f"EXPLAIN {statement}", values).fetchall())
+        assert "Index Cond" in plan
+        assert "Seq Scan" not in plan
+    for one in (robot, other):
+        one.gallery.close()
+
+
 def test_a_robot_that_loses_the_database_goes_on_and_says_so(server, url):
     robot, other = Robot(url), Robot(url)
     enroll(robot.gallery, "Anna", 1)

@@ -30,7 +30,7 @@ from live_graph import (
     pedestrians,
     street,
 )
-from postgres_server import running_server
+from postgres_server import network, running_server
 from tf2_msgs.msg import TFMessage
 
 from emgait_msgs.msg import Enrollment, IdentityArray
@@ -362,15 +362,16 @@ def test_it_recovers_and_nothing_answered_is_lost(system, disk, name):
 
 @pytest.fixture(scope="module")
 def shared(graph, bundle_folder, home):
-    """A recognizer whose gallery is in PostgreSQL, and the server."""
-    for server in running_server():
-        made = System(
-            graph, "shared", gait_recognizer={"engine__bundle": str(bundle_folder), "gallery__path": server.url()}
-        )
-        made.server = server
-        made.run()
-        yield made
-        made.close()
+    """A recognizer whose gallery is in PostgreSQL, and the server, in a network of its own where that can be made."""
+    for net in network():
+        for server in running_server(net.host, net.prefix) if net else running_server():
+            made = System(
+                graph, "shared", gait_recognizer={"engine__bundle": str(bundle_folder), "gallery__path": server.url()}
+            )
+            made.server, made.network = server, net
+            made.run()
+            yield made
+            made.close()
 
 
 def restarted(system):
@@ -397,6 +398,29 @@ def hangs(system):
             os.kill(process, signal.SIGCONT)
     call.join()
     assert goes_on, system.output
+    system.forget("Ida")
+
+
+def cut_off(system):
+    """No packet comes or goes: recognition goes on, it is said, and changes work again soon after."""
+    if system.network is None:
+        pytest.skip("a network namespace takes root and iproute2, and is not allowed here")
+    system.network.cut()
+    try:
+        call = threading.Thread(target=system.enroll, args=("Ida",))
+        call.start()
+        goes_on = system.recovers(10.0)
+        said = system.say(RECOGNIZER, "gallery", "is lost")
+        call.join()
+        assert system.answered == {"Anna"}
+    finally:
+        system.network.join()
+    began = time.monotonic()
+    assert goes_on, system.output
+    assert said, system.graph.diagnostics
+    assert system.graph.wait(lambda: system.enroll("Ida").success, MAY_TAKE_S), system.output
+    FIGURES["changes work again after packets to PostgreSQL were dropped"] = round(time.monotonic() - began, 1)
+    assert system.graph.wait(lambda: system.listed() >= system.answered, 20.0), system.output  # refused after slow calls
     system.forget("Ida")
 
 
@@ -431,6 +455,7 @@ def down_at_the_start(system):
 SHARED = {
     "PostgreSQL restarted": restarted,
     "PostgreSQL hangs while somebody is enrolled": hangs,
+    "packets to PostgreSQL are dropped": cut_off,
     "PostgreSQL down when the robot starts": down_at_the_start,
 }
 
