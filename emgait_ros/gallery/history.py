@@ -54,9 +54,6 @@ class Change(NamedTuple):
         return {identity for identity in (self.identity, self.other) if identity}
 
 
-_CHANGE = "id, at_ns, action, identity_id, other_identity_id"
-
-
 @dataclass
 class UndoStep:
     """Changes in several transactions, also of other threads, that are taken back together.
@@ -106,9 +103,8 @@ class History:
 
     def since(self, change: int) -> list[Change]:
         """Change number ``change``, if there is one of that number, and all later ones, in their order."""
-        return [
-            Change(*row) for row in self.file.rows(f"SELECT {_CHANGE} FROM audit WHERE id >= ? ORDER BY id", change)
-        ]  # noqa: S608
+        query = "SELECT id, at_ns, action, identity_id, other_identity_id FROM audit WHERE id >= ? ORDER BY id"
+        return [Change(*row) for row in self.file.rows(query, change)]
 
     def log(self, action: str, identity: int, name: str, detail: str, now: int, other: int | None = None) -> int:
         """Within a change: note it in the audit log, which others follow, with who asked for it; returns its number."""

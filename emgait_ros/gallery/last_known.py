@@ -154,19 +154,21 @@ def open_on_robot(config: GalleryConfig) -> Gallery:
 
 def _keep_copy(gallery: Gallery, copy: Path, again: Callable[[], Gallery], end: threading.Event) -> None:
     """Bring the copy up to date after changes, or write it anew over a connection of its own, for which nobody waits."""
-    copied, said, pause_s = -1, "", 0.0
+    copied, said, pause_s, again_s = -1, "", 0.0, 0.0
     while not end.wait(pause_s):
         pause_s = LOOK_EVERY_S
         try:
             newest = copied if gallery.notice else gallery.history.last_change()
             if newest == copied:
                 continue
-            began = time.monotonic()
+            pause_s, began = COPY_EVERY_S, time.monotonic()
             if not _took_over(gallery, copy):
+                if began < again_s:
+                    continue
                 with again() as own:
                     own.back_up(copy)
+                again_s = began + (time.monotonic() - began) / COPYING_SHARE
             copied, said = newest, ""
-            pause_s = max(COPY_EVERY_S, (time.monotonic() - began) / COPYING_SHARE)
         except (ValueError, OSError) as error:
             if str(error) != said and not isinstance(error, OutOfReachError):
                 _log.warning("this robot's copy %s of its gallery is not up to date: %s", copy, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import threading
@@ -39,26 +40,21 @@ def fill(disk, left):
 
 
 def attempt(action):
-    try:
+    with contextlib.suppress(GalleryError):
         return action()
-    except GalleryError as error:
-        assert "full" in str(error) or "I/O error" in str(error)
-        return None
+    return None
 
 
 def key_of(path):
     """The one key that opens a gallery; everything is in it."""
     opened = []
     for key in (OLD, NEW):
-        try:
-            with Gallery(path, create=False, key=key) as gallery:
-                assert sorted(person.name for person in gallery.identities()) == sorted(PEOPLE)
-                found = gallery.templates_for(MODEL).embedding
-                np.testing.assert_array_equal(found, np.concatenate([rows(number) for number in range(len(PEOPLE))]))
-                assert gallery.check() == []
-                opened.append(key)
-        except GalleryError as error:
-            assert "another key" in str(error)
+        with contextlib.suppress(GalleryError), Gallery(path, create=False, key=key) as gallery:
+            assert sorted(person.name for person in gallery.identities()) == sorted(PEOPLE)
+            found = gallery.templates_for(MODEL).embedding
+            np.testing.assert_array_equal(found, np.concatenate([rows(number) for number in range(len(PEOPLE))]))
+            assert gallery.check() == []
+            opened.append(key)
     (key,) = opened
     return key
 
@@ -77,7 +73,7 @@ def test_nothing_is_lost_however_little_room_there_is(disk, caplog):
             fill(disk, left)
             backup = threading.Thread(target=attempt, args=(lambda own=second: own.back_up(copy),))
             backup.start()
-            changed = attempt(lambda own=gallery: own.change_key(other))
+            changed = attempt(lambda own=gallery, key=other: own.change_key(key))
             backup.join()
             if changed is None:  # who has it open goes on
                 assert len(second.identities()) == len(gallery.identities()) == len(PEOPLE)

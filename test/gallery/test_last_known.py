@@ -191,7 +191,9 @@ def test_only_who_was_changed_is_read_again(robot, tmp_path, key):
             lambda: gallery.rename("Anna", "Annabel"),
             lambda: gallery.rename("Boris", "Annabel"),
             lambda: gallery.undo(),
-            lambda: gallery.split("Annabel", [info.template_id for info in gallery.templates_of("Annabel")][:1], "Fred"),
+            lambda: gallery.split(
+                "Annabel", [info.template_id for info in gallery.templates_of("Annabel")][:1], "Fred"
+            ),
             lambda: gallery.set_disabled("Dilek", True),
             lambda: gallery.set_calibration(MODEL, CALIBRATION),
             lambda: gallery.remove("Chen"),

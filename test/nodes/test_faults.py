@@ -420,7 +420,9 @@ def cut_off(system):
     assert said, system.graph.diagnostics
     assert system.graph.wait(lambda: system.enroll("Ida").success, MAY_TAKE_S), system.output
     FIGURES["changes work again after packets to PostgreSQL were dropped"] = round(time.monotonic() - began, 1)
-    assert system.graph.wait(lambda: system.listed() >= system.answered, 20.0), system.output  # refused after slow calls
+    assert system.graph.wait(lambda: system.listed() >= system.answered, 20.0), (
+        system.output
+    )  # refused after slow calls
     system.forget("Ida")
 
 

@@ -80,14 +80,15 @@ class _Robot:
             raise answer
         return answer
 
-    def hear(self) -> None:
-        """Ask what happened at its frames since the last time."""
+    def hear(self) -> _Robot:
+        """Ask what happened at its frames since the last time; returns itself."""
         for kind, when, value, took in self.ask("told"):
             if kind == "knows":
                 self.known.append((when, value))
                 self.follow_s.append(took)
             else:
                 self.problem = value
+        return self
 
     def knew(self, change: int) -> float | None:
         """When it knew of a change; None: it has not told yet."""
@@ -291,7 +292,7 @@ def _known_everywhere(robots: list[_Robot], made: list[tuple[int, float, float]]
     """From the answer to a change until the last robot knows of it, s, of each."""
     deadline = time.monotonic() + LIMIT_S
     for robot in robots:
-        while robot.hear() or robot.knew(made[-1][0]) is None:
+        while robot.hear().knew(made[-1][0]) is None:
             if time.monotonic() > deadline:
                 raise RuntimeError(
                     f"a robot did not hear of change {made[-1][0]} within {LIMIT_S:.0f} s: {robot.problem}"
@@ -325,10 +326,10 @@ def _storm(server: PostgresServer, robots: list[_Robot], rows: Callable[[], Floa
     before = server.log.read_text(encoding="utf-8").count("connection received")
     server.stop()
     time.sleep(DOWN_S)
-    noticed = [robot.hear() or bool(robot.problem) for robot in robots]
+    noticed = [bool(robot.hear().problem) for robot in robots]
     server.start()
     began = time.monotonic()
-    while any(robot.hear() or robot.problem for robot in robots):
+    while any([robot.hear().problem for robot in robots]):
         if time.monotonic() - began > LIMIT_S:
             raise RuntimeError(f"robots do not find the server again: {[robot.problem for robot in robots]}")
         time.sleep(FRAME_S / 2)

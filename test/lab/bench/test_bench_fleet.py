@@ -17,7 +17,7 @@ def test_a_small_fleet(tmp_path, capsys, monkeypatch):
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
     monkeypatch.setattr(fleet, "DOWN_S", 1.0)
     file = tmp_path / "fleet.json"
-    words = "--robots 2 --people 200 --templates 1 --changes-per-minute 180 --seconds 4".split()
+    words = ["--robots", "2", "--people", "200", "--templates", "1", "--changes-per-minute", "180", "--seconds", "4"]
     assert main(["bench", "fleet", *words, "--json", str(file)]) == 0
     figures = json.loads(file.read_text())
     assert (figures["robots"], figures["people"], figures["changes"]) == (2, 200, 12)
