@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from rclpy.node import Node, NodeNameNonExistentError
 from rclpy.publisher import Publisher
+
+from emgait_ros.recordings.rosbag import BagTopic
 
 SETTLE_S = 0.5  # no further subscription for so long
 OTHERS_S = 5.0  # only others listen and an expected node has not appeared: it may still be starting
@@ -26,7 +28,7 @@ class SubscriberWait:
         senders: its publishers by topic.
         wanted: node names ("pedestrian_tracker", "/robot/pedestrian_tracker"), topics, or "TOPIC:count".
         expected: names of nodes that the bag is for, when nothing is wanted; empty: any subscriber will do.
-        topics: all topics of the bag, to tell topics from nodes.
+        topics: all topics of the bag, to tell topics from nodes, and their types.
 
     A node that is wanted, runs and is not active yet is waited for beyond the time given: what it would be sent before is lost.
 
@@ -40,16 +42,17 @@ class SubscriberWait:
         senders: dict[str, Publisher],
         wanted: Iterable[str],
         expected: Iterable[str],
-        topics: Collection[str],
+        topics: Mapping[str, BagTopic],
     ) -> None:
         self._node, self._senders = node, senders
+        self._types = {topics[name].type for name in senders}
         self._nodes: list[str] = []
         self._counts: dict[str, int] = {}
         for item in wanted:
             self._want(item, topics)
         self._expected = [] if self._nodes or self._counts else list(expected)
 
-    def _want(self, item: str, topics: Collection[str]) -> None:
+    def _want(self, item: str, topics: Mapping[str, BagTopic]) -> None:
         name, colon, number = item.rpartition(":") if ":" in item else (item, "", "1")
         if name not in self._senders and (colon or name in topics):
             raise ValueError(f"--wait-for {item}: {name} is not played: topics are {', '.join(sorted(self._senders))}")
@@ -129,8 +132,6 @@ class SubscriberWait:
 
     def _is_starting(self, found: Collection[str]) -> bool:
         """Whether a node that is waited for is a lifecycle node without a subscription of any type that is played."""
-        played = {sender.msg_type for sender in self._senders.values()}
-        types = {f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}" for kind in played}
         for full_name, who in self._running().items():
             if full_name in found or not any(_is(full_name, name) for name in (*self._nodes, *self._expected)):
                 continue
@@ -139,7 +140,7 @@ class SubscriberWait:
                 heard = {kind for _, kinds in self._node.get_subscriber_names_and_types_by_node(*who) for kind in kinds}
             except NodeNameNonExistentError:  # it has just ended
                 continue
-            if f"{full_name}/get_state" in services and not heard & types:
+            if f"{full_name}/get_state" in services and not heard & self._types:
                 return True
         return False
 
