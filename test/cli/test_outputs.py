@@ -64,7 +64,6 @@ OUTPUTS = [  # words before the output, and what it is
     (["train-detector"], FOLDER),
     (["train-detector", "x", "--json"], FILE),
     (["train-detector", "x", "--shards"], FOLDER),
-    (["train", "x", "--table"], FILE),
 ]
 
 
