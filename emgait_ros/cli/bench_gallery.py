@@ -11,15 +11,9 @@ is from calling enroll on a gallery file of that size until the matcher has the 
 from __future__ import annotations
 
 import argparse
-import sys
-from typing import Any
-
-from rich import box
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
 from emgait_ros.cli.outputs import output_file, write_json
+from emgait_ros.cli.terminal import print_figures, progress
 from emgait_ros.lab.bench.gallery import GalleryBenchmark, run_benchmark
 
 ROWS = (
@@ -56,19 +50,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     config = GalleryBenchmark(**{name: getattr(args, name) for name in GalleryBenchmark.__dataclass_fields__})
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=1.0)
-        figures = run_benchmark(config, lambda text, done: progress.update(task, description=text, completed=done))
-    _print(figures)
+    with progress() as bar:
+        figures = run_benchmark(config, bar.say)
+    title = f"{figures['people']} people, {figures['templates']} templates each, {figures['probes']} probes, {figures['threads']} threads"
+    shown = {
+        key: "needs torch and open_clip" if figures[key] is None else f"{figures[key]} {unit}" for key, _, unit in ROWS
+    }
+    print_figures(title, {**{words: shown[key] for key, words, _ in ROWS}, "machine": figures["machine"]})
     write_json(args.json, figures)
     return 0
-
-
-def _print(figures: dict[str, Any]) -> None:
-    title = f"{figures['people']} people, {figures['templates']} templates each, {figures['probes']} probes, {figures['threads']} threads"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", caption=figures["machine"])
-    table.add_column("")
-    table.add_column("", justify="right")
-    for key, words, unit in ROWS:
-        table.add_row(words, "needs torch and open_clip" if figures[key] is None else f"{figures[key]} {unit}")
-    Console(width=None if sys.stdout.isatty() else 100).print(table)

@@ -20,10 +20,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
-from emgait_ros.cli.outputs import output_file, print_figures, write_json
+from emgait_ros.cli.outputs import output_file, write_json
+from emgait_ros.cli.terminal import print_figures, progress
 from emgait_ros.lab.bench.perception import run_benchmark
 
 
@@ -40,15 +38,8 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     if args.scenes < 1:
         raise ValueError(f"--scenes is {args.scenes}: at least one street is needed")
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=1.0)
-        figures = run_benchmark(
-            args.scenes,
-            args.beams,
-            not args.no_peers,
-            lambda text, done: progress.update(task, description=text, completed=done),
-            args.kitti,
-        )
+    with progress() as bar:
+        figures = run_benchmark(args.scenes, args.beams, not args.no_peers, bar.say, args.kitti)
     print_figures("perception", figures)
     write_json(args.json, figures)
     return 0

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
+from emgait_ros.cli.terminal import table
 from emgait_ros.config import EngineConfig
 from emgait_ros.inference.bundle import CLIP_PRECISIONS, Bundle, default_bundle_path, load_bundle, refuse_local_only
 from emgait_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
@@ -88,13 +88,12 @@ def run(args: argparse.Namespace) -> int:
     else:
         bundle = load_bundle(args.bundle)
         name, made = bundle.name, _export_onnx(bundle, args) if args.to == "onnx" else _export_engines(bundle, args)
-    table = Table(title=f"{name}: {args.to}, {args.precision}")
-    for title in ("graph", "file", "MB", "seconds", "cosine to FP32"):
-        table.add_column(title, overflow="fold")
+    rows = []
     for row in made:
         cosine = "measured where it runs" if row["cosine"] is None else f"{row['cosine']:.6f}"
-        table.add_row(row["graph"], row["file"], f"{row['bytes'] / 1e6:.1f}", f"{row['seconds']:.1f}", cosine)
-    Console().print(table)
+        rows.append((row["graph"], row["file"], f"{row['bytes'] / 1e6:.1f}", f"{row['seconds']:.1f}", cosine))
+    headings = ("graph", "file", "MB", "seconds", "cosine to FP32")
+    Console().print(table(f"{name}: {args.to}, {args.precision}", headings, rows, left=(0, 1)))
     write_json(args.json, {"bundle": name, "to": args.to, "precision": args.precision, "files": made})
     return 0
 

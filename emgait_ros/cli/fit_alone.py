@@ -61,8 +61,7 @@ def run(args: argparse.Namespace) -> int:
         bundle, args.out, args.vectors, people, args.runs, strangers, args.processes, command
     )
     facts = made.manifest["training"]["points_alone"]
-    if args.json:
-        write_json(args.json, facts)
+    write_json(args.json, facts)
     print(
         f"written: {made.folder}; gain {facts['gain']:.3f}, walks of enrolled people recognised {facts['true_accept_rate']:.0%}"
     )

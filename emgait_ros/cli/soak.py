@@ -18,10 +18,10 @@ import tempfile
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
 
 from emgait_ros.cli.demo_processes import compile_kernels, isolate
-from emgait_ros.cli.outputs import output_file, output_folder, print_figures, write_json
+from emgait_ros.cli.outputs import output_file, output_folder, write_json
+from emgait_ros.cli.terminal import print_figures, progress
 from emgait_ros.lab.soak.soak import SoakPlan, run_soak
 
 
@@ -48,18 +48,12 @@ def run(args: argparse.Namespace) -> int:
     if args.minutes <= 0 or min(args.kills, args.people) < 0:
         raise ValueError("--minutes must be above 0, --kills and --people at least 0")
     isolate(os.environ)
-    console = Console(stderr=True)
-    compile_kernels(console)
+    compile_kernels(Console(stderr=True))
     plan = SoakPlan(**{n: getattr(args, n) for n in ("minutes", "kills", "people", "beams", "width", "seed")})
-    with (
-        tempfile.TemporaryDirectory(prefix="emgait-soak-") as made,
-        Progress(console=console, transient=True) as progress,
-    ):
+    with tempfile.TemporaryDirectory(prefix="emgait-soak-") as made, progress() as bar:
         folder = args.out or Path(made)
         folder.mkdir(parents=True, exist_ok=True)
-        task = progress.add_task("", total=1.0)
-        say = lambda text, done: progress.update(task, description=text, completed=done)  # noqa: E731
-        figures = run_soak(plan, folder, say, args.bundle)
+        figures = run_soak(plan, folder, bar.say, args.bundle)
     print_figures("soak", figures)
     write_json(args.json, figures)
     return int(bool(figures["lost_answers"]) or not figures["identical_answers"])

@@ -18,11 +18,9 @@ import json
 import os
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
 from emgait_ros.cli.commands import development_packages
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
+from emgait_ros.cli.terminal import progress
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -61,17 +59,11 @@ def run(args: argparse.Namespace) -> int:
         args.clouds, args.hard_clouds, epochs=args.epochs, seed=args.seed, processes=args.processes
     )
     args.folder.mkdir(parents=True, exist_ok=True)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=1.0)
-
-        def report(text: str, done: float) -> None:
-            progress.update(task, description=text, completed=done)
-
-        shards, hard_shards = training.write_shards(args.shards, options, report)
-        first, network, figures = training.train(shards, hard_shards, options, report)
+    with progress() as bar:
+        shards, hard_shards = training.write_shards(args.shards, options, bar.say)
+        first, network, figures = training.train(shards, hard_shards, options, bar.say)
     training.export(first, network, read_shard(shards[0]), args.folder)
-    if args.json:
-        write_json(args.json, figures)
+    write_json(args.json, figures)
     print(json.dumps(figures, indent=2))
     print(f"written: {args.folder}; use it with the option detector.scorer")
     return 0
