@@ -2,7 +2,7 @@
 
   emgait bench perception                      three streets, 64 beams (130,000 points), 1280x720 images
   emgait bench perception --scenes 1 --json f.json
-  emgait bench perception --kitti DIR          also counts real KITTI frames (`emgait kitti-bag --help` says which folder)
+  emgait bench perception --kitti DIR          also counts real KITTI frames (`emgait demo-real --help` says which folder)
 
 `p50_ms` and `p99_ms` are CPU times of one thread for detection, tracking, crops and points of one cloud with its image.
 `recall_30m`, `recall_40m` and `recall_50m` say how often a walker with at least 8 returns has a track within 0.6 m, from

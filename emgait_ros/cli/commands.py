@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-Commands = Mapping[str, tuple[str, str]]
-"""name: (module with configure(parser) and run(args) -> exit status, one line of help)"""
+Commands = Mapping[str, tuple["str | Commands", str]]
+"""name: (module with configure(parser) and run(args) -> exit status, or further commands; one line of help)"""
 
 
 @contextmanager
@@ -44,4 +44,7 @@ def add_commands(parser: argparse.ArgumentParser, commands: Commands, dest: str,
         made = actions.add_parser(
             name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
         )
-        made.module = module
+        if isinstance(module, str):
+            made.module = module
+        else:
+            add_commands(made, module, "kind", "WHAT")

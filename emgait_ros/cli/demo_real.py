@@ -1,8 +1,9 @@
 """Real KITTI frames through the live tracker node: are people found where they were labelled, and do the crops show them?
 
-  emgait demo-real DATA              DATA: a folder with KITTI frames (see `emgait kitti-bag --help`)
+  emgait demo-real DATA
   emgait demo-real DATA --frames 000134 --out /tmp/x
 
+DATA holds velodyne/, image_2/, calib/ (and label_2/), or NAME.bin or .pcd, NAME.png and NAME.calib.txt or .json side by side.
 Each frame is played as a bag of a few seconds to a real pedestrian_tracker. For each, OUT/NAME.overlay.png shows the boxes and
 projected points, OUT/NAME.crops.png the crops that a recognizer would get; OUT/summary.json holds the figures. A single moment
 shows no gait: nobody is recognised here. KITTI is CC BY-NC-SA 3.0; keep its pictures out of other people's repositories.
@@ -81,9 +82,9 @@ def _play_frame(frame: KittiFrame, out: Path) -> FrameFigures:
 
     path = out / f"{frame.name}.bag"
     shutil.rmtree(path, ignore_errors=True)
-    bag = write_bag(frame, path, clouds=40)
+    params = write_bag(frame, path, clouds=40)
     command = [sys.executable, "-m", "emgait_ros.nodes.entry", "pedestrian_tracker", "--ros-args"]
-    command += ["-p", "camera.overlay:=true", "--params-file", str(bag.params)]
+    command += ["-p", "camera.overlay:=true", "--params-file", str(params)]
     playback = Playback(path, "--topics", *topics_to_play(path))
     with running(command, out / "tracker.log") as tracker:
         seen, overlay = listen(playback.start, playback.finished, lambda: tracker.poll() is None)

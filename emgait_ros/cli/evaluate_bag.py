@@ -7,7 +7,7 @@
   emgait evaluate bag walk.bag --walks walk.json          a simulated bag: enrol people on their first walk, judge the second
 
 The gallery is copied first and never changed. Topics that the parameters leave at their default are found in the bag
-when there is only one of their type. A bag with /ground_truth (`emgait simulate`, `emgait kitti-bag`) is scored: tracks
+when there is only one of their type. A bag with /ground_truth (`emgait simulate`) is scored: tracks
 are matched to people by place. --walks takes the file that `emgait simulate --json` wrote. Extrinsics and the pose in
 frames.fixed come from the bag's /tf and /tf_static, as live.
 """

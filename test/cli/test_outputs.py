@@ -53,8 +53,6 @@ OUTPUTS = [  # words before the output, and what it is
     (["gallery", "calibrate", "--walks"], FOLDER),
     (["gallery", "export"], FILE),
     (["gallery", "list", "--json"], FILE),
-    (["kitti-bag", "x", "--json"], FILE),
-    (["kitti-bag", "x"], FOLDER),
     (["play", "x", "--json"], FILE),
     (["simulate", "x", "--json"], FILE),
     (["simulate"], FOLDER),

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import cv2
 import numpy as np
 import pytest
 import yaml
 
-from emgait_ros.cli.main import main
 from emgait_ros.config import TrackerNodeConfig, with_options
 from emgait_ros.lab.datasets.kitti import KittiFrames
 from emgait_ros.lab.datasets.kitti_bag import FIRST_STAMP_NS, write_bag
@@ -165,14 +162,14 @@ def test_folders_without_frames(tmp_path):
 
 def test_a_bag_gives_the_frame_back(tmp_path):
     frame = write_frame(tmp_path / "data")[0]
-    written = write_bag(frame, tmp_path / "bag", clouds=4, rate_hz=5.0)
+    written = write_bag(frame, tmp_path / "bag", clouds=4)
     assert (written.clouds, written.people) == (4, 1)
     with BagRecording(written.path) as bag:
         frames = list(bag.sensor_frames())
         truth = bag.ground_truth
         assert not bag.problems
         assert bag.topics["/lidar/points"].count == bag.topics["/camera/image"].count == 4
-    assert [f.stamp_ns - FIRST_STAMP_NS for f in frames] == [0, 200_000_000, 400_000_000, 600_000_000]
+    assert [f.stamp_ns - FIRST_STAMP_NS for f in frames] == [0, 100_000_000, 200_000_000, 300_000_000]
     for read in frames:
         np.testing.assert_array_equal(read.points, frame.points)
         np.testing.assert_array_equal(read.image, frame.image)
@@ -184,33 +181,6 @@ def test_a_bag_gives_the_frame_back(tmp_path):
     values = yaml.safe_load(written.params.read_text())["/**/pedestrian_tracker"]["ros__parameters"]
     config = with_options(TrackerNodeConfig(), values)
     np.testing.assert_array_equal(np.reshape(config.camera.T_camera_lidar, (4, 4)), frame.camera.T_camera_lidar)
-
-
-@pytest.mark.parametrize(("clouds", "rate_hz"), [(0, 10.0), (3, 0.0), (3, -1.0), (3, float("nan"))])
-def test_bags_that_cannot_be(tmp_path, clouds, rate_hz):
-    with pytest.raises(ValueError, match="at least one"):
-        write_bag(write_frame(tmp_path)[0], tmp_path / "bag", clouds=clouds, rate_hz=rate_hz)
-
-
-def test_the_command(tmp_path, capsys):
-    write_frame(tmp_path / "data", labels=None)
-    arguments = [
-        "kitti-bag",
-        str(tmp_path / "data"),
-        str(tmp_path / "out"),
-        "--clouds",
-        "2",
-        "--json",
-        str(tmp_path / "written.json"),
-    ]
-    assert main(arguments) == 0
-    (written,) = json.loads((tmp_path / "written.json").read_text())
-    assert (written["frame"], written["clouds"], written["people"]) == ("000007", 2, None)
-    assert main(arguments) == 1
-    assert "exists already" in capsys.readouterr().err
-    assert main([*arguments, "--overwrite"]) == 0
-    assert main([*arguments, "--frames", "000099"]) == 1
-    assert "no frame '000099'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
