@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import pty
@@ -23,6 +24,8 @@ rclpy = pytest.importorskip("rclpy")
 
 from rclpy.context import Context  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.lifecycle import LifecycleNode  # noqa: E402
+from rclpy.node import Node  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2  # noqa: E402
@@ -72,22 +75,31 @@ def write_bag(path: Path, storage: str) -> Path:
 
 
 class Listener:
-    """Subscribes to raw bytes, reliable or best effort, in a thread."""
+    """Subscribes to raw bytes, reliable or best effort, in a thread; a lifecycle node where it is to begin later."""
 
-    def __init__(self, reliability: ReliabilityPolicy, name: str = "listener") -> None:
+    def __init__(self, reliability: ReliabilityPolicy, name: str = "listener", starts_in_s: float = 0.0) -> None:
         self.received: dict[str, list[bytes]] = defaultdict(list)
         self.arrived_s: dict[str, list[float]] = defaultdict(list)
         self.context = Context()
         rclpy.init(context=self.context)
-        self.node = rclpy.create_node(name, context=self.context)
+        self.node = (LifecycleNode if starts_in_s else Node)(name, context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
-        profile = QoSProfile(depth=30, reliability=reliability, durability=DurabilityPolicy.VOLATILE)
-        for topic, message_type in TYPES.items():
-            self.node.create_subscription(message_type, topic, self._taker(topic), profile, raw=True)
+        self._reliability = reliability
+        if starts_in_s:
+            self._start = self.node.create_timer(starts_in_s, self._subscribe)
+        else:
+            self._subscribe()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._spin)
         self._thread.start()
+
+    def _subscribe(self) -> None:
+        profile = QoSProfile(depth=30, reliability=self._reliability, durability=DurabilityPolicy.VOLATILE)
+        for topic, message_type in TYPES.items():
+            self.node.create_subscription(message_type, topic, self._taker(topic), profile, raw=True)
+        if hasattr(self, "_start"):
+            self._start.cancel()
 
     def _taker(self, topic: str) -> Any:
         def take(data: bytes) -> None:
@@ -111,6 +123,8 @@ class Listener:
         self._thread.join()
         self.executor.shutdown()
         self.node.destroy_node()
+        del self.node, self.executor
+        gc.collect()  # a lifecycle node stays in the graph until then
         rclpy.shutdown(context=self.context)
 
 
@@ -306,6 +320,19 @@ def test_somebody_else_who_listens_is_no_reason_to_start(
     node = Listener(ReliabilityPolicy.BEST_EFFORT, "pedestrian_tracker")
     try:
         _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        assert node.wait_for("/lidar/points", CLOUDS), len(node.received["/lidar/points"])
+        assert "did not subscribe" not in errors
+    finally:
+        node.close()
+
+
+def test_a_node_that_is_there_but_not_active_yet_is_waited_for(mcap_path: Path) -> None:
+    """A tracker that compiles for longer than --wait before it subscribes."""
+    node = Listener(ReliabilityPolicy.BEST_EFFORT, "pedestrian_tracker", starts_in_s=20.0)
+    try:
+        process = play(mcap_path, "--wait", "6", wait_for="")
+        _, errors = process.communicate(timeout=90)
         assert process.returncode == 0, errors
         assert node.wait_for("/lidar/points", CLOUDS), len(node.received["/lidar/points"])
         assert "did not subscribe" not in errors
