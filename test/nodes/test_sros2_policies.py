@@ -15,15 +15,11 @@ from rclpy.context import Context
 from rclpy.parameter import Parameter
 
 from emgait_ros.console.bridge import SERVICES
-from emgait_ros.inference.bundle import default_bundle_path
 from emgait_ros.nodes.gait_recognizer import GaitRecognizerNode
 from emgait_ros.nodes.gallery_services import CHANGES
 from emgait_ros.nodes.pedestrian_tracker import PedestrianTrackerNode
 
-pytestmark = [
-    pytest.mark.ros,
-    pytest.mark.skipif(not (default_bundle_path() / "manifest.json").is_file(), reason="no shipped bundle"),
-]
+pytestmark = pytest.mark.ros
 POLICY = Path(__file__).resolve().parents[2] / "config" / "sros2" / "policies.xml"
 RECOGNIZER = "/gait_recognizer"
 NAMESPACE = "/closed"
