@@ -62,13 +62,7 @@ def test_a_bridge_that_is_not_there_is_named():
 @pytest.mark.parametrize(
     ("options", "namespace", "frame", "topics", "fixed"),
     [
-        (
-            {},
-            "",
-            "",
-            ["/lidar/points", "/pedestrian_tracker/points", "/gait_recognizer/markers", "/pedestrian_tracker/overlay"],
-            "lidar",
-        ),
+        ({}, "", "", ["/lidar/points", "/pedestrian_tracker/points", "/gait_recognizer/markers", "/pedestrian_tracker/overlay"], "lidar"),
         (
             {"topics.cloud": "points", "frames.fixed": "odom"},
             "/robot1",
@@ -94,7 +88,7 @@ def test_a_bridge_that_is_not_there_is_named():
             "os_lidar",
         ),
     ],
-)
+)  # fmt: skip
 def test_rviz_shows_the_robot(repository, options, namespace, frame, topics, fixed):
     template = (repository / "config" / "gait.rviz").read_text()
     config = with_options(TrackerNodeConfig(), options)

@@ -123,13 +123,9 @@ def test_topics_can_be_remapped(context, namespace, rule, topic):
         ("topics.image", "", ""),
         ("camera.T_camera_lidar", [0.5] * 16, (0.5,) * 16),
         # all whole numbers: ROS reads an integer array
-        (
-            "camera.T_camera_lidar",
-            [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1],
-            tuple(float(i % 5 == 0) for i in range(16)),
-        ),
+        ("camera.T_camera_lidar", [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1], tuple(float(i % 5 == 0) for i in range(16))),
     ],
-)
+)  # fmt: skip
 def test_what_is_given_at_start_is_read(make, name, given, read):
     _, parameters = make({name: given})
     assert options_of(parameters.config)[name][0] == read

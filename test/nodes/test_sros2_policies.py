@@ -51,14 +51,10 @@ def graph_of(node) -> dict[str, set[str]]:
 @pytest.mark.parametrize(
     ("enclave", "make", "parameters"),
     [
-        (
-            "/emgait/pedestrian_tracker",
-            PedestrianTrackerNode,
-            {"topics.identities": "gait_recognizer/identities", "autostart": False},
-        ),
+        ("/emgait/pedestrian_tracker", PedestrianTrackerNode, {"topics.identities": "gait_recognizer/identities", "autostart": False}),
         ("/emgait/gait_recognizer", GaitRecognizerNode, {"autostart": False}),
     ],
-)
+)  # fmt: skip
 def test_a_node_may_do_what_it_does(enclave, make, parameters, tmp_path):
     context = Context()
     rclpy.init(context=context)

@@ -28,19 +28,13 @@ def sequence(tracks: list[dict[int, float]], people: int = 2) -> list[TrackingFr
         ([{1: 0, 2: 10}] * 4, {"MOTA": 100, "IDF1": 100, "HOTA": 100}),  # perfect
         ([{1: 0}] * 4, {"MOTA": 50, "IDF1": 100 * 2 * 4 / 12, "misses": 4}),  # one of two never seen
         ([{1: 0, 2: 10, 3: 50}] * 4, {"MOTA": 50, "false_positives": 4, "IDF1": 100 * 2 * 8 / 20}),  # a ghost
-        (
-            [{1: 0, 2: 10}] * 2 + [{2: 0, 1: 10}] * 2,
-            {"switches": 2, "MOTA": 75, "IDF1": 50},
-        ),  # numbers swapped half way
+        ([{1: 0, 2: 10}] * 2 + [{2: 0, 1: 10}] * 2, {"switches": 2, "MOTA": 75, "IDF1": 50}),  # numbers swapped half way
         ([{1: 0, 2: 10}] * 2 + [{3: 0, 2: 10}] * 2, {"switches": 1, "IDF1": 75}),  # a new number
         ([{1: 1.5, 2: 10}] * 4, {"misses": 4, "false_positives": 4, "MOTA": 0}),  # beyond the gate
         ([{}] * 4, {"MOTA": 0, "IDF1": 0, "HOTA": 0}),
-        (
-            [{1: 1.0, 2: 10}] * 2,
-            {"MOTA": 100, "HOTA": 100 * (10 + 9 * np.sqrt(1 / 3 * 1)) / 19},
-        ),  # half similar: counts to alpha 0.5
+        ([{1: 1.0, 2: 10}] * 2, {"MOTA": 100, "HOTA": 100 * (10 + 9 * np.sqrt(1 / 3 * 1)) / 19}),  # half similar: counts to alpha 0.5
     ],
-)
+)  # fmt: skip
 def test_counted_by_hand(tracks, expected):
     scores = tracking_scores([sequence(tracks)])
     for name, value in expected.items():

@@ -94,14 +94,10 @@ def test_labels_in_the_lidar_frame(tmp_path):
     ("field", "packed", "intensity"),
     [
         ("intensity", [0.5, 0.25, 1.0, 0.0], [0.5, 0.25, 0.0]),
-        (
-            "rgb",
-            np.array([0x800000, 0x404040, 0, 0x0000FF], np.uint32).view(np.float32),
-            [128 / 255, 64 / 255, 1.0],
-        ),  # the brightest colour
+        ("rgb", np.array([0x800000, 0x404040, 0, 0x0000FF], np.uint32).view(np.float32), [128 / 255, 64 / 255, 1.0]),  # the brightest colour
         ("ring", [1.0, 2.0, 3.0, 4.0], [0, 0, 0]),
     ],
-)
+)  # fmt: skip
 def test_pcd_clouds(tmp_path, field, packed, intensity):
     values = POINTS.copy()
     values[:, 3] = packed
@@ -122,14 +118,10 @@ def test_pcd_clouds(tmp_path, field, packed, intensity):
         ({"calibration": None}, FileNotFoundError, "frame 000007 is incomplete"),
         ({"calibration": b"P2: 1 2 3\n"}, ValueError, "000007.calib.txt is a damaged"),
         ({"calibration": b"P2: 1 0 0 0 0 1 0 0 0 0 1 0\n"}, ValueError, "has no 'R0_rect'"),
-        (
-            {"calibration": CALIBRATION.replace("0 -1 0 0 0 0 -1", "0 -2 0 0 0 0 -1").encode()},
-            ValueError,
-            "no rigid transform",
-        ),
+        ({"calibration": CALIBRATION.replace("0 -1 0 0 0 0 -1", "0 -2 0 0 0 0 -1").encode()}, ValueError, "no rigid transform"),
         ({"labels": b"Pedestrian 1 2 3\n"}, ValueError, "000007.label.txt is a damaged"),
     ],
-)
+)  # fmt: skip
 def test_damaged_frames_are_named(tmp_path, changes, error, words):
     frames = write_frame(tmp_path, **changes)
     with pytest.raises(error, match=words):
