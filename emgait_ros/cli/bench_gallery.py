@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 
+from emgait_ros.cli.commands import add_numbers
 from emgait_ros.cli.outputs import output_file, write_json
 from emgait_ros.cli.terminal import print_figures, progress
 from emgait_ros.lab.bench.gallery import GalleryBenchmark, run_benchmark
@@ -32,18 +33,17 @@ ROWS = (
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     default = GalleryBenchmark()
-    for name, text in (
-        ("people", "people in the gallery"),
-        ("templates", "templates of each"),
-        ("parts", "parts of an embedding"),
-        ("dimensions", "numbers of a part"),
-        ("probes", "people in view at once"),
-        ("threads", "threads that share a search"),
-        ("rounds", "timed rounds"),
-        ("seed", "of the made-up people"),
-    ):
-        value = getattr(default, name)
-        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"{text} (default: {value})")
+    add_numbers(
+        parser,
+        ("people", default.people, "N", "people in the gallery"),
+        ("templates", default.templates, "N", "templates of each"),
+        ("parts", default.parts, "N", "parts of an embedding"),
+        ("dimensions", default.dimensions, "N", "numbers of a part"),
+        ("probes", default.probes, "N", "people in view at once"),
+        ("threads", default.threads, "N", "threads that share a search"),
+        ("rounds", default.rounds, "N", "timed rounds"),
+        ("seed", default.seed, "N", "of the made-up people"),
+    )
     parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
 
 

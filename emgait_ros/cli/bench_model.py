@@ -21,7 +21,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from emgait_ros.cli.commands import development_packages
+from emgait_ros.cli.commands import add_numbers, development_packages
 from emgait_ros.cli.outputs import output_file, write_json
 from emgait_ros.cli.terminal import console_of, progress, table
 from emgait_ros.lab.bench.machine import machine
@@ -47,12 +47,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--people", type=_numbers, default=(1, 8), metavar="N,N", help="pedestrians in view (default: 1,8)"
     )
-    for name, value, text in (
-        ("frames", 10, "frames of a window"),
-        ("threads", 2, "CPU threads of torch and of onnxruntime"),
-        ("rounds", 7, "timed turns of everything"),
-    ):
-        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"{text} (default: {value})")
+    add_numbers(
+        parser,
+        ("frames", 10, "N", "frames of a window"),
+        ("threads", 2, "N", "CPU threads of torch and of onnxruntime"),
+        ("rounds", 7, "N", "timed turns of everything"),
+    )
     parser.add_argument("--approximate", action="store_true", help="measure CLIP in INT8 and with a stride of 5 too")
     parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
 

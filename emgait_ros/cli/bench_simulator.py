@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from emgait_ros.cli.commands import add_numbers
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.cli.terminal import console_of, print_figures
 from emgait_ros.lab.bench.simulator import run_benchmark
@@ -21,9 +22,12 @@ from emgait_ros.lab.bench.simulator_pictures import write_beside_kitti, write_pi
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--people", type=int, default=8, metavar="N", help="people to generate (default: %(default)s)")
-    parser.add_argument("--frames", type=int, default=24, metavar="N", help="samples a walk (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: %(default)s)")
+    add_numbers(
+        parser,
+        ("people", 8, "N", "people to generate"),
+        ("frames", 24, "N", "samples a walk"),
+        ("workers", 2, "N", "processes"),
+    )
     parser.add_argument(
         "--pictures", type=output_folder, metavar="FOLDER", help="write pictures there instead of measuring"
     )

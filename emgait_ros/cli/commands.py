@@ -23,6 +23,13 @@ def development_packages(what: str) -> Iterator[None]:
         ) from error
 
 
+def add_numbers(parser: argparse.ArgumentParser, *options: tuple[str, float, str, str]) -> None:
+    """Declare options for numbers: name, default (which says whether it is an int or a float), metavar, words of help."""
+    for name, default, metavar, text in options:
+        words = f"{text} (default: {default:g})"
+        parser.add_argument(f"--{name}", type=type(default), default=default, metavar=metavar, help=words)
+
+
 class _Command(argparse.ArgumentParser):
     """A parser that a module declares the arguments of, once there is something to parse."""
 

@@ -22,15 +22,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from scipy.optimize import linear_sum_assignment
 
 from emgait_ros.cli.demo_processes import Playback, compile_kernels, isolate, running, topics_to_play
 from emgait_ros.cli.outputs import output_folder, write_json
+from emgait_ros.cli.terminal import table
 from emgait_ros.lab.datasets.kitti import KittiFrame, KittiFrames
 from emgait_ros.lab.datasets.kitti_bag import PEOPLE, write_bag
+from emgait_ros.lab.evaluation.detection_matching import nearest_first
 from emgait_ros.samples import PedestrianFrame, UInt8
 
 FOUND_M = 0.5
@@ -105,10 +105,8 @@ def _figures(frame: KittiFrame, seen: PedestrianFrame | None, with_crop: int) ->
     people = frame.labels.of_kind(*PEOPLE)
     visible = people.contains(frame.points).sum(axis=1) >= LEAST_RETURNS
     truth = people.center[visible, :2]
-    apart = np.linalg.norm(truth[:, None] - places[None], axis=2)
-    rows, columns = linear_sum_assignment(np.minimum(apart, 10 * FOUND_M))
-    errors = apart[rows, columns]
-    errors = errors[errors <= FOUND_M]
+    belongs = nearest_first(truth, places, FOUND_M)
+    errors = np.linalg.norm(truth - places[belongs], axis=1)[belongs >= 0] if len(places) else np.zeros(0)
     error_m = float(errors.mean()) if len(errors) else None
     return FrameFigures(frame.name, len(truth), len(errors), error_m, len(places), with_crop)
 
@@ -120,18 +118,14 @@ def _row_of(crops: list[UInt8]) -> UInt8:
 
 
 def _table(figures: list[FrameFigures]) -> Table:
-    table = Table(
-        title="Real KITTI frames through the live tracker",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        caption=f"found: within {FOUND_M} m of a label; reported: all around the LiDAR, labels are for the camera's view only",
-        caption_justify="left",
-    )
-    for heading in ("frame", "labelled", "found", "mean error", "reported", "with a crop"):
-        table.add_column(heading, justify="left" if heading == "frame" else "right", no_wrap=True)
+    rows = []
     for f in figures:
         labelled, found = ("no labels", "-") if f.labelled is None else (str(f.labelled), str(f.found))
         error = "-" if f.error_m is None else f"{f.error_m:.2f} m"
-        table.add_row(f.frame, labelled, found, error, str(f.reported), str(f.with_crop))
-    return table
+        rows.append((f.frame, labelled, found, error, str(f.reported), str(f.with_crop)))
+    caption = (
+        f"found: within {FOUND_M} m of a label; reported: all around the LiDAR, labels are for the camera's view only"
+    )
+    headings = ("frame", "labelled", "found", "mean error", "reported", "with a crop")
+    title = "Real KITTI frames through the live tracker"
+    return table(title, headings, rows, pad_edge=False, caption=caption, caption_justify="left")

@@ -48,6 +48,7 @@ from typing import Any
 
 from rich.table import Table
 
+from emgait_ros.cli.commands import add_numbers
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.cli.terminal import console_of, node_options, progress, table
 from emgait_ros.lab.datasets.labelled_clouds import LabelledFolder, open_labelled, simulated_streets
@@ -70,42 +71,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     rules = Rules()
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="labelled clouds, or sim")
-    parser.add_argument(
-        "--clouds", type=int, default=100, metavar="N", help="sim: how many clouds (default: %(default)s)"
-    )
     parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file (YAML) of the nodes: detector.*")
-    parser.add_argument(
-        "--range",
-        type=float,
-        default=rules.range_m,
-        metavar="M",
-        help="people up to there count (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--returns", type=int, default=rules.returns, metavar="N", help="a person has at least (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--within",
-        type=float,
-        default=rules.within_m,
-        metavar="M",
-        help="largest distance to a label (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--view",
-        type=float,
-        default=rules.view_deg,
-        metavar="DEG",
-        help=".npz: half of the view (default: %(default)g)",
-    )
     parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
     parser.add_argument("--pictures", type=output_folder, metavar="OUT", help="folder for one contact sheet a FOLDER")
-    parser.add_argument(
-        "--most-pictures",
-        type=int,
-        default=80,
-        metavar="N",
-        help="cases drawn of a FOLDER, misses first (default: %(default)s)",
+    add_numbers(
+        parser,
+        ("clouds", 100, "N", "sim: how many clouds"),
+        ("range", rules.range_m, "M", "people up to there count"),
+        ("returns", rules.returns, "N", "a person has at least"),
+        ("within", rules.within_m, "M", "largest distance to a label"),
+        ("view", rules.view_deg, "DEG", ".npz: half of the view"),
+        ("most-pictures", 80, "N", "cases drawn of a FOLDER, misses first"),
     )
 
 

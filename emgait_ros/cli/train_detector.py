@@ -18,7 +18,7 @@ import json
 import os
 from pathlib import Path
 
-from emgait_ros.cli.commands import development_packages
+from emgait_ros.cli.commands import add_numbers, development_packages
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.cli.terminal import progress
 
@@ -26,18 +26,13 @@ from emgait_ros.cli.terminal import progress
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("folder", type=output_folder, metavar="DIR", help="where the scorer goes (two ONNX files)")
-    parser.add_argument("--clouds", type=int, default=3750, metavar="N", help="simulated clouds (default: %(default)s)")
-    parser.add_argument(
-        "--hard-clouds",
-        type=int,
-        default=1000,
-        metavar="N",
-        help="of what is easily mistaken; 0: none (default: %(default)s)",
-    )
-    parser.add_argument("--epochs", type=int, default=5, metavar="N", help="passes over them (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the training (default: %(default)s)")
-    parser.add_argument(
-        "--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="that simulate (default: all cores)"
+    add_numbers(
+        parser,
+        ("clouds", 3750, "N", "simulated clouds"),
+        ("hard-clouds", 1000, "N", "of what is easily mistaken; 0: none"),
+        ("epochs", 5, "N", "passes over them"),
+        ("seed", 0, "N", "of the training"),
+        ("processes", os.cpu_count() or 1, "N", "that simulate"),
     )
     parser.add_argument(
         "--shards",

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from scipy.stats import binomtest
 
 from emgait_ros.recognition.distances import part_distances
 from emgait_ros.samples import Float32, Float64, Int64
@@ -34,16 +34,12 @@ class Share(NamedTuple):
         return wilson_interval(self.hits, self.trials, confidence)
 
 
-def wilson_interval(hits: float, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(hits: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson score interval of a share of independent trials (Wilson 1927)."""
     if trials == 0:
         return 0.0, 1.0
-    z = float(norm.ppf(0.5 + confidence / 2))
-    share = hits / trials
-    centre = share + z * z / (2 * trials)
-    half = z * np.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    scale = 1 + z * z / trials
-    return max(0.0, float((centre - half) / scale)), min(1.0, float((centre + half) / scale))
+    interval = binomtest(hits, trials).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def distance_matrix(probes: Float32, gallery: Float32) -> Float32:
