@@ -37,7 +37,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from emgait_ros.cli.commands import development_packages
+from emgait_ros.cli.commands import add_numbers, development_packages
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.cli.terminal import console_of, progress, table
 from emgait_ros.config import EngineConfig
@@ -77,24 +77,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="checkpoint.safetensors of a run, instead of a bundle (needs torch)",
     )
     parser.add_argument("--backend", default="onnxruntime", help="inference backend (default: %(default)s)")
-    parser.add_argument(
-        "--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="CPU threads (default: all)"
-    )
-    parser.add_argument(
-        "--clip-stride",
-        type=int,
-        default=0,
-        metavar="S",
-        help="CLIP looks at every S-th image; default: the bundle's own",
+    add_numbers(
+        parser,
+        ("threads", os.cpu_count() or 1, "N", "CPU threads"),
+        ("clip-stride", 0, "S", "CLIP looks at every S-th image; 0: the bundle's own"),
+        ("identities", simulated_test.IDENTITIES, "N", "sim: test people; fewer than published for a quick look"),
     )
     parser.add_argument("--data", type=output_folder, metavar="FOLDER", help="sim: where the generated set is kept")
-    parser.add_argument(
-        "--identities",
-        type=int,
-        default=simulated_test.IDENTITIES,
-        metavar="N",
-        help="sim: test people; fewer for a quick look (default: the published %(default)s)",
-    )
     parser.add_argument("--real-walks", type=Path, metavar="DIR", help="sim: folder of motion-capture takes (BVH)")
     parser.add_argument(
         "--skip-damaged", action="store_true", help="leave out sequences that cannot be read, and say so"

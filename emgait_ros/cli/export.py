@@ -27,6 +27,7 @@ from typing import Any
 
 from rich.console import Console
 
+from emgait_ros.cli.commands import add_numbers
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.cli.terminal import table
 from emgait_ros.config import EngineConfig
@@ -46,20 +47,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="fp32",
         help="of graphs and engines: fp32 or fp16; of a bundle's CLIP: fp32 or int8 (default: %(default)s)",
     )
-    parser.add_argument(
-        "--clip-stride",
-        type=int,
-        default=1,
-        metavar="N",
-        help="bundle: CLIP looks at every N-th image of a track (default: 1, exact)",
-    )
     parser.add_argument("--name", default="", help="bundle: name of the new one (default: that of the old one)")
-    parser.add_argument(
-        "--max-batch",
-        type=int,
-        default=EngineConfig().max_batch,
-        metavar="N",
-        help="largest batch of an engine (default %(default)s)",
+    add_numbers(
+        parser,
+        ("clip-stride", 1, "N", "bundle: CLIP looks at every N-th image of a track; 1: exact"),
+        ("max-batch", EngineConfig().max_batch, "N", "largest batch of an engine"),
     )
     parser.add_argument(
         "--compute-capability",

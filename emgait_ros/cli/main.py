@@ -8,10 +8,7 @@ import sys
 from emgait_ros.cli.commands import Commands, add_commands
 
 COMMANDS: Commands = {
-    "demo": (
-        "emgait_ros.cli.demo",
-        "people walk past a LiDAR and a camera, are enrolled and recognised, on live nodes",
-    ),
+    "demo": ("emgait_ros.cli.demo", "people walk past a LiDAR and a camera, are enrolled and recognised, on live nodes"),
     "demo-real": ("emgait_ros.cli.demo_real", "play real KITTI frames to the live tracker and compare with the labels"),
     "simulate": ("emgait_ros.cli.simulate", "write a bag of simulated people walking past a LiDAR and a camera"),
     "up": ("emgait_ros.cli.up", "start both nodes where there is no ROS launch"),
@@ -35,28 +32,19 @@ COMMANDS: Commands = {
             "model": ("emgait_ros.cli.bench_model", "the network: plain forward, streaming, every stage"),
             "gallery": ("emgait_ros.cli.bench_gallery", "the search over many people, and when somebody new is found"),
             "live": ("emgait_ros.cli.bench_live", "how late the live nodes answer, by number of people in view"),
-            "perception": (
-                "emgait_ros.cli.bench_perception",
-                "time, recall and false tracks of sensing on simulated streets",
-            ),
+            "perception": ("emgait_ros.cli.bench_perception", "time, recall and false tracks of sensing on simulated streets"),
             "tracking": ("emgait_ros.cli.bench_tracking", "MOTA, IDF1, HOTA and speed of the tracker"),
-            "simulator": (
-                "emgait_ros.cli.bench_simulator",
-                "samples a second, repeatability, spread of people, pictures",
-            ),
+            "simulator": ("emgait_ros.cli.bench_simulator", "samples a second, repeatability, spread of people, pictures"),
         },
         "measure speed on this machine",
     ),
     "train": ("emgait_ros.cli.train", "train EMGaitNet by a recipe, up to a finished bundle"),
-    "train-detector": (
-        "emgait_ros.cli.train_detector",
-        "train what judges whether a shape is a person, on simulated clouds",
-    ),
+    "train-detector": ("emgait_ros.cli.train_detector", "train what judges whether a shape is a person, on simulated clouds"),
     "fit-alone": ("emgait_ros.cli.fit_alone", "fit what tells people apart by LiDAR alone, on simulated passes"),
     "adapt": ("emgait_ros.cli.adapt", "fit a bundle to a place from recordings of its people, of whom nobody is named"),
     "export": ("emgait_ros.cli.export", "turn a model bundle into FP16 ONNX graphs or TensorRT engines"),
     "doctor": ("emgait_ros.cli.doctor", "say what is wrong with this installation or the live system, and what to do"),
-}
+}  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -52,12 +52,7 @@ def run(args: argparse.Namespace) -> int:
         scene = shortened(scene, args.seconds)
     with progress("simulating", scene.duration_s) as bar:
         recording = record(
-            scene,
-            args.out,
-            storage=args.storage,
-            compress=args.compress,
-            jpeg=args.jpeg,
-            on_progress=bar.at,
+            scene, args.out, storage=args.storage, compress=args.compress, jpeg=args.jpeg, on_progress=bar.at
         )
     size_mb = sum(f.stat().st_size for f in args.out.iterdir()) / 1e6
     print(

@@ -415,8 +415,7 @@ def test_what_is_wrong_with_a_live_system(replaced, level, subject, words):
 
 
 @pytest.mark.parametrize(
-    ("namespace", "heard"),
-    [("/", {"gait_recognizer: gallery"}), ("/robot1", {"robot1/gait_recognizer: gallery"})],
+    ("namespace", "heard"), [("/", {"gait_recognizer: gallery"}), ("/robot1", {"robot1/gait_recognizer: gallery"})]
 )
 def test_another_robots_complaints_are_not_judged(namespace, heard):
     complaints = tuple(

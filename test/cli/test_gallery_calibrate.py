@@ -50,10 +50,7 @@ def test_plans_that_cannot_be(wrong):
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [
-        (["--far", "2"], "between 0 and 1"),
-        (["--far", "0.01", "--strangers", "100"], "--far 0.01 needs 198"),
-    ],
+    [(["--far", "2"], "between 0 and 1"), (["--far", "0.01", "--strangers", "100"], "--far 0.01 needs 198")],
 )
 def test_rates_that_cannot_be_promised_are_refused_before_anybody_walks(words, said, tmp_path, capsys):
     walks = tmp_path / "walks"

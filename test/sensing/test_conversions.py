@@ -10,13 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from emgait_ros.sensing.conversions import (
-    cloud_to_points,
-    compressed_to_rgb,
-    image_to_rgb,
-    rigid_transform,
-    stamp_ns,
-)
+from emgait_ros.sensing.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb, rigid_transform, stamp_ns
 
 XYZ = np.array([[1.5, -2.0, 0.25], [np.nan, 0, 0], [30, 4, -1.75], [0, np.inf, 0], [5, 5, 5], [-1, -2, -3]])
 FINITE = XYZ[[0, 2, 4, 5]]

@@ -5,15 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emgait_ros.lab.simulation.camera_rendering import (
-    Exposure,
-    Light,
-    Surface,
-    expose,
-    pinhole,
-    render,
-    window_matrix,
-)
+from emgait_ros.lab.simulation.camera_rendering import Exposure, Light, Surface, expose, pinhole, render, window_matrix
 from emgait_ros.sensing.perception.camera import project
 
 FLAT = Light(ambient=1.0)
