@@ -10,7 +10,9 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+import rclpy
 from live_graph import LiveGraph, NodeProcess
+from rclpy.context import Context
 
 from emgait_ros.inference.bundle import default_bundle_path
 from emgait_ros.transport import use_shipped_profile
@@ -24,6 +26,15 @@ def graph() -> Iterator[LiveGraph]:
     live = LiveGraph()
     yield live
     live.close()
+
+
+@pytest.fixture(scope="module")
+def context() -> Iterator[Context]:
+    """For nodes within the test's own process."""
+    made = Context()
+    rclpy.init(context=made)
+    yield made
+    made.try_shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import rclpy
 from rcl_interfaces.msg import ParameterType
-from rclpy.context import Context
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
@@ -17,14 +14,6 @@ from emgait_ros.nodes.parameters import NodeParameters
 from emgait_ros.nodes.topic_watch import TopicWatch
 
 pytestmark = pytest.mark.ros
-
-
-@pytest.fixture(scope="module")
-def context() -> Iterator[Context]:
-    made = Context()
-    rclpy.init(context=made)
-    yield made
-    made.try_shutdown()
 
 
 @pytest.fixture
