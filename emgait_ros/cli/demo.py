@@ -88,15 +88,9 @@ def _empty(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(out / "walk", ignore_errors=True)
     leftover = (
-        "walk.params.yaml",
-        "summary.json",
-        "recognised.webm",
-        "strip.png",
-        "nodes.log",
-        "gallery.db",
-        "gallery.db-wal",
-        "gallery.db-shm",
-    )
+        "walk.params.yaml", "summary.json", "recognised.webm", "strip.png", "nodes.log", "gallery.db",
+        "gallery.db-wal", "gallery.db-shm",
+    )  # fmt: skip
     for name in leftover:
         (out / name).unlink(missing_ok=True)
 
