@@ -32,26 +32,17 @@ def write_frame(folder, official=False, **changes):
     """A frame 000007 in either layout; ``changes`` replace a file's content, None leaves it out."""
     image = cv2.imencode(".png", np.full((120, 160, 3), (10, 20, 200), np.uint8))[1].tobytes()
     files = {
-        "cloud": POINTS.tobytes(),
-        "image": image,
-        "calibration": CALIBRATION.encode(),
-        "labels": LABELS.encode(),
-    } | changes
-    flat = {
-        "cloud": "000007.bin",
-        "image": "000007.png",
-        "calibration": "000007.calib.txt",
-        "labels": "000007.label.txt",
-    }
-    deep = {
-        "cloud": "velodyne/000007.bin",
-        "image": "image_2/000007.png",
-        "calibration": "calib/000007.txt",
-        "labels": "label_2/000007.txt",
+        "cloud": POINTS.tobytes(), "image": image, "calibration": CALIBRATION.encode(), "labels": LABELS.encode(), **changes,
+    }  # fmt: skip
+    names = {  # in the official folders, and flat
+        "cloud": ("velodyne/000007.bin", "000007.bin"),
+        "image": ("image_2/000007.png", "000007.png"),
+        "calibration": ("calib/000007.txt", "000007.calib.txt"),
+        "labels": ("label_2/000007.txt", "000007.label.txt"),
     }
     for name, content in files.items():
         if content is not None:
-            path = folder / (deep if official else flat)[name]
+            path = folder / names[name][0 if official else 1]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
     return KittiFrames(folder)
