@@ -29,17 +29,12 @@ class Share(NamedTuple):
         """The share, 0..1; NaN without trials."""
         return self.hits / self.trials if self.trials else float("nan")
 
-    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Wilson score interval; (0, 1) without trials."""
-        return wilson_interval(self.hits, self.trials, confidence)
-
-
-def wilson_interval(hits: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of a share of independent trials (Wilson 1927)."""
-    if trials == 0:
-        return 0.0, 1.0
-    interval = binomtest(hits, trials).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+    def interval(self) -> tuple[float, float]:
+        """Wilson score interval of 95 %, as of independent trials; (0, 1) without any."""
+        if not self.trials:
+            return 0.0, 1.0
+        found = binomtest(self.hits, self.trials).proportion_ci(0.95, method="wilson")
+        return float(found.low), float(found.high)
 
 
 def distance_matrix(probes: Float32, gallery: Float32) -> Float32:
