@@ -19,14 +19,9 @@ ROS = {
 WITH_ROS = ("nodes/", "live/", "console/bridge.py", "lab/demo/observer.py", "lab/soak/graph.py")
 TORCH = {"torch", "torchvision", "open_clip", "safetensors"}
 WITH_TORCH = (
-    "emgaitnet/",
-    "lab/adaptation/",
-    "lab/training/",
-    "lab/systems/",
-    "lab/detection/",
-    "lab/simulated_supervision/",
+    "emgaitnet/", "lab/adaptation/", "lab/training/", "lab/systems/", "lab/detection/", "lab/simulated_supervision/",
     "lab/bench/",
-)
+)  # fmt: skip
 TESTS = Path(__file__).resolve().parent
 LAZY = {"inference/torch_engine.py"}  # torch and the network inside its functions only
 GROUND_FLOOR = {"config", "foreign", "samples", "shipped", "jit", "stop_signals", "whole_files"}

@@ -17,7 +17,6 @@ from packaging.utils import canonicalize_name
 from test_layers import MODULES, ROS, outside
 
 from emgait_ros.doctor.installation import PACKAGES, PYTHON_FROM, PYTHON_TO
-from emgait_ros.inference.bundle import default_bundle_path
 
 # package -> who brings it on a ROS machine
 FROM_THE_DISTRIBUTION = {
@@ -103,9 +102,6 @@ print(json.dumps(list(sys.modules)))
 
 
 @pytest.mark.ros
-@pytest.mark.skipif(
-    not (default_bundle_path() / "manifest.json").is_file(), reason="the shipped model bundle is absent"
-)
 def test_the_doctor_calls_needed_what_the_nodes_and_the_command_line_load(repository):
     pytest.importorskip("rclpy")
     done = subprocess.run(

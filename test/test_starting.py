@@ -60,47 +60,20 @@ def test_a_bridge_that_is_not_there_is_named():
 
 
 @pytest.mark.parametrize(
-    ("options", "namespace", "frame", "topics", "fixed"),
+    ("options", "namespace", "frame", "cloud", "below", "fixed"),
     [
-        (
-            {},
-            "",
-            "",
-            ["/lidar/points", "/pedestrian_tracker/points", "/gait_recognizer/markers", "/pedestrian_tracker/overlay"],
-            "lidar",
-        ),
-        (
-            {"topics.cloud": "points", "frames.fixed": "odom"},
-            "/robot1",
-            "",
-            [
-                "/robot1/points",
-                "/robot1/pedestrian_tracker/points",
-                "/robot1/gait_recognizer/markers",
-                "/robot1/pedestrian_tracker/overlay",
-            ],
-            "odom",
-        ),
-        (
-            {"topics.cloud": "/ouster/points", "frames.fixed": "odom"},
-            "fleet/robot1",
-            "os_lidar",
-            [
-                "/ouster/points",
-                "/fleet/robot1/pedestrian_tracker/points",
-                "/fleet/robot1/gait_recognizer/markers",
-                "/fleet/robot1/pedestrian_tracker/overlay",
-            ],
-            "os_lidar",
-        ),
+        ({}, "", "", "/lidar/points", "", "lidar"),
+        ({"topics.cloud": "points", "frames.fixed": "odom"}, "/robot1", "", "/robot1/points", "/robot1", "odom"),
+        ({"topics.cloud": "/ouster/points", "frames.fixed": "odom"}, "fleet/robot1", "os_lidar", "/ouster/points", "/fleet/robot1", "os_lidar"),
     ],
-)
-def test_rviz_shows_the_robot(repository, options, namespace, frame, topics, fixed):
+)  # fmt: skip
+def test_rviz_shows_the_robot(repository, options, namespace, frame, cloud, below, fixed):
     template = (repository / "config" / "gait.rviz").read_text()
     config = with_options(TrackerNodeConfig(), options)
     shown = yaml.safe_load(rviz_config(template, config, namespace, frame))["Visualization Manager"]
     displays = [d["Topic"]["Value"] for d in shown["Displays"] if "Topic" in d]
-    assert displays == topics
+    own = ("pedestrian_tracker/points", "gait_recognizer/markers", "pedestrian_tracker/overlay")
+    assert displays == [cloud, *(f"{below}/{topic}" for topic in own)]
     assert shown["Global Options"]["Fixed Frame"] == shown["Views"]["Current"]["Target Frame"] == fixed
 
 

@@ -13,22 +13,20 @@ robots run the result without torch.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import Progress
 
 from emgait_ros.cli.commands import development_packages
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
-from emgait_ros.config import TrackerNodeConfig
+from emgait_ros.cli.terminal import node_options, progress
 from emgait_ros.inference.bundle import Bundle, load_bundle
 from emgait_ros.lab.datasets.lreid import LReid, passes
 from emgait_ros.lab.datasets.opening import kind_of, open_dataset
 from emgait_ros.lab.datasets.sequences import SequenceSource
 from emgait_ros.lab.datasets.tracked_bag import BagSequences
 from emgait_ros.lab.evaluation.published import load_partition
-from emgait_ros.parameter_file import load_parameters
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -66,10 +64,8 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"{args.out / args.name} is the bundle that is adapted: give another --name or --out")
     kinds = {path: kind_of(path) for path in args.recordings}
     reader = TraitReader(bundle, args.threads)
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("tracks", total=None)
-        tracks = reader.read(_opened(args, bundle, kinds), lambda done: progress.update(task, completed=done))
+    with progress("tracks", None) as bar:
+        tracks = reader.read(_opened(args, bundle, kinds), bar.at)
     source = ", ".join(sorted({kind for kind in kinds.values()})) + f" ({len(kinds)} recordings)"
     local_only = "adapted to LReID, which states no licence" if "lreid" in kinds.values() else ""
     made, found = adapt(bundle, reader, tracks, args.out, args.name, source, local_only)
@@ -91,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _opened(args: argparse.Namespace, bundle: Bundle, kinds: dict[Path, str]) -> Iterator[SequenceSource]:
     """One recording after the other, so that one is in memory at a time."""
-    tracker = load_parameters(args.params)[0] if args.params else TrackerNodeConfig()
+    tracker, _ = node_options(args.params, partial(print, file=sys.stderr))
     people = load_partition(args.partition).train if args.partition else None
     for path, kind in kinds.items():
         if kind == "bag":

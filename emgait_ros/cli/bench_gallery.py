@@ -11,15 +11,10 @@ is from calling enroll on a gallery file of that size until the matcher has the 
 from __future__ import annotations
 
 import argparse
-import sys
-from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
-
+from emgait_ros.cli.commands import add_numbers
 from emgait_ros.cli.outputs import output_file, write_json
+from emgait_ros.cli.terminal import print_figures, progress
 from emgait_ros.lab.bench.gallery import GalleryBenchmark, run_benchmark
 
 ROWS = (
@@ -38,37 +33,29 @@ ROWS = (
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     default = GalleryBenchmark()
-    for name, text in (
-        ("people", "people in the gallery"),
-        ("templates", "templates of each"),
-        ("parts", "parts of an embedding"),
-        ("dimensions", "numbers of a part"),
-        ("probes", "people in view at once"),
-        ("threads", "threads that share a search"),
-        ("rounds", "timed rounds"),
-        ("seed", "of the made-up people"),
-    ):
-        value = getattr(default, name)
-        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"{text} (default: {value})")
+    add_numbers(
+        parser,
+        ("people", default.people, "N", "people in the gallery"),
+        ("templates", default.templates, "N", "templates of each"),
+        ("parts", default.parts, "N", "parts of an embedding"),
+        ("dimensions", default.dimensions, "N", "numbers of a part"),
+        ("probes", default.probes, "N", "people in view at once"),
+        ("threads", default.threads, "N", "threads that share a search"),
+        ("rounds", default.rounds, "N", "timed rounds"),
+        ("seed", default.seed, "N", "of the made-up people"),
+    )
     parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     config = GalleryBenchmark(**{name: getattr(args, name) for name in GalleryBenchmark.__dataclass_fields__})
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=1.0)
-        figures = run_benchmark(config, lambda text, done: progress.update(task, description=text, completed=done))
-    _print(figures)
+    with progress() as bar:
+        figures = run_benchmark(config, bar.say)
+    title = f"{figures['people']} people, {figures['templates']} templates each, {figures['probes']} probes, {figures['threads']} threads"
+    shown = {
+        key: "needs torch and open_clip" if figures[key] is None else f"{figures[key]} {unit}" for key, _, unit in ROWS
+    }
+    print_figures(title, {**{words: shown[key] for key, words, _ in ROWS}, "machine": figures["machine"]})
     write_json(args.json, figures)
     return 0
-
-
-def _print(figures: dict[str, Any]) -> None:
-    title = f"{figures['people']} people, {figures['templates']} templates each, {figures['probes']} probes, {figures['threads']} threads"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", caption=figures["machine"])
-    table.add_column("")
-    table.add_column("", justify="right")
-    for key, words, unit in ROWS:
-        table.add_row(words, "needs torch and open_clip" if figures[key] is None else f"{figures[key]} {unit}")
-    Console(width=None if sys.stdout.isatty() else 100).print(table)

@@ -13,15 +13,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 
-from rich import box
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
 from emgait_ros.cli.demo_processes import compile_kernels, isolate
 from emgait_ros.cli.outputs import output_file, write_json
+from emgait_ros.cli.terminal import console_of, progress, table
 from emgait_ros.lab.bench.live import run_benchmark
 
 
@@ -42,21 +39,13 @@ def run(args: argparse.Namespace) -> int:
     if not args.seconds >= 1:
         raise ValueError(f"--seconds is {args.seconds}: at least 1 is needed")
     isolate(os.environ)
-    console = Console(stderr=True)
-    compile_kernels(console)
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("", total=1.0)
-        say = lambda text, done: progress.update(task, description=text, completed=done)  # noqa: E731
-        figures = run_benchmark(args.people, args.seconds, args.bundle, say, args.beams, args.width)
+    compile_kernels(Console(stderr=True))
+    with progress() as bar:
+        figures = run_benchmark(args.people, args.seconds, args.bundle, bar.say, args.beams, args.width)
     title = f"live nodes, {figures['points']} points, {figures['image']}, 10 Hz"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", caption=figures["machine"])
-    table.add_column("people")
-    for count in figures["by_people"]:
-        table.add_column(count, justify="right")
     flat = [_flat(row) for row in figures["by_people"].values()]
-    for key in flat[0]:
-        table.add_row(key, *(str(row.get(key)) for row in flat))
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    rows = [(key, *(str(row.get(key)) for row in flat)) for key in flat[0]]
+    console_of(120).print(table(title, ("people", *figures["by_people"]), rows, caption=figures["machine"]))
     write_json(args.json, figures)
     return 0
 

@@ -18,17 +18,13 @@ Close other programs first: a busy machine slows the contestants unevenly. Needs
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
-
-from emgait_ros.cli.commands import development_packages
+from emgait_ros.cli.commands import add_numbers, development_packages
 from emgait_ros.cli.outputs import output_file, write_json
+from emgait_ros.cli.terminal import console_of, progress, table
+from emgait_ros.lab.bench.machine import machine
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -51,12 +47,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--people", type=_numbers, default=(1, 8), metavar="N,N", help="pedestrians in view (default: 1,8)"
     )
-    for name, value, text in (
-        ("frames", 10, "frames of a window"),
-        ("threads", 2, "CPU threads of torch and of onnxruntime"),
-        ("rounds", 7, "timed turns of everything"),
-    ):
-        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"{text} (default: {value})")
+    add_numbers(
+        parser,
+        ("frames", 10, "N", "frames of a window"),
+        ("threads", 2, "N", "CPU threads of torch and of onnxruntime"),
+        ("rounds", 7, "N", "timed turns of everything"),
+    )
     parser.add_argument("--approximate", action="store_true", help="measure CLIP in INT8 and with a stride of 5 too")
     parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
 
@@ -77,10 +73,9 @@ def run(args: argparse.Namespace) -> int:
     config = ModelBenchmark(
         args.clip, bundle, args.people, args.frames, args.threads, args.rounds, approximate=args.approximate
     )
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=1.0)
-        figures = run_benchmark(config, lambda text, done: progress.update(task, description=text, completed=done))
-    figures["machine"] = _machine()
+    with progress() as bar:
+        figures = run_benchmark(config, bar.say)
+    figures["machine"] = machine()
     _print(figures)
     write_json(args.json, figures)
     return 0
@@ -103,17 +98,13 @@ def _run_systems(args: argparse.Namespace) -> int:
         raise ValueError("--systems measures random weights at the papers' scale: leave out --bundle and --approximate")
     systems = ARCHITECTURES if args.systems == "all" else tuple(args.systems.split(","))
     config = SystemsBenchmark(systems, args.clip, args.people, args.frames, args.threads, args.rounds)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=1.0)
-        figures = run_benchmark(config, lambda text, done: progress.update(task, description=text, completed=done))
-    figures["machine"] = _machine()
-    console = Console(width=None if sys.stdout.isatty() else 130)
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        title=f"windows of {args.frames} frames, {args.threads} threads, onnxruntime, ms a person, p50",
-    )
+    with progress() as bar:
+        figures = run_benchmark(config, bar.say)
+    figures["machine"] = machine()
+    console = console_of(130)
+    title = f"windows of {args.frames} frames, {args.threads} threads, onnxruntime, ms a person, p50"
     people = [str(result["people"]) for result in figures["results"]]
-    titles = (
+    headings = (
         "",
         "M parameters",
         "GFLOP a frame",
@@ -123,10 +114,8 @@ def _run_systems(args: argparse.Namespace) -> int:
         "processor: frame",
         "identity",
     )
-    for title in titles:
-        table.add_column(title, justify="right" if title else "left")
-    for row in figures["systems"].values():
-        table.add_row(
+    rows = [
+        (
             row["title"],
             f"{row['parameters'] / 1e6:.2f}",
             f"{row['gflop_per_frame']:.2f}",
@@ -136,7 +125,9 @@ def _run_systems(args: argparse.Namespace) -> int:
             f"{row['cpu_ms_per_pedestrian_frame']:.1f}",
             f"{row['cpu_ms_per_new_identity']:.0f}",
         )
-    console.print(table)
+        for row in figures["systems"].values()
+    ]
+    console.print(table(title, headings, rows))
     console.print(
         f"{figures['machine']}; load average {figures['load_average']:.1f}; EMGaitNet with CLIP {args.clip}",
         style="dim",
@@ -145,27 +136,21 @@ def _run_systems(args: argparse.Namespace) -> int:
     return 0
 
 
-def _machine() -> str:
-    from emgait_ros.lab.bench.machine import machine
-
-    return machine()
-
-
 def _print(figures: dict[str, Any]) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 110)
+    console = console_of(110)
     versions = ", ".join(f"{name} {version}" for name, version in figures["versions"].items())
     for result in figures["results"]:
-        table = Table(
-            box=box.SIMPLE_HEAD,
-            title=f"{result['people']} in view, {figures['bundle']}, windows of {figures['frames']} frames, {figures['threads']} threads",
-            title_justify="left",
-        )
-        for title in ("", "p50 ms", "p95 ms", "ms a person", "MB"):
-            table.add_column(title, justify="right" if title else "left")
-        for name, row in result["ms"].items():
-            each = row["p50"] / result["people"]
-            table.add_row(name, f"{row['p50']:.1f}", f"{row['p95']:.1f}", f"{each:.2f}", f"{row['peak_mb']:.0f}")
-        console.print(table)
+        title = f"{result['people']} in view, {figures['bundle']}, windows of {figures['frames']} frames, {figures['threads']} threads"
+        rows = [
+            (
+                name,
+                *(f"{x:.1f}" for x in (row["p50"], row["p95"])),
+                f"{row['p50'] / result['people']:.2f}",
+                f"{row['peak_mb']:.0f}",
+            )
+            for name, row in result["ms"].items()
+        ]
+        console.print(table(title, ("", "p50 ms", "p95 ms", "ms a person", "MB"), rows))
     for name, row in figures["engines"].items():
         console.print(_sentence(name, row), soft_wrap=True)
     peers = "; ".join(f"{name} {ms:.0f} ms" for name, ms in figures["peers_ms_per_sequence"].items())

@@ -2,7 +2,7 @@
 
   emgait bench perception                      three streets, 64 beams (130,000 points), 1280x720 images
   emgait bench perception --scenes 1 --json f.json
-  emgait bench perception --kitti DIR          also counts real KITTI frames (`emgait kitti-bag --help` says which folder)
+  emgait bench perception --kitti DIR          also counts real KITTI frames (`emgait demo-real --help` says which folder)
 
 `p50_ms` and `p99_ms` are CPU times of one thread for detection, tracking, crops and points of one cloud with its image.
 `recall_30m`, `recall_40m` and `recall_50m` say how often a walker with at least 8 returns has a track within 0.6 m, from
@@ -20,10 +20,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
-from emgait_ros.cli.outputs import output_file, print_figures, write_json
+from emgait_ros.cli.outputs import output_file, write_json
+from emgait_ros.cli.terminal import print_figures, progress
 from emgait_ros.lab.bench.perception import run_benchmark
 
 
@@ -40,15 +38,8 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     if args.scenes < 1:
         raise ValueError(f"--scenes is {args.scenes}: at least one street is needed")
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=1.0)
-        figures = run_benchmark(
-            args.scenes,
-            args.beams,
-            not args.no_peers,
-            lambda text, done: progress.update(task, description=text, completed=done),
-            args.kitti,
-        )
+    with progress() as bar:
+        figures = run_benchmark(args.scenes, args.beams, not args.no_peers, bar.say, args.kitti)
     print_figures("perception", figures)
     write_json(args.json, figures)
     return 0

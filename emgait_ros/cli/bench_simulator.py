@@ -11,23 +11,23 @@ disk. The picture beside KITTI shows real people: KITTI is CC BY-NC-SA 3.0, keep
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
+from emgait_ros.cli.commands import add_numbers
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
+from emgait_ros.cli.terminal import console_of, print_figures
 from emgait_ros.lab.bench.simulator import run_benchmark
 from emgait_ros.lab.bench.simulator_pictures import write_beside_kitti, write_pictures
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--people", type=int, default=8, metavar="N", help="people to generate (default: %(default)s)")
-    parser.add_argument("--frames", type=int, default=24, metavar="N", help="samples a walk (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: %(default)s)")
+    add_numbers(
+        parser,
+        ("people", 8, "N", "people to generate"),
+        ("frames", 24, "N", "samples a walk"),
+        ("workers", 2, "N", "processes"),
+    )
     parser.add_argument(
         "--pictures", type=output_folder, metavar="FOLDER", help="write pictures there instead of measuring"
     )
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--kitti FOLDER and --beside FILE go together")
     if min(args.people, args.frames, args.workers) < 1:
         raise ValueError("--people, --frames and --workers must be at least 1")
-    console = Console(width=None if sys.stdout.isatty() else 100)
+    console = console_of(100)
     if args.pictures or args.beside:
         written = write_pictures(args.pictures) if args.pictures else []
         written += [write_beside_kitti(args.kitti, args.beside)] if args.beside else []
@@ -53,14 +53,11 @@ def run(args: argparse.Namespace) -> int:
         return 0
     with console.status("") as status:
         figures = run_benchmark(args.people, args.workers, args.frames, status.update)
-    table = Table(box=box.SIMPLE_HEAD, title="simulator", title_justify="left", caption=figures["machine"])
-    table.add_column("")
-    table.add_column("", justify="right")
+    shown = {}
     for name, value in figures.items():
         for key, entry in value.items() if isinstance(value, dict) else [("", value)]:
-            if name != "machine":
-                text = ", ".join(f"{k} {v}" for k, v in entry.items()) if isinstance(entry, dict) else str(entry)
-                table.add_row(f"{name} {key}".strip(), text)
-    console.print(table)
+            text = ", ".join(f"{k} {v}" for k, v in entry.items()) if isinstance(entry, dict) else str(entry)
+            shown[f"{name} {key}".strip()] = text
+    print_figures("simulator", shown)
     write_json(args.json, figures)
     return 0

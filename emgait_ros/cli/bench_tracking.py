@@ -15,7 +15,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from emgait_ros.cli.outputs import output_file, output_folder, print_figures, write_json
+from emgait_ros.cli.outputs import output_file, output_folder, write_json
+from emgait_ros.cli.terminal import print_figures
 from emgait_ros.lab.bench.tracking import SEQUENCES, run_benchmark
 
 

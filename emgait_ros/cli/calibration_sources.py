@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from functools import partial
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress, TaskID
 
-from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
+from emgait_ros.cli.terminal import node_options, progress
+from emgait_ros.config import RecognizerNodeConfig, with_options
 from emgait_ros.gallery.records import Calibration
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import load_bundle
@@ -28,7 +28,6 @@ from emgait_ros.lab.evaluation.gallery_calibration import (
     strangers_calibration,
 )
 from emgait_ros.lab.simulation.walk_sets import generate
-from emgait_ros.parameter_file import load_parameters
 from emgait_ros.recognition.replay import Replay
 from emgait_ros.recognition.windows import window_for
 from emgait_ros.recordings.bag import BagRecording
@@ -48,9 +47,8 @@ def from_simulation(gallery: Gallery, args: argparse.Namespace) -> tuple[list[Ca
     data, margin = SimulatedSet(folder, encoder.preprocessing), encoder.bundle.min_margin or 0.0
     bundle = encoder.bundle
     window = window_for(config.window, bundle.min_frames, bundle.max_frames, f"the bundle in {bundle.folder}")
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("walks through the network", total=1.0)
-        tracks = embed_tracks(encoder, data, window, lambda share: progress.update(task, completed=share))
+    with progress("walks through the network") as bar:
+        tracks = embed_tracks(encoder, data, window, bar.at)
     enrolled = gallery.templates_for(encoder.fingerprint)
     members = np.arange(walks.first_identity, walks.first_stranger)
     kept_back = tracks.identity >= walks.first_stranger + walks.strangers // 2
@@ -102,30 +100,26 @@ def from_simulation(gallery: Gallery, args: argparse.Namespace) -> tuple[list[Ca
 
 def from_bags(gallery: Gallery, args: argparse.Namespace) -> tuple[list[Calibration], dict[str, Any]]:
     """A calibration for each rate from recordings of strangers, and what is reported of it."""
-    tracker, recognizer = TrackerNodeConfig(), RecognizerNodeConfig()
-    if args.params:
-        tracker, recognizer, _ = load_parameters(args.params)
+    tracker, recognizer = node_options(args.params, partial(print, file=sys.stderr))
     options = {"gallery.path": args.gallery, "gallery.key_file": args.key_file, "engine.bundle": args.bundle}
     options = {name: value for name, value in options.items() if value}
     thresholds: list[float] = []
     ranges: list[tuple[float, float]] = []
     problems: Counter[str] = Counter()
     people, model = 0, ""
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        for path in args.bags:
-            pipeline = StrangersPipeline(tracker, with_options(recognizer, options))
-            people, model = pipeline.recognizer.identities, pipeline.recognizer.fingerprint
-            try:
-                with BagRecording(path) as bag:
-                    task = progress.add_task(path.name, total=bag.duration_s)
-                    result = evaluate_bag(bag, pipeline, tracker, (), partial(_advance, progress, task))
-            finally:
-                pipeline.recognizer.close()
-            problems.update(result.problems)
-            enrolled = gallery_in_memory(gallery.templates_for(model), recognizer.decision)
-            against = pipeline.recognizer.replay(enrolled)
-            thresholds += [track.naming_threshold(against) for track in pipeline.tracks()] if people else []
-            ranges += [track.ranges_m for track in pipeline.tracks()]
+    for path in args.bags:
+        pipeline = StrangersPipeline(tracker, with_options(recognizer, options))
+        people, model = pipeline.recognizer.identities, pipeline.recognizer.fingerprint
+        try:
+            with BagRecording(path) as bag, progress(path.name, bag.duration_s) as bar:
+                result = evaluate_bag(bag, pipeline, tracker, (), bar.at)
+        finally:
+            pipeline.recognizer.close()
+        problems.update(result.problems)
+        enrolled = gallery_in_memory(gallery.templates_for(model), recognizer.decision)
+        against = pipeline.recognizer.replay(enrolled)
+        thresholds += [track.naming_threshold(against) for track in pipeline.tracks()] if people else []
+        ranges += [track.ranges_m for track in pipeline.tracks()]
     if not thresholds:
         raise ValueError(
             "no walk in these bags could be compared: "
@@ -139,7 +133,3 @@ def from_bags(gallery: Gallery, args: argparse.Namespace) -> tuple[list[Calibrat
         "each track counts as one stranger: people who walk past again and again make the promise weaker than it says"
     )
     return found, {"model": model, "said": said}
-
-
-def _advance(progress: Progress, task: TaskID, seconds: float) -> None:
-    progress.update(task, completed=seconds)

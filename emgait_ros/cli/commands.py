@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-Commands = Mapping[str, tuple[str, str]]
-"""name: (module with configure(parser) and run(args) -> exit status, one line of help)"""
+Commands = Mapping[str, tuple["str | Commands", str]]
+"""name: (module with configure(parser) and run(args) -> exit status, or further commands; one line of help)"""
 
 
 @contextmanager
@@ -21,6 +21,13 @@ def development_packages(what: str) -> Iterator[None]:
         raise ValueError(
             f"{what} needs the package '{error.name}', which is not installed: install requirements/dev.txt"
         ) from error
+
+
+def add_numbers(parser: argparse.ArgumentParser, *options: tuple[str, float, str, str]) -> None:
+    """Declare options for numbers: name, default (which says whether it is an int or a float), metavar, words of help."""
+    for name, default, metavar, text in options:
+        words = f"{text} (default: {default:g})"
+        parser.add_argument(f"--{name}", type=type(default), default=default, metavar=metavar, help=words)
 
 
 class _Command(argparse.ArgumentParser):
@@ -44,4 +51,7 @@ def add_commands(parser: argparse.ArgumentParser, commands: Commands, dest: str,
         made = actions.add_parser(
             name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
         )
-        made.module = module
+        if isinstance(module, str):
+            made.module = module
+        else:
+            add_commands(made, module, "kind", "WHAT")

@@ -17,10 +17,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from emgait_ros.cli.outputs import output_file, write_json
+from emgait_ros.cli.terminal import progress, table
 from emgait_ros.lab.datasets.checking import Findings, check_dataset
 from emgait_ros.lab.datasets.opening import KINDS
 
@@ -49,12 +48,8 @@ def run(args: argparse.Namespace) -> int:
     named, folder = args.folder[:-1], Path(args.folder[-1])
     if len(named) > 1 or (named and named[0] not in KINDS):
         raise ValueError(f"'{' '.join(named)}' is no kind of data set: known are {', '.join(KINDS)}, then one folder")
-    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("")
-        findings = check_dataset(
-            folder, args.kind or "".join(named), lambda done, total: progress.update(task, completed=done, total=total)
-        )
+    with progress("reading", None) as bar:
+        findings = check_dataset(folder, args.kind or "".join(named), bar.at)
     _print(findings, Console())
     write_json(args.json, asdict(findings))
     return 1 if findings.problems else 0
@@ -70,13 +65,9 @@ def _print(findings: Findings, console: Console) -> None:
         if not found:
             continue
         counts = ", ".join(f"{kind} {count}" for kind, count in Counter(p.kind for p in found).most_common())
-        table = Table(title=f"{len(found)} {title}: {counts}", title_justify="left")
-        table.add_column("kind")
-        table.add_column("what", overflow="fold")
-        for problem in found[:SHOWN]:
-            table.add_row(problem.kind, problem.sentence)
+        rows = [(problem.kind, problem.sentence) for problem in found[:SHOWN]]
         if len(found) > SHOWN:
-            table.add_row("", f"and {len(found) - SHOWN} more (--json writes them all)")
-        console.print(table)
+            rows.append(("", f"and {len(found) - SHOWN} more (--json writes them all)"))
+        console.print(table(f"{len(found)} {title}: {counts}", ("kind", "what"), rows, left=(0, 1)))
     if not findings.problems:
         console.print("nothing that stops training or evaluation", highlight=False)

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from emgait_ros.cli.demo_processes import Playback, compile_kernels, emgait, isolate, running, topics_to_play
 from emgait_ros.cli.outputs import output_folder, write_json
+from emgait_ros.cli.terminal import progress
 from emgait_ros.lab.demo.film import write_film
 from emgait_ros.lab.demo.report import judge, summary, table
 from emgait_ros.lab.simulation.recording import Recording, record
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     out: Path = args.out
     _empty(out)
     isolate(os.environ)
-    recording = _simulate(args.seed, out / "walk", console)
+    recording = _simulate(args.seed, out / "walk")
     simulated = time.monotonic()
     compile_kernels(console)
     log = out / "nodes.log"
@@ -88,25 +88,17 @@ def _empty(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(out / "walk", ignore_errors=True)
     leftover = (
-        "walk.params.yaml",
-        "summary.json",
-        "recognised.webm",
-        "strip.png",
-        "nodes.log",
-        "gallery.db",
-        "gallery.db-wal",
-        "gallery.db-shm",
-    )
+        "walk.params.yaml", "summary.json", "recognised.webm", "strip.png", "nodes.log", "gallery.db",
+        "gallery.db-wal", "gallery.db-shm",
+    )  # fmt: skip
     for name in leftover:
         (out / name).unlink(missing_ok=True)
 
 
-def _simulate(seed: int, path: Path, console: Console) -> Recording:
+def _simulate(seed: int, path: Path) -> Recording:
     scene = SCENES["demo"](seed)
-    columns = (TextColumn("simulating the street"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=scene.duration_s)
-        return record(scene, path, jpeg=True, on_progress=lambda done_s: progress.update(task, completed=done_s))
+    with progress("simulating the street", scene.duration_s) as bar:
+        return record(scene, path, jpeg=True, on_progress=bar.at)
 
 
 def _say(console: Console, text: str) -> None:

@@ -1,8 +1,9 @@
 """Real KITTI frames through the live tracker node: are people found where they were labelled, and do the crops show them?
 
-  emgait demo-real DATA              DATA: a folder with KITTI frames (see `emgait kitti-bag --help`)
+  emgait demo-real DATA
   emgait demo-real DATA --frames 000134 --out /tmp/x
 
+DATA holds velodyne/, image_2/, calib/ (and label_2/), or NAME.bin or .pcd, NAME.png and NAME.calib.txt or .json side by side.
 Each frame is played as a bag of a few seconds to a real pedestrian_tracker. For each, OUT/NAME.overlay.png shows the boxes and
 projected points, OUT/NAME.crops.png the crops that a recognizer would get; OUT/summary.json holds the figures. A single moment
 shows no gait: nobody is recognised here. KITTI is CC BY-NC-SA 3.0; keep its pictures out of other people's repositories.
@@ -21,15 +22,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from scipy.optimize import linear_sum_assignment
 
 from emgait_ros.cli.demo_processes import Playback, compile_kernels, isolate, running, topics_to_play
 from emgait_ros.cli.outputs import output_folder, write_json
+from emgait_ros.cli.terminal import table
 from emgait_ros.lab.datasets.kitti import KittiFrame, KittiFrames
 from emgait_ros.lab.datasets.kitti_bag import PEOPLE, write_bag
+from emgait_ros.lab.evaluation.detection_matching import nearest_first
 from emgait_ros.samples import PedestrianFrame, UInt8
 
 FOUND_M = 0.5
@@ -81,9 +82,9 @@ def _play_frame(frame: KittiFrame, out: Path) -> FrameFigures:
 
     path = out / f"{frame.name}.bag"
     shutil.rmtree(path, ignore_errors=True)
-    bag = write_bag(frame, path, clouds=40)
+    params = write_bag(frame, path, clouds=40)
     command = [sys.executable, "-m", "emgait_ros.nodes.entry", "pedestrian_tracker", "--ros-args"]
-    command += ["-p", "camera.overlay:=true", "--params-file", str(bag.params)]
+    command += ["-p", "camera.overlay:=true", "--params-file", str(params)]
     playback = Playback(path, "--topics", *topics_to_play(path))
     with running(command, out / "tracker.log") as tracker:
         seen, overlay = listen(playback.start, playback.finished, lambda: tracker.poll() is None)
@@ -104,10 +105,8 @@ def _figures(frame: KittiFrame, seen: PedestrianFrame | None, with_crop: int) ->
     people = frame.labels.of_kind(*PEOPLE)
     visible = people.contains(frame.points).sum(axis=1) >= LEAST_RETURNS
     truth = people.center[visible, :2]
-    apart = np.linalg.norm(truth[:, None] - places[None], axis=2)
-    rows, columns = linear_sum_assignment(np.minimum(apart, 10 * FOUND_M))
-    errors = apart[rows, columns]
-    errors = errors[errors <= FOUND_M]
+    belongs = nearest_first(truth, places, FOUND_M)
+    errors = np.linalg.norm(truth - places[belongs], axis=1)[belongs >= 0] if len(places) else np.zeros(0)
     error_m = float(errors.mean()) if len(errors) else None
     return FrameFigures(frame.name, len(truth), len(errors), error_m, len(places), with_crop)
 
@@ -119,18 +118,14 @@ def _row_of(crops: list[UInt8]) -> UInt8:
 
 
 def _table(figures: list[FrameFigures]) -> Table:
-    table = Table(
-        title="Real KITTI frames through the live tracker",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        caption=f"found: within {FOUND_M} m of a label; reported: all around the LiDAR, labels are for the camera's view only",
-        caption_justify="left",
-    )
-    for heading in ("frame", "labelled", "found", "mean error", "reported", "with a crop"):
-        table.add_column(heading, justify="left" if heading == "frame" else "right", no_wrap=True)
+    rows = []
     for f in figures:
         labelled, found = ("no labels", "-") if f.labelled is None else (str(f.labelled), str(f.found))
         error = "-" if f.error_m is None else f"{f.error_m:.2f} m"
-        table.add_row(f.frame, labelled, found, error, str(f.reported), str(f.with_crop))
-    return table
+        rows.append((f.frame, labelled, found, error, str(f.reported), str(f.with_crop)))
+    caption = (
+        f"found: within {FOUND_M} m of a label; reported: all around the LiDAR, labels are for the camera's view only"
+    )
+    headings = ("frame", "labelled", "found", "mean error", "reported", "with a crop")
+    title = "Real KITTI frames through the live tracker"
+    return table(title, headings, rows, pad_edge=False, caption=caption, caption_justify="left")

@@ -24,16 +24,14 @@ import shutil
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from emgait_ros.cli.outputs import output_file, write_json
+from emgait_ros.cli.terminal import progress
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
 from emgait_ros.doctor.findings import Finding, Level, Page, collect, fail, ok, warn
 
 # Nothing else is imported here: on a broken installation the page must still be printed, and say what is broken.
-if TYPE_CHECKING:
-    from emgait_ros.doctor.observations import LiveSystem
-
 SHORTEST_S, LONGEST_S = 3.0, 3600.0  # discovery takes a second, and a topic counts as silent after two
 NOT_STARTABLE = fail(
     "live system", "was not watched: ROS ends any process that starts with this middleware", "see the section Transport"
@@ -161,32 +159,22 @@ def _judge_bag(page: Page, words: list[str], tracker: TrackerNodeConfig) -> None
 
 def _recording(path: Path, tracker: TrackerNodeConfig) -> list[Finding]:
     def look() -> Iterator[Finding]:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
-
         from emgait_ros.doctor.recording import judge_recording
         from emgait_ros.recordings.bag import BagRecording
 
-        columns = (TextColumn("reading the recording"), BarColumn())
-        with BagRecording(path) as bag, Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("", total=1.0)
-            yield from judge_recording(bag, tracker, lambda part: progress.update(task, completed=part))
+        with BagRecording(path) as bag, progress("reading the recording") as bar:
+            yield from judge_recording(bag, tracker, bar.at)
 
     return collect(look, "recording")
 
 
 def _calibration(path: Path, tracker: TrackerNodeConfig, with_messages: bool) -> list[Finding]:
     def look() -> list[Finding]:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
-
         from emgait_ros.doctor.camera_agreement import judge_agreement, measure_agreement
         from emgait_ros.recordings.bag import BagRecording
 
-        columns = (TextColumn("comparing people in clouds and images"), BarColumn())
-        with BagRecording(path) as bag, Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("", total=1.0)
-            found = measure_agreement(bag, tracker, lambda part: progress.update(task, completed=part))
+        with BagRecording(path) as bag, progress("comparing people in clouds and images") as bar:
+            found = measure_agreement(bag, tracker, bar.at)
             unusable = [
                 warn("messages", f"{sentence} ({count} times)", "correct that first")
                 for sentence, count in bag.problems.items()
@@ -198,23 +186,11 @@ def _calibration(path: Path, tracker: TrackerNodeConfig, with_messages: bool) ->
 
 def _live(args: argparse.Namespace, tracker: TrackerNodeConfig, recognizer: RecognizerNodeConfig) -> list[Finding]:
     def look() -> list[Finding]:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
-
         from emgait_ros.doctor.live_system import judge
         from emgait_ros.live.probe import watch
 
-        columns = (TextColumn("watching the live system"), BarColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("", total=args.live)
-            system: LiveSystem = watch(
-                tracker,
-                recognizer,
-                args.live,
-                lambda elapsed: progress.update(task, completed=elapsed),
-                namespace=args.namespace,
-                namespaced_tf=args.namespaced_tf,
-            )
+        with progress("watching the live system", args.live) as bar:
+            system = watch(tracker, recognizer, args.live, bar.at, args.namespace, args.namespaced_tf)
         return list(judge(system, tracker))
 
     return collect(look, "live system")

@@ -14,21 +14,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
 from emgait_ros.cli.outputs import output_file, write_json
-from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
+from emgait_ros.cli.terminal import node_options, progress
+from emgait_ros.config import RecognizerNodeConfig, with_options
 from emgait_ros.gallery.history import COMMAND_LINE, asked_by
 from emgait_ros.gallery.names import normalised_name
 from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.gallery.store import open_gallery
-from emgait_ros.parameter_file import load_parameters
 from emgait_ros.pipeline import open_recognizer
 from emgait_ros.recognition.enrollment import enrollable
 from emgait_ros.recognition.enrollments_over_time import EnrollmentNews, EnrollmentState
@@ -58,36 +55,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Enrol; 1 when nothing was stored."""
-    tracker, recognizer = TrackerNodeConfig(), RecognizerNodeConfig()
-    if args.params:
-        tracker, recognizer, unknown = load_parameters(args.params)
-        for sentence in unknown:
-            print(sentence, file=sys.stderr)
+    tracker, recognizer = node_options(args.params, partial(print, file=sys.stderr))
     options = {"gallery.path": args.gallery, "gallery.key_file": args.key_file, "engine.bundle": args.bundle}
     config = with_options(recognizer, {name: value for name, value in options.items() if value})
     if not args.tracks:
         _check_name(config, args.name, args.confirm)
-    with BagRecording(args.bag) as bag, Progress(console=Console(stderr=True), transient=True) as progress:
-        tracks = walking_tracks(bag, tracker, config.window.min_samples, _bar(progress, "looking for walkers", bag))
-        for note in bag.notes:
-            progress.console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
-        for problem in (
-            bag.problems
-        ):  # above all why no picture is used: templates without pictures do not match people seen with them
-            progress.console.print(problem, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    with BagRecording(args.bag) as bag, progress("looking for walkers", bag.duration_s) as bar:
+        tracks = walking_tracks(bag, tracker, config.window.min_samples, bar.at)
+        # Above all why no picture is used: templates without pictures do not match people seen with them.
+        for note in (*bag.notes, *bag.problems):
+            bar.console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
         answer: dict[str, Any] = {"bag": str(args.bag), "tracks": [vars(track) for track in tracks]}
         answer["problems"] = list(bag.problems)
         news: list[EnrollmentNews] = []
         if args.tracks:
             for track in tracks:
-                progress.console.print(f"track {track}", highlight=False)
+                bar.console.print(f"track {track}", highlight=False)
         else:
             track = chosen_track(tracks, args.track)
             live = open_recognizer(config)
             try:
-                bar = _bar(progress, f"enrolling track {track.track_id}", bag)
+                bar.say(f"enrolling track {track.track_id}", 0.0)
                 with asked_by(COMMAND_LINE):
-                    news = enroll_track(bag, tracker, live, track.track_id, args.name, args.confirm, bar)
+                    news = enroll_track(bag, tracker, live, track.track_id, args.name, args.confirm, bar.at)
             finally:
                 live.close()
             answer |= {"track": track.track_id, "name": args.name, "gallery": live.gallery.place}
@@ -108,8 +98,3 @@ def _check_name(config: RecognizerNodeConfig, name: str, confirm: bool) -> None:
         open_gallery(config.gallery, create=False) as gallery,
     ):  # what is wrong with it comes later
         enrollable(gallery, name, confirm)
-
-
-def _bar(progress: Progress, text: str, bag: BagRecording) -> Callable[[float], None]:
-    task = progress.add_task(text, total=bag.duration_s)
-    return lambda seconds: progress.update(task, completed=seconds)

@@ -7,7 +7,7 @@
   emgait evaluate bag walk.bag --walks walk.json          a simulated bag: enrol people on their first walk, judge the second
 
 The gallery is copied first and never changed. Topics that the parameters leave at their default are found in the bag
-when there is only one of their type. A bag with /ground_truth (`emgait simulate`, `emgait kitti-bag`) is scored: tracks
+when there is only one of their type. A bag with /ground_truth (`emgait simulate`) is scored: tracks
 are matched to people by place. --walks takes the file that `emgait simulate --json` wrote. Extrinsics and the pose in
 frames.fixed come from the bag's /tf and /tf_static, as live.
 """
@@ -18,27 +18,28 @@ import argparse
 import dataclasses
 import json
 import sqlite3
-import sys
 from contextlib import closing, nullcontext
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
-from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
+from emgait_ros.cli.terminal import console_of, node_options, progress, table
+from emgait_ros.config import with_options
 from emgait_ros.gallery.database import is_url, open_database
 from emgait_ros.gallery.disk import made_private
-from emgait_ros.lab.demo.report import judge, summary, table
-from emgait_ros.parameter_file import load_parameters
+from emgait_ros.lab.demo.report import judge, summary
+from emgait_ros.lab.demo.report import table as verdicts_table
 from emgait_ros.pipeline import GaitPipeline
 from emgait_ros.recordings.annotated_bag import AnnotatedBag
 from emgait_ros.recordings.bag import BagRecording
 from emgait_ros.recordings.evaluation import BagEvaluation, TrackReport, evaluate_bag
 from emgait_ros.recordings.walks import RecordedWalk
+
+HEADINGS = ("track", "seen", "range", "samples", "walking", "decided", "after", "at", "distance (threshold)", "really")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -61,12 +62,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print; 0 when the bag could be read to its end, whatever was recognised."""
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    tracker, recognizer = TrackerNodeConfig(), RecognizerNodeConfig()
-    if args.params:
-        tracker, recognizer, unknown = load_parameters(args.params)
-        for sentence in unknown:
-            console.print(sentence, style="yellow", highlight=False)
+    console = console_of(120)
+    tracker, recognizer = node_options(args.params, partial(console.print, style="yellow", highlight=False))
     walks = read_walks(args.walks) if args.walks else ()
     with TemporaryDirectory(prefix="emgait-") as folder, BagRecording(args.bag) as bag:
         gallery = Path(folder) / "gallery.db"
@@ -77,29 +74,15 @@ def run(args: argparse.Namespace) -> int:
         if args.bundle:
             options["engine.bundle"] = str(args.bundle)
         pipeline = GaitPipeline(tracker, with_options(recognizer, options))
-        columns = (
-            TextColumn("evaluating"),
-            BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} s"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("", total=bag.duration_s)
+        with progress("evaluating", bag.duration_s) as bar:
             copy = AnnotatedBag(args.mcap, bag, pipeline.recognizer.fingerprint) if args.mcap else None
             with copy or nullcontext():
-                result = evaluate_bag(
-                    bag,
-                    pipeline,
-                    tracker,
-                    walks,
-                    lambda s: progress.update(task, completed=s),
-                    copy.add if copy else None,
-                )
+                result = evaluate_bag(bag, pipeline, tracker, walks, bar.at, copy.add if copy else None)
         figures = {"bag": str(args.bag), "model": pipeline.recognizer.fingerprint, **result.as_dict()}
     verdicts = [judge(walk, result.sightings) for walk in walks if walk.is_probe]
     _print(result, console)
     if walks:
-        verdict_table = table(verdicts, result.enrollments)
+        verdict_table = verdicts_table(verdicts, result.enrollments)
         verdict_table.title = "Who walked, and what was said"
         console.print(verdict_table)
         figures |= summary(verdicts, result.enrollments, {})
@@ -149,23 +132,9 @@ def copy_gallery(source: str | Path | None, target: Path, required: bool) -> boo
 
 
 def _print(result: BagEvaluation, console: Console) -> None:
-    tracks = Table(title="Tracks, and what was decided", title_justify="left")
-    for heading in (
-        "track",
-        "seen",
-        "range",
-        "samples",
-        "walking",
-        "decided",
-        "after",
-        "at",
-        "distance (threshold)",
-        "really",
-    ):
-        tracks.add_column(heading, justify="left" if heading in ("seen", "decided", "really") else "right")
-    for track in sorted(result.tracks, key=lambda t: (t.restart, t.first_s, t.track_id)):
-        tracks.add_row(*_row(track, result.truth is not None))
-    console.print(tracks)
+    tracks = sorted(result.tracks, key=lambda t: (t.restart, t.first_s, t.track_id))
+    rows = [_row(track, result.truth is not None) for track in tracks]
+    console.print(table("Tracks, and what was decided", HEADINGS, rows, left=(1, 5, 9)))
     for note in result.notes:
         console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
     for problem, count in result.problems.items():

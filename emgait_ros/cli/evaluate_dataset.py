@@ -29,7 +29,6 @@ import argparse
 import atexit
 import os
 import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -37,11 +36,10 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from emgait_ros.cli.commands import development_packages
+from emgait_ros.cli.commands import add_numbers, development_packages
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
+from emgait_ros.cli.terminal import console_of, progress, table
 from emgait_ros.config import EngineConfig
 from emgait_ros.inference.bundle import Bundle, load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
@@ -79,24 +77,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="checkpoint.safetensors of a run, instead of a bundle (needs torch)",
     )
     parser.add_argument("--backend", default="onnxruntime", help="inference backend (default: %(default)s)")
-    parser.add_argument(
-        "--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="CPU threads (default: all)"
-    )
-    parser.add_argument(
-        "--clip-stride",
-        type=int,
-        default=0,
-        metavar="S",
-        help="CLIP looks at every S-th image; default: the bundle's own",
+    add_numbers(
+        parser,
+        ("threads", os.cpu_count() or 1, "N", "CPU threads"),
+        ("clip-stride", 0, "S", "CLIP looks at every S-th image; 0: the bundle's own"),
+        ("identities", simulated_test.IDENTITIES, "N", "sim: test people; fewer than published for a quick look"),
     )
     parser.add_argument("--data", type=output_folder, metavar="FOLDER", help="sim: where the generated set is kept")
-    parser.add_argument(
-        "--identities",
-        type=int,
-        default=simulated_test.IDENTITIES,
-        metavar="N",
-        help="sim: test people; fewer for a quick look (default: the published %(default)s)",
-    )
     parser.add_argument("--real-walks", type=Path, metavar="DIR", help="sim: folder of motion-capture takes (BVH)")
     parser.add_argument(
         "--skip-damaged", action="store_true", help="leave out sequences that cannot be read, and say so"
@@ -116,7 +103,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read or generate, embed, compare, print."""
     _check(args)
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = console_of(160)
     began = time.monotonic()
     bundle = _bundle(args)
     partition = load_partition(args.partition) if args.partition else None
@@ -178,19 +165,13 @@ def _bundle(args: argparse.Namespace) -> Bundle:
 
 
 def _embed(args: argparse.Namespace, encoder: GaitEncoder, data: SequenceSource) -> Embedded:
-    with _progress() as progress:
-        task = progress.add_task(f"encoding with {encoder.backend}", total=len(data))
-        return embed_source(
-            encoder, data, BASELINES, args.skip_damaged, lambda done: progress.update(task, completed=done)
-        )
+    with progress(f"encoding with {encoder.backend}", len(data)) as bar:
+        return embed_source(encoder, data, BASELINES, args.skip_damaged, bar.at)
 
 
 def _embed_walks(args: argparse.Namespace, encoder: GaitEncoder, data: LReid) -> other_lidar.Walks:
-    with _progress() as progress:
-        task = progress.add_task(f"encoding with {encoder.backend}", total=len(data))
-        return other_lidar.embed_walks(
-            encoder, data, args.skip_damaged, lambda done: progress.update(task, completed=done)
-        )
+    with progress(f"encoding with {encoder.backend}", len(data)) as bar:
+        return other_lidar.embed_walks(encoder, data, args.skip_damaged, bar.at)
 
 
 def _verify(
@@ -304,17 +285,7 @@ def _real_notes(real: dict[str, dict[str, Figure]], takes: list[Take]) -> list[s
     ]
 
 
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
-
-
 def _print(found: dict[str, dict[str, Figure]], console: Console) -> None:
     """One row a figure, one column a method."""
-    table = Table(title="percent, with 95 % interval over identities")
-    table.add_column("")
-    for name in found:
-        table.add_column(name, justify="right")
-    for key in next(iter(found.values())):
-        table.add_row(key, *(str(figures[key]) for figures in found.values()))
-    console.print(table)
+    rows = [(key, *(str(figures[key]) for figures in found.values())) for key in next(iter(found.values()))]
+    console.print(table("percent, with 95 % interval over identities", ("", *found), rows))

@@ -41,18 +41,16 @@ green labels, orange detections and the score of each peak (x), and beside it as
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from emgait_ros.cli.commands import add_numbers
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
-from emgait_ros.config import TrackerNodeConfig
+from emgait_ros.cli.terminal import console_of, node_options, progress, table
 from emgait_ros.lab.datasets.labelled_clouds import LabelledFolder, open_labelled, simulated_streets
 from emgait_ros.lab.evaluation.detection import (
     WRONG_GROUND_M,
@@ -65,7 +63,6 @@ from emgait_ros.lab.evaluation.detection import (
 )
 from emgait_ros.lab.evaluation.detection_by_range import draw
 from emgait_ros.lab.evaluation.detection_pictures import ContactSheet
-from emgait_ros.parameter_file import load_parameters
 
 MOST_ROWS = 60
 
@@ -74,54 +71,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     rules = Rules()
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="labelled clouds, or sim")
-    parser.add_argument(
-        "--clouds", type=int, default=100, metavar="N", help="sim: how many clouds (default: %(default)s)"
-    )
     parser.add_argument("--params", type=Path, metavar="FILE", help="parameter file (YAML) of the nodes: detector.*")
-    parser.add_argument(
-        "--range",
-        type=float,
-        default=rules.range_m,
-        metavar="M",
-        help="people up to there count (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--returns", type=int, default=rules.returns, metavar="N", help="a person has at least (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--within",
-        type=float,
-        default=rules.within_m,
-        metavar="M",
-        help="largest distance to a label (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--view",
-        type=float,
-        default=rules.view_deg,
-        metavar="DEG",
-        help=".npz: half of the view (default: %(default)g)",
-    )
     parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
     parser.add_argument("--pictures", type=output_folder, metavar="OUT", help="folder for one contact sheet a FOLDER")
-    parser.add_argument(
-        "--most-pictures",
-        type=int,
-        default=80,
-        metavar="N",
-        help="cases drawn of a FOLDER, misses first (default: %(default)s)",
+    add_numbers(
+        parser,
+        ("clouds", 100, "N", "sim: how many clouds"),
+        ("range", rules.range_m, "M", "people up to there count"),
+        ("returns", rules.returns, "N", "a person has at least"),
+        ("within", rules.within_m, "M", "largest distance to a label"),
+        ("view", rules.view_deg, "DEG", ".npz: half of the view"),
+        ("most-pictures", 80, "N", "cases drawn of a FOLDER, misses first"),
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Detect, compare, print; 0 when all could be read, whatever was found."""
     rules = _rules(args)
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    options = TrackerNodeConfig()
-    if args.params:
-        options, _, unknown = load_parameters(args.params)
-        for sentence in unknown:
-            console.print(sentence, style="yellow", highlight=False)
+    console = console_of(140)
+    options, _ = node_options(args.params, partial(console.print, style="yellow", highlight=False))
     folders = [
         simulated_streets(args.clouds) if str(folder) == "sim" else open_labelled(folder) for folder in args.folders
     ]
@@ -149,8 +117,7 @@ def run(args: argparse.Namespace) -> int:
         console.print(_ranges(light, found))
     for note in [*_notes(figures, rules, options.tracker.weak_score), *notes]:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
-    if args.json:
-        write_json(args.json, figures)
+    write_json(args.json, figures)
     return 0
 
 
@@ -179,9 +146,8 @@ def _evaluate(
     """Results of each folder's clouds that have labels, and sentences about what was left out and drawn."""
     results: list[list[CloudResult]] = []
     notes: list[str] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("detecting", total=sum(map(len, folders)))
+    done = 0
+    with progress("detecting", sum(map(len, folders))) as bar:
         for number, folder in enumerate(folders):
             sheet, found = ContactSheet(args.most_pictures), []
             for cloud in folder:
@@ -189,18 +155,19 @@ def _evaluate(
                     found.append(evaluation.evaluate(cloud, str(folder.path)))
                     if args.pictures:
                         sheet.add(cloud, found[-1], evaluation.detector, evaluation.rules)
-                progress.advance(task)
+                done += 1
+                bar.at(done)
             results.append(found)
             if len(found) < len(folder):
                 notes.append(
                     f"{folder.path}: {len(folder) - len(found)} of {len(folder)} clouds have no labels and were left out."
                 )
             if len(sheet):
-                progress.update(task, description="drawing")
+                bar.say("drawing")
                 same = [f.path.absolute().name for f in folders].count(folder.path.absolute().name) > 1
                 path = args.pictures / f"{folder.path.absolute().name}{f'_{number + 1}' if same else ''}.png"
                 notes.append(sheet.write(path))
-                progress.update(task, description="detecting")
+                bar.say("detecting")
     if args.pictures and any(results):
         draw([r.by_range for found in results for r in found], args.pictures / "precision_recall.png")
     return results, notes
@@ -222,14 +189,13 @@ def _by_cloud(folders: list[dict[str, Any]]) -> Table:
     if len(rows) > MOST_ROWS:
         title = f"the {MOST_ROWS} of {len(rows)} clouds with most misses (--json: all)"
         rows = sorted(rows, key=lambda row: (-len(row[1]["missed"]), -row[1]["false_in_view"]))[:MOST_ROWS]
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for heading in ("cloud", "people", "found", "false", "in view", "missed: range, returns, why"):
-        table.add_column(heading, justify="left" if heading in ("cloud", "missed: range, returns, why") else "right")
+    shown = []
     for folder, cloud in rows:
         name = cloud["name"] if len(folders) == 1 else f"{Path(folder).name}/{cloud['name']}"
         counts = (str(cloud[key]) for key in ("people", "found", "false", "false_in_view"))
-        table.add_row(name, *counts, "; ".join(_miss(person) for person in cloud["missed"]))
-    return table
+        shown.append((name, *counts, "; ".join(_miss(person) for person in cloud["missed"])))
+    headings = ("cloud", "people", "found", "false", "in view", "missed: range, returns, why")
+    return table(title, headings, shown, left=(0, 5), pad_edge=False)
 
 
 def _miss(person: dict[str, Any]) -> str:
@@ -240,31 +206,27 @@ def _miss(person: dict[str, Any]) -> str:
 
 
 def _together(figures: dict[str, Any]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title="all clouds together", title_justify="left", pad_edge=False)
-    for heading in ("", "people", "found", "recall, 95 % interval"):
-        table.add_column(heading, justify="left" if heading == "" else "right")
+    rows = []
     for name, row in {"all": figures, **figures["by"]}.items():
         if row["people"]:
             low, high = row["recall_ci95"]
             recall = f"{100 * row['recall']:.1f} % ({100 * low:.0f}-{100 * high:.0f})"
-            table.add_row(name, str(row["people"]), str(row["found"]), recall)
+            rows.append((name, str(row["people"]), str(row["found"]), recall))
         else:
-            table.add_row(name, "0", "", "")
-    return table
+            rows.append((name, "0", "", ""))
+    return table("all clouds together", ("", "people", "found", "recall, 95 % interval"), rows, pad_edge=False)
 
 
 def _ranges(light: str, found: dict[str, Any]) -> Table:
     """A row for each band of range that holds somebody or something."""
     title = "by range, in view" if light == "all" else f"by range, in view, {light}"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for heading in ("", "people", *(f"{what}, {name}" for name in found for what in ("recall", "AP")), "false a cloud"):
-        table.add_column(heading, justify="right" if heading else "left")
-    first = next(iter(found))
+    headings = ("", "people", *(f"{what}, {name}" for name in found for what in ("recall", "AP")), "false a cloud")
+    first, rows = next(iter(found)), []
     for band, row in found[first].items():
         values = [found[name][band][key] for name in found for key in ("recall", "average_precision")]
         shown = ["-" if value is None else f"{100 * value:.1f} %" for value in values]
-        table.add_row(band, str(row["people"]), *shown, f"{row['false_per_cloud']:.2f}")
-    return table
+        rows.append((band, str(row["people"]), *shown, f"{row['false_per_cloud']:.2f}"))
+    return table(title, headings, rows, pad_edge=False)
 
 
 def _notes(figures: dict[str, Any], rules: Rules, weak_score: float) -> list[str]:

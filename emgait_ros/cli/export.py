@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from emgait_ros.cli.commands import add_numbers
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
+from emgait_ros.cli.terminal import table
 from emgait_ros.config import EngineConfig
 from emgait_ros.inference.bundle import CLIP_PRECISIONS, Bundle, default_bundle_path, load_bundle, refuse_local_only
 from emgait_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
@@ -46,20 +47,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="fp32",
         help="of graphs and engines: fp32 or fp16; of a bundle's CLIP: fp32 or int8 (default: %(default)s)",
     )
-    parser.add_argument(
-        "--clip-stride",
-        type=int,
-        default=1,
-        metavar="N",
-        help="bundle: CLIP looks at every N-th image of a track (default: 1, exact)",
-    )
     parser.add_argument("--name", default="", help="bundle: name of the new one (default: that of the old one)")
-    parser.add_argument(
-        "--max-batch",
-        type=int,
-        default=EngineConfig().max_batch,
-        metavar="N",
-        help="largest batch of an engine (default %(default)s)",
+    add_numbers(
+        parser,
+        ("clip-stride", 1, "N", "bundle: CLIP looks at every N-th image of a track; 1: exact"),
+        ("max-batch", EngineConfig().max_batch, "N", "largest batch of an engine"),
     )
     parser.add_argument(
         "--compute-capability",
@@ -88,13 +80,12 @@ def run(args: argparse.Namespace) -> int:
     else:
         bundle = load_bundle(args.bundle)
         name, made = bundle.name, _export_onnx(bundle, args) if args.to == "onnx" else _export_engines(bundle, args)
-    table = Table(title=f"{name}: {args.to}, {args.precision}")
-    for title in ("graph", "file", "MB", "seconds", "cosine to FP32"):
-        table.add_column(title, overflow="fold")
+    rows = []
     for row in made:
         cosine = "measured where it runs" if row["cosine"] is None else f"{row['cosine']:.6f}"
-        table.add_row(row["graph"], row["file"], f"{row['bytes'] / 1e6:.1f}", f"{row['seconds']:.1f}", cosine)
-    Console().print(table)
+        rows.append((row["graph"], row["file"], f"{row['bytes'] / 1e6:.1f}", f"{row['seconds']:.1f}", cosine))
+    headings = ("graph", "file", "MB", "seconds", "cosine to FP32")
+    Console().print(table(f"{name}: {args.to}, {args.precision}", headings, rows, left=(0, 1)))
     write_json(args.json, {"bundle": name, "to": args.to, "precision": args.precision, "files": made})
     return 0
 

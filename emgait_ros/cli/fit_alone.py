@@ -14,7 +14,7 @@ import argparse
 import os
 from pathlib import Path
 
-from emgait_ros.cli.commands import development_packages
+from emgait_ros.cli.commands import add_numbers, development_packages
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.inference.bundle import default_bundle_path, load_bundle, refuse_local_only
 
@@ -25,10 +25,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=output_folder, required=True, metavar="DIR", help="folder the new bundle goes into"
     )
-    parser.add_argument("--vectors", type=int, default=4, metavar="N", help="of the embedding (default: %(default)s)")
-    parser.add_argument("--people", type=int, default=1500, metavar="N", help="fitted to (default: %(default)s)")
-    parser.add_argument(
-        "--strangers", type=int, default=200, metavar="N", help="who scale them to the threshold (default: %(default)s)"
+    add_numbers(
+        parser,
+        ("vectors", 4, "N", "of the embedding"),
+        ("people", 1500, "N", "fitted to"),
+        ("strangers", 200, "N", "who scale them to the threshold"),
+        ("processes", os.cpu_count() or 1, "N", "that simulate"),
     )
     parser.add_argument(
         "--runs",
@@ -36,9 +38,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=Path("runs/points-alone"),
         metavar="DIR",
         help="where simulated passes are kept (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="that simulate (default: all cores)"
     )
     parser.add_argument("--json", type=output_file, metavar="FILE", help="also write what was found to this file")
 
@@ -61,8 +60,7 @@ def run(args: argparse.Namespace) -> int:
         bundle, args.out, args.vectors, people, args.runs, strangers, args.processes, command
     )
     facts = made.manifest["training"]["points_alone"]
-    if args.json:
-        write_json(args.json, facts)
+    write_json(args.json, facts)
     print(
         f"written: {made.folder}; gain {facts['gain']:.3f}, walks of enrolled people recognised {facts['true_accept_rate']:.0%}"
     )

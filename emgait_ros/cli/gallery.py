@@ -30,14 +30,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from emgait_ros.cli import gallery_calibrate, gallery_keys, gallery_transfer
-from emgait_ros.cli.asking import agreed
 from emgait_ros.cli.outputs import output_file, write_json
+from emgait_ros.cli.terminal import agreed, table
 from emgait_ros.config import GalleryConfig
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.expiry import GRACE_DAYS
@@ -133,16 +131,14 @@ def _list(gallery: Gallery, _: argparse.Namespace) -> Answer:
     people = gallery.identities()
     encrypted = ", encrypted" if gallery.encrypted else ""
     title = Text(f"{len(people)} enrolled in {gallery.place}{encrypted}")
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
-    for column in ("name", "enrolled", "templates", "of model"):
-        table.add_column(column, justify="right" if column == "templates" else "left")
+    rows = []
     for person in people:
         models = ", ".join(
             f"{fingerprint[:12]} ({count})" for fingerprint, count in sorted(person.templates_by_model.items())
         )
         name = Text(person.name + _state_of(person))
-        table.add_row(name, shown_time(person.enrolled_ns), str(person.templates), Text(models))
-    Console().print(table)
+        rows.append((name, shown_time(person.enrolled_ns), str(person.templates), Text(models)))
+    Console().print(table(title, ("name", "enrolled", "templates", "of model"), rows, left=(0, 1, 3)))
     listed = [
         {
             "name": person.name,
@@ -166,14 +162,12 @@ def _state_of(person: EnrolledIdentity) -> str:
 
 def _show(gallery: Gallery, args: argparse.Namespace) -> Answer:
     templates = gallery.templates_of(args.name)
-    table = Table(box=box.SIMPLE_HEAD, title=Text(f"templates of '{args.name}'"), title_justify="left")
-    for column in ("number", "enrolled", "samples", "range", "sensors", "of model"):
-        table.add_column(column, justify="right" if column in ("number", "samples", "range") else "left")
-    sensors = {1: "camera", 2: "LiDAR", 3: "both"}
+    sensors, rows = {1: "camera", 2: "LiDAR", 3: "both"}, []
     for item in templates:
         seen = (str(item.samples), f"{item.median_range_m:.0f} m", sensors.get(item.modalities, "?"))
-        table.add_row(str(item.template_id), shown_time(item.created_ns), *seen, item.fingerprint[:12])
-    Console().print(table)
+        rows.append((str(item.template_id), shown_time(item.created_ns), *seen, item.fingerprint[:12]))
+    headings = ("number", "enrolled", "samples", "range", "sensors", "of model")
+    Console().print(table(Text(f"templates of '{args.name}'"), headings, rows, left=(1, 4, 5)))
     listed = [
         {
             "number": item.template_id,

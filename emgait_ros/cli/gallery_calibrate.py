@@ -17,6 +17,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from emgait_ros.cli.commands import add_numbers
 from emgait_ros.cli.outputs import output_folder
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.lab.evaluation.calibration_walks import CalibrationWalks
@@ -29,7 +30,6 @@ def configure(add: Any) -> None:
     """Declare the action."""
     parser = add("calibrate", _calibrate, "the threshold for a wanted false-accept rate, from walks of strangers")
     parser.epilog = __doc__
-    default = CalibrationWalks()
     parser.add_argument(
         "--far",
         type=float,
@@ -47,14 +47,12 @@ def configure(add: Any) -> None:
         metavar="FOLDER",
         help="simulated walks (default: %(default)s)",
     )
-    for name in ("members", "strangers"):
-        value = getattr(default, name)
-        text = (
-            "simulated people who are enrolled when the gallery is empty"
-            if name == "members"
-            else "simulated strangers"
-        )
-        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"{text} (default: {value})")
+    default = CalibrationWalks()
+    add_numbers(
+        parser,
+        ("members", default.members, "N", "simulated people who are enrolled when the gallery is empty"),
+        ("strangers", default.strangers, "N", "simulated strangers"),
+    )
     parser.add_argument("--bundle", default="", metavar="FOLDER", help="model bundle; default: the shipped one")
     parser.add_argument("--preview", action="store_true", help="do not store it")
 

@@ -7,10 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
-from emgait_ros.cli.asking import agreed
+from emgait_ros.cli.terminal import agreed, progress
 from emgait_ros.config import EngineConfig, WindowConfig
 from emgait_ros.gallery.encryption import KEY_VARIABLE, find_key, write_new_key
 from emgait_ros.gallery.export_file import SIGNING_KEY, signer_of, signing_key
@@ -62,11 +59,8 @@ def _reembed(gallery: Gallery, args: argparse.Namespace) -> tuple[int, dict[str,
     from emgait_ros.recognition.reembedding import reembed
 
     encoder = GaitEncoder(load_bundle(args.bundle), EngineConfig())
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("walks", total=None)
-        report = reembed(
-            gallery, encoder, WindowConfig(), lambda done, total: progress.update(task, completed=done, total=total)
-        )
+    with progress("walks", None) as bar:
+        report = reembed(gallery, encoder, WindowConfig(), bar.at)
     print(
         f"{report.templates} templates made for model {encoder.fingerprint[:12]} from {report.walks} saved walks of {len(report.people)} people"
     )

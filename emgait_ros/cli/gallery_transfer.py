@@ -6,13 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from emgait_ros.cli.asking import agreed
 from emgait_ros.cli.outputs import output_file
+from emgait_ros.cli.terminal import agreed, table
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.exchange import RULES, ImportLine
 from emgait_ros.gallery.export_file import SIGNING_KEY
@@ -82,10 +80,9 @@ def _import(gallery: Gallery, args: argparse.Namespace) -> tuple[int, dict[str, 
 
 
 def _print(lines: list[ImportLine], source: str) -> None:
-    table = Table(box=box.SIMPLE_HEAD, title=Text(f"people in {source}"), title_justify="left")
-    for column in ("name", "what happens", "templates", "here"):
-        table.add_column(column, justify="right" if column in ("templates", "here") else "left")
+    rows = []
     for line in lines:
         said = WORDS[line.action] + (f": '{line.target}'" if line.target != line.name else "")
-        table.add_row(Text(line.name), Text(said), str(line.templates), str(line.here))
-    Console().print(table)
+        rows.append((Text(line.name), Text(said), str(line.templates), str(line.here)))
+    headings = ("name", "what happens", "templates", "here")
+    Console().print(table(Text(f"people in {source}"), headings, rows, left=(0, 1)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,21 +51,6 @@ def write_json(path: Path | None, content: Any) -> None:
     """
     if path is not None:
         write_text(path, json.dumps(content, indent=2, ensure_ascii=False, default=_plain) + "\n")
-
-
-def print_figures(title: str, figures: dict[str, Any]) -> None:
-    """Print figures as a table, the machine below it."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", caption=figures["machine"])
-    table.add_column("")
-    table.add_column("", justify="right")
-    for name, value in figures.items():
-        if name != "machine":
-            table.add_row(name, "not installed" if value is None else str(value))
-    Console(width=None if sys.stdout.isatty() else 100).print(table)
 
 
 def _plain(value: Any) -> Any:

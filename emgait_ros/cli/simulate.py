@@ -18,10 +18,8 @@ import argparse
 import shutil
 from dataclasses import asdict, replace
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
+from emgait_ros.cli.terminal import progress
 from emgait_ros.lab.simulation.recording import record
 from emgait_ros.lab.simulation.scene import SCENES, shortened
 
@@ -52,22 +50,9 @@ def run(args: argparse.Namespace) -> int:
     scene = replace(scene, head=replace(scene.head, beams=args.beams))
     if args.seconds is not None:
         scene = shortened(scene, args.seconds)
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} s"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("simulating", total=scene.duration_s)
+    with progress("simulating", scene.duration_s) as bar:
         recording = record(
-            scene,
-            args.out,
-            storage=args.storage,
-            compress=args.compress,
-            jpeg=args.jpeg,
-            on_progress=lambda s: progress.update(task, completed=s),
+            scene, args.out, storage=args.storage, compress=args.compress, jpeg=args.jpeg, on_progress=bar.at
         )
     size_mb = sum(f.stat().st_size for f in args.out.iterdir()) / 1e6
     print(

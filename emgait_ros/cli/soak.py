@@ -18,26 +18,27 @@ import tempfile
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
 
+from emgait_ros.cli.commands import add_numbers
 from emgait_ros.cli.demo_processes import compile_kernels, isolate
-from emgait_ros.cli.outputs import output_file, output_folder, print_figures, write_json
+from emgait_ros.cli.outputs import output_file, output_folder, write_json
+from emgait_ros.cli.terminal import print_figures, progress
 from emgait_ros.lab.soak.soak import SoakPlan, run_soak
+
+PLAN = (
+    ("minutes", "M", "simulated"),
+    ("kills", "N", "times a node is killed at the end"),
+    ("people", "N", "made-up people in the gallery"),
+    ("beams", "N", "of the simulated LiDAR: 32, 64 or 128"),
+    ("width", "N", "of the simulated images, px"),
+    ("seed", "N", "of the street and of chance"),
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     default = SoakPlan()
-    parser.add_argument("--minutes", type=float, default=default.minutes, metavar="M", help="simulated (default: 60)")
-    for name, text in (
-        ("kills", "times a node is killed at the end"),
-        ("people", "made-up people in the gallery"),
-        ("beams", "of the simulated LiDAR: 32, 64 or 128"),
-        ("width", "of the simulated images, px"),
-        ("seed", "of the street and of chance"),
-    ):
-        value = getattr(default, name)
-        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"{text} (default: {value})")
+    add_numbers(parser, *((name, getattr(default, name), metavar, text) for name, metavar, text in PLAN))
     parser.add_argument("--bundle", default="", metavar="DIR", help="model bundle; default: the shipped one")
     parser.add_argument("--out", type=output_folder, help="keep the gallery and the logs in this folder")
     parser.add_argument("--json", type=output_file, metavar="FILE", help="write all figures to this file")
@@ -48,18 +49,12 @@ def run(args: argparse.Namespace) -> int:
     if args.minutes <= 0 or min(args.kills, args.people) < 0:
         raise ValueError("--minutes must be above 0, --kills and --people at least 0")
     isolate(os.environ)
-    console = Console(stderr=True)
-    compile_kernels(console)
-    plan = SoakPlan(**{n: getattr(args, n) for n in ("minutes", "kills", "people", "beams", "width", "seed")})
-    with (
-        tempfile.TemporaryDirectory(prefix="emgait-soak-") as made,
-        Progress(console=console, transient=True) as progress,
-    ):
+    compile_kernels(Console(stderr=True))
+    plan = SoakPlan(**{name: getattr(args, name) for name, _, _ in PLAN})
+    with tempfile.TemporaryDirectory(prefix="emgait-soak-") as made, progress() as bar:
         folder = args.out or Path(made)
         folder.mkdir(parents=True, exist_ok=True)
-        task = progress.add_task("", total=1.0)
-        say = lambda text, done: progress.update(task, description=text, completed=done)  # noqa: E731
-        figures = run_soak(plan, folder, say, args.bundle)
+        figures = run_soak(plan, folder, bar.say, args.bundle)
     print_figures("soak", figures)
     write_json(args.json, figures)
     return int(bool(figures["lost_answers"]) or not figures["identical_answers"])

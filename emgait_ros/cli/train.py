@@ -3,7 +3,6 @@
     emgait train config/training/emgait-sim.yaml              the shipped weights, from nothing but the simulator
     emgait train config/training/emgait-sim.yaml --resume     go on where a run was stopped or killed
     emgait train my.yaml --until clip                         only the first stages: data, clip, network, bundle
-    emgait train my.yaml --table docs/ablation.md             points only, RGB only, baseline, +SGA, +SeMi, +ST; 3 seeds each
     torchrun --nproc-per-node 4 -m emgait_ros train my.yaml   on several GPUs
 
 The run's folder (runs/<name>) gets the simulated walks, CLIP, checkpoint.safetensors, log.jsonl (a line a step) and
@@ -18,13 +17,9 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from emgait_ros.cli.commands import development_packages
 from emgait_ros.cli.outputs import output_file, write_json
-
-if TYPE_CHECKING:
-    from emgait_ros.lab.training.recipe import TrainingConfig
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,15 +33,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="last stage to do (default: %(default)s)",
     )
     parser.add_argument(
-        "--table",
-        type=output_file,
-        metavar="FILE",
-        help="train and test every baseline and ablation row; write the table (Markdown)",
-    )
-    parser.add_argument(
-        "--seeds", type=int, nargs="+", default=[1, 2, 3], metavar="N", help="seeds of the table (default: 1 2 3)"
-    )
-    parser.add_argument(
         "--json", type=output_file, metavar="FILE", help="also write the figures of the finished bundle to this file"
     )
 
@@ -58,11 +44,8 @@ def run(args: argparse.Namespace) -> int:
         from emgait_ros.lab.training.recipe_file import load_training_config
         from emgait_ros.lab.training.run import Run
     config = load_training_config(args.config)
-    command = f"emgait train {args.config}"
-    if args.table:
-        return _table(config, args, command)
     try:
-        bundle = Run(config, args.resume, command).all_stages(args.until)
+        bundle = Run(config, args.resume, f"emgait train {args.config}").all_stages(args.until)
     except Interrupted as stopped:
         print(f"emgait train: {stopped}", file=sys.stderr)
         return 130
@@ -71,23 +54,4 @@ def run(args: argparse.Namespace) -> int:
         return 0
     print(f"{bundle.folder}: threshold {bundle.threshold:.3f}, figures in {bundle.folder / 'MODEL_CARD.md'}")
     write_json(args.json, bundle.manifest["training"]["measured"])
-    return 0
-
-
-def _table(config: TrainingConfig, args: argparse.Namespace, command: str) -> int:
-    """The rows of the ablation; goes on where it was stopped."""
-    from emgait_ros.lab.training.ablation import make_table
-    from emgait_ros.lab.training.loop import Interrupted
-
-    seeds = " ".join(map(str, args.seeds))
-    try:
-        table = make_table(config, args.seeds, args.table, f"{command} --table {args.table} --seeds {seeds}")
-    except Interrupted as stopped:
-        print(f"emgait train: {stopped}", file=sys.stderr)
-        return 130
-    for row, found in table.items():
-        mean, spread = found["mean"]["rank1_overall"], found["spread"]["rank1_overall"]
-        print(f"{row:14} Rank-1 {mean:.1f} ± {spread:.1f} %")
-    print(f"wrote {args.table} and {args.table.with_suffix('.json')}")
-    write_json(args.json, table)
     return 0

@@ -18,28 +18,21 @@ import json
 import os
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
-from emgait_ros.cli.commands import development_packages
+from emgait_ros.cli.commands import add_numbers, development_packages
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
+from emgait_ros.cli.terminal import progress
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("folder", type=output_folder, metavar="DIR", help="where the scorer goes (two ONNX files)")
-    parser.add_argument("--clouds", type=int, default=3750, metavar="N", help="simulated clouds (default: %(default)s)")
-    parser.add_argument(
-        "--hard-clouds",
-        type=int,
-        default=1000,
-        metavar="N",
-        help="of what is easily mistaken; 0: none (default: %(default)s)",
-    )
-    parser.add_argument("--epochs", type=int, default=5, metavar="N", help="passes over them (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the training (default: %(default)s)")
-    parser.add_argument(
-        "--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="that simulate (default: all cores)"
+    add_numbers(
+        parser,
+        ("clouds", 3750, "N", "simulated clouds"),
+        ("hard-clouds", 1000, "N", "of what is easily mistaken; 0: none"),
+        ("epochs", 5, "N", "passes over them"),
+        ("seed", 0, "N", "of the training"),
+        ("processes", os.cpu_count() or 1, "N", "that simulate"),
     )
     parser.add_argument(
         "--shards",
@@ -61,17 +54,11 @@ def run(args: argparse.Namespace) -> int:
         args.clouds, args.hard_clouds, epochs=args.epochs, seed=args.seed, processes=args.processes
     )
     args.folder.mkdir(parents=True, exist_ok=True)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=1.0)
-
-        def report(text: str, done: float) -> None:
-            progress.update(task, description=text, completed=done)
-
-        shards, hard_shards = training.write_shards(args.shards, options, report)
-        first, network, figures = training.train(shards, hard_shards, options, report)
+    with progress() as bar:
+        shards, hard_shards = training.write_shards(args.shards, options, bar.say)
+        first, network, figures = training.train(shards, hard_shards, options, bar.say)
     training.export(first, network, read_shard(shards[0]), args.folder)
-    if args.json:
-        write_json(args.json, figures)
+    write_json(args.json, figures)
     print(json.dumps(figures, indent=2))
     print(f"written: {args.folder}; use it with the option detector.scorer")
     return 0

@@ -116,12 +116,7 @@ def judge_topic(seen: TopicSeen, system: LiveSystem) -> Iterator[Finding]:
         fix = f"a stride takes a second: let the LiDAR turn at 10 Hz. If it does, clouds are lost on the way: {seen.loss_advice}"
         yield warn(seen.topic, text, fix, **figures)
     elif count > 4 and gap_s > 4 * float(np.median(np.diff(seen.arrivals_s))) and gap_s > 0.3:
-        yield warn(
-            seen.topic,
-            text,
-            f"messages come in bursts or are lost on the way: {seen.loss_advice}",
-            **figures,
-        )
+        yield warn(seen.topic, text, f"messages come in bursts or are lost on the way: {seen.loss_advice}", **figures)
     else:
         yield ok(seen.topic, text, **figures)
     if len(seen.publishers) > 1 and seen.role != IDENTITIES:

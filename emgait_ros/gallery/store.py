@@ -131,14 +131,8 @@ class Gallery:
         clean = normalised_name(name)
         rows = checked_embeddings(embeddings, fingerprint, samples)
         now = time.time_ns()
-        with self.file.change() as connection:
-            identity = self._identities.number_of(clean)
-            created = identity is None
-            if identity is None:
-                identity = self._identities.add(clean, now)
-            else:
-                self._identities.check_name(identity, clean)
-                connection.execute("UPDATE identities SET expired_ns = 0 WHERE id = ?", (identity,))
+        with self.file.change():
+            identity, created = self._person(clean, now)
             created_ns = created_ns or now
             if walk is not None:
                 self.templates.add_walk(created_ns, walk)
@@ -156,6 +150,16 @@ class Gallery:
         if step is not None:
             step.started = started or change
         return count
+
+    def _person(self, name: str, now: int) -> tuple[int, bool]:
+        """Number of a person who is enrolled now, and whether they are new; nobody who walks past again is expired."""
+        identity = self._identities.number_of(name)
+        if identity is None:
+            return self._identities.add(name, now), True
+        self._identities.check_name(identity, name)
+        with self.file.change() as connection:
+            connection.execute("UPDATE identities SET expired_ns = 0 WHERE id = ?", (identity,))
+        return identity, False
 
     def remove(self, name: str) -> int:
         """Delete a person with all templates, their bytes in the file and what could bring them back by undoing.

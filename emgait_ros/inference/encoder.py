@@ -238,10 +238,7 @@ KEPT, NO_TEXT = -1, -2
 
 
 def schedule(
-    has_image: NDArray[np.bool_],
-    kept: Sequence[MinedText | None],
-    follows: NDArray[np.int64] | None,
-    stride: int,
+    has_image: NDArray[np.bool_], kept: Sequence[MinedText | None], follows: NDArray[np.int64] | None, stride: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Which image CLIP looks at.
 

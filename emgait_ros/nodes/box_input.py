@@ -55,11 +55,7 @@ class BoxInput:
     """
 
     def __init__(
-        self,
-        node: Node,
-        config: TrackerNodeConfig,
-        report: Callable[[str], None],
-        ready: Callable[[Job], None],
+        self, node: Node, config: TrackerNodeConfig, report: Callable[[str], None], ready: Callable[[Job], None]
     ) -> None:
         topics = config.topics
         kind = box_message(topics)

@@ -6,26 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from geometry_msgs.msg import (
-    Point,
-    Pose,
-    PoseWithCovariance,
-    Quaternion,
-    Transform,
-    TransformStamped,
-    Vector3,
-)
+from geometry_msgs.msg import Point, Pose, PoseWithCovariance, Quaternion, Transform, TransformStamped, Vector3
 from std_msgs.msg import Header
 
 from emgait_msgs.msg import Identity, IdentityArray, Pedestrian
 from emgait_ros.nodes.bridged import HEAD, HIPS, Seen, body_id, confidence, heading, person_id
 
 PEDESTRIAN = "pedestrian"
-STATUS_NAMES = {
-    Identity.STATUS_PENDING: "pending",
-    Identity.STATUS_UNKNOWN: "unknown",
-    Identity.STATUS_KNOWN: "known",
-}
+STATUS_NAMES = {Identity.STATUS_PENDING: "pending", Identity.STATUS_UNKNOWN: "unknown", Identity.STATUS_KNOWN: "known"}
 Tracked = Mapping[int, Pedestrian]  # by track number
 
 

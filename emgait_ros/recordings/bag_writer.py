@@ -14,14 +14,7 @@ from rosbags.typesys.store import Typestore
 from scipy.spatial.transform import Rotation
 
 from emgait_ros.config import TrackerTopicsConfig, full_name
-from emgait_ros.recordings.rosbag import (
-    CAMERA_INFO,
-    CLOUD,
-    COMPRESSED_IMAGE,
-    IMAGE,
-    TRANSFORMS,
-    message_types,
-)
+from emgait_ros.recordings.rosbag import CAMERA_INFO, CLOUD, COMPRESSED_IMAGE, IMAGE, TRANSFORMS, message_types
 from emgait_ros.samples import CameraModel, Float32, Float64, UInt8
 
 LIDAR_FRAME, CAMERA_FRAME = "lidar", "camera_optical"

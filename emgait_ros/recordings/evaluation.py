@@ -17,8 +17,16 @@ from emgait_ros.config import TrackerNodeConfig
 from emgait_ros.pipeline import GaitPipeline
 from emgait_ros.recognition.identity_results import IdentityResult
 from emgait_ros.recordings.bag import BagRecording
-from emgait_ros.recordings.truth import MATCH_TIME_NS, matched_walkers, places_of, truth_at
-from emgait_ros.recordings.walks import EnrollmentNote, EnrollmentPlan, RecordedWalk, Sighting
+from emgait_ros.recordings.walks import (
+    MATCH_TIME_NS,
+    EnrollmentNote,
+    EnrollmentPlan,
+    RecordedWalk,
+    Sighting,
+    matched_walkers,
+    places_of,
+    truth_at,
+)
 from emgait_ros.samples import PedestrianFrame, Sample, SensorFrame, Status
 
 SAME_WALK_S = 5.0

@@ -23,7 +23,6 @@ JITTER_S = 0.04  # a detector does not take equally long each time
 SILENT_S = 1.0
 CLASSES_KEPT = 20
 CLASSES_SHOWN = 5
-NO_BOXES = Boxes(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0))
 
 
 def box_pairing(config: BoxesConfig) -> PairingConfig:

@@ -55,18 +55,8 @@ def test_figures_of_the_shipped_network(tmp_path, capsys):
     pytest.importorskip("open_clip")
     file = tmp_path / "model.json"
     words = [
-        "--people",
-        "2,1",
-        "--rounds",
-        "2",
-        "--threads",
-        "1",
-        "--frames",
-        "3",
-        "--approximate",
-        "--json",
-        str(file),
-    ]
+        "--people", "2,1", "--rounds", "2", "--threads", "1", "--frames", "3", "--approximate", "--json", str(file),
+    ]  # fmt: skip
     assert main(["bench", "model", "--bundle", *words]) == 0
     figures = json.loads(file.read_text())
     assert set(figures) >= MODEL_KEYS

@@ -45,16 +45,9 @@ def test_without_aiohttp_it_says_what_to_install(monkeypatch, tmp_path, capsys):
 
 def test_the_built_package_has_the_page(repository, tmp_path):
     command = [
-        sys.executable,
-        "setup.py",
-        "-q",
-        "egg_info",
-        "-e",
-        str(tmp_path),
-        "build_py",
-        "--build-lib",
+        sys.executable, "setup.py", "-q", "egg_info", "-e", str(tmp_path), "build_py", "--build-lib",
         str(tmp_path / "lib"),
-    ]
+    ]  # fmt: skip
     subprocess.run(command, cwd=repository, check=True, capture_output=True, timeout=120)
     static = "emgait_ros/console/static"
     expected = {path.name for path in (repository / static).iterdir()}

@@ -23,10 +23,7 @@ HEAD = SensorHead(width=640, height=360, focal_px=500.0)
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     """Seven seconds of two people who walk through the picture in opposite directions."""
-    walks = (
-        WalkPlan(1, 0, ((9.0, -4.5), (10.0, 4.5)), 0.0),
-        WalkPlan(2, 0, ((14.0, 6.0), (13.0, -4.5)), 0.0),
-    )
+    walks = (WalkPlan(1, 0, ((9.0, -4.5), (10.0, 4.5)), 0.0), WalkPlan(2, 0, ((14.0, 6.0), (13.0, -4.5)), 0.0))
     return record(Scene("to and back", walks, duration_s=7.0, seed=7, head=HEAD), tmp_path_factory.mktemp("bags") / "b")
 
 
@@ -72,10 +69,7 @@ def test_the_recorded_calibration_agrees(recording, tmp_path):
 
 @pytest.mark.parametrize(
     ("axis", "degrees", "value", "expected", "words"),
-    [
-        (1, 2.0, "yaw_error_deg", -2.0, "degrees left"),
-        (0, -1.5, "pitch_error_deg", -1.5, "degrees up"),
-    ],
+    [(1, 2.0, "yaw_error_deg", -2.0, "degrees left"), (0, -1.5, "pitch_error_deg", -1.5, "degrees up")],
 )
 def test_a_turned_camera_is_measured(recording, right, tmp_path, axis, degrees, value, expected, words):
     _, findings = check(recording, tmp_path, turned(axis, degrees) @ right)

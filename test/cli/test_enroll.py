@@ -10,14 +10,9 @@ import pytest
 
 from emgait_ros.cli.main import main
 from emgait_ros.gallery.store import Gallery
-from emgait_ros.inference.bundle import default_bundle_path
 from emgait_ros.lab.simulation.recording import record
 from emgait_ros.lab.simulation.scene import SensorHead, crossing_scene, shortened
 from emgait_ros.samples import Modality
-
-pytestmark = pytest.mark.skipif(
-    not (default_bundle_path() / "manifest.json").is_file(), reason="the shipped model bundle is absent"
-)
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,9 @@ import pytest
 
 from emgait_ros.cli.main import main
 from emgait_ros.gallery.store import Gallery
-from emgait_ros.inference.bundle import default_bundle_path
 from emgait_ros.lab.evaluation.calibration_walks import CalibrationWalks, plan_calibration
 
 
-@pytest.mark.skipif(
-    not (default_bundle_path() / "manifest.json").is_file(), reason="the shipped model bundle is absent"
-)
 def test_simulated_strangers(tmp_path, capsys):
     place, answer = tmp_path / "gallery.db", tmp_path / "answer.json"
     Gallery(place).close()
@@ -54,10 +50,7 @@ def test_plans_that_cannot_be(wrong):
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [
-        (["--far", "2"], "between 0 and 1"),
-        (["--far", "0.01", "--strangers", "100"], "--far 0.01 needs 198"),
-    ],
+    [(["--far", "2"], "between 0 and 1"), (["--far", "0.01", "--strangers", "100"], "--far 0.01 needs 198")],
 )
 def test_rates_that_cannot_be_promised_are_refused_before_anybody_walks(words, said, tmp_path, capsys):
     walks = tmp_path / "walks"

@@ -54,8 +54,6 @@ OUTPUTS = [  # words before the output, and what it is
     (["gallery", "calibrate", "--walks"], FOLDER),
     (["gallery", "export"], FILE),
     (["gallery", "list", "--json"], FILE),
-    (["kitti-bag", "x", "--json"], FILE),
-    (["kitti-bag", "x"], FOLDER),
     (["play", "x", "--json"], FILE),
     (["simulate", "x", "--json"], FILE),
     (["simulate"], FOLDER),
@@ -65,7 +63,6 @@ OUTPUTS = [  # words before the output, and what it is
     (["train-detector"], FOLDER),
     (["train-detector", "x", "--json"], FILE),
     (["train-detector", "x", "--shards"], FOLDER),
-    (["train", "x", "--table"], FILE),
 ]
 
 

@@ -310,11 +310,7 @@ def test_a_page_that_sends_something_else_is_let_go(robot, tmp_path, sent):
                 pass
             return message.type
 
-    assert using(robot, tmp_path, visit) in (
-        WSMsgType.CLOSE,
-        WSMsgType.CLOSED,
-        WSMsgType.CLOSING,
-    )
+    assert using(robot, tmp_path, visit) in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.CLOSING)
 
 
 def test_pages_are_told_when_it_ends(robot, tmp_path):

@@ -17,18 +17,9 @@ TINY_CLIP: dict[str, Any] = {
 
 def tiny_config(**changes: Any) -> EMGaitNetConfig:
     sizes: dict[str, Any] = {
-        "image_height": 32,
-        "image_width": 16,
-        "points": 24,
-        "channels": (4, 8, 8, 8),
-        "point_channels": (8, 16, 16),
-        "neighbours": 5,
-        "width": 16,
-        "heads": 2,
-        "parts": 4,
-        "classes": 7,
-        "clip": ClipConfig(own=TINY_CLIP),
-    }
+        "image_height": 32, "image_width": 16, "points": 24, "channels": (4, 8, 8, 8), "point_channels": (8, 16, 16),
+        "neighbours": 5, "width": 16, "heads": 2, "parts": 4, "classes": 7, "clip": ClipConfig(own=TINY_CLIP),
+    }  # fmt: skip
     return EMGaitNetConfig.small(**{**sizes, **changes})
 
 

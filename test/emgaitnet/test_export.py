@@ -81,15 +81,11 @@ def test_a_graph_that_disagrees_with_torch_is_refused(network, written):
     ("name", "preprocessing", "words"),
     [
         ("one", Preprocessing(points=25), r"\(128, 64, 25, 3\), the network takes \(128, 64, 24, 3\)"),
-        (
-            "one",
-            Preprocessing(points=24, view_coordinates=True),
-            r"\(128, 64, 24, 7\), the network takes \(128, 64, 24, 3\)",
-        ),
+        ("one", Preprocessing(points=24, view_coordinates=True), r"\(128, 64, 24, 7\), the network takes \(128, 64, 24, 3\)"),
         ("../one", PREPROCESSING, "no name for a bundle"),
         ("", PREPROCESSING, "no name for a bundle"),
     ],
-)
+)  # fmt: skip
 def test_what_does_not_fit_is_refused(network, tmp_path, name, preprocessing, words):
     with pytest.raises(ValueError, match=words):
         export.write_bundle(network, tmp_path, name, preprocessing)

@@ -38,13 +38,7 @@ def real(message: Plain) -> Any:
     from builtin_interfaces.msg import Time
     from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
     from std_msgs.msg import Header
-    from vision_msgs.msg import (
-        BoundingBox3D,
-        Detection3D,
-        Detection3DArray,
-        ObjectHypothesis,
-        ObjectHypothesisWithPose,
-    )
+    from vision_msgs.msg import BoundingBox3D, Detection3D, Detection3DArray, ObjectHypothesis, ObjectHypothesisWithPose
 
     header = Header(stamp=Time(**vars(message.header.stamp)), frame_id=message.header.frame_id)
     made = Detection3DArray(header=header)

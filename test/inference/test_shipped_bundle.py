@@ -8,7 +8,7 @@ import pytest
 
 from emgait_ros.config import EngineConfig
 from emgait_ros.inference import precision
-from emgait_ros.inference.bundle import default_bundle_path, load_bundle
+from emgait_ros.inference.bundle import load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
 from emgait_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from emgait_ros.inference.preprocessing import FrameBatch
@@ -20,8 +20,6 @@ GRAPHS = ["semantic_encoder", "frame_encoder", "sequence_head"]
 
 @pytest.fixture(scope="module")
 def shipped():
-    if not default_bundle_path().is_dir():
-        pytest.skip(f"no bundle is shipped: {default_bundle_path()}")
     return load_bundle()
 
 

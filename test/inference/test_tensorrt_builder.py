@@ -131,13 +131,9 @@ def test_an_engine_that_is_stale_or_damaged_is_built_again(bundle, built, caplog
 
 def test_every_part_of_the_key_has_its_own_file(built, tmp_path):
     changes = {
-        "onnx_sha256": "0",
-        "version": "2.0",
-        "target": "SM120",
-        "precision": "fp16",
-        "max_batch": 3,
+        "onnx_sha256": "0", "version": "2.0", "target": "SM120", "precision": "fp16", "max_batch": 3,
         "max_frames": 99,
-    }
+    }  # fmt: skip
     others = {
         engine_path(tmp_path, "sequence_head", dataclasses.replace(built.key, **{name: value}))
         for name, value in changes.items()

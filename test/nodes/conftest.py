@@ -10,7 +10,9 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+import rclpy
 from live_graph import LiveGraph, NodeProcess
+from rclpy.context import Context
 
 from emgait_ros.inference.bundle import default_bundle_path
 from emgait_ros.transport import use_shipped_profile
@@ -24,6 +26,15 @@ def graph() -> Iterator[LiveGraph]:
     live = LiveGraph()
     yield live
     live.close()
+
+
+@pytest.fixture(scope="module")
+def context() -> Iterator[Context]:
+    """For nodes within the test's own process."""
+    made = Context()
+    rclpy.init(context=made)
+    yield made
+    made.try_shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -43,26 +54,6 @@ def start() -> Iterator[Callable[..., NodeProcess]]:
 
 
 @pytest.fixture(scope="session")
-def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped model bundle; where there is none yet, a small one with random weights."""
-    shipped = default_bundle_path()
-    if (shipped / "manifest.json").is_file():
-        return shipped
-    torch = pytest.importorskip("torch")
-    from emgait_ros.emgaitnet.export import write_bundle
-    from emgait_ros.emgaitnet.fast import FastEMGaitNet
-    from emgait_ros.emgaitnet.network_config import ClipConfig, EMGaitNetConfig
-    from emgait_ros.inference.preprocessing import Preprocessing
-
-    clip = {
-        "embed_dim": 16,
-        "vision_cfg": {"image_size": [32, 16], "patch_size": 8, "width": 32, "head_width": 16, "layers": 1},
-        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-    }
-    torch.manual_seed(0)
-    config = EMGaitNetConfig.small(
-        image_height=32, image_width=16, channels=(4, 8, 8, 8), point_channels=(8, 16), neighbours=5,
-        width=16, heads=2, scaf_layers=1, parts=4, clip=ClipConfig(own=clip),
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("models")
-    return write_bundle(FastEMGaitNet(config), folder, "untrained", Preprocessing(), threshold=1.5).folder
+def bundle_folder() -> Path:
+    """The shipped model bundle."""
+    return default_bundle_path()

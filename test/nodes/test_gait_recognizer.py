@@ -76,31 +76,18 @@ def test_identities_answer_every_frame_with_its_stamp(recognizer):
     assert len(answer.model) >= 12
 
 
-@pytest.mark.parametrize(
-    ("name", "track_id", "words"),
-    [
-        ("Anna", -1, "no pedestrian is in view"),
-        ("Anna", 77, "track 77 is unknown"),
-        ("", -1, "name"),
-        ("   ", -1, "name"),
-        ("x" * 65, -1, "64"),
-    ],
-)
-def test_an_enrolment_that_cannot_be_says_what_to_do(recognizer, name, track_id, words):
-    recognizer.send()
-    answer = recognizer.enroll(name, track_id)
-    assert not answer.success
-    assert words in answer.message
-    assert len(answer.message.split()) >= 4, "a sentence"
-
-
 def test_a_short_track_is_not_enrolled(recognizer):
     identity = recognizer.walk(track_id=1, frames=3)
     assert identity.status == Identity.STATUS_PENDING
     assert identity.samples == 3
-    answer = recognizer.enroll("Anna", -1)
-    assert not answer.success
-    assert "3 of 10 samples" in answer.message
+    for name, track_id, words in (
+        ("Anna", -1, "3 of 10 samples"),
+        ("Anna", 77, "track 77 is unknown"),
+        ("  ", 1, "name"),
+    ):
+        answer = recognizer.enroll(name, track_id)
+        assert not answer.success
+        assert words in answer.message
 
 
 def test_enrol_recognise_rename_merge_remove(recognizer):
@@ -205,16 +192,6 @@ def test_two_heads_with_clocks_apart_and_the_same_track_numbers(recognizer):
     assert graph.call(RemoveIdentity, f"{NODE}/remove", RemoveIdentity.Request(name="Fritz")).success
 
 
-def test_a_group_gets_no_name_and_is_not_enrolled(recognizer):
-    for number in range(12):
-        stamp = recognizer.send(pedestrian(40, seed=number, group=True))
-        assert recognizer.graph.wait(lambda s=stamp: recognizer.answer_to(s)), recognizer.node.output
-    identity = recognizer.answer_to(stamp).identities[0]
-    assert (identity.status, identity.name, identity.samples) == (Identity.STATUS_PENDING, "", 0)
-    for answer in (identity.reason, recognizer.enroll("Gerd", 40).message):
-        assert "a group of people who cannot be distinguished" in answer
-
-
 def test_a_name_that_looks_like_another_is_confirmed(recognizer):
     recognizer.walk(track_id=41)
     assert recognizer.enroll("Greta", 41).success
@@ -299,13 +276,6 @@ def test_time_running_backwards_forgets_the_tracks(recognizer):
         recognizer.node.output
     )
     recognizer.now_ns += 200 * 10**9
-
-
-def test_a_missing_modality_is_said(recognizer):
-    for number in range(12):
-        stamp = recognizer.send(pedestrian(80, seed=number, crop=array("B"), crop_height=0, crop_width=0))
-        assert recognizer.graph.wait(lambda s=stamp: recognizer.answer_to(s))
-    assert recognizer.answer_to(stamp).identities[0].modalities == Identity.MODALITY_POINTS
 
 
 def test_diagnostics_tell_how_it_goes(recognizer):

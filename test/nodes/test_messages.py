@@ -41,23 +41,13 @@ def sample(**changes) -> Sample:
     [
         sample(),
         # a coasting track of a LiDAR without a camera
-        sample(
-            points=None,
-            point_count=0,
-            coasting=True,
-            crop=None,
-            crop_native_height_px=0.0,
-            image_dt_s=0.0,
-            moving=False,
-        ),
+        sample(points=None, point_count=0, coasting=True, crop=None, crop_native_height_px=0.0, image_dt_s=0.0, moving=False),
         # numpy numbers, as a pipeline makes them
-        sample(
-            track_id=np.int64(4_000_000_000), range_m=np.float32(3.5), moving=np.bool_(True), point_count=np.int32(5)
-        ),
+        sample(track_id=np.int64(4_000_000_000), range_m=np.float32(3.5), moving=np.bool_(True), point_count=np.int32(5)),
         # not contiguous
         sample(points=np.zeros((128, 4), np.float32)[:, :3], crop=np.zeros((128, 64, 4), np.uint8)[:, :, :3]),
     ],
-)
+)  # fmt: skip
 def test_a_frame_survives_the_way_there_and_back(item):
     frame = PedestrianFrame(STAMP_NS, "lidar", "front-1", (item,))
     back, problems = message_to_frame(frame_to_message(frame))

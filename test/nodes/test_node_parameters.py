@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import rclpy
 from rcl_interfaces.msg import ParameterType
-from rclpy.context import Context
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
@@ -17,14 +14,6 @@ from emgait_ros.nodes.parameters import NodeParameters
 from emgait_ros.nodes.topic_watch import TopicWatch
 
 pytestmark = pytest.mark.ros
-
-
-@pytest.fixture(scope="module")
-def context() -> Iterator[Context]:
-    made = Context()
-    rclpy.init(context=made)
-    yield made
-    made.try_shutdown()
 
 
 @pytest.fixture
@@ -123,13 +112,9 @@ def test_topics_can_be_remapped(context, namespace, rule, topic):
         ("topics.image", "", ""),
         ("camera.T_camera_lidar", [0.5] * 16, (0.5,) * 16),
         # all whole numbers: ROS reads an integer array
-        (
-            "camera.T_camera_lidar",
-            [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1],
-            tuple(float(i % 5 == 0) for i in range(16)),
-        ),
+        ("camera.T_camera_lidar", [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1], tuple(float(i % 5 == 0) for i in range(16))),
     ],
-)
+)  # fmt: skip
 def test_what_is_given_at_start_is_read(make, name, given, read):
     _, parameters = make({name: given})
     assert options_of(parameters.config)[name][0] == read

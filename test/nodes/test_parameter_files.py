@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,14 +33,6 @@ FILES = {  # content, and the namespaces in which what it sets for the tracker b
     "name, any": (NAME + ANY, {ROBOT1, FLEET}),
     "any, anywhere, robot": (ANY + NAME_ANYWHERE + ROBOT, set()),
 }
-
-
-@pytest.fixture(scope="module")
-def context() -> Iterator[Context]:
-    made = Context()
-    rclpy.init(context=made)
-    yield made
-    made.try_shutdown()
 
 
 def config_of(context: Context, namespace: str, *files: Path) -> TrackerNodeConfig:

@@ -15,15 +15,11 @@ from rclpy.context import Context
 from rclpy.parameter import Parameter
 
 from emgait_ros.console.bridge import SERVICES
-from emgait_ros.inference.bundle import default_bundle_path
 from emgait_ros.nodes.gait_recognizer import GaitRecognizerNode
 from emgait_ros.nodes.gallery_services import CHANGES
 from emgait_ros.nodes.pedestrian_tracker import PedestrianTrackerNode
 
-pytestmark = [
-    pytest.mark.ros,
-    pytest.mark.skipif(not (default_bundle_path() / "manifest.json").is_file(), reason="no shipped bundle"),
-]
+pytestmark = pytest.mark.ros
 POLICY = Path(__file__).resolve().parents[2] / "config" / "sros2" / "policies.xml"
 RECOGNIZER = "/gait_recognizer"
 NAMESPACE = "/closed"
@@ -55,14 +51,10 @@ def graph_of(node) -> dict[str, set[str]]:
 @pytest.mark.parametrize(
     ("enclave", "make", "parameters"),
     [
-        (
-            "/emgait/pedestrian_tracker",
-            PedestrianTrackerNode,
-            {"topics.identities": "gait_recognizer/identities", "autostart": False},
-        ),
+        ("/emgait/pedestrian_tracker", PedestrianTrackerNode, {"topics.identities": "gait_recognizer/identities", "autostart": False}),
         ("/emgait/gait_recognizer", GaitRecognizerNode, {"autostart": False}),
     ],
-)
+)  # fmt: skip
 def test_a_node_may_do_what_it_does(enclave, make, parameters, tmp_path):
     context = Context()
     rclpy.init(context=context)

@@ -12,7 +12,7 @@ from driving import CAMERA, CLOUD_STAMP_S, CLOUDS, IMAGE_STAMP_S, START_NS, lida
 
 from emgait_ros.config import TrackerNodeConfig, with_options
 from emgait_ros.recordings.bag import BagRecording
-from emgait_ros.recordings.truth import matched_walkers, places_of, truth_at
+from emgait_ros.recordings.walks import matched_walkers, places_of, truth_at
 from emgait_ros.sensing.pedestrian_sensing import PedestrianSensing
 
 RIGHT = {"frames.fixed": "odom", "pairing.cloud_offset_s": -CLOUD_STAMP_S, "pairing.image_offset_s": -IMAGE_STAMP_S}

@@ -55,13 +55,9 @@ def node():
         ({}, 10, QoSReliabilityPolicy.RELIABLE),  # upstream's default: depth 10
         ({"qos_profile": 3}, 3, QoSReliabilityPolicy.RELIABLE),  # a bare depth
         ({"qos_profile": qos_profile_sensor_data}, 5, QoSReliabilityPolicy.BEST_EFFORT),  # a ready profile
-        (
-            {"qos_profile": QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT), "raw": False},
-            1,
-            QoSReliabilityPolicy.BEST_EFFORT,
-        ),  # further options go to create_subscription
+        ({"qos_profile": QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT), "raw": False}, 1, QoSReliabilityPolicy.BEST_EFFORT),  # further options go to create_subscription
     ],
-)
+)  # fmt: skip
 def test_qos_of_the_subscription(node, options, depth, reliability):
     subscriber = message_filters.Subscriber(node, String, "words", **options)
     try:

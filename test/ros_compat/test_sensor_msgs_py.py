@@ -33,24 +33,10 @@ VELODYNE = fields_of(("x", 0, F4, 1), ("y", 4, F4, 1), ("z", 8, F4, 1), ("intens
         (XYZ, 16, ["x", "y", "z"], ["<f4"] * 3, [0, 4, 8], 16),  # padding at the end
         (VELODYNE, 22, ["x", "y", "z", "intensity", "ring"], ["<f4"] * 4 + ["<u2"], [0, 4, 8, 16, 20], 22),  # a gap
         (fields_of(("v", 0, F4, 3)), None, ["v_0", "v_1", "v_2"], ["<f4"] * 3, [0, 4, 8], 12),  # count > 1
-        (
-            fields_of(("", 0, U1, 1), ("", 1, U1, 2)),
-            None,
-            ["unnamed_field_0", "unnamed_field_1_0", "unnamed_field_1_1"],
-            ["|u1"] * 3,
-            [0, 1, 2],
-            3,
-        ),
-        (
-            fields_of(("t", 8, F8, 1), ("x", 0, F4, 1)),
-            None,
-            ["t", "x"],
-            ["<f8", "<f4"],
-            [8, 0],
-            16,
-        ),  # any order of offsets
+        (fields_of(("", 0, U1, 1), ("", 1, U1, 2)), None, ["unnamed_field_0", "unnamed_field_1_0", "unnamed_field_1_1"], ["|u1"] * 3, [0, 1, 2], 3),
+        (fields_of(("t", 8, F8, 1), ("x", 0, F4, 1)), None, ["t", "x"], ["<f8", "<f4"], [8, 0], 16),  # any order of offsets
     ],
-)
+)  # fmt: skip
 def test_dtype_from_fields(fields, point_step, names, formats, offsets, itemsize):
     dtype = point_cloud2.dtype_from_fields(fields, point_step)
     assert list(dtype.names) == names
@@ -162,17 +148,11 @@ def test_reading_numbers_of_one_kind_from_a_mixed_cloud():
         lambda cloud: point_cloud2.read_points_numpy(cloud),  # float32 and uint16
         lambda cloud: point_cloud2.read_points(cloud, field_names=["rgb"]),  # no such field
         lambda cloud: point_cloud2.read_points(cloud.data),  # not a message
-        lambda cloud: point_cloud2.create_cloud(
-            Header(), VELODYNE, np.zeros((3, 5), np.float32)
-        ),  # mixed types from a plain array
-        lambda cloud: point_cloud2.create_cloud(
-            Header(), XYZ, np.zeros(3, [("x", "f4"), ("y", "f4")])
-        ),  # another layout
-        lambda cloud: point_cloud2.create_cloud_xyz32(
-            Header(), np.zeros((2, 2, 2, 3), np.float32)
-        ),  # too many dimensions
+        lambda cloud: point_cloud2.create_cloud(Header(), VELODYNE, np.zeros((3, 5), np.float32)),  # mixed types from a plain array
+        lambda cloud: point_cloud2.create_cloud(Header(), XYZ, np.zeros(3, [("x", "f4"), ("y", "f4")])),  # another layout
+        lambda cloud: point_cloud2.create_cloud_xyz32(Header(), np.zeros((2, 2, 2, 3), np.float32)),  # too many dimensions
     ],
-)
+)  # fmt: skip
 def test_wrong_use_is_an_assertion_error(call):
     cloud, _ = velodyne_cloud()
     with pytest.raises(AssertionError):

@@ -38,19 +38,11 @@ def test_camera_model() -> None:
         # half resolution: everything halves
         ({"binning_x": 2, "binning_y": 2}, (360, 640), (500, 500, 320, 180)),
         # a cut-out: the principal point moves
-        (
-            {"roi": SimpleNamespace(x_offset=100, y_offset=50, width=800, height=600)},
-            (600, 800),
-            (1000, 1000, 540, 310),
-        ),
+        ({"roi": SimpleNamespace(x_offset=100, y_offset=50, width=800, height=600)}, (600, 800), (1000, 1000, 540, 310)),
         # both: the cut-out is in full-resolution pixels
-        (
-            {"binning_x": 2, "binning_y": 2, "roi": SimpleNamespace(x_offset=100, y_offset=50, width=800, height=600)},
-            (300, 400),
-            (500, 500, 270, 155),
-        ),
+        ({"binning_x": 2, "binning_y": 2, "roi": SimpleNamespace(x_offset=100, y_offset=50, width=800, height=600)}, (300, 400), (500, 500, 270, 155)),
     ],
-)
+)  # fmt: skip
 def test_binning_and_region_of_interest(
     changes: dict[str, Any], shape: tuple[int, int], expected_k: tuple[float, ...]
 ) -> None:

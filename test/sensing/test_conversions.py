@@ -10,13 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from emgait_ros.sensing.conversions import (
-    cloud_to_points,
-    compressed_to_rgb,
-    image_to_rgb,
-    rigid_transform,
-    stamp_ns,
-)
+from emgait_ros.sensing.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb, rigid_transform, stamp_ns
 
 XYZ = np.array([[1.5, -2.0, 0.25], [np.nan, 0, 0], [30, 4, -1.75], [0, np.inf, 0], [5, 5, 5], [-1, -2, -3]])
 FINITE = XYZ[[0, 2, 4, 5]]
@@ -145,14 +139,8 @@ def test_an_empty_cloud_has_no_points(height: int, width: int) -> None:
         ({"names": "uvw"}, "has no field x, y, z"),
         ({"point_step": 10}, "point_step is 10 bytes"),
         ({"point_step": 0}, "point_step is 0 bytes"),
-        (
-            {"row_step": 20, "height": 2, "data": np.zeros(99, np.uint8)},
-            "row_step is 20 bytes: 3 points of 16 bytes need 48",
-        ),
-        (
-            {"row_step": 60, "height": 2, "data": np.zeros(99, np.uint8)},
-            "data has 99 bytes: 2 rows of 60 bytes need 120",
-        ),
+        ({"row_step": 20, "height": 2, "data": np.zeros(99, np.uint8)}, "row_step is 20 bytes: 3 points of 16 bytes need 48"),
+        ({"row_step": 60, "height": 2, "data": np.zeros(99, np.uint8)}, "data has 99 bytes: 2 rows of 60 bytes need 120"),
         ({"data": np.zeros(95, np.uint8)}, "data has 95 bytes: 1 rows of 6 points of 16 bytes need 96"),
         ({"data": b""}, "data has 0 bytes"),
         ({"width": 24}, "data has 96 bytes: 1 rows of 24 points"),  # CARLA once: the number of floats
@@ -161,7 +149,7 @@ def test_an_empty_cloud_has_no_points(height: int, width: int) -> None:
         ({"datatype": 99}, "x 99"),
         ({"offset": 0}, "overlap"),
     ],
-)
+)  # fmt: skip
 def test_wrong_clouds_are_named(change: dict[str, Any], phrase: str) -> None:
     message = cloud_message(names=change.get("names", "xyz"), height=change.get("height", 1))
     for name, value in change.items():
@@ -318,20 +306,14 @@ def test_a_plain_rgb_image_is_not_copied() -> None:
         ({"encoding": "p010"}, "encoding 'p010' is unknown: known are rgb8, bgr8"),
         ({"step": 191, "data": b"\0" * 9300}, "step is 191 bytes: 64 x 48 rgb8 pixels need 192"),
         ({"data": b"\0" * 9215}, "data has 9215 bytes"),
-        (
-            {"encoding": "nv12", "step": 64, "data": b"\0" * 4600},
-            "data has 4600 bytes: 64 x 48 nv12 pixels with step 64 need 4608",
-        ),
+        ({"encoding": "nv12", "step": 64, "data": b"\0" * 4600}, "data has 4600 bytes: 64 x 48 nv12 pixels with step 64 need 4608"),
         ({"encoding": "nv12", "width": 63, "step": 63, "data": b"\0" * 63 * 72}, "63 x 48 nv12 pixels need 64"),
         ({"encoding": "nv24", "step": 64, "data": b"\0" * 9000}, "data has 9000 bytes"),
-        (
-            {"encoding": "nv21", "step": 128, "data": b"\0" * 6144},
-            "data has 6144 bytes",
-        ),  # Isaac Sim: two bytes a pixel
+        ({"encoding": "nv21", "step": 128, "data": b"\0" * 6144}, "data has 6144 bytes"),  # Isaac Sim: two bytes a pixel
         ({"height": 0}, "empty"),
         ({"encoding": "uyvy", "width": 63}, "even width"),
     ],
-)
+)  # fmt: skip
 def test_wrong_images_are_named(change: dict[str, Any], phrase: str) -> None:
     message = image_message(picture(), "rgb8")
     vars(message).update(change)

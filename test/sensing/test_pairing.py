@@ -99,24 +99,14 @@ def test_offsets_are_added_to_stamps(option: str) -> None:
     ("delay_ms", "max_dt_s", "phrases", "advises_offset"),
     [
         # a later image holds a nearer stamp: a delay on the way, which no offset corrects
-        (
-            310,
-            0.01,
-            ("arrive 0.3", "later than clouds on /lidar with the same stamp", "raise pairing.max_wait_s"),
-            False,
-        ),
+        (310, 0.01, ("arrive 0.3", "later than clouds on /lidar with the same stamp", "raise pairing.max_wait_s"), False),
         (2500, 0.05, ("arrive 2.5", "shorten the delay"), False),
         # clouds come later than images are kept
-        (
-            -3000,
-            0.01,
-            ("clouds on /lidar arrive 3.0", "pairing.buffer_s", "set pairing.image_offset_s to about -3.0"),
-            True,
-        ),
+        (-3000, 0.01, ("clouds on /lidar arrive 3.0", "pairing.buffer_s", "set pairing.image_offset_s to about -3.0"), True),
         # no image is ever near enough
         (0, 0.001, ("too rare", "raise pairing.max_dt_s"), False),
     ],
-)
+)  # fmt: skip
 def test_what_is_said_when_nothing_pairs(
     delay_ms: float, max_dt_s: float, phrases: tuple[str, ...], advises_offset: bool
 ) -> None:

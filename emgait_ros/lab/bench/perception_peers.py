@@ -28,11 +28,7 @@ def peers() -> tuple[dict[str, Peer], dict[str, str]]:
     """Name -> peer for those installed here, and name -> reason for those left out."""
     found: dict[str, Peer] = {}
     missing: dict[str, str] = {}
-    for name, make in (
-        ("patchwork", _patchwork_components),
-        ("open3d", _open3d_dbscan),
-        ("sklearn", _sklearn_dbscan),
-    ):
+    for name, make in (("patchwork", _patchwork_components), ("open3d", _open3d_dbscan), ("sklearn", _sklearn_dbscan)):
         try:
             found[name] = make()
         except ImportError as error:

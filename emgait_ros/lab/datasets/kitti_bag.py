@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,50 +13,34 @@ from emgait_ros.lab.simulation.simulator import Truth
 from emgait_ros.recordings.bag_writer import CAMERA_FRAME, LIDAR_FRAME, BagWriter
 
 FIRST_STAMP_NS = 1_700_000_000_000_000_000
+PERIOD_NS = 100_000_000
 DELAY_NS = 20_000_000  # from a stamp to the moment its message is there
 PEOPLE = ("Pedestrian", "Person_sitting")
 
 
-@dataclass(frozen=True)
-class KittiBag:
-    """What was written: the bag, the parameters for the live tracker beside it, how many clouds, and labelled people (None: no labels)."""
-
-    path: Path
-    params: Path
-    clouds: int
-    people: int | None
-
-
-def write_bag(
-    frame: KittiFrame, path: str | Path, *, clouds: int = 30, rate_hz: float = 10.0, storage: str = "mcap"
-) -> KittiBag:
+def write_bag(frame: KittiFrame, path: str | Path, clouds: int) -> Path:
     """Repeat a frame with growing stamps, so that a tracker confirms who is in it.
 
     Cloud and image of a period have the same stamp: KITTI's camera is triggered by its LiDAR. Labelled people go into
-    /ground_truth, numbered by their place in the label file.
+    /ground_truth, numbered by their place in the label file. Returns ``<path>.params.yaml`` beside it: the frame's extrinsics.
 
     Args:
         frame: the frame.
-        path: folder of the bag, must not exist; ``<path>.params.yaml`` is written beside it.
-        clouds: how often it is repeated.
-        rate_hz: clouds and images a second.
-        storage: "mcap" or "sqlite3".
+        path: folder of the bag, must not exist.
+        clouds: how often it is repeated, ten times a second.
 
     Raises:
         FileExistsError: the bag is there already.
-        ValueError: a number of clouds or a rate that cannot be.
     """
-    if clouds < 1 or not 0 < rate_hz <= 100:
-        raise ValueError(f"{clouds} clouds at {rate_hz:g} Hz: expected at least one, at more than 0 and at most 100 Hz")
     path = Path(path)
     x, y, z = frame.points.T
     columns = {"x": x, "y": y, "z": z, "intensity": frame.intensity}
     people = _people(frame)
     T_lidar_camera = np.asarray(np.linalg.inv(frame.camera.T_camera_lidar), np.float64)
-    with BagWriter(path, storage) as writer:
+    with BagWriter(path) as writer:
         writer.static_transform(FIRST_STAMP_NS, {(LIDAR_FRAME, CAMERA_FRAME): T_lidar_camera})
         for number in range(clouds):
-            stamp = FIRST_STAMP_NS + round(number * 1e9 / rate_hz)
+            stamp = FIRST_STAMP_NS + number * PERIOD_NS
             log_time = stamp + DELAY_NS
             writer.camera_info(stamp, log_time, frame.camera)
             writer.image(stamp, log_time, frame.image)
@@ -71,7 +54,7 @@ def write_bag(
         f"# LiDAR to camera of KITTI frame {frame.name}, for the live node.\n{yaml.safe_dump(content)}",
         encoding="utf-8",
     )
-    return KittiBag(path, params, clouds, None if people is None else len(people.identity))
+    return params
 
 
 def _people(frame: KittiFrame) -> Truth | None:

@@ -87,11 +87,7 @@ class LReid(RecordedSet):
     has_images = False
 
     def __init__(
-        self,
-        root: str | Path,
-        preprocessing: Preprocessing,
-        identities: Iterable[str] | None = None,
-        part: str = "",
+        self, root: str | Path, preprocessing: Preprocessing, identities: Iterable[str] | None = None, part: str = ""
     ) -> None:
         if part not in ("", *PARTS):
             raise ValueError(f"part is '{part}': expected {', '.join(PARTS)}")

@@ -13,7 +13,7 @@ from emgait_ros.inference.preprocessing import Preprocessing, prepare
 from emgait_ros.inference.steady_box import steadied
 from emgait_ros.lab.datasets.sequences import Sequence, frames_of
 from emgait_ros.recordings.bag import BagRecording
-from emgait_ros.recordings.truth import matched_walkers, places_of, truth_at
+from emgait_ros.recordings.walks import matched_walkers, places_of, truth_at
 from emgait_ros.samples import Sample
 from emgait_ros.sensing.pedestrian_sensing import PedestrianSensing
 

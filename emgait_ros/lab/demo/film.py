@@ -18,7 +18,7 @@ from emgait_ros.recordings.bag import BagRecording
 from emgait_ros.recordings.walks import RecordedWalk, Sighting
 from emgait_ros.samples import CameraModel, Status, UInt8
 from emgait_ros.sensing.perception.camera import box_rectangles
-from emgait_ros.sensing.perception.labels import write_label
+from emgait_ros.sensing.perception.overlay import write_label
 
 COLORS = {Status.PENDING: (150, 150, 150), Status.UNKNOWN: (250, 170, 40), Status.KNOWN: (60, 220, 80)}  # RGB
 SAME_FRAME_NS = 20_000_000

@@ -18,8 +18,15 @@ from emgait_msgs.msg import Identity, IdentityArray, PedestrianArray
 from emgait_msgs.srv import EnrollIdentity
 from emgait_ros.config import RecognizerTopicsConfig, TrackerTopicsConfig
 from emgait_ros.recordings.bag import GroundTruth
-from emgait_ros.recordings.truth import matched_walkers, places_of, truth_at
-from emgait_ros.recordings.walks import EnrollmentNote, EnrollmentPlan, RecordedWalk, Sighting
+from emgait_ros.recordings.walks import (
+    EnrollmentNote,
+    EnrollmentPlan,
+    RecordedWalk,
+    Sighting,
+    matched_walkers,
+    places_of,
+    truth_at,
+)
 from emgait_ros.samples import Status
 from emgait_ros.sensing.conversions import stamp_ns as stamp_of
 

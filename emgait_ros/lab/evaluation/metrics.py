@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from scipy.stats import binomtest
 
 from emgait_ros.recognition.distances import part_distances
 from emgait_ros.samples import Float32, Float64, Int64
@@ -29,21 +29,12 @@ class Share(NamedTuple):
         """The share, 0..1; NaN without trials."""
         return self.hits / self.trials if self.trials else float("nan")
 
-    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Wilson score interval; (0, 1) without trials."""
-        return wilson_interval(self.hits, self.trials, confidence)
-
-
-def wilson_interval(hits: float, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of a share of independent trials (Wilson 1927)."""
-    if trials == 0:
-        return 0.0, 1.0
-    z = float(norm.ppf(0.5 + confidence / 2))
-    share = hits / trials
-    centre = share + z * z / (2 * trials)
-    half = z * np.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    scale = 1 + z * z / trials
-    return max(0.0, float((centre - half) / scale)), min(1.0, float((centre + half) / scale))
+    def interval(self) -> tuple[float, float]:
+        """Wilson score interval of 95 %, as of independent trials; (0, 1) without any."""
+        if not self.trials:
+            return 0.0, 1.0
+        found = binomtest(self.hits, self.trials).proportion_ci(0.95, method="wilson")
+        return float(found.low), float(found.high)
 
 
 def distance_matrix(probes: Float32, gallery: Float32) -> Float32:

@@ -30,7 +30,6 @@ from emgait_ros.samples import Float32, Float64, Int64
 SHRINKAGE = 0.2  # of the covariance within: people of the simulator vary in fewer ways than real ones
 DAY_SHARE = 0.5  # of the covariance within a person in it, the rest is that within a pass
 FEWEST_PEOPLE = 20
-FRAMES_AT_ONCE = 128
 STRANGERS = PassesConfig(500_000, 200, sensors=1, frames=50)  # 5 s, as the threshold's walks are
 
 

@@ -13,21 +13,11 @@ from emgait_ros.emgaitnet.network_config import PARTS_OF_BODY
 from emgait_ros.lab.simulation.walker import Walker
 
 COLOURS = {
-    "black": (35, 35, 38),
-    "grey": (112, 114, 118),
-    "white": (214, 212, 206),
-    "navy": (30, 44, 88),
-    "blue": (58, 92, 150),
-    "light blue": (150, 184, 214),
-    "red": (165, 45, 42),
-    "orange": (212, 150, 40),
-    "yellow": (226, 206, 92),
-    "green": (76, 108, 63),
-    "brown": (92, 66, 48),
-    "beige": (164, 132, 98),
-    "purple": (96, 52, 108),
-    "pink": (210, 140, 158),
-}
+    "black": (35, 35, 38), "grey": (112, 114, 118), "white": (214, 212, 206), "navy": (30, 44, 88),
+    "blue": (58, 92, 150), "light blue": (150, 184, 214), "red": (165, 45, 42), "orange": (212, 150, 40),
+    "yellow": (226, 206, 92), "green": (76, 108, 63), "brown": (92, 66, 48), "beige": (164, 132, 98),
+    "purple": (96, 52, 108), "pink": (210, 140, 158),
+}  # fmt: skip
 PART_ROWS = {  # of a crop's height that shows the part: the crop has a margin above and below
     "head": (0.05, 0.27),
     "arms": (0.18, 0.60),

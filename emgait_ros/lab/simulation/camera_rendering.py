@@ -1,4 +1,4 @@
-"""A pinhole camera: triangles by a z-buffer with simple light, a backdrop, and what a real camera adds.
+"""A pinhole camera: triangles by a z-buffer with simple light, and what a real camera adds.
 
 Optical frame: x right, y down, z forward. Colors are RGB; light is computed on the sRGB values directly, which is
 what surfaces of these few pixels need.
@@ -143,23 +143,6 @@ def render(
     return depth
 
 
-def backdrop(
-    K: Float64,
-    T_camera_world: Float64,
-    image: UInt8,
-    ground: tuple[int, int, int],
-    sky: tuple[int, int, int],
-    seed: int = 0,
-) -> None:
-    """Fill an image with level ground at world z = 0 (speckled, fixed in the world) and sky, in place."""
-    _backdrop(
-        K[0, 0], K[1, 1], K[0, 2], K[1, 2],
-        np.ascontiguousarray(T_camera_world[:3, :3].T),
-        np.ascontiguousarray(-T_camera_world[:3, :3].T @ T_camera_world[:3, 3]),
-        np.array(ground, np.float32), np.array(sky, np.float32), seed, image,
-    )  # fmt: skip
-
-
 def expose(image: UInt8, exposure: Exposure, rng: np.random.Generator, scale: float = 1.0) -> UInt8:
     """Blur, gain and noise of the sensor on an image drawn at ``scale`` px per native px; returns a new image.
 
@@ -272,46 +255,3 @@ def _raster(
                 if z < depth[y, x]:
                     depth[y, x] = z
                     image[y, x, 0], image[y, x, 1], image[y, x, 2] = red, green, blue
-
-
-@njit(nogil=True)
-def _speckle(ix: int, iy: int, seed: int) -> float:
-    """A fixed random number in 0..1 for a cell of the ground."""
-    h = (ix * 374761393 + iy * 668265263 + seed * 974634777) & 0xFFFFFFFF
-    h = ((h ^ (h >> 13)) * 1274126177) & 0xFFFFFFFF
-    return ((h ^ (h >> 16)) & 0xFFFF) / 65535.0
-
-
-@njit(nogil=True)
-def _backdrop(
-    fx: float,
-    fy: float,
-    cx: float,
-    cy: float,
-    rotation: Float64,
-    origin: Float64,
-    ground: Float32,
-    sky: Float32,
-    seed: int,
-    image: UInt8,
-) -> None:
-    height, width = image.shape[:2]
-    for y in range(height):
-        ry = (y + 0.5 - cy) / fy
-        for x in range(width):
-            rx = (x + 0.5 - cx) / fx
-            down = rotation[2, 0] * rx + rotation[2, 1] * ry + rotation[2, 2]
-            if down < -1e-4:
-                t = -origin[2] / down
-                wx = origin[0] + t * (rotation[0, 0] * rx + rotation[0, 1] * ry + rotation[0, 2])
-                wy = origin[1] + t * (rotation[1, 0] * rx + rotation[1, 1] * ry + rotation[1, 2])
-                coarse = _speckle(int(np.floor(wx / 1.7)), int(np.floor(wy / 1.7)), seed)
-                fine = _speckle(int(np.floor(wx / 0.11)), int(np.floor(wy / 0.11)), seed + 1)
-                haze = min(t / 150.0, 1.0)
-                factor = 0.86 + 0.14 * coarse + 0.12 * (fine - 0.5) * max(0.0, 1 - t / 25.0)
-                for c in range(3):
-                    image[y, x, c] = np.uint8(min((1 - haze) * ground[c] * factor + haze * sky[c], 255.0))
-            else:
-                rise = min(max(down, 0.0) * 1.5, 1.0)
-                for c in range(3):
-                    image[y, x, c] = np.uint8(sky[c] * (1 - 0.25 * rise))

@@ -6,10 +6,8 @@ return gives its time within the turn: moving bodies are posed at the time the b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 
@@ -17,7 +15,6 @@ from emgait_ros.lab.simulation.lidar_kernels import cast_triangles, report_retur
 from emgait_ros.samples import Float32, Float64
 
 NO_HIT = -1
-GROUND_ID = 0
 
 
 @dataclass(frozen=True)
@@ -80,40 +77,6 @@ class LidarModel:
         return LidarModel(
             (-25.0, -20.0, -15.5, -12.0, -9.5, -7.5, -6.0, *middle, 3.5, 6.0, 10.0, 15.0), azimuth_step_deg
         )
-
-    def without_noise(self) -> LidarModel:
-        """The same beams, geometrically exact."""
-        return LidarModel(
-            self.elevations_deg, self.azimuth_step_deg, self.rate_hz, self.min_range_m, self.max_range_m, 0, 0, 0, 0, 0
-        )
-
-
-@dataclass(frozen=True)
-class Triangles:
-    """A triangle soup in the world.
-
-    Attributes:
-        corners: (T, 3, 3) float32, m.
-        reflectivity: (T,) float32 0..1.
-        object_id: (T,) int32 >= 0.
-    """
-
-    corners: Float32
-    reflectivity: Float32
-    object_id: np.ndarray
-
-
-class Mover(Protocol):
-    """What walks through a scan, a closed surface; ``walker.Walker`` is one."""
-
-    faces: np.ndarray
-    face_reflectivity: Float32
-
-    def vertices(self, t_s: float) -> Float32:
-        """(V, 3) world coordinates at a time, m."""
-
-    def position(self, t_s: float) -> Float64:
-        """(3,) point on the ground."""
 
 
 @dataclass(frozen=True)
@@ -190,16 +153,6 @@ def cast_mesh(
     )
 
 
-def cast_ground(model: LidarModel, height_m: float, image: RangeImage) -> None:
-    """Level ground ``height_m`` below the sensor, wherever nothing nearer was hit."""
-    sine = np.sin(np.radians(np.asarray(model.elevations_deg)))
-    with np.errstate(divide="ignore"):
-        distance = np.where(sine < 0, -height_m / sine, np.inf).astype(np.float32)[:, None]
-    nearer = distance < image.distance
-    image.distance[:] = np.where(nearer, distance, image.distance)
-    image.triangle[nearer] = NO_HIT
-
-
 def returns(
     model: LidarModel, image: RangeImage, reflectivity: Float32, object_id: np.ndarray, rng: np.random.Generator
 ) -> LidarScan:
@@ -244,59 +197,3 @@ def _angles(model: LidarModel) -> tuple[Float64, Float64]:
     """Azimuth of each column and elevation of each beam, rad."""
     azimuth = np.radians((np.arange(model.columns) + 0.5) * model.azimuth_step_deg - 180.0)
     return azimuth, np.radians(np.asarray(model.elevations_deg))
-
-
-class Lidar:
-    """A sensor at a fixed place, with its static surroundings cast once.
-
-    Args:
-        model: beams and imperfections.
-        T_world_lidar: (4, 4) pose.
-        static: what does not move; None: nothing.
-        ground: level ground at world z = 0 (only for a level sensor).
-    """
-
-    def __init__(
-        self, model: LidarModel, T_world_lidar: Float64, static: Triangles | None = None, ground: bool = True
-    ) -> None:
-        if T_world_lidar.shape != (4, 4) or not np.allclose(
-            T_world_lidar[:3, :3] @ T_world_lidar[:3, :3].T, np.eye(3), atol=1e-4
-        ):
-            raise ValueError("T_world_lidar must be a rigid (4, 4) transform")
-        if ground and not np.allclose(T_world_lidar[2, :3], [0, 0, 1], atol=1e-6):
-            raise ValueError("the level ground needs a level sensor: put the ground into 'static' as triangles")
-        self.model, self.T_world_lidar = model, T_world_lidar
-        self._static = (
-            static
-            if static is not None
-            else Triangles(np.zeros((0, 3, 3), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
-        )
-        self._background = RangeImage.empty(model)
-        cast(model, self.to_lidar(self._static.corners.reshape(-1, 3)).reshape(-1, 3, 3), self._background)
-        if ground:
-            cast_ground(model, float(T_world_lidar[2, 3]), self._background)
-
-    def to_lidar(self, points: Float32 | Float64) -> Float32:
-        """World points (N, 3) in the LiDAR frame."""
-        rotation, origin = self.T_world_lidar[:3, :3], self.T_world_lidar[:3, 3]
-        return ((points - origin) @ rotation).astype(np.float32)
-
-    def sweep_time(self, mover: Mover, start_s: float) -> float:
-        """When the beam passes over a mover in the turn that begins at ``start_s``, s."""
-        x, y, _ = self.to_lidar(mover.position(start_s + 0.5 / self.model.rate_hz)[None])[0]
-        return start_s + (float(np.arctan2(y, x)) / (2 * np.pi) + 0.5) / self.model.rate_hz
-
-    def scan(
-        self, start_s: float, movers: Sequence[Mover], rng: np.random.Generator, ids: Sequence[int] | None = None
-    ) -> LidarScan:
-        """One turn beginning at ``start_s``; movers get the object ids ``ids`` (default 1, 2, ...)."""
-        image = self._background.copy()
-        reflectivity, owners = [self._static.reflectivity], [self._static.object_id]
-        first = len(self._static.reflectivity)
-        for number, mover in enumerate(movers):
-            vertices = self.to_lidar(mover.vertices(self.sweep_time(mover, start_s)))
-            cast_mesh(self.model, vertices, mover.faces, image, first, closed=True)
-            first += len(mover.faces)
-            reflectivity.append(mover.face_reflectivity)
-            owners.append(np.full(len(mover.faces), number + 1 if ids is None else ids[number], np.int32))
-        return returns(self.model, image, np.concatenate(reflectivity), np.concatenate(owners), rng)

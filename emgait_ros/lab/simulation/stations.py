@@ -116,19 +116,9 @@ def draw_occluder(station: Station, range_m: float, rng: np.random.Generator) ->
     center[1] += rng.uniform(-0.5, 0.5)
     corner = np.array([[i, j, k] for i in (-0.5, 0.5) for j in (-0.5, 0.5) for k in (-0.5, 0.5)])
     faces = [
-        (0, 1, 3),
-        (0, 3, 2),
-        (4, 6, 7),
-        (4, 7, 5),
-        (0, 4, 5),
-        (0, 5, 1),
-        (2, 3, 7),
-        (2, 7, 6),
-        (1, 5, 7),
-        (1, 7, 3),
-        (0, 2, 6),
-        (0, 6, 4),
-    ]
+        (0, 1, 3), (0, 3, 2), (4, 6, 7), (4, 7, 5), (0, 4, 5), (0, 5, 1), (2, 3, 7), (2, 7, 6), (1, 5, 7), (1, 7, 3),
+        (0, 2, 6), (0, 6, 4),
+    ]  # fmt: skip
     colors = np.tile(rng.uniform(30, 200, 3), (12, 1)).astype(np.uint8)
     return Surface((corner * size + center).astype(np.float32), np.array(faces, np.int32), colors)
 

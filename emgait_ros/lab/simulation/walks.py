@@ -82,23 +82,19 @@ def walk_joints(
     range_m: float,
     view_deg: float,
     frames: int = 20,
-    *,
-    rate_hz: float = 10.0,
-    lidar: LidarModel | None = None,
-    camera: CameraModel | None = None,
     condition: str = "normal",
     seed: int = 0,
 ) -> Float32:
-    """Where the joints of ``JOINTS`` truly were in each sample of :func:`generate_walk` with the same arguments.
+    """Where the joints of ``JOINTS`` truly were in each sample of :func:`generate_walk` with the same arguments, 10 Hz.
 
     Returns:
         (frames, J, 3) float32 m, LiDAR frame.
     """
-    walker, station, _ = _setting(identity, walk, range_m, view_deg, frames, rate_hz, lidar, camera, condition, seed)
+    walker, station, _ = _setting(identity, walk, range_m, view_deg, frames, 10.0, None, None, condition, seed)
     bone = Body.load().bone
     chosen = [bone[name] for name in JOINTS]
     height = np.array([0.0, 0.0, station.height_m])
-    return np.array([walker.joints(frame / rate_hz)[chosen] - height for frame in range(frames)], np.float32)
+    return np.array([walker.joints(frame / 10.0)[chosen] - height for frame in range(frames)], np.float32)
 
 
 def _setting(

@@ -25,11 +25,7 @@ class AdamAndMuon:
     """
 
     def __init__(
-        self,
-        parameters: Sequence[Tensor],
-        matrices: Sequence[Tensor],
-        learning_rate: float,
-        weight_decay: float,
+        self, parameters: Sequence[Tensor], matrices: Sequence[Tensor], learning_rate: float, weight_decay: float
     ) -> None:
         chosen = {id(parameter) for parameter in matrices}
         others = [parameter for parameter in parameters if id(parameter) not in chosen]

@@ -211,10 +211,6 @@ class Run:
                 trainer.train_step()
         return (time.process_time() - began) / timed
 
-    def pretrain_poses(self) -> Path:
-        """The first part of training alone, or the rest of it; returns its checkpoint."""
-        return self._pretrain_poses(*self._learner())
-
     def _learner(self) -> tuple[SequenceSet, Network, AuxiliaryHeads | None]:
         """Whom to train on, what is trained, and who knows better."""
         data = self.load("train", shrunk=True)

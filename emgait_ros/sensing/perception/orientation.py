@@ -16,11 +16,7 @@ SIDEWAYS = "in other axes (a camera's, z forward and y down, or a LiDAR on its s
 OTHERS: tuple[tuple[str, str, np.ndarray], ...] = (
     # what it is, what to do, rotation into z up
     ("upside down", "turn the cloud by 180 degrees about x", np.diag([1.0, -1.0, -1.0])),
-    (
-        SIDEWAYS,
-        "publish it in a frame with z up",
-        np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]),
-    ),
+    (SIDEWAYS, "publish it in a frame with z up", np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])),
     (SIDEWAYS, "publish it in a frame with z up", np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])),
 )
 

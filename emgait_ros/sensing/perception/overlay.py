@@ -9,11 +9,13 @@ import numpy as np
 
 from emgait_ros.samples import CameraModel, Float32, Sample, UInt8
 from emgait_ros.sensing.perception.camera import box_rectangles, project
-from emgait_ros.sensing.perception.labels import write_label
 
 MOVING, STANDING, COASTING = (40, 220, 60), (240, 200, 40), (160, 160, 160)  # RGB
 JPEG_QUALITY = 85  # text stays legible
 POINT_STEP = 7  # every seventh return of the cloud is drawn
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+BACKGROUND = (25, 25, 25)  # of labels, RGB
+PADDING_PX = 3
 
 
 def draw_overlay(
@@ -79,3 +81,23 @@ def _draw_pedestrian(picture: UInt8, camera: CameraModel, pedestrian: Sample, na
             cv2.circle(picture, (u, v), 1, color, -1)
     label = name or f"#{pedestrian.track_id}"
     write_label(picture, f"{label} {pedestrian.range_m:.0f} m", (left, max(top - 6, 14)), color)
+
+
+def write_label(
+    picture: UInt8, text: str, place: tuple[int, int], color: tuple[int, int, int], scale: float = 0.5
+) -> None:
+    """Write into a picture: ``color`` on a dark plate. (An outline does not do: OpenCV 5 spaces bold letters wider.)
+
+    Args:
+        picture: (H, W, 3) uint8 RGB, changed.
+        text: what to write.
+        place: left end of the base line, px; moved so that all of it lies inside the picture, where it fits.
+        color: RGB.
+        scale: of OpenCV's Hershey font; 0.5 is about 11 px high.
+    """
+    (width, height), below = cv2.getTextSize(text, FONT, scale, 1)
+    left = max(min(place[0], picture.shape[1] - width - PADDING_PX), PADDING_PX)
+    bottom = max(min(place[1], picture.shape[0] - below), height + PADDING_PX)
+    corners = (left - PADDING_PX, bottom - height - PADDING_PX), (left + width + PADDING_PX, bottom + below)
+    cv2.rectangle(picture, *corners, BACKGROUND, -1)
+    cv2.putText(picture, text, (left, bottom), FONT, scale, color, 1, cv2.LINE_AA)

@@ -9,12 +9,7 @@ from numpy.typing import NDArray
 
 from emgait_ros.samples import Float32, Int64
 from emgait_ros.sensing.perception.clusters import BodyMap
-from emgait_ros.sensing.perception.shape_kernels import (
-    MEASURES,
-    collect_members,
-    measure_peaks,
-    nearest_peaks,
-)
+from emgait_ros.sensing.perception.shape_kernels import MEASURES, collect_members, measure_peaks, nearest_peaks
 
 SHAPE = np.dtype([(name, np.float32) for name in MEASURES])
 

@@ -175,11 +175,7 @@ class PedestrianTracker:
         self._tracks.lost_s += dt_s
 
     def _find_hidden(
-        self,
-        dt_s: float,
-        detections: Detections,
-        sensor: Float64,
-        hides: Callable[[Float64], NDArray[np.bool_]] | None,
+        self, dt_s: float, detections: Detections, sensor: Float64, hides: Callable[[Float64], NDArray[np.bool_]] | None
     ) -> None:
         """Which tracks cannot be seen in this frame, (T,) bool: behind a person detected now, or behind something else.
 

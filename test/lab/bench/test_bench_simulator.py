@@ -34,8 +34,7 @@ def test_pictures_beside_real_frames(tmp_path: Path, shared_data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [(("--kitti", "."), "go together"), (("--people", "0"), "must be at least 1")],
+    ("arguments", "sentence"), [(("--kitti", "."), "go together"), (("--people", "0"), "must be at least 1")]
 )
 def test_wrong_use(capsys: pytest.CaptureFixture, arguments: tuple[str, ...], sentence: str) -> None:
     assert main(["bench", "simulator", *arguments]) == 1

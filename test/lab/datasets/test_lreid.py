@@ -150,18 +150,12 @@ def rewritten(path: Path, **changed: np.ndarray) -> None:
     [
         (lambda root: (root / "train.npz").write_bytes(b""), "train.npz is damaged"),
         (lambda root: cut(root / "train.npz"), "train.npz is damaged"),
-        (
-            lambda root: rewritten(root / "train.npz", xyz_mm=np.zeros((7, 3))),
-            "its frames have 46800 returns, it holds 7",
-        ),
-        (
-            lambda root: rewritten(root / "train.npz", frames=np.ones(13, int)),
-            "its passes have 13 frames, it holds 585",
-        ),
+        (lambda root: rewritten(root / "train.npz", xyz_mm=np.zeros((7, 3))), "its frames have 46800 returns, it holds 7"),
+        (lambda root: rewritten(root / "train.npz", frames=np.ones(13, int)), "its passes have 13 frames, it holds 585"),
         (lambda root: rewritten(root / "train.npz", cam=np.zeros(0)), "cam is not a file in the archive"),
         (lambda root: (root / "train.npz").unlink(), "holds no sequence of LReID: expected train.npz, or bbox_train"),
     ],
-)
+)  # fmt: skip
 def test_a_damaged_compact_file_is_one_sentence(tmp_path: Path, compact: Path, harm, sentence: str) -> None:
     root = shutil.copytree(compact, tmp_path / "copy")
     harm(root)
@@ -178,21 +172,13 @@ FRAME = Path("bbox_train", "0100", "0100C1T0000F003.bin")
         (lambda root: cut(root / FRAME), "", r"F003.bin has 1117 bytes: expected a multiple of 16"),
         (lambda root: (root / FRAME).write_bytes(b""), "", r"F003.bin has 0 bytes"),
         (lambda root: (root / FRAME).unlink(), "", r"0100C1T0000 lacks frame 3"),
-        (
-            lambda root: (root / "info" / "query_IDX.txt").unlink(),
-            "test",
-            r"query_IDX.txt is missing: the official test",
-        ),
+        (lambda root: (root / "info" / "query_IDX.txt").unlink(), "test", r"query_IDX.txt is missing: the official test"),
         (lambda root: (root / "info" / "query_IDX.txt").write_text("a"), "test", r"query_IDX.txt is damaged"),
         (lambda root: (root / "info" / "test_name.txt").write_text("a"), "test", r"track 0 is files 0 to 29 of 1"),
-        (
-            lambda root: [path.unlink() for path in root.glob("bbox_train/*/*C4*")],
-            "all",
-            "nobody was before LiDAR 4 and before another for 30 frames",
-        ),
+        (lambda root: [path.unlink() for path in root.glob("bbox_train/*/*C4*")], "all", "nobody was before LiDAR 4 and before another for 30 frames"),
         (lambda root: shutil.rmtree(root / "bbox_train"), "all", "nobody was before LiDAR 4"),
     ],
-)
+)  # fmt: skip
 def test_a_damaged_tree_is_one_sentence(tmp_path: Path, tree: Path, harm, part: str, sentence: str) -> None:
     root = shutil.copytree(tree, tmp_path / "copy")
     harm(root)

@@ -158,13 +158,9 @@ SYNC = "08-sync-000-LiDAR-PCDs.pkl"
             ValueError,
             r"image 0 has shape \(64, 64, 5\)",
         ),
-        (
-            lambda f: dump(np.zeros((FRAMES, 3)), f / "12-sync-000-Camera-Ratios-HW.pkl"),
-            ValueError,
-            "12-sync-000-Camera-Ratios-HW.pkl has shape",
-        ),
+        (lambda f: dump(np.zeros((FRAMES, 3)), f / "12-sync-000-Camera-Ratios-HW.pkl"), ValueError, "12-sync-000-Camera-Ratios-HW.pkl has shape"),
     ],
-)
+)  # fmt: skip
 def test_damage_names_the_file(
     tmp_path: Path, trees: dict[str, Path], harm, kind: type[Exception], sentence: str
 ) -> None:

@@ -120,19 +120,11 @@ def test_another_plan_is_refused(folder: Path) -> None:
     ("harm", "kind", "sentence"),
     [
         (lambda f: (f / "set.json").unlink(), FileNotFoundError, "no set.json"),  # not a set
-        (
-            lambda f: (f / "identity_000009.npz").unlink(),
-            FileNotFoundError,
-            "lacks 1 .*identity_000009",
-        ),  # a person missing
-        (
-            lambda f: (f / "identity_000007.npz").write_bytes(b"PK"),
-            ValueError,
-            "identity_000007.npz is damaged",
-        ),  # cut off
+        (lambda f: (f / "identity_000009.npz").unlink(), FileNotFoundError, "lacks 1 .*identity_000009"),  # a person missing
+        (lambda f: (f / "identity_000007.npz").write_bytes(b"PK"), ValueError, "identity_000007.npz is damaged"),  # cut off
         (lambda f: np.savez(f / "identity_000007.npz", identity=7), ValueError, "is damaged"),  # something else
     ],
-)
+)  # fmt: skip
 def test_damage_is_named(tmp_path: Path, folder: Path, harm, kind: type[Exception], sentence: str) -> None:
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())

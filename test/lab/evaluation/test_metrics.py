@@ -13,7 +13,6 @@ from emgait_ros.lab.evaluation.metrics import (
     equal_error_rate,
     strictest,
     true_accept_rate,
-    wilson_interval,
 )
 
 
@@ -134,7 +133,7 @@ def test_identification_needs_the_right_name_and_the_threshold() -> None:
     ],
 )
 def test_wilson_interval(hits: int, trials: int, low: float, high: float) -> None:
-    assert wilson_interval(hits, trials) == pytest.approx((low, high), abs=1e-4)
+    assert Share(hits, trials).interval() == pytest.approx((low, high), abs=1e-4)
 
 
 @pytest.mark.parametrize(("genuine", "impostor"), [([], [1.0]), ([1.0], [])])

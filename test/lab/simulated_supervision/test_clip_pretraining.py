@@ -28,13 +28,7 @@ WORDS = Description("tall slim man", "red", "blue", "black", "a bag")
 
 
 @pytest.mark.parametrize(
-    ("rgb", "name"),
-    [
-        ((250, 250, 250), "white"),
-        ((5, 5, 5), "black"),
-        ((60, 95, 160), "blue"),
-        ((190, 50, 45), "red"),
-    ],
+    ("rgb", "name"), [((250, 250, 250), "white"), ((5, 5, 5), "black"), ((60, 95, 160), "blue"), ((190, 50, 45), "red")]
 )
 def test_colours_are_named(rgb: tuple[int, int, int], name: str) -> None:
     assert colour_name(np.array(rgb, np.uint8)) == name

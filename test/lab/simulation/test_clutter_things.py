@@ -16,7 +16,7 @@ from emgait_ros.lab.simulation.clutter.sensors import NAMES, draw_scanner
 from emgait_ros.lab.simulation.clutter.vehicles import MOTOR, TWO_WHEELED
 from emgait_ros.lab.simulation.lidar import LidarModel, RangeImage, cast_mesh
 
-MODEL = LidarModel(tuple(np.linspace(-20, 20, 61)), 0.25).without_noise()
+MODEL = LidarModel(tuple(np.linspace(-20, 20, 61)), 0.25, noise_m=0, noise_per_m=0, dropout=0, dropout_far=0, mixed=0)
 ELEVATIONS, STEP = np.radians(np.asarray(MODEL.elevations_deg)), np.radians(0.25)
 CATALOG = STREET | INDOORS | GREENERY | MOTOR | TWO_WHEELED
 OTHERS = {

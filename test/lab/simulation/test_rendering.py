@@ -5,17 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emgait_ros.lab.simulation.camera_rendering import (
-    Exposure,
-    Light,
-    Surface,
-    backdrop,
-    expose,
-    looking_along_x,
-    pinhole,
-    render,
-    window_matrix,
-)
+from emgait_ros.lab.simulation.camera_rendering import Exposure, Light, Surface, expose, pinhole, render, window_matrix
 from emgait_ros.sensing.perception.camera import project
 
 FLAT = Light(ambient=1.0)
@@ -110,15 +100,6 @@ def test_window_equals_the_same_part_of_the_whole() -> None:
     double = np.zeros((80, 100, 3), np.uint8)
     render(window_matrix(camera.K, 60, 20, 2.0), camera.T_camera_lidar, [surface], double, FLAT)
     assert (double[..., 0] > 0).sum() == pytest.approx(4 * (window[..., 0] > 0).sum(), rel=0.08)
-
-
-def test_backdrop_has_its_horizon_in_the_middle() -> None:
-    camera = pinhole(200, 100, 60)
-    T = looking_along_x((0.0, 0.0, 1.5))
-    image = np.zeros((100, 200, 3), np.uint8)
-    backdrop(camera.K, T, image, (100, 60, 20), (20, 60, 200), seed=1)
-    assert (image[:49, :, 2] > image[:49, :, 0]).all()  # sky is blue
-    assert (image[70:, :, 0] > image[70:, :, 2]).all()  # ground is brown
 
 
 def test_exposure_darkens_blurs_and_adds_noise_reproducibly() -> None:

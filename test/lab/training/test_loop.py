@@ -31,15 +31,9 @@ MILD = AugmentConfig(mirror=0.0, grayscale=0.0, colour=0.05, drop_image=0.05, dr
 
 def recipe(**changes: object) -> TrainingConfig:
     steps = {
-        "steps": 6,
-        "identities": 5,
-        "sequences": 3,
-        "frames": 3,
-        "warmup_steps": 2,
-        "checkpoint_every": 1,
-        "milestones": (4,),
-        "precision": "fp32",
-    }
+        "steps": 6, "identities": 5, "sequences": 3, "frames": 3, "warmup_steps": 2, "checkpoint_every": 1,
+        "milestones": (4,), "precision": "fp32",
+    }  # fmt: skip
     return TrainingConfig(
         "tiny", model=tiny_network_config(), augment=MILD, optimization=OptimizationConfig(**{**steps, **changes})
     )  # type: ignore[arg-type]

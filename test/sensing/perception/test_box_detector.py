@@ -80,10 +80,7 @@ def test_how_many(street, given, count):
     assert len(detector()(street, given)) == count
 
 
-@pytest.mark.parametrize(
-    ("theirs", "ours"),
-    [(0.5, 0.5), (0.2, 0.2), (1.0, 1.0), (0.35, 0.35), (0.0, 0.0)],
-)
+@pytest.mark.parametrize(("theirs", "ours"), [(0.5, 0.5), (0.2, 0.2), (1.0, 1.0), (0.35, 0.35), (0.0, 0.0)])
 def test_the_default_scale_is_ours(street, theirs, ours):
     assert detector()(street, boxes((8, 0), score=theirs)).score == pytest.approx([ours], abs=1e-6)
 

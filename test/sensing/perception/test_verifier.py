@@ -46,10 +46,7 @@ def test_onnx_classifier(tmp_path, numbers):
 
 @pytest.mark.parametrize(
     ("name", "content", "words"),
-    [
-        ("none.onnx", None, "there is no such file"),
-        ("text.onnx", b"no model", "cannot be loaded as ONNX"),
-    ],
+    [("none.onnx", None, "there is no such file"), ("text.onnx", b"no model", "cannot be loaded as ONNX")],
 )
 def test_unusable_models_are_named(tmp_path, name, content, words):
     if content is not None:

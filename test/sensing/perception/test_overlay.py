@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from emgait_ros.sensing.perception.labels import BACKGROUND, write_label
+from emgait_ros.sensing.perception.overlay import BACKGROUND, write_label
 
 COLOR = (60, 220, 80)
 
