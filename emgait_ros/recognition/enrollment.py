@@ -178,6 +178,7 @@ def quality_of(window: TrackWindow) -> WalkQuality:
         [sample.point_count for sample in samples],
         [Modality.IMAGE in sample.modalities for sample in samples],
         np.array([sample.position for sample in samples]),
+        [sample.legs for sample in samples],
     )
 
 
