@@ -368,7 +368,7 @@ class EnrollmentConfig:
         0.5, "Distance gained over length of the path: milling about is no walk.", low=0, high=1
     )
     min_leg_swing_m: float = option(
-        0.03,
+        0.016,
         "How much the legs open and close; who stands, glides or is wheeled along has no gait. 0: not asked.",
         unit="m",
         low=0,

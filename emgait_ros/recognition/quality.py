@@ -15,9 +15,10 @@ from emgait_ros.samples import Float64, Sample
 
 _VIEWS = ("from the front", "from the side", "from behind")
 _SMOOTHED = 5  # samples between the places a path is measured at: noise of the box centre must not count as walking
-_LEGS = 0.03, 0.35  # of the height: sole to knee
+_LEGS = 0.07, 0.42  # of the height: above the shoes to above the knee
 _REACH_M = 1.0  # from the middle of the box: what lies farther off is no leg of this person
-_FEWEST_RETURNS, _FEWEST_SAMPLES = 4, 10  # on the legs of a sample; samples that have so many
+_MOVES_M_S = 0.3
+_FEWEST_RETURNS, _FEWEST_SAMPLES = 8, 10  # on the legs of a sample; samples that have so many
 
 
 @dataclass(frozen=True)
@@ -86,33 +87,34 @@ class WalkQuality:
 
 
 def leg_spread(pedestrian: Sample) -> tuple[float, float]:
-    """How far the returns below the knee lie apart along the way (standard deviation, m), by each half of them.
+    """How far the returns on the legs lie apart along the way (standard deviation, m), by each half of them.
 
-    NaN when there are too few, or the pedestrian has no direction. The halves alternate from the ground up: both see both legs, and
-    what differs between them is chance.
+    Of who hardly moves: in all directions. NaN when there are too few returns. From the ground up returns go to one half, twice to the
+    other, twice to the first and so on: both see both legs, and what differs between them is chance.
     """
-    speed = float(np.hypot(pedestrian.velocity[0], pedestrian.velocity[1]))
-    if pedestrian.points is None or not speed > 0:
+    points, way = pedestrian.points, pedestrian.velocity[:2]
+    if points is None:
         return float("nan"), float("nan")
+    speed = float(np.hypot(*way))
     low, high = np.array(_LEGS) * pedestrian.size[2] + pedestrian.center[2] - pedestrian.size[2] / 2
-    points = pedestrian.points
     off = points[:, :2] - pedestrian.center[:2]
     on_legs = (points[:, 2] > low) & (points[:, 2] < high) & (np.square(off).sum(axis=1) < _REACH_M**2)
-    height, along = points[on_legs, 2], off[on_legs] @ (pedestrian.velocity[:2] / speed)
-    order = np.lexsort((along, height))
-    height, along = height[order], along[order]
-    again = (np.diff(height, prepend=np.inf) == 0) & (np.diff(along, prepend=np.inf) == 0)
+    along = off[on_legs] @ (way[:, None] / speed if speed > _MOVES_M_S else np.eye(2))
+    order = np.lexsort((along[:, 0], points[on_legs, 2]))
+    along = along[order]
+    again = np.all(np.diff(along, axis=0, prepend=np.inf) == 0, axis=1)
     found = along[~again]  # a sample with few returns holds some of them several times
     if len(found) < _FEWEST_RETURNS:
         return float("nan"), float("nan")
-    return float(found[::2].std()), float(found[1::2].std())
+    half = np.arange(len(found)) % 4 % 3 == 0
+    one, other = (float(np.sqrt(found[rows].var(axis=0).sum())) for rows in (half, ~half))
+    return one, other
 
 
 def leg_swing(spreads: Sequence[tuple[float, float]]) -> float:
-    """How much the spread of the legs changes over the samples of a walk: its standard deviation, m, with benefit of the doubt.
+    """How much the spread of the legs changes over the samples of a walk: its standard deviation, m.
 
-    The covariance of the two halves has no part in what few returns make of chance; its standard error is added, so that a far walk that
-    shows little is not taken for none. Of walking people 0.05 m, of bodies that are rolled along below 0.02 m.
+    The square root of the covariance of the two halves, which has no part in what few returns make of chance.
 
     Args:
         spreads: of each sample, :func:`leg_spread`.
@@ -124,9 +126,7 @@ def leg_swing(spreads: Sequence[tuple[float, float]]) -> float:
     seen = seen[np.isfinite(seen).all(axis=1)]
     if len(seen) < _FEWEST_SAMPLES:
         return float("nan")
-    together = np.prod(seen - seen.mean(axis=0), axis=1)
-    most = together.sum() / (len(seen) - 1) + together.std() / np.sqrt(len(seen))
-    return float(np.sqrt(max(most, 0.0)))
+    return float(np.sqrt(max(np.cov(seen.T)[0, 1], 0.0)))
 
 
 def walk_quality(

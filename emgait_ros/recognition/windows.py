@@ -13,7 +13,6 @@ import numpy as np
 from emgait_ros.config import WindowConfig
 from emgait_ros.inference.steady_box import FRAMES
 from emgait_ros.recognition.decision import TrackState, Weakness
-from emgait_ros.recognition.quality import leg_spread
 from emgait_ros.samples import Float32, Modality, PedestrianFrame, Sample, UInt8
 
 GROUP = "a group of people who cannot be distinguished"
@@ -37,7 +36,7 @@ class WindowSample:
         point_count: LiDAR returns before resampling.
         brightness: mean of the crop, 0..255; NaN without one.
         position: (2,) m, horizontal place in the LiDAR frame.
-        legs: m, how far they are apart (``quality.leg_spread``).
+        bare: the sample without its picture, in which an enrolment looks for legs that swing.
         pedestrian: the sample itself, where samples of enrolled walks are to be saved.
     """
 
@@ -47,7 +46,7 @@ class WindowSample:
     point_count: int = 0
     brightness: float = float("nan")
     position: tuple[float, float] = (float("nan"), float("nan"))
-    legs: tuple[float, float] = (float("nan"), float("nan"))
+    bare: Sample | None = None
     pedestrian: Sample | None = None
 
 
@@ -96,8 +95,9 @@ class TrackWindow:
         if pedestrian.crop is not None and Modality.IMAGE in sensors:
             modalities, brightness = sensors, float(pedestrian.crop[::8, ::8].mean())
         place = (float(pedestrian.center[0]), float(pedestrian.center[1]))
-        facts = pedestrian.range_m, int(pedestrian.point_count), brightness, place, leg_spread(pedestrian)
-        self.samples.append(WindowSample(features, modalities, *facts, pedestrian if keep else None))
+        facts = pedestrian.range_m, int(pedestrian.point_count), brightness, place
+        bare = dataclasses.replace(pedestrian, crop=None, silhouette=None)
+        self.samples.append(WindowSample(features, modalities, *facts, bare, pedestrian if keep else None))
         self.taken += 1
 
     def modalities(self, needed: int) -> Modality:

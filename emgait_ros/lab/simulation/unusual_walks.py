@@ -70,7 +70,9 @@ class UnusualWalker(Walker):
         super().__init__(identity, walk, seed=seed, outfit="light", clothes=clothes, clothes_of=clothes_of)
         self._way, rng = way, np.random.default_rng([seed, identity, 5, walk])
         held, thing = _posture(way, self.gait, rng)
-        tempo, swing = (HASTE, HASTE_SWING) if way == "in haste" else (1.0, SHUFFLE_SWING if way == "shuffling" else 1.0)
+        tempo, swing = (
+            (HASTE, HASTE_SWING) if way == "in haste" else (1.0, SHUFFLE_SWING if way == "shuffling" else 1.0)
+        )
         self._steps = ChangedSteps(self._steps, tempo, swing, held)
         self._thing, faces = merged(thing.parts)
         self.faces = np.concatenate([self.faces, faces + len(self._rest)]).astype(np.int32)
