@@ -100,14 +100,14 @@ def leg_spread(pedestrian: Sample) -> tuple[float, float]:
     off = points[:, :2] - pedestrian.center[:2]
     on_legs = (points[:, 2] > low) & (points[:, 2] < high) & (np.square(off).sum(axis=1) < _REACH_M**2)
     along = off[on_legs] @ (way[:, None] / speed if speed > _MOVES_M_S else np.eye(2))
-    order = np.lexsort((along[:, 0], points[on_legs, 2]))
-    along = along[order]
-    again = np.all(np.diff(along, axis=0, prepend=np.inf) == 0, axis=1)
-    found = along[~again]  # a sample with few returns holds some of them several times
+    rows = np.column_stack([along, points[on_legs, 2]])
+    found = np.unique(rows[:, ::-1], axis=0)[
+        :, 1:
+    ]  # by height; a sample with few returns holds some of them several times
     if len(found) < _FEWEST_RETURNS:
         return float("nan"), float("nan")
     half = np.arange(len(found)) % 4 % 3 == 0
-    one, other = (float(np.sqrt(found[rows].var(axis=0).sum())) for rows in (half, ~half))
+    one, other = (float(np.sqrt(found[part].var(axis=0).sum())) for part in (half, ~half))
     return one, other
 
 

@@ -30,7 +30,7 @@ FIRST = 950_000  # people nobody looked at when the limit was chosen
 def sample(points, **changes):
     values = {
         "track_id": 1, "center": np.array([10.0, 0.0, 0.9]), "size": np.array([0.6, 0.6, 1.8]), "velocity": np.array([0.0, 1.3, 0.0]),
-        "moving": True, "range_m": 10.0, "score": 0.9, "point_count": len(points), "points": np.asarray(points, np.float32),
+        "moving": True, "range_m": 10.0, "score": 0.9, "point_count": 20, "points": None if points is None else np.asarray(points, np.float32),
     }  # fmt: skip
     return Sample(**{**values, **changes})
 
@@ -54,8 +54,8 @@ def two_legs(apart_m, count=20):
         (two_legs(0.6), {"velocity": np.array([1.3, 0.0, 0.0])}, 0.0),  # apart across the way
         (two_legs(0.6), {"velocity": np.zeros(3)}, 0.3),  # who does not move: in any direction
         (two_legs(0.6, 6), {}, np.nan),  # too few
-        (two_legs(0.6), {"points": None}, np.nan),
-        (two_legs(0.6) + [50, 0, 0], {}, np.nan),  # not in the box
+        (None, {}, np.nan),
+        (two_legs(0.6) + np.array([50, 0, 0]), {}, np.nan),  # not in the box
     ],
 )
 def test_how_far_legs_are_apart(points, changes, spread):
