@@ -367,6 +367,13 @@ class EnrollmentConfig:
     min_straightness: float = option(
         0.5, "Distance gained over length of the path: milling about is no walk.", low=0, high=1
     )
+    min_leg_swing_m: float = option(
+        0.016,
+        "How much the legs open and close; who stands, glides or is wheeled along has no gait. 0: not asked.",
+        unit="m",
+        low=0,
+        high=0.2,
+    )
     consistent_factor: float = option(
         1.5,
         "A known person's new walk within this many thresholds of their templates needs no confirmation.",

@@ -20,6 +20,7 @@ COMMANDS: Commands = {
             "dataset": ("emgait_ros.cli.evaluate_dataset", "Rank-1, mAP, EER and more on a data set, by its protocol"),
             "table": ("emgait_ros.cli.evaluate_table", "every system trained and tested alike: the paper's tables"),
             "detection": ("emgait_ros.cli.evaluate_detection", "labelled people that the detector finds in clouds"),
+            "misuse": ("emgait_ros.cli.evaluate_misuse", "people who move in other ways, and errors by groups of people"),
         },
         "measure recognition and detection on recordings and data sets, without ROS",
     ),

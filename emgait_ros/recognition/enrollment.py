@@ -18,7 +18,7 @@ from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.encoder import GaitEncoder
 from emgait_ros.recognition.explain import sensor_note
 from emgait_ros.recognition.matcher import Matcher
-from emgait_ros.recognition.quality import WalkQuality, walk_quality
+from emgait_ros.recognition.quality import WalkQuality, leg_spread, walk_quality
 from emgait_ros.recognition.track_choice import TrackChoiceError
 from emgait_ros.recognition.windows import TrackWindow
 from emgait_ros.samples import Float32, Modality
@@ -178,6 +178,7 @@ def quality_of(window: TrackWindow) -> WalkQuality:
         [sample.point_count for sample in samples],
         [Modality.IMAGE in sample.modalities for sample in samples],
         np.array([sample.position for sample in samples]),
+        [leg_spread(sample.bare) for sample in samples if sample.bare is not None],
     )
 
 

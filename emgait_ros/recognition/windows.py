@@ -36,6 +36,7 @@ class WindowSample:
         point_count: LiDAR returns before resampling.
         brightness: mean of the crop, 0..255; NaN without one.
         position: (2,) m, horizontal place in the LiDAR frame.
+        bare: the sample without its picture, in which an enrolment looks for legs that swing.
         pedestrian: the sample itself, where samples of enrolled walks are to be saved.
     """
 
@@ -45,6 +46,7 @@ class WindowSample:
     point_count: int = 0
     brightness: float = float("nan")
     position: tuple[float, float] = (float("nan"), float("nan"))
+    bare: Sample | None = None
     pedestrian: Sample | None = None
 
 
@@ -93,8 +95,9 @@ class TrackWindow:
         if pedestrian.crop is not None and Modality.IMAGE in sensors:
             modalities, brightness = sensors, float(pedestrian.crop[::8, ::8].mean())
         place = (float(pedestrian.center[0]), float(pedestrian.center[1]))
-        facts = pedestrian.range_m, int(pedestrian.point_count), brightness, place, pedestrian if keep else None
-        self.samples.append(WindowSample(features, modalities, *facts))
+        facts = pedestrian.range_m, int(pedestrian.point_count), brightness, place
+        bare = dataclasses.replace(pedestrian, crop=None, silhouette=None)
+        self.samples.append(WindowSample(features, modalities, *facts, bare, pedestrian if keep else None))
         self.taken += 1
 
     def modalities(self, needed: int) -> Modality:

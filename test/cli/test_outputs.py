@@ -41,6 +41,7 @@ OUTPUTS = [  # words before the output, and what it is
     (["evaluate", "bag", "x", "--mcap"], FOLDER),
     (["evaluate", "detection", "x", "--json"], FILE),
     (["evaluate", "detection", "x", "--pictures"], FOLDER),
+    (["evaluate", "misuse", "--json"], FILE),
     (["evaluate", "dataset", "sim", "--json"], FILE),
     (["evaluate", "dataset", "sim", "--html"], FILE),
     (["evaluate", "dataset", "sim", "--data"], FOLDER),

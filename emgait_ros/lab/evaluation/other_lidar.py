@@ -182,7 +182,7 @@ def open_set(
         columns = np.array([column[int(person) + 1] for person in gallery])
         for row, matches in found.items():
             own = int(data.identity[row]) + 1
-            given = _names_given(decider, limit, matches, columns, walks.windows[row])
+            given = names_given(decider, limit, matches, columns, walks.windows[row])
             if own - 1 in gallery:
                 counts[0, row] += own in given, 1
                 counts[1, row] += bool(given - {own}), 1
@@ -192,9 +192,7 @@ def open_set(
     return OpenSet(enrolled, draws, limit, *shares)
 
 
-def _names_given(
-    decider: Decider, limit: float, matches: Matches, columns: Int64, walk: WalkWindows | None
-) -> set[int]:
+def names_given(decider: Decider, limit: float, matches: Matches, columns: Int64, walk: WalkWindows | None) -> set[int]:
     """Identity numbers that the live decision gives a walk, window by window, in a gallery of some ``columns``."""
     near = matches.distance[:, columns]
     if walk is None or near.min() >= limit:

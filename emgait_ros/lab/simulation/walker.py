@@ -96,6 +96,7 @@ class Walker:
         bag: one of ``BAGS`` or "random" (half of all walks carry one).
         outfit: "light" (1 to 2.2 cm over the skin), "coat" (3 to 4.5 cm, covers the thighs) or "random" (1 to 4 cm).
         clothes: number that fixes colors and cut of the clothes; default: drawn per walk.
+        clothes_of: identity whose clothes these are; default: their own.
         start_s: time at which the walker is at the start of the path; they walk at any other time, too.
         steps: a recorded movement to walk by; default: drawn for identity and walk.
 
@@ -116,6 +117,7 @@ class Walker:
         seed: int = 0,
         bag: str = "none",
         clothes: int | None = None,
+        clothes_of: int | None = None,
         outfit: str = "random",
         start_s: float = 0.0,
         steps: RecordedSteps | None = None,
@@ -137,7 +139,8 @@ class Walker:
         self.gait = space.parameters(space.draw_walk(self.latent, today))
         if bag == "random":
             bag = str(today.choice(BAGS, p=(0.5, 0.2, 0.15, 0.15)))
-        wardrobe = np.random.default_rng([seed, identity, 3, walk if clothes is None else clothes])
+        owner = identity if clothes_of is None else clothes_of
+        wardrobe = np.random.default_rng([seed, owner, 3, walk if clothes is None else clothes])
         self.appearance = draw_appearance(person, wardrobe, bag, outfit, body.region_names)
         self._bag_side = "Left" if today.random() < 0.5 else "Right"
         self.gait = carrying(self.gait, bag, self._bag_side, body)
