@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import argparse
 
-from rich.console import Console
-from rich.progress import Progress
-
-from emgait_ros.cli.outputs import output_file, print_figures, write_json
+from emgait_ros.cli.outputs import output_file, write_json
+from emgait_ros.cli.terminal import print_figures, progress
 from emgait_ros.lab.bench.fleet import FleetBenchmark, run_benchmark
 
 
@@ -41,9 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     config = FleetBenchmark(**{name: getattr(args, name) for name in FleetBenchmark.__dataclass_fields__})
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=1.0)
-        figures = run_benchmark(config, lambda text, done: progress.update(task, description=text, completed=done))
+    with progress() as bar:
+        figures = run_benchmark(config, bar.say)
     print_figures("fleet", figures)
     write_json(args.json, figures)
     return 0

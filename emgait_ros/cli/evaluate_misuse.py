@@ -11,15 +11,10 @@ people who are not. Refused: walks that enrolling refuses as no gait. Running an
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-
 from emgait_ros.cli.outputs import output_file, write_json
+from emgait_ros.cli.terminal import console_of, progress, table
 from emgait_ros.config import RecognizerNodeConfig
 from emgait_ros.inference.bundle import load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
@@ -36,30 +31,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Simulate, measure and print."""
-    console = Console(width=None if sys.stdout.isatty() else 120)
     encoder = GaitEncoder(load_bundle(args.bundle), RecognizerNodeConfig().engine)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("people walking", total=1.0)
-        people = misuse.walk_everybody(encoder, args.people, lambda share: progress.update(task, completed=share))
+    with progress("people walking") as bar:
+        people = misuse.walk_everybody(encoder, args.people, bar.at)
     ways, groups = misuse.by_way(encoder, people), misuse.by_group(encoder, people)
-    if_enrolled = misuse.enrolled_without_gait(encoder, people)
-    note = misuse.how_much(people)
-    table = _table(
-        "ways of moving, percent", ["named rightly", "named wrongly", "strangers named", "refused", "if enrolled"]
-    )
-    for way, figures in ways.items():
-        alike = str(if_enrolled[way]) if way in if_enrolled else ""
-        table.add_row(way, *map(str, figures.values()), alike)
-    console.print(table)
+    if_enrolled, note = misuse.enrolled_without_gait(encoder, people), misuse.how_much(people)
+    named = ("named rightly", "named wrongly", "strangers named")
+    rows = [(way, *map(str, found.values()), str(if_enrolled.get(way, ""))) for way, found in ways.items()]
+    console = console_of(120)
+    console.print(table("ways of moving, percent", ("", *named, "refused", "if enrolled"), rows))
     console.print("if enrolled: strangers named when people who move like that are enrolled like that", highlight=False)
-    table = _table(
-        "groups of people, ordinary walks, percent", ["people", "named rightly", "named wrongly", "strangers named"]
-    )
-    for kind, found in groups.items():
-        for name, (count, figures) in found.items():
-            table.add_row(f"{kind}: {name}", str(count), *map(str, figures.values()))
-    console.print(table)
+    rows = [
+        (f"{kind}: {name}", str(count), *map(str, figures.values()))
+        for kind, found in groups.items()
+        for name, (count, figures) in found.items()
+    ]
+    console.print(table("groups of people, ordinary walks, percent", ("", "people", *named), rows))
     console.print(note, highlight=False)
     answer: dict[str, Any] = {"note": note, "model": encoder.fingerprint, "threshold": encoder.bundle.threshold}
     answer["ways"] = {way: as_json(figures) for way, figures in ways.items()}
@@ -70,11 +57,3 @@ def run(args: argparse.Namespace) -> int:
     }
     write_json(args.json, answer)
     return 0
-
-
-def _table(title: str, columns: list[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
-    table.add_column("")
-    for column in columns:
-        table.add_column(column, justify="right")
-    return table

@@ -112,7 +112,7 @@ class Listener:
         while not self._stop.is_set():
             self.executor.spin_once(timeout_sec=0.05)
 
-    def wait_for(self, topic: str, count: int, timeout_s: float = 15.0) -> bool:
+    def wait_for(self, topic: str, count: int, timeout_s: float = 60.0) -> bool:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and len(self.received[topic]) < count:
             time.sleep(0.02)

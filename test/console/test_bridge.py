@@ -64,9 +64,9 @@ def somebody(stamp_ns):
 def test_it_shows_what_the_tracker_hears_and_only_while_somebody_looks(graph, tracker, bridge):
     assert bridge.namespace == "console7"
     listening = lambda: [graph.node.count_subscribers(topic) for topic in (IMAGE, INFO, CLOUD, IDENTITIES)]  # noqa: E731
-    assert graph.wait(lambda: listening() == [1, 1, 1, 0], 20.0), listening()
+    assert graph.wait(lambda: listening() == [1, 1, 1, 0]), listening()
     bridge.watch({"people", "picture", "cloud"})
-    assert graph.wait(lambda: listening() == [2, 2, 2, 1], 20.0), listening()
+    assert graph.wait(lambda: listening() == [2, 2, 2, 1]), listening()
     publish = {
         IMAGE: image(NOW_NS + 20_000_000), INFO: camera_info(NOW_NS), CLOUD: cloud(street(), NOW_NS), IDENTITIES: somebody(NOW_NS),
     }  # fmt: skip
@@ -75,7 +75,7 @@ def test_it_shows_what_the_tracker_hears_and_only_while_somebody_looks(graph, tr
         for topic, message in publish.items():
             graph.publish(topic, message)
 
-    assert graph.wait(lambda: bridge.view.heads() and bridge.sensors.frame, 20.0, send)
+    assert graph.wait(lambda: bridge.view.heads() and bridge.sensors.frame, every=send)
     (head,) = bridge.view.heads()
     assert head["people"][0]["name"] == "Anna"
 
@@ -83,16 +83,16 @@ def test_it_shows_what_the_tracker_hears_and_only_while_somebody_looks(graph, tr
         found = bridge.sensors.picture(bridge.view.heads())
         return found if isinstance(found, Picture) and found.boxes else None
 
-    found = graph.wait(picture, 20.0, send)
+    found = graph.wait(picture, every=send)
     assert found, bridge.sensors.picture(bridge.view.heads())
     assert cv2.imdecode(np.frombuffer(found.jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (HEIGHT, WIDTH, 3)
     left, top, width, height = found.boxes[0]["box"]
     assert left + width / 2 == pytest.approx(0.5, abs=0.01)
     assert height * HEIGHT == pytest.approx(1.8 * FOCAL_PX / 8.0, rel=0.1)
     assert 0 < top < 0.5 < top + height
-    assert graph.wait(lambda: isinstance(bridge.sensors.cloud(), bytes), 20.0, send)
+    assert graph.wait(lambda: isinstance(bridge.sensors.cloud(), bytes), every=send)
     bridge.watch(())
-    assert graph.wait(lambda: listening() == [1, 1, 1, 0], 20.0), listening()
+    assert graph.wait(lambda: listening() == [1, 1, 1, 0]), listening()
 
 
 def test_services_are_asked_by_their_remapped_names_and_absent_ones_are_said(graph, bridge):
@@ -105,7 +105,7 @@ def test_services_are_asked_by_their_remapped_names_and_absent_ones_are_said(gra
 
     graph.node.create_service(RemoveIdentity, "/elsewhere/remove", remove)
     call = lambda name, fields: asyncio.run(bridge.call(name, fields, 10.0))  # noqa: E731
-    done = graph.wait(lambda: (answer := call("remove", {"name": "Zoë"}))["success"] and answer, 20.0)
+    done = graph.wait(lambda: (answer := call("remove", {"name": "Zoë"}))["success"] and answer)
     assert done == {"success": True, "message": "removed", "templates": 3}
     assert asked == [("Zoë", "console")]
     absent = call("undo", {})

@@ -43,6 +43,9 @@ def qos(reliability: str = "reliable", depth: int = 20) -> QoSProfile:
     return QoSProfile(depth=depth, reliability=getattr(ReliabilityPolicy, reliability.upper()))
 
 
+PATIENCE_S = 60.0  # what is waited for comes within seconds; a machine that runs two suites at once takes longer
+
+
 class LiveGraph:
     """A node of the test's own, spinning in a thread."""
 
@@ -66,7 +69,9 @@ class LiveGraph:
         self.node.destroy_node()
         self.context.try_shutdown()
 
-    def wait(self, happened: Callable[[], Any], timeout_s: float = 10.0, every: Callable[[], Any] | None = None) -> Any:
+    def wait(
+        self, happened: Callable[[], Any], timeout_s: float = PATIENCE_S, every: Callable[[], Any] | None = None
+    ) -> Any:
         """What ``happened`` returns once that is true; ``every`` is called in between. None after the timeout."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -92,7 +97,7 @@ class LiveGraph:
         self.node.create_subscription(kind, topic, found.append, qos())
         return found
 
-    def call(self, kind: type, name: str, request: Any, timeout_s: float = 20.0) -> Any:
+    def call(self, kind: type, name: str, request: Any, timeout_s: float = PATIENCE_S) -> Any:
         """Call a service and return its answer."""
         client = self.node.create_client(kind, name)
         try:

@@ -39,7 +39,7 @@ class Manager:
 
     def forms(self) -> bool:
         """Told of life until the node says that it knows."""
-        return bool(self.graph.wait(lambda: self.graph.says(BOND, "is there"), 10.0, self.tell))
+        return bool(self.graph.wait(lambda: self.graph.says(BOND, "is there"), every=self.tell))
 
 
 @pytest.fixture(scope="module")

@@ -79,7 +79,7 @@ def test_boxes_with_track_and_name(street):
         """Both, with the tracker's scores: the first answers may come before the bridges hear the tracker."""
         return found and [round(d.results[0].hypothesis.score, 2) for d in found[-1].detections] == [0.9, 0.9]
 
-    assert street.graph.wait(complete, 40.0, lambda: street.frame(KNOWN, {}))
+    assert street.graph.wait(complete, every=lambda: street.frame(KNOWN, {}))
     message = found[-1]
     assert message.header.frame_id == "lidar"
     known, other = message.detections
@@ -97,7 +97,7 @@ def test_people_for_navigation(street):
     from people_msgs.msg import People
 
     found = street.graph.collect(People, "/people")
-    assert street.graph.wait(lambda: found and len(found[-1].people) == 2, 40.0, lambda: street.frame(KNOWN, {}))
+    assert street.graph.wait(lambda: found and len(found[-1].people) == 2, every=lambda: street.frame(KNOWN, {}))
     known, other = found[-1].people
     assert (known.name, other.name) == ("Anna", "test_2")
     assert (known.velocity.x, known.velocity.y) == pytest.approx((1.2, 0.0))
@@ -123,7 +123,7 @@ def test_ros4hri(street):
             kind, f"/humans/persons/Anna/{topic}", lambda m, t=topic: told.update({t: m.data}), latched
         )
     seen = lambda: bodies and persons and matches and transforms and len(told) == 2  # noqa: E731
-    assert graph.wait(seen, 40.0, lambda: street.frame(KNOWN, {}))
+    assert graph.wait(seen, every=lambda: street.frame(KNOWN, {}))
     assert sorted(bodies[-1].ids) == ["test_1", "test_2"]
     assert list(persons[-1].ids) == ["Anna"]
     match = matches[-1]
@@ -141,8 +141,8 @@ def test_ros4hri(street):
     assert 2 * math.atan2(hips.rotation.z, hips.rotation.w) == pytest.approx(0.0)
     # the name is taken back, and so is everything when the sensor falls silent
     del matches[:]
-    assert graph.wait(lambda: any(m.confidence == 0.0 for m in matches), 40.0, lambda: street.frame({}, {}))
-    assert graph.wait(lambda: not bodies[-1].ids, 40.0)
+    assert graph.wait(lambda: any(m.confidence == 0.0 for m in matches), every=lambda: street.frame({}, {}))
+    assert graph.wait(lambda: not bodies[-1].ids)
 
 
 def test_somebody_else_who_publishes_persons_is_named(street):
@@ -150,7 +150,7 @@ def test_somebody_else_who_publishes_persons_is_named(street):
 
     graph = street.graph
     graph.node.create_publisher(IdsList, "/humans/persons/tracked", 1)
-    assert graph.wait(lambda: graph.says("bridges: persons", "set hri_persons to false"), 40.0)
+    assert graph.wait(lambda: graph.says("bridges: persons", "set hri_persons to false"))
 
 
 def test_nothing_is_published_that_was_not_asked_for(graph, start):
@@ -160,7 +160,7 @@ def test_nothing_is_published_that_was_not_asked_for(graph, start):
     def own() -> set[str]:
         return {name for name, _ in graph.node.get_publisher_names_and_types_by_node("bridges", "/quiet")}
 
-    assert graph.wait(lambda: own() == {"/diagnostics", "/parameter_events", "/rosout"}, 30.0), own()
+    assert graph.wait(lambda: own() == {"/diagnostics", "/parameter_events", "/rosout"}), own()
 
 
 WITHOUT = """

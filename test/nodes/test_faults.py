@@ -154,7 +154,7 @@ class System:
 
     def say(self, node: str, status: str, words: str) -> bool:
         """Whether /diagnostics comes to say it."""
-        return bool(self.graph.wait(lambda: self.graph.says(f"{self.namespace}/{node}: {status}", words), 20.0))
+        return bool(self.graph.wait(lambda: self.graph.says(f"{self.namespace}/{node}: {status}", words)))
 
 
 @pytest.fixture(scope="module")
@@ -257,11 +257,11 @@ def clock_steps_while_enrolling(system):
     """The enrolment ends, and what was told of it is in the gallery."""
     for shift_ns in (3600 * S, 0, -3600 * S, 0):
         begun = len(system.news)
-        assert system.graph.wait(lambda: system.enroll("Dora", seconds=4.0).success, 20.0), system.output
+        assert system.graph.wait(lambda: system.enroll("Dora", seconds=4.0).success), system.output
         time.sleep(1.5)
         system.shift_ns = shift_ns
         done = system.graph.wait(
-            lambda b=begun: next((n for n in system.news[b:] if n.state == Enrollment.STATE_DONE), None), 20.0
+            lambda b=begun: next((n for n in system.news[b:] if n.state == Enrollment.STATE_DONE), None)
         )
         assert done, [n.message for n in system.news[begun:]]
         assert bool(done.templates) == ("Dora" in system.listed())
@@ -420,9 +420,7 @@ def cut_off(system):
     assert said, system.graph.diagnostics
     assert system.graph.wait(lambda: system.enroll("Ida").success, MAY_TAKE_S), system.output
     FIGURES["changes work again after packets to PostgreSQL were dropped"] = round(time.monotonic() - began, 1)
-    assert system.graph.wait(lambda: system.listed() >= system.answered, 20.0), (
-        system.output
-    )  # refused after slow calls
+    assert system.graph.wait(lambda: system.listed() >= system.answered), system.output  # refused after slow calls
     system.forget("Ida")
 
 

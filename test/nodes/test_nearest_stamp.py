@@ -33,7 +33,7 @@ def live():
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
 
-    def spin(happened: Callable[[], object], timeout_s: float = 10.0) -> bool:
+    def spin(happened: Callable[[], object], timeout_s: float = 60.0) -> bool:
         deadline = time.monotonic() + timeout_s
         while not happened() and time.monotonic() < deadline:
             executor.spin_once(timeout_sec=0.02)

@@ -55,8 +55,7 @@ class Sensors:
         sent: list[int] = []
         found = self.graph.wait(
             lambda: any(self.answer_to(s) for s in sent),
-            10.0,
-            lambda: (sent.append(self.good_frame()), time.sleep(0.1)),
+            every=lambda: (sent.append(self.good_frame()), time.sleep(0.1)),
         )
         return bool(found) and self.node.process.poll() is None
 
@@ -65,7 +64,7 @@ class Sensors:
 def sensors(graph, start):
     node = start("pedestrian_tracker", camera__T_camera_lidar=T_CAMERA_LIDAR, camera__overlay=True)
     live = Sensors(graph, node)
-    assert graph.wait(lambda: graph.node.count_subscribers(CLOUD), 30.0), node.output
+    assert graph.wait(lambda: graph.node.count_subscribers(CLOUD)), node.output
     return live
 
 
@@ -78,7 +77,7 @@ def test_an_image_without_camera_info_is_explained(sensors):
         graph.publish(IMAGE, image(stamp))
         graph.publish(CLOUD, cloud(street(), stamp))
 
-    assert graph.wait(lambda: graph.says(BAD, "no CameraInfo on /camera/camera_info yet"), 15.0, send), (
+    assert graph.wait(lambda: graph.says(BAD, "no CameraInfo on /camera/camera_info yet"), every=send), (
         sensors.node.output
     )
     assert graph.wait(lambda: graph.says(CALIBRATION, "no CameraInfo"))
@@ -99,7 +98,7 @@ def test_a_person_is_published_with_points_and_crop(sensors):
             (m for m in reversed(sensors.received) if any(len(p.points) and len(p.crop) for p in m.pedestrians)), None
         )
 
-    message = sensors.graph.wait(seen, 7.0, step)
+    message = sensors.graph.wait(seen, every=step)
     assert message, f"nobody found in {len(sensors.received)} frames: {sensors.node.output}"
     person = message.pedestrians[0]
     here = place_m[stamp_of(message)]
@@ -115,14 +114,14 @@ def test_a_person_is_published_with_points_and_crop(sensors):
 
 def test_overlay_is_drawn_for_who_looks(sensors):
     pictures = sensors.graph.collect(Image, "/pedestrian_tracker/overlay")
-    assert sensors.graph.wait(lambda: pictures, 10.0, sensors.good_frame), sensors.node.output
+    assert sensors.graph.wait(lambda: pictures, every=sensors.good_frame), sensors.node.output
     assert (pictures[0].width, pictures[0].height, pictures[0].encoding) == (320, 240, "rgb8")
     assert len(pictures[0].data) == 320 * 240 * 3
 
 
 def test_the_overlay_is_a_jpeg_for_who_asks_for_that(sensors):
     pictures = sensors.graph.collect(CompressedImage, "/pedestrian_tracker/overlay/compressed")
-    assert sensors.graph.wait(lambda: pictures, 10.0, sensors.good_frame), sensors.node.output
+    assert sensors.graph.wait(lambda: pictures, every=sensors.good_frame), sensors.node.output
     assert cv2.imdecode(np.asarray(pictures[0].data, np.uint8), cv2.IMREAD_COLOR).shape == (240, 320, 3)
 
 
@@ -135,7 +134,7 @@ def test_the_returns_on_people_are_a_cloud_for_who_looks(sensors):
         frames = {stamp_of(m): m for m in sensors.received if any(p.point_count for p in m.pedestrians)}
         return next(((c, frames[stamp_of(c)]) for c in clouds if c.width and stamp_of(c) in frames), None)
 
-    both = sensors.graph.wait(found, 15.0, lambda: (sensors.good_frame(street(next(walk))), time.sleep(0.1)))
+    both = sensors.graph.wait(found, every=lambda: (sensors.good_frame(street(next(walk))), time.sleep(0.1)))
     assert both, sensors.node.output
     message, frame = both
     assert message.header == frame.header
@@ -190,8 +189,7 @@ def test_a_bad_cloud_is_named_and_the_node_goes_on(sensors, make, words):
     # Best effort with depth 1: a cloud may be pushed out by another, so it is sent until it is noticed.
     said = sensors.graph.wait(
         lambda: sensors.graph.says(BAD, words),
-        8.0,
-        lambda: (sensors.graph.publish(CLOUD, make(sensors.tick())), time.sleep(0.2)),
+        every=lambda: (sensors.graph.publish(CLOUD, make(sensors.tick())), time.sleep(0.2)),
     )
     assert said, (sensors.graph.diagnostics.get(BAD), sensors.node.output)
     assert sensors.node.output.count(words) - before <= 1, "a kind of bad input is logged once, not for each message"
@@ -218,7 +216,7 @@ def test_a_bad_image_is_named_and_the_cloud_goes_on_alone(sensors, make, words):
         sensors.graph.publish(CLOUD, cloud(street(), stamp))
         time.sleep(0.1)
 
-    assert sensors.graph.wait(lambda: sensors.graph.says(BAD, words), 8.0, send), (
+    assert sensors.graph.wait(lambda: sensors.graph.says(BAD, words), every=send), (
         sensors.graph.diagnostics.get(BAD),
         sensors.node.output,
     )
@@ -240,7 +238,7 @@ def test_a_row_step_of_all_bytes_is_read_and_noted_once(sensors):
     def used():
         return sensors.graph.values("pedestrian_tracker: pedestrians").get("points") == str(len(points))
 
-    assert sensors.graph.wait(used, 5.0, send), sensors.graph.values("pedestrian_tracker: pedestrians")
+    assert sensors.graph.wait(used, every=send), sensors.graph.values("pedestrian_tracker: pedestrians")
     for _ in range(5):
         send()
     assert sensors.node.output.count("read as packed") == 1
@@ -266,7 +264,7 @@ def test_nv12_images_and_coefficients_too_many_are_used(sensors):
     def with_crop():
         return any(stamp_of(m) > begun and p.crop for m in sensors.received[-20:] for p in m.pedestrians)
 
-    assert sensors.graph.wait(with_crop, 12.0, step), sensors.graph.diagnostics.get(BAD)
+    assert sensors.graph.wait(with_crop, every=step), sensors.graph.diagnostics.get(BAD)
     assert sensors.node.output.count("8 distortion coefficients for 'plumb_bob'") == 1
     assert not any(words in sensors.node.output for words in ("nv12 image", "nv12 pixels"))
     assert sensors.goes_on()
@@ -295,7 +293,7 @@ def test_clouds_that_show_nothing_are_named_and_good_ones_are_not(sensors, point
         sensors.graph.publish(CLOUD, cloud(points(next(numbers)), sensors.tick()))
         time.sleep(0.1)
 
-    assert sensors.graph.wait(lambda: sensors.graph.says(BAD, words), 20.0, send), sensors.graph.diagnostics.get(BAD)
+    assert sensors.graph.wait(lambda: sensors.graph.says(BAD, words), every=send), sensors.graph.diagnostics.get(BAD)
     assert sensors.graph.diagnostics[BAD].level == b"\1"
     assert "upside down" not in sensors.graph.diagnostics[BAD].message
 
@@ -303,7 +301,7 @@ def test_clouds_that_show_nothing_are_named_and_good_ones_are_not(sensors, point
         sensors.good_frame()
         time.sleep(0.1)
 
-    assert sensors.graph.wait(lambda: not sensors.graph.says(BAD, words), 20.0, good), "named for ever"
+    assert sensors.graph.wait(lambda: not sensors.graph.says(BAD, words), every=good), "named for ever"
 
 
 def test_time_running_backwards_starts_over(sensors):
@@ -318,7 +316,7 @@ def test_time_running_backwards_starts_over(sensors):
     def new_tracks():
         return {p.track_id for m in sensors.received[count:] for p in m.pedestrians}
 
-    new = sensors.graph.wait(new_tracks, 8.0, lambda: (sensors.good_frame(), time.sleep(0.1)))
+    new = sensors.graph.wait(new_tracks, every=lambda: (sensors.good_frame(), time.sleep(0.1)))
     assert new, sensors.node.output
     assert not new & ids, "tracks from before the jump must not be continued"
     sensors.now_ns += 200 * 10**9
@@ -331,7 +329,7 @@ def test_a_silent_camera_is_named_and_clouds_go_on(sensors):
         sensors.graph.publish(CLOUD, cloud(street(), sensors.tick()))
         time.sleep(0.1)
 
-    said = sensors.graph.wait(lambda: sensors.graph.says(PAIRING, "clouds go on without one (LiDAR only)"), 12.0, send)
+    said = sensors.graph.wait(lambda: sensors.graph.says(PAIRING, "clouds go on without one (LiDAR only)"), every=send)
     assert said, sensors.graph.diagnostics.get(PAIRING)
     assert len(sensors.received) > count
     assert sensors.goes_on()
@@ -347,7 +345,7 @@ def test_a_silent_lidar_is_named_and_it_goes_on_when_it_is_back(sensors):
         time.sleep(0.1)
 
     cloud_status = "pedestrian_tracker: cloud"
-    assert sensors.graph.wait(lambda: sensors.graph.says(cloud_status, "has stopped sending"), 12.0, send), (
+    assert sensors.graph.wait(lambda: sensors.graph.says(cloud_status, "has stopped sending"), every=send), (
         sensors.graph.diagnostics.get(cloud_status)
     )
     assert sensors.goes_on(), sensors.node.output
@@ -418,7 +416,7 @@ def test_only_a_bag_that_starts_over_resets_tracks(sensors):
     sensors.now_ns -= 60 * 10**9
     frames(10)
     assert resets() == before + 1
-    assert sensors.graph.wait(lambda: not sensors.graph.says(BAD, "time jumped"), 15.0), "said for 10 s"
+    assert sensors.graph.wait(lambda: not sensors.graph.says(BAD, "time jumped")), "said for 10 s"
     assert sensors.graph.set_parameter("pedestrian_tracker", "pairing.max_dt_s", 0.06).successful
     frames(10)
     assert resets() == before + 1
@@ -482,7 +480,7 @@ def test_life_cycle_and_tracks_start_over(sensors):
     def seen():
         return {p.track_id for m in sensors.received[count:] for p in m.pedestrians}
 
-    assert graph.wait(seen, 15.0, lambda: (sensors.good_frame(street(next(walk))), time.sleep(0.1)))
+    assert graph.wait(seen, every=lambda: (sensors.good_frame(street(next(walk))), time.sleep(0.1)))
     assert sensors.received[-1].tracker_id != sensors.received[count - 1].tracker_id or not seen() & ids
     assert graph.wait(lambda: graph.says(STATE, "active") == "active")
 
@@ -514,12 +512,12 @@ def test_silence_is_explained_by_its_cause(graph, start):
             and graph.says(f"{name}: time", "use_sim_time is on but nothing has come on /clock")
         )
 
-    assert graph.wait(all_said, 20.0), graph.diagnostics
+    assert graph.wait(all_said), graph.diagnostics
     assert "the publisher offers best_effort" in graph.diagnostics[f"{name}: cloud"].message
     assert "topics.image_compressed to true" in graph.diagnostics[f"{name}: image"].message
     graph.node.destroy_publisher(publisher)
     fitting = graph.node.create_publisher(PointCloud2, "/quiet/points", qos())
-    assert graph.wait(lambda: graph.says(f"{name}: cloud", "it has sent nothing yet"), 10.0), graph.diagnostics
+    assert graph.wait(lambda: graph.says(f"{name}: cloud", "it has sent nothing yet")), graph.diagnostics
     graph.node.destroy_publisher(fitting)
 
 
@@ -537,7 +535,7 @@ def test_the_recognizer_can_give_a_lost_track_its_number_back(graph, start):
     topics = {"topics__cloud": "/gait/points", "topics__image": "", "topics__identities": "/gait/identities"}
     node = start("pedestrian_tracker", namespace="gait", **topics)
     received = graph.collect(PedestrianArray, "/gait/pedestrian_tracker/pedestrians")
-    assert graph.wait(lambda: graph.node.count_subscribers("/gait/points"), 30.0), node.output
+    assert graph.wait(lambda: graph.node.count_subscribers("/gait/points")), node.output
     now_ns, frames = time.time_ns(), 0
 
     def frame(place: float):
@@ -554,14 +552,13 @@ def test_the_recognizer_can_give_a_lost_track_its_number_back(graph, start):
         graph.publish("/gait/identities", IdentityArray(header=seen.header, identities=[answer]))
 
     walk = (8.0 + 0.1 * k for k in range(1000))
-    assert graph.wait(lambda: received and received[-1].pedestrians, 40.0, lambda: frame(next(walk))), node.output
+    assert graph.wait(lambda: received and received[-1].pedestrians, every=lambda: frame(next(walk))), node.output
     first = received[-1].pedestrians[0].track_id
     tell()
     now_ns += 6 * 10**9  # nobody was seen for six seconds
     assert graph.wait(
         lambda: received[-1].pedestrians and received[-1].pedestrians[0].track_id != first,
-        20.0,
-        lambda: frame(next(walk)),
+        every=lambda: frame(next(walk)),
     ), node.output
     second = received[-1].pedestrians[0].track_id
     tell()
@@ -569,6 +566,6 @@ def test_the_recognizer_can_give_a_lost_track_its_number_back(graph, start):
     def linked():
         return next((p for m in received for p in m.pedestrians if p.previous_track_id == second), None)
 
-    found = graph.wait(linked, 10.0, lambda: frame(next(walk)))
+    found = graph.wait(linked, every=lambda: frame(next(walk)))
     assert found, node.output
     assert found.track_id == first

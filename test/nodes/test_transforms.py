@@ -58,7 +58,7 @@ def test_look_ups_wait_for_what_comes_and_for_nothing_else(graph: LiveGraph) -> 
     assert failing_look_ups_s(lambda: transforms.matrix("camera", "lidar", 5 * S), 20) < WAIT_S, "nothing connects them"
     send = [transform(tenth * S // 10, "odom_w", "lidar_w", 0.1 * tenth) for tenth in range(20)]
     assert graph.wait(
-        lambda: _there(transforms, 19 * S // 10), 10.0, lambda: graph.publish("/tf", TFMessage(transforms=send))
+        lambda: _there(transforms, 19 * S // 10), every=lambda: graph.publish("/tf", TFMessage(transforms=send))
     )
     # ROS 1 names have a leading slash
     assert transforms.matrix("/odom_w", "/lidar_w", S + S // 20)[0, 3] == pytest.approx(1.05)
@@ -118,14 +118,13 @@ def test_extrinsics_and_fixed_frame_from_tf(graph: LiveGraph, start) -> None:
     ), node.output
     assert graph.wait(
         lambda: graph.says(bad, "no extrinsics: parameter camera.T_camera_lidar is empty and there is"),
-        15.0,
-        lambda: send(True, False),
+        every=lambda: send(True, False),
     ), node.output
 
     def with_crop():
         return next((m for m in received if any(len(p.crop) for p in m.pedestrians)), None)
 
-    message = graph.wait(with_crop, 20.0, lambda: send(True, True))
+    message = graph.wait(with_crop, every=lambda: send(True, True))
     assert message, node.output
     number = (stamp_of(message) - now_ns) // 100_000_000
     person = message.pedestrians[0]
@@ -166,7 +165,7 @@ def test_a_drive_is_tracked_live_as_offline(graph: LiveGraph, start, tmp_path: P
         cwd=ROOT, capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
     assert played.returncode == 0, played.stderr
-    graph.wait(lambda: len(received) >= CLOUDS, 5.0)
+    graph.wait(lambda: len(received) >= CLOUDS)
     live = {stamp_of(m): [(p.track_id, p.center.x, p.center.y, p.center.z, len(p.crop) > 0) for p in m.pedestrians] for m in received}  # fmt: skip
     assert set(live) == set(offline), (node.output, played.stderr)
     for stamp, people in offline.items():
