@@ -135,8 +135,11 @@ def test_a_read_only_node_changes_nothing_and_a_flood_of_calls_leaves_it_recogni
         graph.publish("/closed/pedestrians", pedestrians(frames[-1], pedestrian(1, seed=number)))
         time.sleep(0.05)
     assert graph.wait(lambda: any(stamp_of(m) == frames[-1] for m in found)), node.output[-2000:]
-    done = [answer.result() for answer in answers if answer.done()]
-    assert any(answer.success and len(answer.names) == 300 for answer in done)
-    assert any("busy" in answer.message for answer in done)
+
+    def answered(which) -> bool:
+        return any(answer.done() and which(answer.result()) for answer in answers)
+
+    assert graph.wait(lambda: answered(lambda said: said.success and len(said.names) == 300))
+    assert graph.wait(lambda: answered(lambda said: "busy" in said.message))
     with Gallery(place) as gallery:
         assert gallery.history.last_change() == changes
