@@ -125,7 +125,7 @@ def test_real_walkers_are_not_refused():
     """Windows of 30 clouds of real people on the move; in a few the legs are hidden or hardly move."""
     data = LReid(REAL / "lreid", Preprocessing())
     refused = []
-    for entry in data.entries[::12]:
+    for entry in data.entries[1::12]:  # the limit was set with every fourth pass from the first on
         clouds = [cloud for cloud in data.clouds(entry) if len(cloud)]
         places = np.array([cloud.mean(axis=0) for cloud in clouds], np.float64)
         way, size = velocities(places, np.arange(len(clouds)) / 10), np.array([0.7, 0.7, 0.0])
