@@ -18,7 +18,7 @@ from emgait_ros.recordings.rosbag import CLOUD, BagMessage
 from emgait_ros.recordings.serialized_header import stamp_of
 
 FIRST_PATIENCE_S = 60.0  # for the first cloud: the nodes may still be loading
-PATIENCE_S = 3.0
+PATIENCE_S = 10.0
 SAY_S = 2.0
 MOST_UNANSWERED = 5
 LONGEST_LAG_NS = 800_000_000  # less than the nodes keep images for
@@ -66,7 +66,7 @@ class Answers:
         self._executor.add_node(node)
 
     def wait_for(self, stamp_ns: int, meanwhile: Callable[[], None]) -> float:
-        """Wait until the answer to this stamp has come, for 3 s at most (60 s the first time); returns the seconds waited."""
+        """Wait until the answer to this stamp has come, for 10 s at most (60 s the first time); returns the seconds waited."""
         if self.given_up:
             return 0.0
         began_s = time.monotonic()
