@@ -101,9 +101,8 @@ def leg_spread(pedestrian: Sample) -> tuple[float, float]:
     on_legs = (points[:, 2] > low) & (points[:, 2] < high) & (np.square(off).sum(axis=1) < _REACH_M**2)
     along = off[on_legs] @ (way[:, None] / speed if speed > _MOVES_M_S else np.eye(2))
     rows = np.column_stack([along, points[on_legs, 2]])
-    found = np.unique(rows[:, ::-1], axis=0)[
-        :, 1:
-    ]  # by height; a sample with few returns holds some of them several times
+    rows = np.unique(rows[:, ::-1], axis=0)  # by height; a sample with few returns holds some of them several times
+    found = rows[:, 1:]
     if len(found) < _FEWEST_RETURNS:
         return float("nan"), float("nan")
     half = np.arange(len(found)) % 4 % 3 == 0

@@ -127,15 +127,11 @@ def _robot(url: str, home: str, pipe: Connection, phase_s: float) -> None:
             gallery.remove(name)
         return gallery.history.last_change(), start, time.monotonic()
 
-    def people() -> int:
-        found = view.matcher.search(np.zeros((1, *SHAPE), np.float32), [Modality.BOTH])
-        return zlib.crc32(repr(sorted(zip(found.identity_id.tolist(), found.names, strict=True))).encode())
-
     frames = threading.Thread(target=follow)
     frames.start()
     pipe.send(time.monotonic() - began)
     answers: dict[str, Callable[..., Any]] = {
-        "change": change, "people": people, "told": lambda: [told.pop(0) for _ in range(len(told))],
+        "change": change, "people": lambda: _people_of(view), "told": lambda: [told.pop(0) for _ in range(len(told))],
     }  # fmt: skip
     while (words := pipe.recv())[0] != "end":
         try:
@@ -145,6 +141,12 @@ def _robot(url: str, home: str, pipe: Connection, phase_s: float) -> None:
     end.set()
     frames.join()
     gallery.close()
+
+
+def _people_of(view: GalleryView) -> int:
+    """A checksum of whom a robot knows: numbers and names."""
+    found = view.matcher.search(np.zeros((1, *SHAPE), np.float32), [Modality.BOTH])
+    return zlib.crc32(repr(sorted(zip(found.identity_id.tolist(), found.names, strict=True))).encode())
 
 
 def _enroll(gallery: Gallery, name: str, rows: Float32) -> None:
@@ -171,9 +173,7 @@ def run_benchmark(config: FleetBenchmark, progress: Progress = lambda text, done
         server = PostgresServer(programs, {**most, **WITH_STATEMENTS})
     try:
         with tempfile.TemporaryDirectory(prefix="emgait-fleet-") as folder:
-            return _measured(
-                config, config.dsn or server.url() if server else config.dsn, server, Path(folder), progress
-            )
+            return _measured(config, server.url() if server else config.dsn, server, Path(folder), progress)
     finally:
         if server:
             server.close()
@@ -213,9 +213,7 @@ def _measured(
             view = GalleryView(gallery, MODEL, 1)
             problems = gallery.check()
         seen = {robot.ask("people") for robot in robots}
-        found = view.matcher.search(np.zeros((1, *SHAPE), np.float32), [Modality.BOTH])
-        expected = zlib.crc32(repr(sorted(zip(found.identity_id.tolist(), found.names, strict=True))).encode())
-        if seen != {expected} or problems:
+        if seen != {_people_of(view)} or problems:
             raise RuntimeError(f"robots know other people than the gallery holds, or it is damaged: {problems}")
     minutes = (made[-1][2] - made[0][1]) / 60
     return {
