@@ -309,6 +309,17 @@ def test_nobody_listening_is_said(mcap_path: Path) -> None:
     assert "nobody subscribed to any of its topics within 0.3 s" in errors
 
 
+def gets_every_cloud(node: Listener, process: subprocess.Popen[str], timeout_s: float = 60.0) -> None:
+    """What is played waited for this node, and says nothing of it; the node is closed."""
+    try:
+        _, errors = process.communicate(timeout=timeout_s)
+        assert process.returncode == 0, errors
+        assert node.wait_for("/lidar/points", CLOUDS), len(node.received["/lidar/points"])
+        assert "did not subscribe" not in errors
+    finally:
+        node.close()
+
+
 @pytest.mark.parametrize("wait_for", ["", "pedestrian_tracker", "/pedestrian_tracker", "/lidar/points:2"])
 def test_somebody_else_who_listens_is_no_reason_to_start(
     mcap_path: Path, reliable_listener: Listener, wait_for: str
@@ -318,26 +329,13 @@ def test_somebody_else_who_listens_is_no_reason_to_start(
     time.sleep(3.0)
     assert not reliable_listener.received["/lidar/points"]
     node = Listener(ReliabilityPolicy.BEST_EFFORT, "pedestrian_tracker")
-    try:
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == 0, errors
-        assert node.wait_for("/lidar/points", CLOUDS), len(node.received["/lidar/points"])
-        assert "did not subscribe" not in errors
-    finally:
-        node.close()
+    gets_every_cloud(node, process)
 
 
 def test_a_node_that_is_there_but_not_active_yet_is_waited_for(mcap_path: Path) -> None:
     """A tracker that compiles for longer than --wait before it subscribes."""
     node = Listener(ReliabilityPolicy.BEST_EFFORT, "pedestrian_tracker", starts_in_s=20.0)
-    try:
-        process = play(mcap_path, "--wait", "6", wait_for="")
-        _, errors = process.communicate(timeout=90)
-        assert process.returncode == 0, errors
-        assert node.wait_for("/lidar/points", CLOUDS), len(node.received["/lidar/points"])
-        assert "did not subscribe" not in errors
-    finally:
-        node.close()
+    gets_every_cloud(node, play(mcap_path, "--wait", "6", wait_for=""), 90.0)
 
 
 @pytest.mark.parametrize(
