@@ -92,7 +92,10 @@ class Templates:
 
     def other_models(self, fingerprint: str) -> dict[str, int]:
         """How many templates there are of each model other than this one: they need a new enrolment to be compared."""
-        # Not <>: that reads every template, at every robot after every change, and this the index alone.
+        # Asked by every robot after every change: the index's two ends say whether there is any other.
+        ends = "SELECT (SELECT min(fingerprint) FROM templates), (SELECT max(fingerprint) FROM templates)"
+        if set(self.file.rows(ends)[0]) <= {fingerprint, None}:
+            return {}
         query = (
             "SELECT fingerprint, count(*) FROM templates WHERE fingerprint < ? OR fingerprint > ? GROUP BY fingerprint"
         )

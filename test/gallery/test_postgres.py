@@ -104,6 +104,31 @@ def test_a_change_costs_every_robot_three_statements_that_read_no_table(url, mon
         one.gallery.close()
 
 
+def test_the_work_of_a_start_grows_with_the_people_before_the_server_has_statistics(url, monkeypatch):
+    blocks, templates = [], np.zeros((2, 1, 8), np.float32)
+    with Gallery(url) as gallery:
+        gallery.file.connection.execute("ALTER TABLE templates SET (autovacuum_enabled = off)")
+        gallery.file.connection.execute("ALTER TABLE identities SET (autovacuum_enabled = off)")
+        for first in (0, 400):
+            with gallery.file.change():
+                for seed in range(first, first + 400):
+                    gallery.enroll(
+                        f"p{seed}", templates, MODEL, samples=[9, 9], modalities=Modality.BOTH, median_range_m=9.0
+                    )
+            asked = []
+            ask = gallery.file.connection.execute
+            monkeypatch.setattr(
+                gallery.file.connection, "execute", lambda *words, a=asked, do=ask: a.append(words) or do(*words)
+            )
+            assert len(GalleryView(gallery, MODEL, 3).matcher) == 2 * len(gallery.identities()) == 2 * (first + 400)
+            monkeypatch.undo()
+            blocks.append(0)
+            for statement, values in (words for words in asked if words[0].startswith("SELECT")):
+                (((plan,),),) = ask(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", values).fetchall()
+                blocks[-1] += plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
+    assert blocks[1] < 2.3 * blocks[0], blocks
+
+
 def test_a_robot_that_loses_the_database_goes_on_and_says_so(server, url):
     robot, other = Robot(url), Robot(url)
     enroll(robot.gallery, "Anna", 1)
@@ -164,7 +189,7 @@ def test_keys(url):
 def test_a_newer_layout_is_refused(url):
     with Gallery(url) as gallery:
         gallery.file.connection.execute("UPDATE emgait.layout SET version = 99")
-    with pytest.raises(GalleryError, match="has layout 99, this version knows up to 3: update emgait_ros"):
+    with pytest.raises(GalleryError, match="has layout 99, this version knows up to 4: update emgait_ros"):
         Gallery(url)
 
 

@@ -75,6 +75,10 @@ class _Robot:
         self.pipe.send(words)
         if not self.pipe.poll(LIMIT_S):
             raise RuntimeError(f"a robot did not answer {words[0]} within {LIMIT_S:.0f} s")
+        return self.answer()
+
+    def answer(self) -> Any:
+        """What it sent; an error is raised."""
         answer = self.pipe.recv()
         if isinstance(answer, Exception):
             raise answer
@@ -99,8 +103,11 @@ def _robot(url: str, home: str, pipe: Connection, phase_s: float) -> None:
     """A robot's process: a thread follows the gallery, and this one changes it as the node's services do."""
     os.environ["HOME"] = home
     began = time.monotonic()
-    gallery = open_on_robot(GalleryConfig(path=url))
-    view = GalleryView(gallery, MODEL, DecisionConfig().templates_per_identity)
+    try:
+        gallery = open_on_robot(GalleryConfig(path=url))
+        view = GalleryView(gallery, MODEL, DecisionConfig().templates_per_identity)
+    except ValueError as error:
+        return pipe.send(RuntimeError(f"a robot did not start: {error}"))
     told: list[tuple[str, float, Any, float]] = []
     end = threading.Event()
 
@@ -260,7 +267,7 @@ def _fleet(count: int, url: str, folder: Path, progress: Progress) -> Iterator[t
             if not ours.poll(LIMIT_S):
                 raise RuntimeError(f"robot {number} did not start within {LIMIT_S:.0f} s")
             robots.append(_Robot(process, ours, home))
-            start_s.append(ours.recv())
+            start_s.append(robots[-1].answer())
         yield robots, start_s
         for robot in robots:
             robot.pipe.send(("end",))

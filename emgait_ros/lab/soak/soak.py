@@ -1,4 +1,4 @@
-"""Simulated hours through the real nodes, each frame as soon as the one before is answered: does anything grow, is anything lost?
+"""Simulated hours through the real nodes, each frame as soon as the last but one is answered: does anything grow, is anything lost?
 
 One street is played again and again with stamps that go on; each simulated hour the stamps start over, as of a bag that is
 played in a loop. The light goes from day to night and back within a day. In every round somebody is enrolled or removed,
@@ -8,6 +8,7 @@ and in some the gallery is backed up, while frames go on. At the end both nodes 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,9 +137,15 @@ class Soak:
 
     def _play(self, number: int, light: float = 1.0) -> Any:
         """One cloud with its image, and the answer."""
+        return self._answer(self._send(number, light))
+
+    def _send(self, number: int, light: float = 1.0) -> int:
         self._stamp_ns += STEP_NS
         self._graph.send(self._street.at(number, self._stamp_ns, light))
-        answer = self._graph.answer(self._stamp_ns, ANSWER_S)
+        return self._stamp_ns
+
+    def _answer(self, stamp_ns: int) -> Any:
+        answer = self._graph.answer(stamp_ns, ANSWER_S)
         self._notes.frames += 1
         self._notes.unanswered += answer is None
         return answer
@@ -153,14 +160,17 @@ class Soak:
         self._stamp_ns = BEGIN_NS
 
     def _round(self, enroll: bool = False, leave: bool = False, light: float = 1.0) -> None:
-        """The street once; somebody with a full window is enrolled, somebody else removed."""
+        """The street once, so that both nodes always have work; somebody with a full window is enrolled, somebody else removed."""
+        sent: deque[int] = deque()
         for number in range(len(self._street.clouds)):
-            answer = self._play(number, light)
+            sent.append(self._send(number, light))
+            answer = self._answer(sent.popleft()) if number else None
             full = [i for i in answer.identities if i.samples >= 2 * i.samples_needed] if answer is not None else []
             if enroll and full:
                 enroll = not self._enroll(full[int(self._random.integers(len(full)))])
             if leave and number == len(self._street.clouds) // 2:
                 self._leave(sorted(self._notes.answered)[STAYING])
+        self._answer(sent.popleft())
         if self._stamp_ns - BEGIN_NS > HOUR_NS:
             self._start_over()
 
