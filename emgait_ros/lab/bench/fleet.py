@@ -12,7 +12,6 @@ import tempfile
 import threading
 import time
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from emgait_ros.gallery.last_known import copy_of, open_on_robot
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.lab.bench.machine import machine
 from emgait_ros.lab.bench.postgres_server import PostgresServer, folder_of_programs
+from emgait_ros.lab.bench.postgres_watch import WITH_STATEMENTS, PostgresWatch
 from emgait_ros.recognition.enrollment import enrollable
 from emgait_ros.recognition.view import GalleryView
 from emgait_ros.samples import Float32, Modality
@@ -38,8 +38,6 @@ FRAME_S = 0.1
 DOWN_S = 3.0  # the server is away for so long before the storm
 LIMIT_S = 300.0  # for whatever is waited for
 FILLED_AT_ONCE = 500
-WITH_STATEMENTS = {"shared_preload_libraries": "pg_stat_statements", "log_connections": "on"}
-STATEMENTS = "pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid AND d.datname = current_database()"
 Progress = Callable[[str, float], None]
 
 
@@ -177,7 +175,7 @@ def run_benchmark(config: FleetBenchmark, progress: Progress = lambda text, done
         if programs is None:
             raise ValueError("PostgreSQL is not installed (apt-get install postgresql): install it, or give --dsn")
         most = {"max_connections": 3 * config.robots + 20}
-        server = PostgresServer(programs, {**most, **WITH_STATEMENTS})
+        server = PostgresServer(programs, {**most, **WITH_STATEMENTS, "log_connections": "on"})
     try:
         with tempfile.TemporaryDirectory(prefix="emgait-fleet-") as folder:
             return _measured(config, server.url() if server else config.dsn, server, Path(folder), progress)
@@ -202,7 +200,7 @@ def _measured(
             with gallery.file.change():
                 for number in range(first, min(first + FILLED_AT_ONCE, config.people)):
                     _enroll(gallery, f"person {number}", rows())
-    with _fleet(config.robots, url, folder, progress) as (robots, start_s), _Watch(url, server) as watch:
+    with _fleet(config.robots, url, folder, progress) as (robots, start_s), PostgresWatch(url, server) as watch:
         copied_s = _copies(robots, url, watch.newest_change())
         progress("nothing happens", 0.4)
         idle = watch.while_(lambda: time.sleep(min(20.0, config.seconds / 2)))
@@ -349,66 +347,3 @@ def _storm(server: PostgresServer, robots: list[_Robot], rows: Callable[[], Floa
         "next_change_known_everywhere_ms": round(everywhere[0] * 1e3, 1),
         "connections_received": log.count("connection received") - before,
     }
-
-
-class _Watch:
-    """What the server does, over a connection of its own."""
-
-    def __init__(self, url: str, server: PostgresServer | None) -> None:
-        import psycopg
-
-        self._server = server
-        self._connection = psycopg.connect(url, autocommit=True)
-        self._statements = False
-        if server:
-            self._connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
-        self._statements = bool(self._one("SELECT to_regclass('pg_stat_statements') IS NOT NULL"))
-
-    def __enter__(self) -> _Watch:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-
-    def _one(self, query: str) -> Any:
-        row = self._connection.execute(query).fetchone()  # type: ignore[call-overload, unused-ignore]
-        return row[0] if row else None
-
-    def newest_change(self) -> int:
-        return int(self._one("SELECT max(id) FROM emgait.audit"))
-
-    def _now(self) -> Counter[str]:
-        found = Counter(transactions=int(self._one(
-            "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
-        )))  # fmt: skip
-        if self._statements:
-            found["statements"] = int(self._one(f"SELECT sum(calls) FROM {STATEMENTS}"))  # noqa: S608
-            found["templates_read"] = int(self._one(
-                f"SELECT coalesce(sum(rows), 0) FROM {STATEMENTS} WHERE query ~ 'SELECT.*embedding.*FROM'"  # noqa: S608
-            ))  # fmt: skip
-        return found
-
-    def while_(self, action: Callable[[], object]) -> dict[str, Any]:
-        """Figures of the server a minute, while something is done."""
-        before, cpu_s, began = self._now(), self._server.cpu_s() if self._server else 0.0, time.monotonic()
-        action()
-        minutes = (time.monotonic() - began) / 60
-        spent_s = self._server.cpu_s() - cpu_s if self._server else None
-        rates = {f"{name}_per_minute": round((now - before[name]) / minutes) for name, now in self._now().items()}
-        return {
-            "cpu_s_per_minute": None if spent_s is None else round(spent_s / minutes, 2),
-            **rates,
-            "connections": self._one("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'emgait'"),
-        }
-
-    def forget_statements(self) -> None:
-        """Count statements from now on."""
-        if self._statements:
-            self._connection.execute("SELECT pg_stat_statements_reset()")
-
-    def heaviest(self) -> dict[str, float]:
-        """The statements that took most, ms in total since they are counted."""
-        if not self._statements:
-            return {}
-        query = f"SELECT left(query, 70), sum(total_exec_time) FROM {STATEMENTS} GROUP BY 1 ORDER BY 2 DESC LIMIT 6"  # noqa: S608
-        return {str(words): float(taken) for words, taken in self._connection.execute(query).fetchall()}  # type: ignore[call-overload, unused-ignore]
