@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import numpy as np
+import galleries
 import pytest
 
 from emgait_ros.cli.main import main
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.lab.simulation.recording import record
 from emgait_ros.lab.simulation.scene import SensorHead, crossing_scene, shortened
-from emgait_ros.samples import Modality
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +83,7 @@ def test_refused_in_a_sentence(bag, tmp_path, capsys, words, said):
 
 def test_a_name_that_looks_like_another_is_confirmed(bag, tmp_path, capsys):
     with Gallery(tmp_path / "gallery.db") as gallery:
-        rows = np.zeros((1, 2, 3), np.float32)
-        gallery.enroll("Anna", rows, "a" * 64, samples=[30], modalities=Modality.BOTH, median_range_m=9.0)
+        galleries.enroll(gallery, "Anna")
     track = max(enroll(bag, tmp_path, "--tracks")[1]["tracks"], key=lambda track: track["walking"])["track_id"]
     words = ["--name", "anna", "--track", str(track)]
     assert enroll(bag, tmp_path, *words) == (1, None)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import pytest
 from driving import CLOUDS, PEOPLE, write_drive, write_parameters
+from galleries import enroll
 
 from emgait_ros.cli.evaluate_bag import copy_gallery, read_walks
 from emgait_ros.cli.main import main
@@ -21,7 +21,6 @@ from emgait_ros.lab.simulation.scene import SensorHead, crossing_scene, shortene
 from emgait_ros.recordings.annotated_bag import IDENTITIES, MARKERS, OVERLAY
 from emgait_ros.recordings.rosbag import Rosbag
 from emgait_ros.recordings.serialized_header import stamp_of
-from emgait_ros.samples import Modality
 from emgait_ros.sensing.conversions import stamp_ns
 
 HEAD = SensorHead(width=640, height=360, focal_px=500.0)
@@ -131,14 +130,7 @@ def test_a_gallery_is_used_and_not_changed(
 ) -> None:
     path = tmp_path / "people.db"
     with Gallery(path) as gallery:
-        gallery.enroll(
-            "Eva",
-            np.ones((1, 4, 8), np.float32),
-            "another model",
-            samples=[10],
-            modalities=Modality.BOTH,
-            median_range_m=12.0,
-        )
+        enroll(gallery, "Eva", model="another model")
     before = path.read_bytes()
     figures = evaluate(recording, bundle_folder, tmp_path / "out.json", "--gallery", path)
     assert path.read_bytes() == before

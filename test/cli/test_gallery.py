@@ -6,14 +6,13 @@ import json
 import time
 from datetime import datetime
 
-import numpy as np
 import pytest
+from galleries import MODEL, enroll, rows
 
 from emgait_ros.cli.main import main
 from emgait_ros.gallery.store import Gallery
-from emgait_ros.samples import Modality
 
-MODEL, OTHER_MODEL = "a" * 64, "b" * 64
+OTHER_MODEL = "b" * 64
 
 
 @pytest.fixture
@@ -21,8 +20,7 @@ def path(tmp_path):
     file = tmp_path / "gallery.db"
     with Gallery(file) as gallery:
         for index, (name, model) in enumerate([("Anna", MODEL), ("Ben [bold]", MODEL), ("Ben [bold]", OTHER_MODEL)]):
-            rows = np.random.default_rng(index).normal(size=(2, 4, 8)).astype(np.float32)
-            gallery.enroll(name, rows, model, samples=[30, 10], modalities=Modality.BOTH, median_range_m=9.0)
+            enroll(gallery, name, index, model, samples=[30, 10])
     return file
 
 
@@ -219,9 +217,7 @@ def test_export_preview_import(path, tmp_path, monkeypatch, capsys):
     assert "import 2 people into" in capsys.readouterr().err  # asks
     assert call(other, "import", str(file), "--yes")[1]["imported"]
     with Gallery(path) as gallery:
-        gallery.enroll(
-            "Anna", np.ones((1, 4, 8), np.float32), MODEL, samples=[9], modalities=Modality.BOTH, median_range_m=9.0
-        )
+        enroll(gallery, "Anna", rows(9, 1))
         gallery.split("Anna", [gallery.templates_of("Anna")[0].template_id], "Half")
     call(path, "export", str(file), *signing)
     assert call(other, "import", str(file), "--yes") == (1, None)

@@ -21,6 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 from fuzzing import MEMORY, ODD_NUMBERS, TEXTS, damaged, door, odd_json
+from galleries import MODEL, enroll, rows
 from hypothesis import strategies as st
 
 from emgait_ros.config import EngineConfig
@@ -37,7 +38,7 @@ from emgait_ros.lab.datasets.recorded import as_clouds, as_images
 from emgait_ros.parameter_file import load_parameters
 from emgait_ros.recordings.bag import BagRecording
 from emgait_ros.recordings.bag_writer import BagWriter
-from emgait_ros.samples import CameraModel, Modality, Sample, SensorFrame
+from emgait_ros.samples import CameraModel, Sample, SensorFrame
 from emgait_ros.sensing.camera_info import camera_from_info
 from emgait_ros.sensing.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb
 from emgait_ros.sensing.image_encodings import KNOWN
@@ -45,7 +46,7 @@ from emgait_ros.sensing.pedestrian_sensing import PedestrianSensing
 from emgait_ros.sensing.perception.camera import box_rectangles
 
 ROOT = Path(__file__).resolve().parents[2]
-MODEL, KEY = "a" * 64, bytes(range(32))
+KEY = bytes(range(32))
 SMALL = st.integers(0, 40)
 LIES = st.one_of(SMALL, st.sampled_from([64, 4096, 2**16, 2**31 - 1, 2**31, 2**32 - 1]))
 
@@ -254,16 +255,15 @@ def parameter_file(draw: Any, folder: Path) -> None:
 
 def enrolled(place: Path, key: bytes | None, people: int = 6) -> np.ndarray:
     """A gallery with all kinds of rows; its embeddings (N, parts, d)."""
-    rows = np.random.default_rng(3).normal(size=(people, 2, 4, 8)).astype(np.float32)
+    templates = rows(3, people * 2).reshape(people, 2, 4, 8)
     with Gallery(place, key=key) as gallery:
         for number in range(people):
-            facts = {"samples": [10, 10], "modalities": Modality.BOTH, "median_range_m": 9.0, "quality": "{}"}
-            gallery.enroll(f"n{number}", rows[number], MODEL, walk=walk(), **facts)
+            enroll(gallery, f"n{number}", templates[number], quality="{}", walk=walk())
         gallery.rename("n0", "Anna")
         gallery.set_disabled("n1", True)
         gallery.remove("n2")
         gallery.set_calibration(MODEL, Calibration(1.0, 0.01, (0.0, 0.02), 1, 100, 0.9, (0.8, 1.0), 50, 0.95))
-    return rows.reshape(-1, 4, 8)
+    return templates.reshape(-1, 4, 8)
 
 
 @functools.cache
@@ -272,8 +272,8 @@ def galleries() -> dict[bytes | None, tuple[bytes, set[bytes]]]:
     found = {}
     for key in (None, KEY):
         place = _scratch() / f"{key is None}.db"
-        rows = enrolled(place, key)
-        found[key] = place.read_bytes(), {row.tobytes() for row in rows}
+        sound = {row.tobytes() for row in enrolled(place, key)}
+        found[key] = place.read_bytes(), sound
     return found
 
 
@@ -296,7 +296,7 @@ def use(place: Path, key: bytes | None, sound: set[bytes]) -> None:
             gallery.identities, gallery.check, gallery.history.audit, lambda: gallery.calibration(MODEL), gallery.undo,
             lambda: gallery.templates.walks_without("b"), lambda: gallery.exchange.export(place.with_suffix(".out"), (), place.with_suffix(".sign")),
             lambda: gallery.rename("Anna", "Ben"), lambda: gallery.remove("n3"), lambda: gallery.expire(30.0),
-            lambda: gallery.enroll("New", np.ones((4, 8), np.float32), MODEL, samples=[9], modalities=Modality.BOTH, median_range_m=5.0),
+            lambda: enroll(gallery, "New"),
         )  # fmt: skip
         refused = None
         found = gallery.templates_for(MODEL)

@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+from galleries import MODEL, enroll, rows
 
 from emgait_ros.gallery import file
 from emgait_ros.gallery.database import open_database
@@ -13,26 +14,15 @@ from emgait_ros.gallery.encryption import Cipher
 from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.recognition.view import GalleryView
-from emgait_ros.samples import Modality
 
-MODEL, KEY = "a" * 64, b"k" * 32
+KEY = b"k" * 32
 WALK = b"points and pictures"
-
-
-def rows(seed):
-    return np.random.default_rng(seed).normal(size=(2, 4, 8)).astype(np.float32)
 
 
 def fill(place, key=KEY):
     with Gallery(place, key=key) as gallery:
         for seed, name in enumerate(("Anna", "Ben", "Cleo"), 1):
-            facts = {
-                "samples": [30, 10],
-                "modalities": Modality.BOTH,
-                "median_range_m": 9.0,
-                "walk": WALK + name.encode(),
-            }
-            gallery.enroll(name, rows(seed), MODEL, created_ns=seed, **facts)
+            enroll(gallery, name, seed, created_ns=seed, walk=WALK + name.encode())
 
 
 def tamper(place, *statements):
@@ -86,9 +76,7 @@ def test_a_name_put_on_somebody_else_takes_no_change_but_removal(place):
         for change in (
             lambda: gallery.rename("Anna", "Annabel"),
             lambda: gallery.rename("Cleo", "Anna"),
-            lambda: gallery.enroll(
-                "Anna", rows(1), MODEL, samples=[9, 9], modalities=Modality.BOTH, median_range_m=9.0
-            ),
+            lambda: enroll(gallery, "Anna", 1),
         ):
             with pytest.raises(GalleryError, match="the name 'Anna' was put there"):
                 change()

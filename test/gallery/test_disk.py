@@ -9,15 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
+from galleries import enroll
 
 from emgait_ros.gallery import disk
 from emgait_ros.gallery.export_file import signing_key
 from emgait_ros.gallery.store import Gallery
-from emgait_ros.samples import Modality
 
-MODEL = "a" * 64
 ENROLL = """
 import sys, numpy as np
 from emgait_ros.gallery.store import Gallery
@@ -70,15 +68,10 @@ def without_links(request, tmp_path, monkeypatch):
     return tmp_path
 
 
-def enroll(gallery, name="Anna"):
-    rows = np.ones((1, 4, 8), np.float32)
-    return gallery.enroll(name, rows, MODEL, samples=[10], modalities=Modality.BOTH, median_range_m=9.0)
-
-
 def test_a_gallery_without_hard_links(without_links, tmp_path):
     path = without_links / "deep" / "gallery.db"
     with Gallery(path) as gallery:
-        enroll(gallery)
+        enroll(gallery, "Anna")
         gallery.exchange.export(without_links / "people.emgait", signing=tmp_path / "signing.key")
         gallery.back_up()
         gallery.remove("Anna")
@@ -131,13 +124,13 @@ def test_the_file_system_of_a_path(path, kind, remote, tmp_path, monkeypatch):
 def test_a_disk_of_another_machine_gets_no_write_ahead_log(tmp_path, monkeypatch, caplog):
     path = tmp_path / "gallery.db"
     with Gallery(path) as gallery:
-        enroll(gallery)
+        enroll(gallery, "Anna")
         assert gallery.file.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     monkeypatch.setattr(disk, "MOUNTS", tmp_path / "mountinfo")
     disk.MOUNTS.write_text(f"22 1 0:40 / {tmp_path} rw - nfs4 server:/data rw\n")
     with Gallery(path) as gallery, Gallery(path) as other:
         assert gallery.file.connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
         enroll(gallery, "Ben")
-        assert enroll(other, "Ben") == 2
+        assert enroll(other, "Ben") == 4
         assert gallery.check() == []
     assert "(nfs4): it is kept without a write-ahead log" in caplog.text

@@ -7,24 +7,20 @@ import sqlite3
 
 import numpy as np
 import pytest
+from galleries import MODEL, enroll, rows
 
 from emgait_ros.gallery.encryption import KEY_VARIABLE, Cipher, WrongKeyError, find_key, write_new_key
 from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.gallery.store import Gallery
-from emgait_ros.samples import Modality
 
-MODEL, KEY, OTHER = "a" * 64, b"1" * 32, b"2" * 32
+KEY, OTHER = b"1" * 32, b"2" * 32
 NAMES = ["Annabel Longname", "Benedikt 👣", "Robert'); DROP TABLE identities;--"]
-
-
-def rows(seed):
-    return np.random.default_rng(seed).normal(size=(2, 8, 16)).astype(np.float32)
 
 
 def fill(path, key):
     with Gallery(path, key=key) as gallery:
         for seed, name in enumerate(NAMES):
-            gallery.enroll(name, rows(seed), MODEL, samples=[10, 20], modalities=Modality.BOTH, median_range_m=9.0)
+            enroll(gallery, name, seed)
         gallery.rename(NAMES[0], "Annabel Newname")
         gallery.rename("Annabel Newname", NAMES[0])
 
@@ -102,7 +98,7 @@ def test_another_key(path, old, new):
     with Gallery(path, key=old) as gallery:
         assert gallery.change_key(new) == 6
         assert [person.name for person in gallery.identities()] == sorted(NAMES)
-        gallery.enroll("Later", rows(9), MODEL, samples=[10, 20], modalities=Modality.BOTH, median_range_m=9.0)
+        enroll(gallery, "Later", 9)
     assert bool(shows(path)) == (new is None)
     with Gallery(path, key=new) as gallery:
         assert len(gallery.templates_for(MODEL).embedding) == 8
@@ -185,7 +181,7 @@ def test_a_new_key_that_cannot_be_written_leaves_the_old_one(path):
             gallery.change_key(OTHER)
         assert [person.name for person in gallery.identities()] == sorted(NAMES)
         gallery.file.connection.execute("DROP TRIGGER fails")
-        gallery.enroll("Later", rows(9), MODEL, samples=[10, 20], modalities=Modality.BOTH, median_range_m=9.0)
+        enroll(gallery, "Later", 9)
     with Gallery(path, key=KEY) as gallery:
         assert len(gallery.identities()) == 4
         assert gallery.check() == []
@@ -194,9 +190,7 @@ def test_a_new_key_that_cannot_be_written_leaves_the_old_one(path):
 def test_backup_and_saved_walks_are_encrypted_and_follow_the_key(path):
     walk = b"points and pictures of a walk" * 10
     with Gallery(path, key=KEY) as gallery:
-        gallery.enroll(
-            NAMES[0], rows(1), MODEL, samples=[10, 20], modalities=Modality.BOTH, median_range_m=9.0, walk=walk
-        )
+        enroll(gallery, NAMES[0], 1, walk=walk)
         gallery.back_up()
         assert walk[:29] not in bytes_of(path)
         gallery.change_key(OTHER)

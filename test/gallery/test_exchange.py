@@ -6,25 +6,15 @@ import stat
 
 import numpy as np
 import pytest
+from galleries import MODEL, enroll, rows
 
 from emgait_ros.gallery.export_file import MAGIC, ExportError, UntrustedSignerError, signer_of, signing_key
 from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.samples import Modality
 
-MODEL, OTHER_MODEL, KEY = "a" * 64, "b" * 64, b"k" * 32
+OTHER_MODEL, KEY = "b" * 64, b"k" * 32
 ODD = ["Robert'); DROP TABLE identities;--", "👩‍🚀 \u00e1 %s ?", "x" * 64]
-
-
-def rows(seed, count=2, shape=(4, 8)):
-    return np.random.default_rng(seed).normal(size=(count, *shape)).astype(np.float32)
-
-
-def enroll(gallery, name, seed, count=2, model=MODEL, shape=(4, 8)):
-    values = rows(seed, count, shape)
-    gallery.enroll(
-        name, values, model, samples=[30] * count, modalities=Modality.POINTS, median_range_m=7.5, quality="{}"
-    )
 
 
 def contents(gallery):
@@ -45,8 +35,8 @@ def sign(tmp_path):
 def source(tmp_path):
     with Gallery(tmp_path / "source.db") as gallery:
         for seed, name in enumerate(["Anna", "Ben", *ODD]):
-            enroll(gallery, name, seed)
-        enroll(gallery, "Anna", 50, 3, OTHER_MODEL, (2, 4))
+            enroll(gallery, name, seed, modalities=Modality.POINTS, quality="{}")
+        enroll(gallery, "Anna", rows(50, 3, (2, 4)), OTHER_MODEL)
         yield gallery
 
 
@@ -201,7 +191,7 @@ def test_a_trusted_signer_may_send_nonsense(source, target, tmp_path, sign, monk
 
 
 def test_templates_that_do_not_fit_are_refused_whole(source, target, tmp_path, sign):
-    enroll(target, "Zoe", 1, shape=(5, 8))
+    enroll(target, "Zoe", rows(1, 2, (5, 8)))
     file = tmp_path / "people.emgait"
     source.exchange.export(file, signing=sign)
     people = target.exchange.read_export(file, sign)
@@ -244,7 +234,7 @@ def test_ten_thousand_odd_names_come_across(tmp_path, sign):
     names = [f"{words[i % 11]} {words[i // 11 % 11]} {i}" for i in range(10_000)]
     with Gallery(tmp_path / "one.db", key=KEY) as gallery, gallery.file.change():
         for seed, name in enumerate(names):  # one transaction: ten thousand waits for the disk say nothing more
-            enroll(gallery, name, seed, 1)
+            enroll(gallery, name, rows(seed, 1))
     with Gallery(tmp_path / "one.db", key=KEY) as one, Gallery(tmp_path / "two.db") as two:
         assert len(one.identities()) == 10_000
         one.exchange.export(tmp_path / "people.emgait", signing=sign)
@@ -291,7 +281,7 @@ def test_an_export_that_cannot_be_written_leaves_nothing(source, tmp_path, sign)
 def test_a_name_that_looks_like_one_here_is_a_conflict(source, target, tmp_path, sign, rule, here):
     file = tmp_path / "people.emgait"
     source.exchange.export(file, ["Anna"], signing=sign)
-    enroll(target, "anna", 99, 1)
+    enroll(target, "anna", rows(99, 1))
     people = target.exchange.read_export(file, sign)
     [line] = target.exchange.preview(people, "refuse")
     assert (line.action, line.target, line.conflict) == ("refuse", "anna", True)

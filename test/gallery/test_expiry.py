@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
 import pytest
+from galleries import MODEL, enroll
 
 from emgait_ros.gallery import expiry
 from emgait_ros.gallery.clock import ClockState, Moment
 from emgait_ros.gallery.expiry import GRACE_DAYS
 from emgait_ros.gallery.store import Gallery
-from emgait_ros.samples import Modality
 
-MODEL, KEY = "a" * 64, b"k" * 32
+KEY = b"k" * 32
 DAY = 86_400 * 10**9
 START = time.time_ns()
 YEARS = 3650
@@ -29,9 +28,7 @@ class Robot:
         self.place, self.key, self._patch = place, key, monkeypatch
         with Gallery(place, key=key) as gallery:
             for seed, (name, age) in enumerate((("Anna", 20), ("Ben", 0))):
-                rows = np.random.default_rng(seed).normal(size=(2, 4, 8)).astype(np.float32)
-                facts = {"samples": [30, 10], "modalities": Modality.BOTH, "median_range_m": 9.0}
-                gallery.enroll(name, rows, MODEL, created_ns=START - age * DAY, **facts)
+                enroll(gallery, name, seed, created_ns=START - age * DAY)
 
     def at(self, days, boot="", boot_days=None, trust=False):
         moment = Moment(START + int(days * DAY), int((days if boot_days is None else boot_days) * DAY), boot)
@@ -77,9 +74,7 @@ def test_hidden_when_the_time_is_over_and_deleted_a_week_later(robot):
     [
         lambda gallery: gallery.undo(),
         lambda gallery: gallery.set_disabled("Anna", False),
-        lambda gallery: gallery.enroll(
-            "Anna", np.ones((1, 4, 8), np.float32), MODEL, samples=[9], modalities=Modality.BOTH, median_range_m=9.0
-        ),
+        lambda gallery: enroll(gallery, "Anna"),
     ],
 )
 def test_within_the_week_they_can_be_brought_back(place, monkeypatch, bring_back):

@@ -9,12 +9,12 @@ import threading
 
 import numpy as np
 import pytest
+from galleries import MODEL, enroll, rows
 
 from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.gallery.store import Gallery
-from emgait_ros.samples import Modality
 
-MODEL, OLD, NEW = "a" * 64, b"k" * 32, b"n" * 32
+OLD, NEW = b"k" * 32, b"n" * 32
 PEOPLE = [f"person {number}" for number in range(20)]
 BLOCK = 16 * 1024
 
@@ -29,8 +29,8 @@ def disk(tmp_path):
     subprocess.run(["umount", "-l", str(tmp_path)], check=True)
 
 
-def rows(number):
-    return np.random.default_rng(number).normal(size=(3, 16, 64)).astype(np.float32)
+def walked(number):
+    return rows(number, 3, (16, 64))
 
 
 def fill(disk, left):
@@ -52,7 +52,7 @@ def key_of(path):
         with contextlib.suppress(GalleryError), Gallery(path, create=False, key=key) as gallery:
             assert sorted(person.name for person in gallery.identities()) == sorted(PEOPLE)
             found = gallery.templates_for(MODEL).embedding
-            np.testing.assert_array_equal(found, np.concatenate([rows(number) for number in range(len(PEOPLE))]))
+            np.testing.assert_array_equal(found, np.concatenate([walked(number) for number in range(len(PEOPLE))]))
             assert gallery.check() == []
             opened.append(key)
     (key,) = opened
@@ -63,7 +63,7 @@ def test_nothing_is_lost_however_little_room_there_is(disk, caplog):
     path, copy, seen = disk / "gallery.db", disk / "copy.db", set()
     with Gallery(path, key=OLD) as gallery:
         for number, name in enumerate(PEOPLE):
-            gallery.enroll(name, rows(number), MODEL, samples=[9] * 3, modalities=Modality.BOTH, median_range_m=9.0)
+            enroll(gallery, name, walked(number))
         gallery.back_up(copy)
         gallery.back_up()
     key, other = OLD, NEW

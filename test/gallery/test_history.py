@@ -8,49 +8,38 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from galleries import MODEL, enroll, rows
 
 from emgait_ros.gallery import schema
 from emgait_ros.gallery.history import UndoStep, asked_by
 from emgait_ros.gallery.layout import STEPS
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.recognition.calibration import calibrate_threshold
-from emgait_ros.samples import Modality
-
-MODEL = "a" * 64
-
-
-def embeddings(count=2, seed=0):
-    return np.random.default_rng(seed).normal(size=(count, 4, 8)).astype(np.float32)
-
-
-def enroll(gallery, name, count=2, seed=0, step=None):
-    facts = {"samples": [30] * count, "modalities": Modality.BOTH, "median_range_m": 12.5}
-    return gallery.enroll(name, embeddings(count, seed), MODEL, **facts, step=step)
 
 
 def state(gallery):
     """Everything but the audit log."""
     found = gallery.templates_for(MODEL)
-    rows = sorted(
+    kept = sorted(
         (found.names[identity], row.tobytes())
         for identity, row in zip(found.identity_id.tolist(), found.embedding, strict=True)
     )
-    return [(p.identity_id, p.name, p.enrolled_ns, p.templates, p.disabled) for p in gallery.identities()], rows
+    return [(p.identity_id, p.name, p.enrolled_ns, p.templates, p.disabled) for p in gallery.identities()], kept
 
 
 @pytest.fixture(params=[None, b"k" * 32], ids=["plain", "encrypted"])
 def gallery(place, request):
     with Gallery(place, key=request.param) as opened:
-        enroll(opened, "Anna", 3, 1)
-        enroll(opened, "Ben", 2, 2)
+        enroll(opened, "Anna", rows(1, 3))
+        enroll(opened, "Ben", 2)
         yield opened
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda gallery: enroll(gallery, "Anna", 2, 5),
-        lambda gallery: enroll(gallery, "Cleo", 2, 5),
+        lambda gallery: enroll(gallery, "Anna", 5),
+        lambda gallery: enroll(gallery, "Cleo", 5),
         lambda gallery: gallery.rename("Anna", "Annabel"),
         lambda gallery: gallery.rename("Anna", "Ben"),  # merged
         lambda gallery: gallery.split("Anna", [gallery.templates_of("Anna")[1].template_id], "Anne"),
@@ -101,7 +90,7 @@ def test_who_asked_for_an_enrolment_over_time_is_known_in_the_thread_that_stores
     with asked_by("console"):
         step = UndoStep()
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(enroll, gallery, "Cleo", 2, 10, step).result()
+        thread.submit(enroll, gallery, "Cleo", 10, step=step).result()
     assert gallery.history.audit()[-1].detail.endswith("(by console)")
     with asked_by("fleet"):
         assert "(by console)" in gallery.undo()
@@ -112,8 +101,8 @@ def test_what_is_stored_in_parts_is_taken_back_at_once(gallery):
     before = state(gallery)
     cleo, ben = UndoStep(), UndoStep()
     for part in range(3):  # two walks at the same time
-        enroll(gallery, "Cleo", 2, 10 + part, cleo)
-        enroll(gallery, "Ben", 2, 20 + part, ben)
+        enroll(gallery, "Cleo", 10 + part, step=cleo)
+        enroll(gallery, "Ben", 20 + part, step=ben)
     assert gallery.undo().endswith("and of 2 more")
     assert [(p.name, p.templates) for p in gallery.identities()] == [("Anna", 3), ("Ben", 2), ("Cleo", 6)]
     assert gallery.undo().endswith("and of 2 more")
@@ -123,10 +112,10 @@ def test_what_is_stored_in_parts_is_taken_back_at_once(gallery):
 @pytest.mark.parametrize("change", [("Cleo", "Clara"), ("Cleo", "Ben")])
 def test_a_change_in_the_middle_of_a_walk_is_taken_back_before_its_beginning(gallery, change):
     before, step = state(gallery), UndoStep()
-    enroll(gallery, "Cleo", 2, 10, step)
+    enroll(gallery, "Cleo", 10, step=step)
     gallery.rename(*change)  # Ben's: merged
-    enroll(gallery, "Cleo", 2, 11, step)
-    enroll(gallery, "Cleo", 2, 12, step)
+    enroll(gallery, "Cleo", 11, step=step)
+    enroll(gallery, "Cleo", 12, step=step)
     assert gallery.undo().endswith("and of 1 more")
     assert "Cleo" not in {p.name for p in gallery.identities()}
     gallery.undo()
@@ -188,7 +177,7 @@ def first_layout(path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(schema, "STEPS", STEPS[:1])
         connection = schema.connect(path)
-    blob = embeddings(1, 9)[0].tobytes()
+    blob = rows(9, 1)[0].tobytes()
     now = time.time_ns()
     for number, name in ((1, "Anna"), (2, "Zoë '; --"), (3, "Gone")):
         connection.execute("INSERT INTO identities (name, enrolled_ns) VALUES (?, ?)", (name, now))
@@ -212,7 +201,7 @@ def test_a_file_of_the_first_layout_keeps_everything(tmp_path, monkeypatch):
             (1, "Anna", 1),
             (2, "Zoë '; --", 1),
         ]
-        np.testing.assert_array_equal(gallery.templates_for(MODEL).embedding, embeddings(1, 9).repeat(2, axis=0))
+        np.testing.assert_array_equal(gallery.templates_for(MODEL).embedding, rows(9, 1).repeat(2, axis=0))
         assert [entry.action for entry in gallery.history.audit()] == ["enroll"] * 3
         assert gallery.check() == []
         enroll(gallery, "Dan")

@@ -7,8 +7,8 @@ import shutil
 import sqlite3
 import time
 
-import numpy as np
 import pytest
+from galleries import MODEL, enroll
 
 from emgait_ros.config import GalleryConfig
 from emgait_ros.gallery import last_known
@@ -18,14 +18,6 @@ from emgait_ros.gallery.records import Calibration
 from emgait_ros.gallery.schema import GalleryError, OutOfReachError
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.recognition.view import GalleryView
-from emgait_ros.samples import Modality
-
-MODEL = "a" * 64
-
-
-def enroll(gallery, name, seed):
-    rows = np.random.default_rng(seed).normal(size=(2, 4, 8)).astype(np.float32)
-    return gallery.enroll(name, rows, MODEL, samples=[30, 10], modalities=Modality.BOTH, median_range_m=9.0)
 
 
 def names(view):

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from galleries import MODEL, enroll, rows
 from made_up_street import CONFIG, BuildEncoder, Street, walk
 from postgres_server import network, running_server
 
@@ -18,15 +19,7 @@ from emgait_ros.recognition.recognizer import GaitRecognizer
 from emgait_ros.recognition.view import GalleryView
 from emgait_ros.samples import Modality
 
-MODEL, KEY = "a" * 64, b"k" * 32
-
-
-def rows(seed):
-    return np.random.default_rng(seed).normal(size=(2, 4, 8)).astype(np.float32)
-
-
-def enroll(gallery, name, seed):
-    return gallery.enroll(name, rows(seed), MODEL, samples=[30, 10], modalities=Modality.BOTH, median_range_m=9.0)
+KEY = b"k" * 32
 
 
 def nearest(view, seed):
@@ -112,9 +105,7 @@ def test_the_work_of_a_start_grows_with_the_people_before_the_server_has_statist
         for first in (0, 400):
             with gallery.file.change():
                 for seed in range(first, first + 400):
-                    gallery.enroll(
-                        f"p{seed}", templates, MODEL, samples=[9, 9], modalities=Modality.BOTH, median_range_m=9.0
-                    )
+                    enroll(gallery, f"p{seed}", templates)
             asked = []
             ask = gallery.file.connection.execute
             monkeypatch.setattr(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from galleries import MODEL, enroll, rows
 
 from emgait_ros.gallery import schema
 from emgait_ros.gallery.names import LookAlikeNameError
@@ -17,16 +18,7 @@ from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.samples import Modality
 
-MODEL, OTHER_MODEL = "a" * 64, "b" * 64
-
-
-def embeddings(count=2, seed=0):
-    return np.random.default_rng(seed).normal(size=(count, 4, 8)).astype(np.float32)
-
-
-def enroll(gallery, name, rows=None, model=MODEL, modalities=Modality.BOTH):
-    rows = embeddings() if rows is None else rows
-    return gallery.enroll(name, rows, model, samples=[30] * len(rows), modalities=modalities, median_range_m=12.5)
+OTHER_MODEL = "b" * 64
 
 
 @pytest.fixture
@@ -50,9 +42,9 @@ def either(place):
 
 def test_a_restart_finds_everything(place):
     with Gallery(place) as gallery:
-        assert enroll(gallery, "Anna", embeddings(3, 1)) == 3
-        assert enroll(gallery, "Ben", embeddings(1, 2), modalities=Modality.POINTS) == 1
-        assert enroll(gallery, "Anna", embeddings(2, 3)) == 5
+        assert enroll(gallery, "Anna", rows(1, 3)) == 3
+        assert enroll(gallery, "Ben", rows(2, 1), modalities=Modality.POINTS) == 1
+        assert enroll(gallery, "Anna", rows(3, 2)) == 5
         before = gallery.identities()
     with Gallery(place) as gallery:
         assert gallery.identities() == before
@@ -61,9 +53,7 @@ def test_a_restart_finds_everything(place):
             ("Ben", 1, 30),
         ]
         found = gallery.templates_for(MODEL)
-        np.testing.assert_array_equal(
-            found.embedding, np.concatenate([embeddings(3, 1), embeddings(1, 2), embeddings(2, 3)])
-        )
+        np.testing.assert_array_equal(found.embedding, np.concatenate([rows(1, 3), rows(2, 1), rows(3, 2)]))
         assert [found.names[identity] for identity in found.identity_id] == ["Anna"] * 3 + ["Ben"] + ["Anna"] * 2
         assert found.modalities.tolist() == [3, 3, 3, 2, 3, 3]
         assert gallery.check() == []
@@ -119,8 +109,8 @@ def test_refused_changes_change_nothing(either, change, said):
 
 def test_rename_onto_an_existing_name_merges(either):
     gallery = either
-    enroll(gallery, "Anna", embeddings(2, 1))
-    enroll(gallery, "Annie", embeddings(3, 2))
+    enroll(gallery, "Anna", rows(1, 2))
+    enroll(gallery, "Annie", rows(2, 3))
     first = gallery.identities()[0].enrolled_ns
     outcome = gallery.rename("Anna", "Annie")
     assert (outcome.merged, outcome.templates) == (True, 5)
@@ -149,9 +139,9 @@ def test_rename_to_the_same_name_keeps_the_templates(either):
 
 def test_models_are_kept_apart(either):
     gallery = either
-    enroll(gallery, "Anna", embeddings(2, 1))
+    enroll(gallery, "Anna", rows(1, 2))
     enroll(gallery, "Anna", np.ones((1, 16, 64), np.float32), model=OTHER_MODEL)  # another shape is fine there
-    enroll(gallery, "Ben", embeddings(1, 3), model="c" * 64)
+    enroll(gallery, "Ben", rows(3, 1), model="c" * 64)
     assert len(gallery.templates_for(MODEL).embedding) == 2
     assert gallery.templates_for(OTHER_MODEL).embedding.shape == (1, 16, 64)
     assert gallery.templates.other_models(MODEL) == {OTHER_MODEL: 1, "c" * 64: 1}
@@ -162,26 +152,26 @@ def test_models_are_kept_apart(either):
 def test_templates_of_some_identities_only(either):
     gallery = either
     for index in range(3):
-        enroll(gallery, f"n{index}", embeddings(2, index))
+        enroll(gallery, f"n{index}", rows(index, 2))
     ids = [person.identity_id for person in gallery.identities()]
     assert set(gallery.templates_for(MODEL, [ids[0], ids[2]]).identity_id) == {ids[0], ids[2]}
     assert len(gallery.templates_for(MODEL, []).identity_id) == 0
 
 
 def test_removal_leaves_no_bytes_of_the_template(path):
-    rows = embeddings(4, 9)
+    secret = rows(9, 4)
     with Gallery(path) as gallery:
         enroll(gallery, "Anna")
-        enroll(gallery, "Ben", rows)
-        assert traces(path, rows) > 0  # the test can see them
+        enroll(gallery, "Ben", secret)
+        assert traces(path, secret) > 0  # the test can see them
         gallery.remove("Ben")
-        assert traces(path, rows) == 0  # while open: neither in the file nor in the write-ahead log
-    assert traces(path, rows) == 0
+        assert traces(path, secret) == 0  # while open: neither in the file nor in the write-ahead log
+    assert traces(path, secret) == 0
 
 
-def traces(path, rows):
+def traces(path, templates):
     contents = b"".join(file.read_bytes() for file in path.parent.iterdir())
-    return sum(contents.count(row.tobytes()[:32]) for row in rows)
+    return sum(contents.count(row.tobytes()[:32]) for row in templates)
 
 
 def test_audit_log_only_grows(gallery):
@@ -270,8 +260,8 @@ def test_many_threads(either):
     def work(thread):
         try:
             for index in range(10):
-                enroll(gallery, f"t{thread}-{index}", embeddings(1, index))
-                enroll(gallery, "everybody", embeddings(1, index))
+                enroll(gallery, f"t{thread}-{index}", rows(index, 1))
+                enroll(gallery, "everybody", rows(index, 1))
                 gallery.templates_for(MODEL)
                 if index % 2:
                     gallery.remove(f"t{thread}-{index}")

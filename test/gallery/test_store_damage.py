@@ -10,14 +10,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import pytest
+from galleries import MODEL, enroll, rows
 
 from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.gallery.store import Gallery
-from emgait_ros.samples import Modality
-
-MODEL = "a" * 64
 
 
 @pytest.fixture
@@ -26,8 +23,7 @@ def path(tmp_path):
     file = tmp_path / "gallery.db"
     with Gallery(file) as gallery:
         for index in range(40):
-            rows = np.random.default_rng(index).normal(size=(2, 8, 16)).astype(np.float32)
-            gallery.enroll(f"n{index}", rows, MODEL, samples=[10, 10], modalities=Modality.BOTH, median_range_m=9.0)
+            enroll(gallery, f"n{index}", rows(index, 2, (8, 16)))
     return file
 
 
@@ -77,7 +73,7 @@ def test_refused_and_left_as_it_is(path, harm, said):
 
 def test_a_flipped_bit_in_a_template_is_found(path):
     content = bytearray(path.read_bytes())
-    row = np.random.default_rng(7).normal(size=(2, 8, 16)).astype(np.float32)[1].tobytes()
+    row = rows(7, 2, (8, 16))[1].tobytes()
     place = bytes(content).index(row[:64])
     content[place + 5] ^= 0x10
     path.write_bytes(content)
@@ -207,14 +203,7 @@ def test_full_disk_is_said(path):
         pages = gallery.file.connection.execute("PRAGMA page_count").fetchone()[0]
         gallery.file.connection.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(GalleryError, match=r"the disk is full .* nothing was changed"):
-            gallery.enroll(
-                "Eve",
-                np.ones((50, 8, 16), np.float32),
-                MODEL,
-                samples=[10] * 50,
-                modalities=Modality.BOTH,
-                median_range_m=9.0,
-            )
+            enroll(gallery, "Eve", rows(1, 50, (8, 16)))
         assert len(gallery.identities()) == 40
         assert gallery.check() == []
 
@@ -242,10 +231,8 @@ def test_a_disk_that_really_fills_up(small_disk):
     said = ""
     with Gallery(file) as gallery:
         while not said and answered < 10_000:
-            rows = np.random.default_rng(answered).normal(size=(4, 16, 64)).astype(np.float32)
-            facts = {"samples": [10] * 4, "modalities": Modality.BOTH, "median_range_m": 9.0}
             try:
-                gallery.enroll(f"n{answered}", rows, MODEL, **facts)
+                enroll(gallery, f"n{answered}", rows(answered, 4, (16, 64)))
                 answered += 1
             except GalleryError as error:
                 said = str(error)

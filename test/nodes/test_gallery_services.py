@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from galleries import enroll, rows
 from live_graph import pedestrian, pedestrians, stamp_of
 from std_srvs.srv import Trigger
 
@@ -16,7 +16,6 @@ from emgait_ros.gallery.encryption import find_key, write_new_key
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import load_bundle
 from emgait_ros.nodes.gallery_services import BURST_S, SHARE, CallBudget
-from emgait_ros.samples import Modality
 
 pytestmark = pytest.mark.ros
 
@@ -27,9 +26,8 @@ def test_expired_people_and_moved_templates_are_said_and_the_others_are_known(gr
     place, key_file, bundle = tmp_path / "gallery.db", tmp_path / "key", load_bundle(bundle_folder)
     with Gallery(place, key=write_new_key(key_file)) as gallery:
         for seed, (name, age) in enumerate((("Anna", 40), ("Ben", 1), ("Cleo", 1), ("Dan", 1))):
-            rows = np.random.default_rng(seed).normal(size=(1, *bundle.embedding_shape)).astype(np.float32)
-            facts = {"samples": [30], "modalities": Modality.BOTH, "median_range_m": 9.0}
-            gallery.enroll(name, rows, bundle.fingerprint, created_ns=time.time_ns() - age * DAY, **facts)
+            templates = rows(seed, 1, bundle.embedding_shape)
+            enroll(gallery, name, templates, bundle.fingerprint, created_ns=time.time_ns() - age * DAY)
         gallery.file.connection.execute(
             "UPDATE templates SET identity_id = 5 - identity_id WHERE identity_id IN (2, 3)"
         )
@@ -68,8 +66,7 @@ def test_a_clock_that_is_not_believed_is_on_diagnostics(graph, start, bundle_fol
     place, now = tmp_path / "gallery.db", time.time_ns()
     with Gallery(place) as gallery, monkeypatch.context() as patch:
         patch.setattr(time, "time_ns", lambda: now + 2 * DAY)
-        rows = np.zeros((1, *load_bundle(bundle_folder).embedding_shape), np.float32)
-        gallery.enroll("Anna", rows, "a" * 64, samples=[30], modalities=Modality.BOTH, median_range_m=9.0)
+        enroll(gallery, "Anna")
     options = {"engine__bundle": str(bundle_folder), "gallery__path": str(place), "gallery__keep_days": 30.0}
     node = start("gait_recognizer", namespace="doubt", **options)
     status = "doubt/gait_recognizer: gallery"
@@ -105,8 +102,7 @@ def test_a_read_only_node_changes_nothing_and_a_flood_of_calls_leaves_it_recogni
     place = tmp_path / "gallery.db"
     with Gallery(place) as gallery:
         for number in range(300):
-            rows = np.zeros((1, *load_bundle(bundle_folder).embedding_shape), np.float32)
-            gallery.enroll(f"n{number}", rows, "a" * 64, samples=[30], modalities=Modality.BOTH, median_range_m=9.0)
+            enroll(gallery, f"n{number}")
         changes = gallery.history.last_change()
     options = {"engine__bundle": str(bundle_folder), "gallery__path": str(place), "services__read_only": True}
     node = start("gait_recognizer", namespace="closed", **options, topics__pedestrians="/closed/pedestrians")
