@@ -16,9 +16,7 @@ def option(
     default: Any,
     why: str,
     *,
-    unit: str = "",
-    low: float | None = None,
-    high: float | None = None,
+    within: tuple[float | None, float | None] | tuple[float | None, float | None, str] = (None, None),
     choices: tuple[str, ...] = (),
     topic: str = "",
 ) -> Any:
@@ -27,11 +25,11 @@ def option(
     Args:
         default: the value; a tuple for an array parameter.
         why: one sentence: what it does and why this default.
-        unit: "m", "s", "px", ...; empty for counts, flags and names.
-        low, high: inclusive range of allowed values, ``None`` where open.
+        within: inclusive range of allowed values, ``None`` where open, and the unit ("m", "s", "px", ...) of what is not a count or share.
         choices: allowed strings, empty for any.
         topic: "needed" or "optional" (may be empty) where the string names a topic; relative names follow the node's namespace.
     """
+    low, high, unit = (*within, "")[:3]
     metadata = {"why": why, "unit": unit, "low": low, "high": high, "choices": choices, "topic": topic}
     return field(default=default, metadata=metadata)
 
@@ -41,33 +39,29 @@ class PairingConfig:
     """How a LiDAR cloud finds its image (``emgait_ros.sensing.pairing``)."""
 
     cloud_offset_s: float = option(
-        0.0, "Added to every cloud stamp: corrects a constant clock error.", unit="s", low=-10, high=10
+        0.0, "Added to every cloud stamp: corrects a constant clock error.", within=(-10, 10, "s")
     )
     image_offset_s: float = option(
-        0.0, "Added to every image stamp: corrects exposure or driver delay.", unit="s", low=-10, high=10
+        0.0, "Added to every image stamp: corrects exposure or driver delay.", within=(-10, 10, "s")
     )
     max_dt_s: float = option(
-        0.05, "Largest stamp difference of a pair; at 1.5 m/s 0.05 s is 7 cm of motion.", unit="s", low=0.001, high=1
+        0.05, "Largest stamp difference of a pair; at 1.5 m/s 0.05 s is 7 cm of motion.", within=(0.001, 1, "s")
     )
     image_wait_s: float = option(
         0.04,
         "How long a cloud waits for a nearer image, on top of the lag images are measured to have: a period at 30 Hz and a bit.",
-        unit="s",
-        low=0,
-        high=1,
+        within=(0, 1, "s"),
     )
     max_wait_s: float = option(
         0.25,
         "Longest wait for images that arrive later than their clouds: a camera may be slow, but pedestrians come this much later.",
-        unit="s",
-        low=0,
-        high=1,
+        within=(0, 1, "s"),
     )
     image_silent_s: float = option(
-        1.0, "Without an image for this long, clouds go on alone (flagged as LiDAR only).", unit="s", low=0.1, high=60
+        1.0, "Without an image for this long, clouds go on alone (flagged as LiDAR only).", within=(0.1, 60, "s")
     )
     buffer_s: float = option(
-        1.0, "Images older than this are dropped: clouds may arrive this much later.", unit="s", low=0.1, high=10
+        1.0, "Images older than this are dropped: clouds may arrive this much later.", within=(0.1, 10, "s")
     )
 
 
@@ -75,30 +69,23 @@ class PairingConfig:
 class DetectorConfig:
     """What counts as a pedestrian in a cloud (``emgait_ros.sensing.perception``)."""
 
-    min_range_m: float = option(1.0, "Nearer returns are mostly the robot itself.", unit="m", low=0, high=20)
-    max_range_m: float = option(
-        55.0, "A bit over the 50 m that a person can be recognised at.", unit="m", low=5, high=200
-    )
+    min_range_m: float = option(1.0, "Nearer returns are mostly the robot itself.", within=(0, 20, "m"))
+    max_range_m: float = option(55.0, "A bit over the 50 m that a person can be recognised at.", within=(5, 200, "m"))
     sensor_height_m: float = option(
-        0.0, "Height of the LiDAR over the ground; 0: found from the cloud itself.", unit="m", low=0, high=10
+        0.0, "Height of the LiDAR over the ground; 0: found from the cloud itself.", within=(0, 10, "m")
     )
-    min_points: int = option(8, "Fewer returns say nothing about a gait; a person at 50 m has 15-25.", low=3, high=1000)
+    min_points: int = option(8, "Fewer returns say nothing about a gait; a person at 50 m has 15-25.", within=(3, 1000))
     scorer: str = option("", "Folder of a scorer trained with `emgait train-detector`; empty: the one that ships.")
     min_score: float = option(
         0.5,
         "Shapes that are a person with less probability are no detections; the tracker also gets those down to tracker.weak_score.",
-        low=0,
-        high=1,
+        within=(0, 1),
     )
     static_sensor: bool = option(
         False, "The LiDAR never moves: what stands still before it is learned and left out (poles, parked cars)."
     )
     learn_s: float = option(
-        20.0,
-        "How long that takes, and how long somebody may stand without becoming background.",
-        unit="s",
-        low=1,
-        high=3600,
+        20.0, "How long that takes, and how long somebody may stand without becoming background.", within=(1, 3600, "s")
     )
 
 
@@ -111,17 +98,16 @@ class VerifierConfig:
         "'mediapipe' (its pose model, when that package and ai-edge-litert are installed) or the path of an ONNX classifier; empty: none.",
     )
     crops_per_frame: int = option(
-        1, "Crops looked at in each frame, the least known tracks first: 16 ms each with mediapipe.", low=1, high=50
+        1, "Crops looked at in each frame, the least known tracks first: 16 ms each with mediapipe.", within=(1, 50)
     )
-    min_looks: int = option(3, "Looks at a track before it may be taken for something else.", low=1, high=50)
+    min_looks: int = option(3, "Looks at a track before it may be taken for something else.", within=(1, 50))
     reject_below: float = option(
         0.06,
         "A track whose crops score less than this on average is not reported; half-hidden people score 0.1.",
-        low=0,
-        high=1,
+        within=(0, 1),
     )
     min_height_px: float = option(
-        40.0, "Smaller crops are not judged: people far away score low, too.", unit="px", low=8, high=500
+        40.0, "Smaller crops are not judged: people far away score low, too.", within=(8, 500, "px")
     )
 
 
@@ -130,7 +116,7 @@ class ImageDetectorConfig:
     """A detector of people in images that helps where the LiDAR is sparse (``emgait_ros.sensing.perception.image_detector``)."""
 
     model: str = option("", "Path of an ONNX detector (its forms: see the module); empty: none.")
-    min_score: float = option(0.4, "Weaker boxes are dropped.", low=0, high=1)
+    min_score: float = option(0.4, "Weaker boxes are dropped.", within=(0, 1))
 
 
 @dataclass(frozen=True)
@@ -147,24 +133,20 @@ class BoxesConfig:
         "Values of class_id that are people, in capitals or not; boxes of other classes are left out.",
     )
     sure_score: float = option(
-        0.5, "A score of that detector that makes a person sure: it counts as detector.min_score.", low=0.01, high=1
+        0.5, "A score of that detector that makes a person sure: it counts as detector.min_score.", within=(0.01, 1)
     )
     weak_score: float = option(
-        0.2, "A score of it that carries a track on but begins none: it counts as tracker.weak_score.", low=0, high=1
+        0.2, "A score of it that carries a track on but begins none: it counts as tracker.weak_score.", within=(0, 1)
     )
     max_dt_s: float = option(
         0.06,
         "Largest difference between the stamps of boxes and cloud; at 1.5 m/s 0.06 s is 9 cm, which the returns correct.",
-        unit="s",
-        low=0.001,
-        high=1,
+        within=(0.001, 1, "s"),
     )
     max_wait_s: float = option(
         0.25,
         "Longest wait of a cloud for its boxes: as long as that detector takes, but pedestrians come this much later.",
-        unit="s",
-        low=0,
-        high=1,
+        within=(0, 1, "s"),
     )
 
 
@@ -175,76 +157,57 @@ class TrackerConfig:
     gate_m: float = option(
         0.9,
         "0.1 s after the last detection: a pedestrian moves at most 0.25 m, the rest is cluster noise at 50 m or the sensor's motion.",
-        unit="m",
-        low=0.1,
-        high=5,
+        within=(0.1, 5, "m"),
     )
     confirm_hits: int = option(
-        2, "Sure detections in a row before a track is believed; of less sure ones it takes more.", low=1, high=50
+        2, "Sure detections in a row before a track is believed; of less sure ones it takes more.", within=(1, 50)
     )
     max_coast_s: float = option(
-        1.2, "How long a pedestrian without returns is followed blindly.", unit="s", low=0.1, high=10
+        1.2, "How long a pedestrian without returns is followed blindly.", within=(0.1, 10, "s")
     )
     report_unseen_s: float = option(
         0.35,
         "How long somebody in open view without returns is still reported: three missed frames at 10 Hz.",
-        unit="s",
-        low=0,
-        high=10,
+        within=(0, 10, "s"),
     )
     weak_score: float = option(
         0.2,
         "Detections down to this score carry on a track, associated second; one that they begin is believed once it walks.",
-        low=0,
-        high=1,
+        within=(0, 1),
     )
     max_hidden_s: float = option(
         3.0,
         "How much longer when something nearer stands in the line of sight: two people who walk abreast. At most twice as long as they were seen, and 1.5 m of the sensor's way.",
-        unit="s",
-        low=0,
-        high=30,
+        within=(0, 30, "s"),
     )
     relink_s: float = option(
-        2.0,
-        "A pedestrian who reappears where a lost track must be by then gets its number back.",
-        unit="s",
-        low=0,
-        high=30,
+        2.0, "A pedestrian who reappears where a lost track must be by then gets its number back.", within=(0, 30, "s")
     )
     gait_relink_s: float = option(
         60.0,
         "How long a lost track can get its number back when the recognizer says that it is the same person.",
-        unit="s",
-        low=0,
-        high=3600,
+        within=(0, 3600, "s"),
     )
     acceleration_m_s2: float = option(
         0.6,
         "Process noise of the constant-velocity model of who goes straight on; the tracker raises it where a track turns or stops.",
-        unit="m/s^2",
-        low=0.1,
-        high=10,
+        within=(0.1, 10, "m/s^2"),
     )
     position_noise_m: float = option(
         0.06,
         "Least measurement noise of a box centre up close, doubled at 30 m; the tracker raises it when the data do.",
-        unit="m",
-        low=0.01,
-        high=1,
+        within=(0.01, 1, "m"),
     )
     walking_speed_m_s: float = option(
-        0.35, "Slower than this is standing: no gait to see, and poles never walk.", unit="m/s", low=0, high=2
+        0.35, "Slower than this is standing: no gait to see, and poles never walk.", within=(0, 2, "m/s")
     )
     fastest_walk_m_s: float = option(
         3.0,
         "Faster is no walk, and not until 3 s after: people walk at up to 2.5 m/s, joggers and cyclists show another gait or none.",
-        unit="m/s",
-        low=1,
-        high=20,
+        within=(1, 20, "m/s"),
     )
     walking_distance_m: float = option(
-        0.8, "A track has walked once it came this far from where it began.", unit="m", low=0, high=10
+        0.8, "A track has walked once it came this far from where it began.", within=(0, 10, "m")
     )
 
 
@@ -253,75 +216,70 @@ class SampleConfig:
     """What is cut out for each pedestrian in each frame (``emgait_ros.sensing.perception.crops``)."""
 
     points: int = option(
-        128, "Points per sample, resampled; a fixed number keeps range from leaking identity.", low=16, high=4096
+        128, "Points per sample, resampled; a fixed number keeps range from leaking identity.", within=(16, 4096)
     )
     crop_height_px: int = option(
-        128, "Height of the crop; 128x64 is what gait networks are trained on.", unit="px", low=32, high=512
+        128, "Height of the crop; 128x64 is what gait networks are trained on.", within=(32, 512, "px")
     )
-    crop_width_px: int = option(64, "Width of the crop.", unit="px", low=16, high=512)
-    crop_margin: float = option(0.1, "Margin around the projected 3D box, as a part of its height.", low=0, high=1)
+    crop_width_px: int = option(64, "Width of the crop.", within=(16, 512, "px"))
+    crop_margin: float = option(0.1, "Margin around the projected 3D box, as a part of its height.", within=(0, 1))
 
 
 @dataclass(frozen=True)
 class WindowConfig:
     """Which samples of a track make a window (``emgait_ros.recognition.recognizer``)."""
 
-    min_samples: int = option(10, "Samples before the first embedding; the paper trains on 10 frames.", low=1, high=200)
-    max_samples: int = option(30, "Samples a window keeps: about three strides at 10 Hz.", low=1, high=300)
+    min_samples: int = option(10, "Samples before the first embedding; the paper trains on 10 frames.", within=(1, 200))
+    max_samples: int = option(30, "Samples a window keeps: about three strides at 10 Hz.", within=(1, 300))
     max_gap_s: float = option(
-        1.5, "A longer hole in a track clears its window: it may be somebody else.", unit="s", low=0.1, high=30
+        1.5, "A longer hole in a track clears its window: it may be somebody else.", within=(0.1, 30, "s")
     )
-    min_points: int = option(8, "Samples with fewer LiDAR returns are left out.", low=1, high=1000)
+    min_points: int = option(8, "Samples with fewer LiDAR returns are left out.", within=(1, 1000))
     min_crop_height_px: float = option(
-        16.0, "Crops smaller than this in the camera image are not used.", unit="px", low=1, high=1000
+        16.0, "Crops smaller than this in the camera image are not used.", within=(1, 1000, "px")
     )
     min_sharpness: float = option(
-        0.0015, "Crops with less fine detail than this are blurred by motion or focus and not used.", low=0, high=1
+        0.0015, "Crops with less fine detail than this are blurred by motion or focus and not used.", within=(0, 1)
     )
     max_occlusion: float = option(
-        0.6, "Samples of which something nearer hides more than this part are left out.", low=0, high=1
+        0.6, "Samples of which something nearer hides more than this part are left out.", within=(0, 1)
     )
     max_image_dt_s: float = option(
-        0.1,
-        "Crops of an image farther away in time are not used: a leg swings 0.3 m meanwhile.",
-        unit="s",
-        low=0,
-        high=1,
+        0.1, "Crops of an image farther away in time are not used: a leg swings 0.3 m meanwhile.", within=(0, 1, "s")
     )
     weak_points: int = option(
         20,
         "Windows with fewer LiDAR returns a sample count as half a vote: 50 m away only 15-25 are left.",
-        low=1,
-        high=1000,
+        within=(1, 1000),
     )
     weak_brightness: float = option(
-        30.0, "Windows whose crops are darker (0-255) count as half a vote: night.", low=0, high=255
+        30.0, "Windows whose crops are darker (0-255) count as half a vote: night.", within=(0, 255)
     )
     require_moving: bool = option(True, "Only walking people show a gait.")
-    keep_s: float = option(
-        3.0, "A track that left the view can still be enrolled for this long.", unit="s", low=0, high=60
-    )
-    max_tracks: int = option(200, "Windows kept at most; the longest unseen go first.", low=1, high=10000)
+    keep_s: float = option(3.0, "A track that left the view can still be enrolled for this long.", within=(0, 60, "s"))
+    max_tracks: int = option(200, "Windows kept at most; the longest unseen go first.", within=(1, 10000))
 
 
 @dataclass(frozen=True)
 class DecisionConfig:
     """When a name is given (``emgait_ros.recognition.decision``)."""
 
-    threshold: float = option(0.0, "Largest accepted distance; 0: the bundle's own calibrated threshold.", low=0)
-    min_margin: float = option(0.0, "Smallest lead over the second identity; 0: the bundle's own.", low=0)
-    agree_windows: int = option(
-        3, "Windows in a row that must agree before a name is given or changed.", low=1, high=100
+    threshold: float = option(
+        0.0, "Largest accepted distance; 0: the bundle's own calibrated threshold.", within=(0, None)
     )
-    candidates: int = option(3, "Nearest identities listed with each result.", low=1, high=100)
+    min_margin: float = option(0.0, "Smallest lead over the second identity; 0: the bundle's own.", within=(0, None))
+    agree_windows: int = option(
+        3, "Windows in a row that must agree before a name is given or changed.", within=(1, 100)
+    )
+    candidates: int = option(3, "Nearest identities listed with each result.", within=(1, 100))
     templates_per_identity: int = option(
-        3, "A person's distance is the mean of this many of their nearest templates.", low=1, high=50
+        3, "A person's distance is the mean of this many of their nearest templates.", within=(1, 50)
     )
     hysteresis: float = option(
-        1.1, "A name once given is kept up to this many times the threshold: no flicker at the limit.", low=1, high=2
+        1.1, "A name once given is kept up to this many times the threshold: no flicker at the limit.", within=(1, 2)
     )
     one_sensor_factor: float = option(
-        0.85, "Threshold factor for windows of LiDAR or camera alone: it is calibrated on both.", low=0.1, high=1
+        0.85, "Threshold factor for windows of LiDAR or camera alone: it is calibrated on both.", within=(0.1, 1)
     )
 
 
@@ -340,9 +298,7 @@ class GalleryConfig:
     keep_days: float = option(
         0.0,
         "People whose newest template is older are not named any more, and deleted a week later; 0: kept for ever.",
-        unit="d",
-        low=0,
-        high=36500,
+        within=(0, 36500, "d"),
     )
     save_samples: bool = option(
         False,
@@ -353,7 +309,7 @@ class GalleryConfig:
         "Of a gallery in PostgreSQL: keep a copy on this robot's disk (mode 0600, encrypted as the gallery is), to start from while the server is down.",
     )
     threads: int = option(
-        1, "CPU threads that compare with the templates; more pays from some ten thousand templates on.", low=1, high=16
+        1, "CPU threads that compare with the templates; more pays from some ten thousand templates on.", within=(1, 16)
     )
 
 
@@ -362,23 +318,20 @@ class EnrollmentConfig:
     """What a walk must be like to become a template (``emgait_ros.recognition.recognizer``)."""
 
     min_points: int = option(
-        12, "Median LiDAR returns a sample; with fewer, templates hold more noise than gait.", low=1, high=1000
+        12, "Median LiDAR returns a sample; with fewer, templates hold more noise than gait.", within=(1, 1000)
     )
     min_straightness: float = option(
-        0.5, "Distance gained over length of the path: milling about is no walk.", low=0, high=1
+        0.5, "Distance gained over length of the path: milling about is no walk.", within=(0, 1)
     )
     min_leg_swing_m: float = option(
         0.016,
         "How much the legs open and close; who stands, glides or is wheeled along has no gait. 0: not asked.",
-        unit="m",
-        low=0,
-        high=0.2,
+        within=(0, 0.2, "m"),
     )
     consistent_factor: float = option(
         1.5,
         "A known person's new walk within this many thresholds of their templates needs no confirmation.",
-        low=1,
-        high=10,
+        within=(1, 10),
     )
 
 
@@ -392,15 +345,14 @@ class EngineConfig:
         "Inference backend; auto takes the best available and says which.",
         choices=("auto", "onnxruntime", "tensorrt", "torch"),
     )
-    threads: int = option(1, "CPU threads of the inference backend: the sensors need the other cores.", low=1, high=64)
+    threads: int = option(1, "CPU threads of the inference backend: the sensors need the other cores.", within=(1, 64))
     precision: str = option(
         "fp32", "Precision of TensorRT engines; the other backends run FP32.", choices=("fp32", "fp16")
     )
     clip_stride: int = option(
         0,
         "CLIP looks at every so many-th image of a track: 1 is exact, 5 costs a fifth; 0: the bundle's own.",
-        low=0,
-        high=100,
+        within=(0, 100),
     )
     segmenter: str = option(
         "",
@@ -410,8 +362,7 @@ class EngineConfig:
     max_batch: int = option(
         16,
         "Pedestrians per run of the network; more are split. Bounds memory and the TensorRT profile.",
-        low=1,
-        high=256,
+        within=(1, 256),
     )
 
 
@@ -460,15 +411,13 @@ class TrackerTopicsConfig:
         "best_effort", "QoS reliability of the sensor subscriptions.", choices=("best_effort", "reliable")
     )
     depth: int = option(
-        1, "Queue depth of the cloud subscription: 1 is latest wins; deeper queues deliver old data.", low=1, high=100
+        1, "Queue depth of the cloud subscription: 1 is latest wins; deeper queues deliver old data.", within=(1, 100)
     )
-    output_depth: int = option(5, "Queue depth of what the node publishes.", low=1, high=100)
+    output_depth: int = option(5, "Queue depth of what the node publishes.", within=(1, 100))
     start_grace_s: float = option(
         5.0,
         "So long after the start a topic on which nothing has come yet is information; then it is a warning.",
-        unit="s",
-        low=0,
-        high=600,
+        within=(0, 600, "s"),
     )
     identities: str = option(
         "",
@@ -482,11 +431,13 @@ class CameraConfig:
     """Where the camera sits, when TF does not say."""
 
     T_camera_lidar: tuple[float, ...] = option(
-        (), "LiDAR to camera optical frame, 4x4 row-major (16 numbers); empty: looked up in TF.", unit="m"
+        (),
+        "LiDAR to camera optical frame, 4x4 row-major (16 numbers); empty: looked up in TF.",
+        within=(None, None, "m"),
     )
     overlay: bool = option(False, "Publish ~/overlay: the image with boxes, projected points and |dt|.")
     overlay_rate_hz: float = option(
-        2.0, "How often the overlay is drawn at most: it costs a copy of the image.", unit="Hz", low=0.1, high=30
+        2.0, "How often the overlay is drawn at most: it costs a copy of the image.", within=(0.1, 30, "Hz")
     )
 
 
@@ -505,9 +456,7 @@ class LifeCycleConfig:
     bond_heartbeat_period: float = option(
         0.0,
         "Between two heartbeats to Nav2's lifecycle manager while active, as its own nodes send them (0.25); 0: no bond.",
-        unit="s",
-        low=0,
-        high=1,
+        within=(0, 1, "s"),
     )
 
 
@@ -535,16 +484,13 @@ class RecognizerTopicsConfig:
     depth: int = option(
         10,
         "Queue depth of that subscription, and frames of one tracker that may wait: the newest is answered, those before it are looked at for who is in view.",
-        low=1,
-        high=100,
+        within=(1, 100),
     )
-    output_depth: int = option(5, "Queue depth of what the node publishes.", low=1, high=100)
+    output_depth: int = option(5, "Queue depth of what the node publishes.", within=(1, 100))
     start_grace_s: float = option(
         5.0,
         "So long after the start a topic on which nothing has come yet is information; then it is a warning.",
-        unit="s",
-        low=0,
-        high=600,
+        within=(0, 600, "s"),
     )
 
 
@@ -581,14 +527,12 @@ class BridgesTopicsConfig:
     people: str = option(
         "people", "people_msgs/People that is published; Nav2's social layers read /people.", topic="needed"
     )
-    depth: int = option(10, "Queue depth of both subscriptions.", low=1, high=100)
-    output_depth: int = option(5, "Queue depth of what the node publishes.", low=1, high=100)
+    depth: int = option(10, "Queue depth of both subscriptions.", within=(1, 100))
+    output_depth: int = option(5, "Queue depth of what the node publishes.", within=(1, 100))
     start_grace_s: float = option(
         5.0,
         "So long after the start a topic on which nothing has come yet is information; then it is a warning.",
-        unit="s",
-        low=0,
-        high=600,
+        within=(0, 600, "s"),
     )
 
 
@@ -612,25 +556,21 @@ class ConsoleConfig:
     """The page in the browser (``emgait console``)."""
 
     host: str = option("127.0.0.1", "Address to listen on; any other than this machine's own asks for a token.")
-    port: int = option(8899, "TCP port; 0: a free one.", low=0, high=65535)
+    port: int = option(8899, "TCP port; 0: a free one.", within=(0, 65535))
     picture_hz: float = option(
-        5.0,
-        "Camera pictures a second, only while somebody looks: enough to follow people.",
-        unit="Hz",
-        low=0.2,
-        high=30,
+        5.0, "Camera pictures a second, only while somebody looks: enough to follow people.", within=(0.2, 30, "Hz")
     )
     picture_width: int = option(
-        960, "Width pictures are made smaller to: a far person is still 30 px high.", unit="px", low=160, high=4096
+        960, "Width pictures are made smaller to: a far person is still 30 px high.", within=(160, 4096, "px")
     )
     map_hz: float = option(
-        2.5, "Bird's-eye views of the cloud a second, only while somebody looks.", unit="Hz", low=0.2, high=20
+        2.5, "Bird's-eye views of the cloud a second, only while somebody looks.", within=(0.2, 20, "Hz")
     )
     people_hz: float = option(
-        5.0, "Updates a second of who is in view, only while somebody looks.", unit="Hz", low=0.5, high=20
+        5.0, "Updates a second of who is in view, only while somebody looks.", within=(0.5, 20, "Hz")
     )
     timeout_s: float = option(
-        15.0, "How long the recognizer may take to answer: a large gallery on a slow disk.", unit="s", low=1, high=120
+        15.0, "How long the recognizer may take to answer: a large gallery on a slow disk.", within=(1, 120, "s")
     )
 
 
