@@ -15,6 +15,7 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 UInt8 = NDArray[np.uint8]
 Int64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Detections:
     point_index: Int64
     splits: Int64
     occlusion: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
-    group: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    group: Bool = field(default_factory=lambda: np.zeros(0, bool))
 
     def __len__(self) -> int:
         return len(self.center)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emgait_ros.config import EngineConfig
 from emgait_ros.inference.bundle import FRAME_ENCODER, SEMANTIC_ENCODER, SEQUENCE_HEAD, Bundle, sensors_of
@@ -22,7 +21,7 @@ from emgait_ros.inference.engine import BackendUnavailableError, Engine, check_s
 from emgait_ros.inference.preprocessing import FrameBatch, prepare
 from emgait_ros.inference.reference import check_parity
 from emgait_ros.inference.segmenter import Segmenter, open_segmenter
-from emgait_ros.samples import Sample
+from emgait_ros.samples import Bool, Float32, Int64, Sample
 
 log = logging.getLogger(__name__)
 Engines = dict[str, Engine]
@@ -32,7 +31,7 @@ Engines = dict[str, Engine]
 class MinedText:
     """What CLIP said of a track: text (5, E) float32, and how many images of the track it has served since."""
 
-    text: NDArray[np.float32]
+    text: Float32
     age: int
 
 
@@ -40,7 +39,7 @@ class MinedText:
 class SampleFeatures:
     """What a track keeps of one frame: float32 arrays of the frame encoder by name and, with a CLIP stride, its newest text."""
 
-    arrays: dict[str, NDArray[np.float32]]
+    arrays: dict[str, Float32]
     mined: MinedText | None = None
 
 
@@ -48,7 +47,7 @@ class SampleFeatures:
 class FrameFeatures:
     """Features of B samples: arrays (B, ...) float32 by name; ``features[i]`` is one sample's own copy."""
 
-    arrays: dict[str, NDArray[np.float32]]
+    arrays: dict[str, Float32]
     mined: tuple[MinedText | None, ...] = ()
 
     def __len__(self) -> int:
@@ -98,7 +97,7 @@ class GaitEncoder:
         self.description = (self._semantic_encoder or self._frame_encoder).description
         if self.clip_stride > 1:
             self.description += f", CLIP on every {self.clip_stride}. image of a track"
-        self._imageless_text: NDArray[np.float32] | None = None  # (5, E), of samples without image
+        self._imageless_text: Float32 | None = None  # (5, E), of samples without image
         self._shapes = {s.name: tuple(int(size) for size in s.shape[1:]) for s in self._frame_encoder.outputs}
         self.segmenter = segmenter_for(bundle, self.config)
         self.fingerprint = fingerprint_with(bundle, self.segmenter)
@@ -122,10 +121,7 @@ class GaitEncoder:
         return prepare(pedestrians, self.preprocessing, self.segmenter)
 
     def encode_frames(
-        self,
-        batch: FrameBatch,
-        previous: Sequence[SampleFeatures | None] | None = None,
-        follows: NDArray[np.int64] | None = None,
+        self, batch: FrameBatch, previous: Sequence[SampleFeatures | None] | None = None, follows: Int64 | None = None
     ) -> FrameFeatures:
         """Encode B samples once, in sub-batches of ``config.max_batch``; B may be 0.
 
@@ -153,8 +149,8 @@ class GaitEncoder:
         return FrameFeatures(arrays, mined)
 
     def _text(
-        self, batch: FrameBatch, previous: Sequence[SampleFeatures | None], follows: NDArray[np.int64] | None
-    ) -> tuple[NDArray[np.float32] | None, tuple[MinedText | None, ...]]:
+        self, batch: FrameBatch, previous: Sequence[SampleFeatures | None], follows: Int64 | None
+    ) -> tuple[Float32 | None, tuple[MinedText | None, ...]]:
         """Text (B, 5, E) each sample is aligned to, None without SeMi; and what each track keeps of it, with a stride."""
         if self._semantic_encoder is None or len(batch) == 0:
             return None, ()
@@ -179,17 +175,17 @@ class GaitEncoder:
                 text[row] = have.text
         return text, tuple(mined)
 
-    def _mine(self, crops: NDArray[np.float32], has_image: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def _mine(self, crops: Float32, has_image: Bool) -> Float32:
         assert self._semantic_encoder is not None  # noqa: S101
         return self._semantic_encoder.run({"crops": crops, "has_image": has_image})["text"]
 
-    def _text_without_image(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _text_without_image(self, crop: Float32) -> Float32:
         """(5, E): the same for every sample without image, so it is computed once."""
         if self._imageless_text is None:
             self._imageless_text = self._mine(np.zeros_like(crop), np.zeros(1, bool))[0].copy()
         return self._imageless_text
 
-    def embed(self, windows: Sequence[Sequence[SampleFeatures]]) -> NDArray[np.float32]:
+    def embed(self, windows: Sequence[Sequence[SampleFeatures]]) -> Float32:
         """Embeddings of B windows of any lengths from ``bundle.min_frames`` to ``bundle.max_frames``.
 
         Returns:
@@ -211,7 +207,7 @@ class GaitEncoder:
             embeddings[rows] = self._embed([windows[row] for row in rows], lengths[rows])
         return embeddings
 
-    def _embed(self, windows: Sequence[Sequence[SampleFeatures]], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _embed(self, windows: Sequence[Sequence[SampleFeatures]], lengths: Int64) -> Float32:
         frame_mask = np.arange(lengths.max()) < lengths[:, None]  # (B, T)
         feeds = {name: np.zeros((*frame_mask.shape, *shape), np.float32) for name, shape in self._shapes.items()}
         for name, values in feeds.items():
@@ -238,8 +234,8 @@ KEPT, NO_TEXT = -1, -2
 
 
 def schedule(
-    has_image: NDArray[np.bool_], kept: Sequence[MinedText | None], follows: NDArray[np.int64] | None, stride: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    has_image: Bool, kept: Sequence[MinedText | None], follows: Int64 | None, stride: int
+) -> tuple[Int64, Int64]:
     """Which image CLIP looks at.
 
     Args:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emgait_ros.inference.representations import depth_maps, normalized_silhouettes, point_silhouettes, scaled
 from emgait_ros.inference.segmenter import Segmenter
-from emgait_ros.samples import Sample
+from emgait_ros.samples import Bool, Float32, Float64, Sample, UInt8
 
 SILHOUETTE_SOURCES = ("camera", "points")
 POINTS_FRAMES = ("sensor", "ray", "heading")
@@ -111,13 +111,13 @@ class FrameBatch:
         depth_maps: (B, side, side) float32 in 0..1, 0 where nothing returns; there where ``has_points`` is.
     """
 
-    crops: NDArray[np.float32]
-    points: NDArray[np.float32]
-    has_image: NDArray[np.bool_]
-    has_points: NDArray[np.bool_]
-    silhouettes: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
-    has_silhouette: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
-    depth_maps: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    crops: Float32
+    points: Float32
+    has_image: Bool
+    has_points: Bool
+    silhouettes: Float32 = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    has_silhouette: Bool = field(default_factory=lambda: np.zeros(0, bool))
+    depth_maps: Float32 = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
 
     def __post_init__(self) -> None:
         for name, empty in (("silhouettes", (0, 0)), ("has_silhouette", ()), ("depth_maps", (0, 0))):
@@ -145,7 +145,7 @@ def prepare(
             is made of the projected returns.
     """
     crops, has_image = _crops(pedestrians, preprocessing)
-    points, has_points, views = _points(pedestrians, preprocessing)
+    points, views, has_points = _points(pedestrians, preprocessing)
     silhouettes, has_silhouette = _silhouettes(pedestrians, preprocessing, segmenter, views, has_points)
     return FrameBatch(
         scale_crops(crops), points, has_image, has_points, scaled(silhouettes), has_silhouette, scaled(views.depth_maps)
@@ -156,16 +156,12 @@ def prepare(
 class LidarViews:
     """What the LiDAR sees of B pedestrians: depth_maps (B, side, side) and silhouettes (B, h, w) uint8; (B, 0, 0): not asked for."""
 
-    depth_maps: NDArray[np.uint8]
-    silhouettes: NDArray[np.uint8]
+    depth_maps: UInt8
+    silhouettes: UInt8
 
 
 def lidar_views(
-    points: NDArray[np.float32],
-    center: NDArray[np.float64],
-    size: NDArray[np.float64],
-    preprocessing: Preprocessing,
-    silhouettes: bool | None = None,
+    points: Float32, center: Float64, size: Float64, preprocessing: Preprocessing, silhouettes: bool | None = None
 ) -> LidarViews:
     """The pictures of clouds that a network takes.
 
@@ -188,8 +184,8 @@ def _silhouettes(
     preprocessing: Preprocessing,
     segmenter: Segmenter | None,
     views: LidarViews,
-    has_points: NDArray[np.bool_],
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    has_points: Bool,
+) -> tuple[UInt8, Bool]:
     """Silhouettes (B, h, w) and whether there is one: of the sample's own mask, of its crop, or of its points."""
     height, width = preprocessing.silhouette_height, preprocessing.silhouette_width
     if not preprocessing.silhouettes:
@@ -207,7 +203,7 @@ def _silhouettes(
     return made, np.asarray(made.any(axis=(1, 2)), bool)
 
 
-def _crops(pedestrians: Sequence[Sample], preprocessing: Preprocessing) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def _crops(pedestrians: Sequence[Sample], preprocessing: Preprocessing) -> tuple[UInt8, Bool]:
     height, width = preprocessing.crop_height, preprocessing.crop_width
     images = np.zeros((len(pedestrians), height, width, 3), np.uint8)
     has_image = np.zeros(len(pedestrians), bool)
@@ -230,17 +226,14 @@ def _crops(pedestrians: Sequence[Sample], preprocessing: Preprocessing) -> tuple
     return images, has_image
 
 
-def scale_crops(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def scale_crops(images: UInt8) -> Float32:
     """(..., H, W, 3) uint8 -> (..., 3, H, W) float32 in 0..1."""
     return np.ascontiguousarray(np.moveaxis(images, -1, -3)).astype(np.float32) * np.float32(1 / 255)
 
 
-def _points(
-    pedestrians: Sequence[Sample], preprocessing: Preprocessing
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], LidarViews]:
+def _points(pedestrians: Sequence[Sample], preprocessing: Preprocessing) -> tuple[Float32, LidarViews, Bool]:
     count = preprocessing.points
     clouds = np.zeros((len(pedestrians), count, 3), np.float32)
-    made = np.zeros((len(pedestrians), count, preprocessing.point_values), np.float32)
     has_points = np.zeros(len(pedestrians), bool)
     for row, pedestrian in enumerate(pedestrians):
         cloud = pedestrian.points
@@ -254,21 +247,29 @@ def _points(
         if len(cloud) and np.isfinite(pedestrian.center).all() and np.isfinite(pedestrian.size).all():
             clouds[row] = cloud
             has_points[row] = True
-    side, height, width = preprocessing.depth_size, preprocessing.silhouette_height, preprocessing.silhouette_width
-    views = LidarViews(*(np.zeros((len(made), *shape), np.uint8) for shape in ((side, side), (height, width))))
-    if not has_points.any():
-        return made, has_points, views
     center, size, velocity = (
         np.array([getattr(pedestrian, name) for pedestrian in pedestrians], np.float64).reshape(-1, 3)[has_points]
         for name in ("center", "size", "velocity")
     )
-    made[has_points] = prepare_points(clouds[has_points], center, size, velocity, preprocessing)
-    seen = lidar_views(clouds[has_points], center, size, preprocessing, preprocessing.silhouettes)
-    views.depth_maps[has_points], views.silhouettes[has_points] = seen.depth_maps, seen.silhouettes
-    return made, has_points, views
+    return *points_where(has_points, clouds[has_points], center, size, velocity, preprocessing), has_points
 
 
-def resample(cloud: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+def points_where(
+    there: Bool, clouds: Float32, center: Float64, size: Float64, velocity: Float64, preprocessing: Preprocessing
+) -> tuple[Float32, LidarViews]:
+    """Points (B, N, 3 or 7) and pictures of B samples: of those that are ``there`` (B,) as :func:`prepare_points` and
+    :func:`lidar_views` make them of their clouds, boxes and velocities; zeros of the others."""
+    made = np.zeros((len(there), preprocessing.points, preprocessing.point_values), np.float32)
+    side, height, width = preprocessing.depth_size, preprocessing.silhouette_height, preprocessing.silhouette_width
+    views = LidarViews(*(np.zeros((len(made), *shape), np.uint8) for shape in ((side, side), (height, width))))
+    if there.any():
+        made[there] = prepare_points(clouds, center, size, velocity, preprocessing)
+        seen = lidar_views(clouds, center, size, preprocessing, preprocessing.silhouettes)
+        views.depth_maps[there], views.silhouettes[there] = seen.depth_maps, seen.silhouettes
+    return made, views
+
+
+def resample(cloud: Float32, count: int) -> Float32:
     """Exactly ``count`` of a cloud's finite points (P, 3), evenly picked or repeated; (0, 3) when none is finite."""
     if not np.isfinite(cloud.sum()):
         cloud = cloud[np.isfinite(cloud).all(axis=1)]
@@ -278,12 +279,8 @@ def resample(cloud: NDArray[np.float32], count: int) -> NDArray[np.float32]:
 
 
 def prepare_points(
-    points: NDArray[np.float32],
-    center: NDArray[np.float64],
-    size: NDArray[np.float64],
-    velocity: NDArray[np.float64],
-    preprocessing: Preprocessing,
-) -> NDArray[np.float32]:
+    points: Float32, center: Float64, size: Float64, velocity: Float64, preprocessing: Preprocessing
+) -> Float32:
     """Clouds as the network takes them: moved to the pedestrian's feet and turned about z, in metres (height is part of a gait).
 
     Args:
@@ -306,9 +303,7 @@ def prepare_points(
     return np.concatenate([turned, crop_coordinates(points, center, size), everywhere], axis=-1)
 
 
-def crop_coordinates(
-    points: NDArray[np.float32], center: NDArray[np.float64], size: NDArray[np.float64]
-) -> NDArray[np.float32]:
+def crop_coordinates(points: Float32, center: Float64, size: Float64) -> Float32:
     """Where points (B, N, 3) of the LiDAR frame lie in the crop around their box, seen from the LiDAR.
 
     The crop is cut around the box and as high as it, whatever the range. So this is in box heights: column to the right of
@@ -325,12 +320,8 @@ def crop_coordinates(
 
 
 def cloud_axes(
-    points: NDArray[np.float32],
-    center: NDArray[np.float64],
-    size: NDArray[np.float64],
-    velocity: NDArray[np.float64],
-    points_frame: str,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    points: Float32, center: Float64, size: Float64, velocity: Float64, points_frame: str
+) -> tuple[Float64, Float64]:
     """Origin (B, 3) in m and angle (B,) in rad about z that :func:`prepare_points` moves and turns each cloud by."""
     origin = points.mean(axis=1, dtype=np.float64)
     origin[:, 2] = center[:, 2] - size[:, 2] / 2
@@ -343,9 +334,7 @@ def cloud_axes(
     return origin, angle
 
 
-def into_axes(
-    points: NDArray[np.float32], origin: NDArray[np.float64], angle: NDArray[np.float64]
-) -> NDArray[np.float32]:
+def into_axes(points: Float32, origin: Float64, angle: Float64) -> Float32:
     """(B, N, 3) points of the LiDAR frame in the axes of :func:`cloud_axes`."""
     local = points - origin[:, None].astype(np.float32)
     cos, sin = (f(angle).astype(np.float32)[:, None] for f in (np.cos, np.sin))

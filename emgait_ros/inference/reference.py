@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from emgait_ros.foreign import read_arrays
 from emgait_ros.inference.engine import Arrays, Engine
 from emgait_ros.inference.preprocessing import scale_crops
+from emgait_ros.samples import Float64, UInt8
 
 MIN_COSINE = 0.999  # of every sample's result against FP32
 
@@ -30,7 +31,7 @@ class Reference:
             them (B, ...), and the embedding (2, P, d) of the two windows of :func:`windows_of`.
     """
 
-    crops: NDArray[np.uint8]
+    crops: UInt8
     arrays: Arrays
 
     def __len__(self) -> int:
@@ -86,7 +87,7 @@ def windows_of(features: Mapping[str, NDArray[Any]]) -> Arrays:
     return {**windows, "frame_mask": frame_mask}
 
 
-def write_reference(path: Path, crops: NDArray[np.uint8], arrays: Mapping[str, NDArray[Any]]) -> None:
+def write_reference(path: Path, crops: UInt8, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write the file of a :class:`Reference`."""
     contents: dict[str, Any] = {"crops": crops, **arrays}
     np.savez_compressed(path, **contents)
@@ -112,7 +113,7 @@ def read_reference(path: Path, needed: Iterable[str] = ()) -> Reference:
     return Reference(arrays.pop("crops"), arrays)
 
 
-def _cosine(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+def _cosine(a: NDArray[Any], b: NDArray[Any]) -> Float64:
     """(B,) cosine of each sample's flattened values; 1 where both are nothing, as of a sample that lacks the modality."""
     x, y = (array.reshape(len(array), -1).astype(np.float64) for array in (a, b))
     lengths = np.linalg.norm(x, axis=1), np.linalg.norm(y, axis=1)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from emgait_ros.samples import Float32, Float64, UInt8
 
 MARGIN = 1 / 32  # of a projected picture's height, above the head and below the feet
 DEPTH_M = 0.75  # a return this far before or behind the box's middle gets the largest or smallest value
@@ -16,12 +17,12 @@ FOREGROUND = 128  # of a mask
 FILL_HIGH, FILL_WIDE = 13, 9  # px of 64: what gaps between the returns of one body are closed over
 
 
-def scaled(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+def scaled(pictures: UInt8) -> Float32:
     """(B, H, W) uint8 -> float32 in 0..1, as networks take them."""
     return pictures.astype(np.float32) * np.float32(1 / 255)
 
 
-def normalized_silhouettes(masks: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+def normalized_silhouettes(masks: UInt8, height: int, width: int) -> UInt8:
     """Masks brought to one size as gait recognition does: the body from head to sole is as high as the picture, its middle in it.
 
     The middle is the column with half of the body to either side. Proportions are kept; what lies beyond the sides is cut.
@@ -52,7 +53,7 @@ def normalized_silhouettes(masks: NDArray[np.uint8], height: int, width: int) ->
     return made
 
 
-def _sampled(masks: NDArray[np.uint8], y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.uint8]:
+def _sampled(masks: UInt8, y: Float64, x: Float64) -> UInt8:
     """Bilinear values of masks (B, H, W) at rows (B, h) and columns (B, w); 0 beyond the sides."""
     height, width = masks.shape[1:]
     number = np.arange(len(masks))[:, None]
@@ -71,9 +72,7 @@ def _sampled(masks: NDArray[np.uint8], y: NDArray[np.float64], x: NDArray[np.flo
     return np.rint(taken[0] * (1 - right[:, None]) + taken[1] * right[:, None]).astype(np.uint8)
 
 
-def projected(
-    points: NDArray[np.float32], center: NDArray[np.float64], size: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def projected(points: Float32, center: Float64, size: Float64) -> tuple[Float64, Float64, Float64]:
     """Where the LiDAR sees points (B, N, 3) of its frame on the upright plane through the middle of their box (B, 3).
 
     Returns:
@@ -90,9 +89,7 @@ def projected(
     return -left * onto / height, (points[..., 2] * onto - bottom) / height, range_m - forward
 
 
-def depth_maps(
-    points: NDArray[np.float32], center: NDArray[np.float64], size: NDArray[np.float64], side: int
-) -> NDArray[np.uint8]:
+def depth_maps(points: Float32, center: Float64, size: Float64, side: int) -> UInt8:
     """LiDAR depth maps, as LidarGait projects clouds: from the sensor's view, the nearest return of a pixel counts.
 
     The box of the pedestrian is as high as the map. A pixel without a return of its own takes that of its nearest neighbour pixel, if one has.
@@ -113,9 +110,7 @@ def depth_maps(
     return np.where(made > 0, made, _grown(made, 3, 3))
 
 
-def point_silhouettes(
-    points: NDArray[np.float32], center: NDArray[np.float64], size: NDArray[np.float64], height: int, width: int
-) -> NDArray[np.uint8]:
+def point_silhouettes(points: Float32, center: Float64, size: Float64, height: int, width: int) -> UInt8:
     """Silhouettes of clouds: projected as by :func:`depth_maps`, gaps between the returns closed, brought to one size.
 
     They are coarser than those of a camera, and at 50 m a body is a few blots; arguments and result as there.
@@ -129,9 +124,7 @@ def point_silhouettes(
     return normalized_silhouettes(closed, height, width)
 
 
-def _drawn(
-    column: NDArray[np.float64], row: NDArray[np.float64], value: NDArray[np.uint8], side: int
-) -> NDArray[np.uint8]:
+def _drawn(column: Float64, row: Float64, value: UInt8, side: int) -> UInt8:
     """(B, side, side): the largest value (B, N) of the points in each pixel."""
     x = np.floor((column * (1 - 2 * MARGIN) + 0.5) * side).astype(np.int64)
     y = np.floor((1 - MARGIN - row * (1 - 2 * MARGIN)) * side).astype(np.int64)
@@ -142,7 +135,7 @@ def _drawn(
     return made
 
 
-def _grown(pictures: NDArray[np.uint8], high: int, wide: int) -> NDArray[np.uint8]:
+def _grown(pictures: UInt8, high: int, wide: int) -> UInt8:
     """The largest value within a rectangle around each pixel of (B, H, W)."""
     kernel = np.ones((high, wide), np.uint8)
     return np.array([cv2.dilate(picture, kernel) for picture in pictures], np.uint8).reshape(pictures.shape)

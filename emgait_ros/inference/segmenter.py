@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emgait_ros.samples import UInt8
+from emgait_ros.samples import Float32, UInt8
 
 SELFIE_MODEL = "modules/selfie_segmentation/selfie_segmentation.tflite"
 
@@ -78,11 +78,11 @@ class _Model:
             found.append(np.rint(body.clip(0, 1) * 255).astype(np.uint8))
         return found
 
-    def _body(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _body(self, image: Float32) -> Float32:
         """(height, width, 3) in 0..1 -> (height, width), how surely each pixel is body, 0..1."""
         raise NotImplementedError
 
-    def _of_channels(self, values: NDArray[Any], channel: int) -> NDArray[np.float32]:
+    def _of_channels(self, values: NDArray[Any], channel: int) -> Float32:
         """The body of one channel (a probability, or a logit when outside 0..1) or of two logits [something else, body]."""
         layers = np.moveaxis(np.asarray(values, np.float32), channel, 0)
         if len(layers) == 2:
@@ -112,7 +112,7 @@ class _Onnx(_Model):
             )
         self._input, self._size = entry.name, (int(shape[2]), int(shape[3]))
 
-    def _body(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _body(self, image: Float32) -> Float32:
         feed = np.ascontiguousarray(image.transpose(2, 0, 1)[None])
         return self._of_channels(self._session.run(None, {self._input: feed})[0][0], 0)
 
@@ -137,7 +137,7 @@ class _Tflite(_Model):
         self._input, self._output = entry["index"], output["index"]
         self._size = (int(entry["shape"][1]), int(entry["shape"][2]))
 
-    def _body(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _body(self, image: Float32) -> Float32:
         self._interpreter.set_tensor(self._input, image[None])
         self._interpreter.invoke()
         return self._of_channels(self._interpreter.get_tensor(self._output)[0], 2)

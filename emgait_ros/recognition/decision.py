@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from emgait_ros.config import DecisionConfig
 from emgait_ros.gallery.records import Calibration
 from emgait_ros.recognition.matcher import Matches
-from emgait_ros.samples import Candidate, Float32, Int64, Modality, Status
+from emgait_ros.samples import Candidate, Float32, Float64, Int64, Modality, Status
 
 _NAN = float("nan")
 _NOBODY = 0  # a vote, or a decided status, for no identity (identity numbers start at 1)
@@ -149,7 +148,7 @@ class _Windows:
     """What is compared in one call, by row: ``matches``, ``limits`` of distance, ``modalities`` and ``weak`` of the windows."""
 
     matches: Matches
-    limits: NDArray[np.float64]
+    limits: Float64
     modalities: Sequence[Modality]
     weak: Sequence[Weakness]
     columns: dict[int, int]  # of identity numbers in ``matches``

@@ -10,10 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emgait_ros.recognition.distances import as_compiled, part_distances, write_distances
-from emgait_ros.samples import Float32, Int64, Modality
+from emgait_ros.samples import Bool, Float32, Int64, Modality
 
 BLOCK = 1024
 """Templates that are held and searched together: growing copies nothing."""
@@ -32,7 +31,7 @@ class Matches:
     """
 
     distance: Float32
-    comparable: NDArray[np.bool_]
+    comparable: Bool
     identity_id: Int64
     names: tuple[str, ...]
 
@@ -188,7 +187,7 @@ class Matcher:
                 self._by_count.append((columns, order[starts[columns] + np.arange(count)[:, None]]))
         return self._by_count
 
-    def _of_people(self, distance: Float32, rows: Int64, wanted: Int64) -> tuple[Float32, NDArray[np.bool_]]:
+    def _of_people(self, distance: Float32, rows: Int64, wanted: Int64) -> tuple[Float32, Bool]:
         """Means over the nearest templates.
 
         Args:

@@ -20,7 +20,6 @@ from emgait_ros.recordings.rosbag import (
     COMPRESSED_IMAGE,
     IMAGE,
     PEDESTRIANS,
-    BagMessage,
     Rosbag,
 )
 from emgait_ros.recordings.serialized_header import stamp_of
@@ -39,6 +38,16 @@ class GroundTruth:
     walkers: Int64
     centers: Float64
     point_count: Int64
+
+    @classmethod
+    def of(cls, message: Any) -> GroundTruth:
+        """The people of an emgait_msgs/PedestrianArray."""
+        people = message.pedestrians
+        walkers, point_count = (
+            np.array([getattr(p, n) for p in people], np.int64) for n in ("track_id", "point_count")
+        )
+        centers = np.array([(p.center.x, p.center.y, p.center.z) for p in people]).reshape(-1, 3)
+        return cls(stamp_ns(message.header), walkers, centers, point_count)
 
 
 class BagRecording(Rosbag):
@@ -143,7 +152,7 @@ class BagRecording(Rosbag):
                 yield from frames.ready(now_ns)
                 continue
             if message.topic == GROUND_TRUTH:
-                self.ground_truth.append(self._truth(message))
+                self.ground_truth.append(GroundTruth.of(self.deserialize(message)))
                 continue
             try:
                 stamp = stamp_of(message.raw, f"a message on {message.topic}")
@@ -166,13 +175,6 @@ class BagRecording(Rosbag):
         if kind not in self._noted:
             self._noted.add(kind)
             self.notes.append(sentence)
-
-    def _truth(self, message: BagMessage) -> GroundTruth:
-        array = self.deserialize(message)
-        centers = np.array([(p.center.x, p.center.y, p.center.z) for p in array.pedestrians]).reshape(-1, 3)
-        walkers = np.array([p.track_id for p in array.pedestrians], dtype=np.int64)
-        point_count = np.array([p.point_count for p in array.pedestrians], dtype=np.int64)
-        return GroundTruth(stamp_ns(array.header), walkers, centers, point_count)
 
 
 def _absolute(topics: TrackerTopicsConfig) -> TrackerTopicsConfig:

@@ -13,7 +13,6 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 from shlex import quote
-from types import TracebackType
 from typing import Any, TypeVar
 
 import yaml
@@ -136,9 +135,7 @@ class Rosbag:
     def __enter__(self: Opened) -> Opened:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emgait_ros.config import ImageDetectorConfig, SensingConfig, TrackerNodeConfig, VerifierConfig
 from emgait_ros.samples import (
+    Bool,
     Boxes,
     CameraModel,
     Detections,
@@ -244,7 +244,7 @@ class PedestrianSensing:
             if sentence:
                 yield sentence
 
-    def _hides(self, frame: SensorFrame) -> Callable[[Float64], NDArray[np.bool_]]:
+    def _hides(self, frame: SensorFrame) -> Callable[[Float64], Bool]:
         """The detector's view of what is hidden, for places in the frame that does not move."""
         hides, T = self.detector.hides, frame.T_fixed_lidar
         return hides if T is None else lambda place: hides((place - T[:3, 3]) @ T[:3, :3])
@@ -312,7 +312,7 @@ class PedestrianSensing:
         return tuple(pedestrians)
 
     def _crops(
-        self, frame: SensorFrame, center: Float64, size: Float64, velocity: Float64, moving: NDArray[np.bool_]
+        self, frame: SensorFrame, center: Float64, size: Float64, velocity: Float64, moving: Bool
     ) -> tuple[list[UInt8 | None], Float64]:
         """Crop and native height (px) of every box, moved to where it is when the image is taken."""
         nothing: list[UInt8 | None] = [None] * len(center)

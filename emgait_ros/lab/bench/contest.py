@@ -22,6 +22,7 @@ from emgait_ros.inference.bundle import FRAME_ENCODER, SEMANTIC_ENCODER
 from emgait_ros.inference.encoder import GaitEncoder, SampleFeatures
 from emgait_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from emgait_ros.inference.preprocessing import FrameBatch
+from emgait_ros.samples import Float32
 
 PLAIN, TOWER, OUR_TOWER = "torch plain", "CLIP tower", "CLIP tower as run"
 Contestant = Callable[[], object]
@@ -73,7 +74,7 @@ class Contest:
         """What the tracks hold when the new frame arrives: the features of the frames before it."""
         return [features[row * self.frames : (row + 1) * self.frames - 1] for row in range(self.people)]
 
-    def stream(self, name: str) -> NDArray[np.float32]:
+    def stream(self, name: str) -> Float32:
         """One new frame of everybody, as the live node does it: (people, parts, d).
 
         With a CLIP stride, so many frames in a row, of which CLIP looks at one.
@@ -86,7 +87,7 @@ class Contest:
         return embedding
 
     @torch.inference_mode()
-    def plain(self) -> NDArray[np.float32]:
+    def plain(self) -> Float32:
         """The whole window of everybody from scratch: (people, parts, d)."""
         frame_mask = torch.ones(self.people, self.frames, dtype=torch.bool)
         return self.plain_network(**self.windows, frame_mask=frame_mask).embedding.numpy()

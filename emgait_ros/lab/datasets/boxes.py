@@ -6,9 +6,8 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from emgait_ros.samples import Float32, Float64, Int64
+from emgait_ros.samples import Bool, Float32, Float64, Int64
 
 Boxes = TypeVar("Boxes", bound="OrientedBoxes")
 
@@ -45,7 +44,7 @@ class OrientedBoxes:
         length, width, height = self.size.T
         return np.stack([length * cosine + width * sine, length * sine + width * cosine, height], axis=1)
 
-    def contains(self, points: Float32, margin_m: float = 0.0) -> NDArray[np.bool_]:
+    def contains(self, points: Float32, margin_m: float = 0.0) -> Bool:
         """(L, N) bool: which points (N, 3), m, LiDAR frame, lie in which box grown by a margin."""
         offset = points[None, :, :2] - self.center[:, None, :2]
         cosine, sine = np.cos(self.yaw)[:, None], np.sin(self.yaw)[:, None]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from emgait_ros.inference.preprocessing import Preprocessing
 from emgait_ros.lab.datasets.recorded import Entry, RawSequence, RecordedSet, subfolders
-from emgait_ros.samples import Float32
+from emgait_ros.samples import Float32, Int64
 
 LIDARS = (1, 2, 3, 4)
 PROBE_LIDAR = 4
@@ -243,7 +243,7 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").split()
 
 
-def _numbers(path: Path, columns: int) -> NDArray[np.int64]:
+def _numbers(path: Path, columns: int) -> Int64:
     """(N, columns) whole numbers of a text file."""
     try:
         numbers = np.array([int(word) for word in _lines(path)], np.int64)

@@ -13,14 +13,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from emgait_ros.inference.preprocessing import LidarViews, Preprocessing, lidar_views, prepare_points, resample
+from emgait_ros.inference.preprocessing import LidarViews, Preprocessing, points_where, resample
 from emgait_ros.inference.representations import normalized_silhouettes
 from emgait_ros.inference.segmenter import Segmenter
 from emgait_ros.inference.steady_box import steady_ground, steady_height
 from emgait_ros.lab.datasets.sequences import Sequence, place_of
-from emgait_ros.samples import Float32, Float64, UInt8
+from emgait_ros.samples import Bool, Float32, Float64, Int64, UInt8
 
 RATE_HZ = 10.0
 SMOOTHING_FRAMES = 5  # a velocity is the slope over this many frames to either side
@@ -157,9 +156,7 @@ class RecordedSet:
         return found
 
 
-def prepared_clouds(
-    clouds: list[Float32], preprocessing: Preprocessing
-) -> tuple[Float32, NDArray[np.int64], float, LidarViews]:
+def prepared_clouds(clouds: list[Float32], preprocessing: Preprocessing) -> tuple[Float32, Int64, float, LidarViews]:
     """Clouds of one walk as the network takes them: points (T, N, 3 or 7), returns (T,), median range in m, pictures.
 
     The ground lies under the lowest returns and the box ends at the highest, both as far as the walk has got; the heading
@@ -167,11 +164,11 @@ def prepared_clouds(
     """
     count = np.array([len(cloud) for cloud in clouds], np.int64)
     seen = np.flatnonzero(count)
-    points = np.zeros((len(clouds), preprocessing.points, preprocessing.point_values), np.float32)
-    side = preprocessing.depth_size
-    sizes = (side, side), (preprocessing.silhouette_height, preprocessing.silhouette_width)
-    views = LidarViews(*(np.zeros((len(clouds), *shape), np.uint8) for shape in sizes))
     if not len(seen):
+        nothing = np.zeros((0, 3))
+        points, views = points_where(
+            count > 0, np.zeros((0, 0, 3), np.float32), nothing, nothing, nothing, preprocessing
+        )
         return points, count, float("nan"), views
     centre = np.array([clouds[i].mean(axis=0) for i in seen], np.float64)
     fixed = np.stack([resample(clouds[i], preprocessing.points) for i in seen])
@@ -179,9 +176,7 @@ def prepared_clouds(
     height = steady_height(fixed[:, :, 2].max(axis=1).astype(np.float64) - ground)
     size = np.stack([np.full(len(seen), 0.7), np.full(len(seen), 0.7), height], axis=1)
     box = np.column_stack([centre[:, :2], ground + size[:, 2] / 2])
-    points[seen] = prepare_points(fixed, box, size, velocities(centre, seen / RATE_HZ), preprocessing)
-    found = lidar_views(fixed, box, size, preprocessing, preprocessing.silhouettes)
-    views.depth_maps[seen], views.silhouettes[seen] = found.depth_maps, found.silhouettes
+    points, views = points_where(count > 0, fixed, box, size, velocities(centre, seen / RATE_HZ), preprocessing)
     return points, count, float(np.median(np.hypot(centre[:, 0], centre[:, 1]))), views
 
 
@@ -196,7 +191,7 @@ def velocities(centre: Float64, time_s: Float64) -> Float64:
     return found
 
 
-def prepared_crops(images: list[UInt8 | None], preprocessing: Preprocessing) -> tuple[UInt8, NDArray[np.bool_]]:
+def prepared_crops(images: list[UInt8 | None], preprocessing: Preprocessing) -> tuple[UInt8, Bool]:
     """Crops (T, H, W, 3) and which frames have one; proportions are kept, sides are cut or filled with their edge."""
     height, width = preprocessing.crop_height, preprocessing.crop_width
     crops = np.zeros((len(images), height, width, 3), np.uint8)

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from emgait_ros.inference.preprocessing import FrameBatch, scale_crops
 from emgait_ros.inference.representations import scaled
-from emgait_ros.samples import Float32, Int64, UInt8
+from emgait_ros.samples import Bool, Float32, Int64, UInt8
 
 NO_PICTURES: UInt8 = np.zeros((0, 0, 0), np.uint8)
-NO_FLAGS: NDArray[np.bool_] = np.zeros(0, bool)
+NO_FLAGS: Bool = np.zeros(0, bool)
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class Sequence:
     crops: UInt8
     points: Float32
     point_count: Int64
-    has_image: NDArray[np.bool_]
-    has_points: NDArray[np.bool_]
+    has_image: Bool
+    has_points: Bool
     silhouettes: UInt8 = field(default_factory=lambda: NO_PICTURES)
-    has_silhouette: NDArray[np.bool_] = field(default_factory=lambda: NO_FLAGS)
+    has_silhouette: Bool = field(default_factory=lambda: NO_FLAGS)
     depth_maps: UInt8 = field(default_factory=lambda: NO_PICTURES)
 
     def __post_init__(self) -> None:
@@ -113,10 +113,10 @@ class SequenceSet:
     crops: UInt8
     points: Float32
     point_count: Int64
-    has_image: NDArray[np.bool_]
-    has_points: NDArray[np.bool_]
+    has_image: Bool
+    has_points: Bool
     silhouettes: UInt8 = field(default_factory=lambda: NO_PICTURES)
-    has_silhouette: NDArray[np.bool_] = field(default_factory=lambda: NO_FLAGS)
+    has_silhouette: Bool = field(default_factory=lambda: NO_FLAGS)
     depth_maps: UInt8 = field(default_factory=lambda: NO_PICTURES)
 
     def __post_init__(self) -> None:
@@ -204,6 +204,6 @@ def batch_of(sequence: Sequence, rows: slice = slice(None)) -> FrameBatch:
     )
 
 
-def _pictures(values: NDArray[np.float32]) -> UInt8:
+def _pictures(values: Float32) -> UInt8:
     """0..1 -> 0..255."""
     return np.rint(values * 255).astype(np.uint8)

@@ -20,6 +20,7 @@ from emgait_ros.inference.representations import normalized_silhouettes
 from emgait_ros.lab.datasets.sequences import FRAME_FIELDS, SEQUENCE_FIELDS, Sequence, SequenceSet, place_of
 from emgait_ros.lab.simulation.walk_sets import WalkFile, identity_file
 from emgait_ros.lab.simulation.walks import CONDITIONS
+from emgait_ros.samples import UInt8
 
 
 class SimulatedSet:
@@ -176,7 +177,7 @@ class NoSilhouettesError(ValueError):
     """A set that lacks what the network looks at: nothing is damaged."""
 
 
-def _silhouettes(path: Path, arrays: dict[str, NDArray[Any]], preprocessing: Preprocessing) -> NDArray[np.uint8]:
+def _silhouettes(path: Path, arrays: dict[str, NDArray[Any]], preprocessing: Preprocessing) -> UInt8:
     """(F, h, w) of the masks that were drawn with the crops."""
     if "masks" not in arrays:
         raise NoSilhouettesError(
@@ -186,7 +187,7 @@ def _silhouettes(path: Path, arrays: dict[str, NDArray[Any]], preprocessing: Pre
     return normalized_silhouettes(masks, preprocessing.silhouette_height, preprocessing.silhouette_width)
 
 
-def shrink(crops: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def shrink(crops: UInt8, size: tuple[int, int]) -> UInt8:
     """(F, H, W, 3) -> (F, *size, 3) by the mean over whole blocks; unchanged when the factors are not whole."""
     height, width = crops.shape[1:3]
     if height % size[0] or width % size[1] or size == (height, width):

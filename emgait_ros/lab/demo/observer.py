@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
@@ -17,6 +13,7 @@ from rclpy.task import Future
 from emgait_msgs.msg import Identity, IdentityArray, PedestrianArray
 from emgait_msgs.srv import EnrollIdentity
 from emgait_ros.config import RecognizerTopicsConfig, TrackerTopicsConfig
+from emgait_ros.live.tracker_listener import spun
 from emgait_ros.recordings.bag import GroundTruth
 from emgait_ros.recordings.walks import (
     EnrollmentNote,
@@ -30,7 +27,6 @@ from emgait_ros.recordings.walks import (
 from emgait_ros.samples import Status
 from emgait_ros.sensing.conversions import stamp_ns as stamp_of
 
-READY_S = 60.0
 KEPT_TRUTHS = 100  # 10 s: an answer comes long before that
 
 
@@ -48,12 +44,9 @@ class DemoObserver(Node):
     Args:
         walks: of the scene; people are enrolled on the named walks that are no probes.
         say: told in a sentence when somebody is enrolled or first recognised.
-        recognizer: name of the recognizer node, whose services and topics are used.
     """
 
-    def __init__(
-        self, walks: Sequence[RecordedWalk], say: Callable[[str], None], recognizer: str = "/gait_recognizer"
-    ) -> None:
+    def __init__(self, walks: Sequence[RecordedWalk], say: Callable[[str], None]) -> None:
         super().__init__("demo_observer")
         self.notes = DemoNotes()
         self._say = say
@@ -63,16 +56,11 @@ class DemoObserver(Node):
         self._plan = EnrollmentPlan(walks)
         self._truth: deque[GroundTruth] = deque(maxlen=KEPT_TRUTHS)
         reliable = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
-        self._client = self.create_client(EnrollIdentity, f"{recognizer}/enroll")
-        self.create_subscription(PedestrianArray, "/ground_truth", self._on_truth, reliable)
-        self.create_subscription(IdentityArray, f"{recognizer}/identities", self._on_identities, reliable)
-
-    def _on_truth(self, message: PedestrianArray) -> None:
-        people = message.pedestrians
-        walkers = np.array([p.track_id for p in people], dtype=np.int64)
-        centers = np.array([(p.center.x, p.center.y, p.center.z) for p in people]).reshape(-1, 3)
-        count = np.array([p.point_count for p in people], dtype=np.int64)
-        self._truth.append(GroundTruth(stamp_of(message.header), walkers, centers, count))
+        self._client = self.create_client(EnrollIdentity, "/gait_recognizer/enroll")
+        self.create_subscription(
+            PedestrianArray, "/ground_truth", lambda message: self._truth.append(GroundTruth.of(message)), reliable
+        )
+        self.create_subscription(IdentityArray, "/gait_recognizer/identities", self._on_identities, reliable)
 
     def _on_identities(self, message: IdentityArray) -> None:
         stamp_ns = stamp_of(message.header)
@@ -127,7 +115,7 @@ def observe(
     alive: Callable[[], bool],
     say: Callable[[str], None],
 ) -> DemoNotes:
-    """Spin a :class:`DemoObserver` until ``finished()``; returns what it wrote down.
+    """Spin a :class:`DemoObserver` until ``finished()``; returns what it wrote down (``tracker_listener.spun``).
 
     Args:
         walks: of the scene.
@@ -137,26 +125,10 @@ def observe(
         say: told in a sentence when somebody is enrolled or recognised.
 
     Raises:
-        ValueError: the nodes ended, or did not listen within 60 s.
+        ValueError: the nodes ended, or did not listen within two minutes.
     """
-    rclpy.init()
-    node = DemoObserver(walks, say)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        deadline = time.monotonic() + READY_S
-        while not node.is_ready():
-            if not alive() or time.monotonic() > deadline:
-                raise ValueError("the nodes did not start: see nodes.log in the output folder")
-            executor.spin_once(timeout_sec=0.1)
-        on_ready()
-        while not finished():
-            executor.spin_once(timeout_sec=0.1)
-        return node.notes
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown()
+    problem = "the nodes did not start: see nodes.log"
+    return spun(lambda: DemoObserver(walks, say), DemoObserver.is_ready, on_ready, finished, alive, problem).notes
 
 
 def _during(walk: RecordedWalk, stamp_ns: int) -> bool:

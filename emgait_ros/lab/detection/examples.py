@@ -6,13 +6,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emgait_ros.config import DetectorConfig
 from emgait_ros.lab.evaluation.detection_matching import apart_m
 from emgait_ros.lab.simulation.clutter.people import CARRYING, CHILD, LEANING, PUSHING, RIDER, STANDING, WALKER
 from emgait_ros.lab.simulation.cluttered_scenes import cluttered_cloud
-from emgait_ros.samples import Float32, Float64, UInt8
+from emgait_ros.samples import Float32, Float64, Int64, UInt8
 from emgait_ros.sensing.perception.candidates import CandidateFinder
 from emgait_ros.sensing.perception.views import Views
 from emgait_ros.whole_files import written_whole
@@ -51,7 +50,7 @@ def packed(views: Views) -> tuple[UInt8, UInt8]:
     return np.rint(front * 255).clip(0, 255).astype(np.uint8), np.rint(views.top * 255).clip(0, 255).astype(np.uint8)
 
 
-def kinds(place: Float64, people: Float64, returns: NDArray[np.int64], kind: tuple[str, ...]) -> NDArray[np.int64]:
+def kinds(place: Float64, people: Float64, returns: Int64, kind: tuple[str, ...]) -> Int64:
     """What each candidate is: NOBODY, PERSON, GROUP, or -1 where that is not clear or does not matter.
 
     Args:

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emgait_ros.inference.encoder import GaitEncoder, SampleFeatures
 from emgait_ros.inference.preprocessing import FrameBatch
 from emgait_ros.lab.datasets.sequences import Sequence, SequenceSource, batch_of
 from emgait_ros.lab.evaluation.baselines import standardised
-from emgait_ros.samples import Float32, Float64, Int64
+from emgait_ros.samples import Bool, Float32, Float64, Int64
 
 SEQUENCES_AT_ONCE = 16
 
@@ -31,7 +30,7 @@ class Embedded:
 
     embedding: Float32
     measured: dict[str, Float32]
-    read: NDArray[np.bool_]
+    read: Bool
     problems: tuple[str, ...]
     frames: int
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import binomtest
 
 from emgait_ros.recognition.distances import part_distances
-from emgait_ros.samples import Float32, Float64, Int64
+from emgait_ros.samples import Bool, Float32, Float64, Int64
 
 
 class Share(NamedTuple):
@@ -71,7 +71,7 @@ class ClosedSet:
     rank1: Share
     probes: int
     skipped: int
-    usable: NDArray[np.bool_]
+    usable: Bool
     first_position: Int64
     average_precision: Float64
     inverse_negative_penalty: Float64
@@ -85,7 +85,7 @@ def closed_set(
     distance: ArrayLike,
     probe_identity: ArrayLike,
     gallery_identity: ArrayLike,
-    excluded: NDArray[np.bool_] | None = None,
+    excluded: Bool | None = None,
     ranks: int = 20,
 ) -> ClosedSet:
     """Rank-k, CMC, mAP and mINP.
@@ -155,7 +155,7 @@ def true_accept_rate(genuine: ArrayLike, impostor: ArrayLike, false_accept_rate:
 class Named(NamedTuple):
     """Enrolled probes at a threshold: (B,) bool, given a name and the right one; and that threshold."""
 
-    right: NDArray[np.bool_]
+    right: Bool
     threshold: float
 
     @property

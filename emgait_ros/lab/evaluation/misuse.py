@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emgait_ros.config import DecisionConfig, EnrollmentConfig, WindowConfig
 from emgait_ros.inference.encoder import GaitEncoder
@@ -30,7 +29,7 @@ from emgait_ros.recognition.enrollment import quality_of, template_embeddings
 from emgait_ros.recognition.matcher import Matcher, Matches
 from emgait_ros.recognition.replay import WalkWindows
 from emgait_ros.recognition.windows import TrackWindow
-from emgait_ros.samples import Float32, Float64, Int64, Sample
+from emgait_ros.samples import Bool, Float32, Float64, Int64, Sample
 
 FIRST_IDENTITY, SEED = 940_000, 11
 """No recipe of this package trains or calibrates on these people."""
@@ -179,7 +178,7 @@ def by_group(encoder: GaitEncoder, people: Population) -> dict[str, dict[str, tu
     return found
 
 
-def groups_of(shapes: Sequence[BodyShape], stature_m: Float64) -> dict[str, dict[str, NDArray[np.bool_]]]:
+def groups_of(shapes: Sequence[BodyShape], stature_m: Float64) -> dict[str, dict[str, Bool]]:
     """Who of N people belongs to which group, (N,) bool. Ages are those of the body's shape: 2/3 is 25 years, 1 is 90."""
     women = np.array([shape.gender > 0.5 for shape in shapes])
     weight = np.array([shape.weight for shape in shapes])
@@ -194,7 +193,7 @@ def groups_of(shapes: Sequence[BodyShape], stature_m: Float64) -> dict[str, dict
     }  # fmt: skip
 
 
-def _bands(values: Float64, limits: tuple[float, float], unit: str) -> dict[str, NDArray[np.bool_]]:
+def _bands(values: Float64, limits: tuple[float, float], unit: str) -> dict[str, Bool]:
     low, high = limits
     return {
         f"below {low} {unit}": values < low,

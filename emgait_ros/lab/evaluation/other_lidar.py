@@ -17,13 +17,13 @@ from emgait_ros.inference.encoder import GaitEncoder
 from emgait_ros.lab.datasets.lreid import LReid
 from emgait_ros.lab.evaluation.embedding import Embedded
 from emgait_ros.lab.evaluation.gallery_calibration import growing_windows, sequence_features, window_samples
-from emgait_ros.lab.evaluation.protocols import Figure, Mask, figure
+from emgait_ros.lab.evaluation.protocols import Figure, figure
 from emgait_ros.lab.evaluation.published import Scored, as_json
 from emgait_ros.recognition.decision import Decider, TrackState
 from emgait_ros.recognition.enrollment import template_embeddings
 from emgait_ros.recognition.matcher import Matcher, Matches
 from emgait_ros.recognition.replay import WalkWindows
-from emgait_ros.samples import Float32, Int64, Modality
+from emgait_ros.samples import Bool, Float32, Int64, Modality
 
 SENTENCE = "real people, LiDAR alone, same pass, other LiDAR"
 GROUND_Z_M = -1.15  # of LReID, whose recorders cut the clouds at -1.10 m
@@ -82,7 +82,7 @@ def embed_walks(
     return Walks(Embedded(embedding, trivial(data, read), read, tuple(problems), frames), templates, windows)
 
 
-def trivial(data: LReid, read: Mask) -> dict[str, Float32]:
+def trivial(data: LReid, read: Bool) -> dict[str, Float32]:
     """What anything worth its name must beat: stature, walking speed, both, and the number of returns, as (S, 1, n) embeddings.
 
     They are measured in the frame of the LiDARs, on a floor that is known, and are told from the mean in ``STEPS``.

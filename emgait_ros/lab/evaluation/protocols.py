@@ -24,14 +24,13 @@ from emgait_ros.lab.evaluation.metrics import (
     equal_error_rate,
     true_accept_rate,
 )
-from emgait_ros.samples import Float32, Float64, Int64
+from emgait_ros.samples import Bool, Float32, Float64, Int64
 
 SECTOR_DEG = 45.0
 RESAMPLES = 1000
 THRESHOLDS = 1000  # steps of the curves of false accepts and false rejects
 EXACT_PAIRS = 5_000_000  # with more, the EER is read off the curve at the thresholds
 SPLITS = 40  # drawn divisions into enrolled people and strangers
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Labels:
             source.identity, sectors(source.view_deg) if view is None else view, source.range_m, source.condition
         )
 
-    def select(self, chosen: Mask) -> Labels:
+    def select(self, chosen: Bool) -> Labels:
         """Some of the sequences."""
         return Labels(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
@@ -91,11 +90,11 @@ class Comparison:
     distance: Float32
     probes: Labels
     gallery: Labels
-    excluded: Mask
+    excluded: Bool
 
     @classmethod
     def of(
-        cls, embedding: Float32, labels: Labels, is_probe: Mask, is_gallery: Mask, cross_view: bool = True
+        cls, embedding: Float32, labels: Labels, is_probe: Bool, is_gallery: Bool, cross_view: bool = True
     ) -> Comparison:
         """Compare (S, parts, d) embeddings; ``cross_view``: identical views do not count.
 
@@ -112,12 +111,12 @@ class Comparison:
         return cls(distance, probes, gallery, np.asarray(same & cross_view))
 
     @cached_property
-    def same(self) -> Mask:
+    def same(self) -> Bool:
         """(B, G) the pair is one person."""
         return np.asarray(self.probes.identity[:, None] == self.gallery.identity[None, :])
 
     @property
-    def everything(self) -> Mask:
+    def everything(self) -> Bool:
         """(B,) all probes."""
         return np.ones(len(self.probes), bool)
 
@@ -136,7 +135,7 @@ class Comparison:
             found[:, number] = np.where(self.excluded[:, columns[0]], 0, ahead + 1)
         return found
 
-    def rank(self, k: int = 1, chosen: Mask | None = None) -> Figure:
+    def rank(self, k: int = 1, chosen: Bool | None = None) -> Figure:
         """Cross-view Rank-k of some of the probes: mean over gallery views, then over probe views."""
         chosen = self.everything if chosen is None else chosen
         position = self.position[chosen]
@@ -153,16 +152,16 @@ class Comparison:
         value = _mean_over_views(np.ones((1, len(people))), hits, trials)[0]
         return Figure(float(value), float(low), float(high), int(trials.sum()))
 
-    def cmc(self, chosen: Mask | None = None, deepest: int = 20) -> Float64:
+    def cmc(self, chosen: Bool | None = None, deepest: int = 20) -> Float64:
         """(deepest,) Rank-1, Rank-2, ..."""
         return np.array([self.rank(k, chosen).value for k in range(1, deepest + 1)])
 
-    def pooled(self, chosen: Mask) -> ClosedSet:
+    def pooled(self, chosen: Bool) -> ClosedSet:
         """Rank-k, mAP and mINP with all gallery views pooled."""
         probes = self.probes.select(chosen)
         return closed_set(self.distance[chosen], probes.identity, self.gallery.identity, self.excluded[chosen])
 
-    def pooled_figures(self, chosen: Mask | None = None) -> tuple[Figure, Figure, Figure]:
+    def pooled_figures(self, chosen: Bool | None = None) -> tuple[Figure, Figure, Figure]:
         """mAP, mINP, and Rank-1 where all gallery views of a person are enrolled together, as a live gallery holds them."""
         chosen = self.everything if chosen is None else chosen
         result = self.pooled(chosen)
@@ -174,7 +173,7 @@ class Comparison:
             figure(first, ones, identity),
         )
 
-    def verification(self, chosen: Mask | None = None) -> Verification:
+    def verification(self, chosen: Bool | None = None) -> Verification:
         """Same or different person, over all pairs that may be compared."""
         chosen = self.everything if chosen is None else chosen
         same, allowed = self.same[chosen], ~self.excluded[chosen]
@@ -183,7 +182,7 @@ class Comparison:
         return Verification.of(self.distance[chosen], same, allowed, self.probes.identity[chosen])
 
     def open_set(
-        self, chosen: Mask, false_accept_rate: float = 0.01, enrolled: int | None = None, seed: int = 0
+        self, chosen: Bool, false_accept_rate: float = 0.01, enrolled: int | None = None, seed: int = 0
     ) -> Figure:
         """DIR at a false-accept rate: a probe of an enrolled person is named, and rightly so.
 
@@ -243,7 +242,7 @@ class Verification:
     pairs: tuple[Float64, Float64]
 
     @classmethod
-    def of(cls, distance: Float32, same: Mask, allowed: Mask, identity: Int64) -> Verification:
+    def of(cls, distance: Float32, same: Bool, allowed: Bool, identity: Int64) -> Verification:
         """Count the allowed pairs of (B, G) distances, person by person of the (B,) probes."""
         kinds = (same & allowed, ~same & allowed)
         genuine, impostor = (np.sort(distance[kind].astype(np.float64)) for kind in kinds)

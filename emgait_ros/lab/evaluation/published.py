@@ -11,8 +11,8 @@ import numpy as np
 
 from emgait_ros.lab.datasets.recorded import RecordedSet
 from emgait_ros.lab.datasets.sequences import SequenceSource
-from emgait_ros.lab.evaluation.protocols import Comparison, Figure, Labels, Mask
-from emgait_ros.samples import Float32
+from emgait_ros.lab.evaluation.protocols import Comparison, Figure, Labels
+from emgait_ros.samples import Bool, Float32
 
 COVARIATES = {  # SUSTech1K: what a sequence's name contains
     "normal": ("01-nm",), "bag": ("bg",), "clothing": ("cl",), "carrying": ("cr",), "umbrella": ("ub",),
@@ -20,7 +20,7 @@ COVARIATES = {  # SUSTech1K: what a sequence's name contains
 }  # fmt: skip
 LRGAIT_CONDITIONS = {"nm": "normal", "bg": "bag", "cl": "clothing", "oc": "occlusion"}
 VERIFIED_M = 30.0  # probes up to here are asked in the open-set figure, where ranges are known
-Roles = tuple[Mask, Mask, dict[str, Mask]]
+Roles = tuple[Bool, Bool, dict[str, Bool]]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def sustech1k_roles(source: SequenceSource) -> Roles:
     kinds = source.condition.astype(str)
     gallery = np.char.find(kinds, "00-nm") >= 0
 
-    def having(words: Iterable[str]) -> Mask:
+    def having(words: Iterable[str]) -> Bool:
         return np.asarray(np.any([np.char.find(kinds, word) >= 0 for word in words], axis=0))
 
     groups = {name: having(words) for name, words in COVARIATES.items()}
@@ -88,7 +88,7 @@ def lrgait_roles(source: SequenceSource) -> Roles:
 
 def lreid_roles(source: SequenceSource) -> Roles:
     """Probes: those of the comparison the set was opened for (``datasets.lreid.LReid``); the gallery is everything else."""
-    probe: Mask = np.asarray(getattr(source, "is_probe", np.zeros(len(source), bool)))
+    probe: Bool = np.asarray(getattr(source, "is_probe", np.zeros(len(source), bool)))
     return probe, ~probe, {"overall": probe}
 
 
@@ -96,7 +96,7 @@ def mmgait_roles(source: SequenceSource) -> Roles:
     """Gallery: NM-01. Probes: NM-02, BG-01 and CL-01; the paper has a column for each and none for all."""
     kinds = source.condition.astype(str)
     groups = {name: kinds == kind for name, kind in (("normal", "NM-02"), ("bag", "BG-01"), ("clothing", "CL-01"))}
-    overall: Mask = np.any(list(groups.values()), axis=0)
+    overall: Bool = np.any(list(groups.values()), axis=0)
     return overall, kinds == "NM-01", {"overall": overall, **groups}
 
 
@@ -206,10 +206,10 @@ class Scored:
 
     protocol: Protocol
     comparison: Comparison
-    groups: dict[str, Mask]
+    groups: dict[str, Bool]
 
     @classmethod
-    def of(cls, protocol: Protocol, source: SequenceSource, embedding: Float32, read: Mask | None = None) -> Scored:
+    def of(cls, protocol: Protocol, source: SequenceSource, embedding: Float32, read: Bool | None = None) -> Scored:
         """Score embeddings (S, parts, d); ``read``: (S,) which sequences could be read."""
         probe, gallery, groups = protocol.roles(source)
         usable = np.ones(len(source), bool) if read is None else read
@@ -221,7 +221,7 @@ class Scored:
         return cls(protocol, comparison, found)
 
     @property
-    def verified(self) -> Mask:
+    def verified(self) -> Bool:
         """Probes of the open-set figure: by day and normal, as far as ``VERIFIED_M`` where ranges are known."""
         probes = self.comparison.probes
         if self.protocol.name != "simulated people":
