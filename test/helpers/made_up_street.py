@@ -49,6 +49,16 @@ def body(person, random, count=128):
     return (random.uniform(-0.5, 0.5, (count, 3)) * size).astype(np.float32)
 
 
+def pedestrian(track_id=1, **changes):
+    """Somebody who walks past, 10 m away, well seen by both sensors."""
+    values = {
+        "track_id": track_id, "center": np.array([10.0, 0.0, 0.9]), "size": np.array([0.6, 0.6, 1.8]), "velocity": np.array([0.0, 1.3, 0.0]),
+        "moving": True, "range_m": 10.0, "score": 0.9, "point_count": 120, "points": np.ones((128, 3), np.float32),
+        "crop": np.full((128, 64, 3), 90, np.uint8), "crop_native_height_px": 90.0,
+    }  # fmt: skip
+    return Sample(**{**values, **changes})
+
+
 class Street:
     """People walking by: frames with noisy samples of the persons put on tracks."""
 
@@ -62,20 +72,7 @@ class Street:
         return PedestrianFrame(1_000_000_000 + self.index * STEP_NS, "lidar", self.tracker, pedestrians)
 
     def pedestrian(self, track, person, **changes):
-        values = {
-            "track_id": track,
-            "center": np.array([10.0, 0.0, 0.9]),
-            "size": np.array([0.6, 0.6, 1.8]),
-            "velocity": np.array([0.0, 1.3, 0.0]),
-            "moving": True,
-            "range_m": 10.0,
-            "score": 0.9,
-            "point_count": 120,
-            "points": body(person, self.random),
-            "crop": np.full((128, 64, 3), 90, np.uint8),
-            "crop_native_height_px": 90.0,
-        }
-        return Sample(**{**values, **changes})
+        return pedestrian(track, **{"points": body(person, self.random), **changes})
 
 
 def walk(recognizer, street, tracks, frames=30, **changes):
