@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 from typing import Any
@@ -271,16 +271,22 @@ def gallery_of(tracks: WalkedTracks, members: Int64, decision: DecisionConfig) -
     Raises:
         ValueError: none of them has one, or no other walk.
     """
-    matcher = Matcher(decision.templates_per_identity)
-    entries = []
+    templates = {}
     for person in np.unique(members).tolist():
         rows = np.flatnonzero((tracks.identity == person) & (tracks.walk == 0))
         if len(rows):
-            embedding = np.concatenate([tracks.templates[row] for row in rows])
-            entries.append((person + 1, str(person), embedding, np.full(len(embedding), int(tracks.sensors))))
-    if not entries:
+            templates[person] = np.concatenate([tracks.templates[row] for row in rows])
+    if not templates:
         raise ValueError("nobody has a walk number 0, which is the one that is enrolled")
-    matcher.replace_all(entries)
+    return matcher_of(templates, tracks.sensors, decision)
+
+
+def matcher_of(templates: Mapping[int, Float32], sensors: Modality, decision: DecisionConfig | None = None) -> Matcher:
+    """People in memory by their number, each with templates (T, parts, d) made with ``sensors``; identity numbers are one higher: 0 is nobody."""
+    matcher = Matcher((decision or DecisionConfig()).templates_per_identity)
+    matcher.replace_all(
+        [(person + 1, str(person), rows, np.full(len(rows), int(sensors))) for person, rows in templates.items()]
+    )
     return matcher
 
 

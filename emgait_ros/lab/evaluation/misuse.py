@@ -17,7 +17,7 @@ import numpy as np
 from emgait_ros.config import DecisionConfig, EnrollmentConfig, WindowConfig
 from emgait_ros.inference.encoder import GaitEncoder
 from emgait_ros.inference.steady_box import steadied
-from emgait_ros.lab.evaluation.gallery_calibration import growing_windows
+from emgait_ros.lab.evaluation.gallery_calibration import growing_windows, matcher_of
 from emgait_ros.lab.evaluation.other_lidar import names_given
 from emgait_ros.lab.evaluation.protocols import Figure, figure
 from emgait_ros.lab.simulation.body import BodyShape
@@ -26,7 +26,6 @@ from emgait_ros.lab.simulation.walks import generate_walk
 from emgait_ros.recognition.calibration import share_interval
 from emgait_ros.recognition.decision import Decider
 from emgait_ros.recognition.enrollment import quality_of, template_embeddings
-from emgait_ros.recognition.matcher import Matcher, Matches
 from emgait_ros.recognition.replay import WalkWindows
 from emgait_ros.recognition.windows import TrackWindow
 from emgait_ros.samples import Bool, Float32, Float64, Int64, Sample
@@ -206,13 +205,8 @@ class _Galleries:
     """Galleries of a few people drawn from everybody, and the bundle's decision."""
 
     def __init__(self, encoder: GaitEncoder, templates: dict[int, Float32]) -> None:
-        config, bundle = DecisionConfig(), encoder.bundle
-        self._matcher = Matcher(config.templates_per_identity)
-        sensors = int(encoder.sensors)
-        self._matcher.replace_all(
-            [(person + 1, str(person), rows, np.full(len(rows), sensors)) for person, rows in templates.items()]
-        )
-        self._decider = Decider(config, bundle.threshold, bundle.min_margin, sensors=encoder.sensors)
+        bundle, self._matcher = encoder.bundle, matcher_of(templates, encoder.sensors)
+        self._decider = Decider(DecisionConfig(), bundle.threshold, bundle.min_margin, sensors=encoder.sensors)
         self._limit = self._decider.limit(encoder.sensors)
         self._people: Int64 = np.array(sorted(templates), np.int64)
 
@@ -230,7 +224,8 @@ class _Galleries:
                 there = [*fixed, walk.person] if known else fixed
                 for _ in range(DRAWS):
                     drawn = [*there, *rng.permutation(others)[: ENROLLED - len(there)].tolist()]
-                    given = self._given(matches, [columns[person + 1] for person in drawn], walk.windows)
+                    places = np.array([columns[person + 1] for person in drawn])
+                    given = names_given(self._decider, self._limit, matches, places, walk.windows)
                     if known:
                         counts[0, row] += walk.person + 1 in given
                         counts[1, row] += bool(given - {walk.person + 1})
@@ -238,9 +233,6 @@ class _Galleries:
                         counts[2, row] += bool(given)
         trials = np.full(len(walks), float(DRAWS))
         return tuple((hits, trials) for hits in counts)
-
-    def _given(self, matches: Matches, columns: list[int], windows: WalkWindows) -> set[int]:
-        return names_given(self._decider, self._limit, matches, np.array(columns), windows)
 
 
 def _share(hits: Float64, trials: Float64, who: Int64) -> Figure:

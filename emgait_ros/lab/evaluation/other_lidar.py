@@ -16,12 +16,17 @@ from emgait_ros.config import DecisionConfig, WindowConfig
 from emgait_ros.inference.encoder import GaitEncoder
 from emgait_ros.lab.datasets.lreid import LReid
 from emgait_ros.lab.evaluation.embedding import Embedded
-from emgait_ros.lab.evaluation.gallery_calibration import growing_windows, sequence_features, window_samples
+from emgait_ros.lab.evaluation.gallery_calibration import (
+    growing_windows,
+    matcher_of,
+    sequence_features,
+    window_samples,
+)
 from emgait_ros.lab.evaluation.protocols import Figure, figure
 from emgait_ros.lab.evaluation.published import Scored, as_json
 from emgait_ros.recognition.decision import Decider, TrackState
 from emgait_ros.recognition.enrollment import template_embeddings
-from emgait_ros.recognition.matcher import Matcher, Matches
+from emgait_ros.recognition.matcher import Matches
 from emgait_ros.recognition.replay import WalkWindows
 from emgait_ros.samples import Bool, Float32, Int64, Modality
 
@@ -163,13 +168,9 @@ def open_set(
         raise ValueError(
             f"{len(people)} people are too few for an open set of {enrolled} enrolled people and strangers"
         )
-    decision = DecisionConfig()
-    matcher = Matcher(decision.templates_per_identity)
-    for person in people.tolist():
-        mine = [walks.templates[row] for row in np.flatnonzero((data.identity == person) & ~data.is_probe & read)]
-        sensors = np.full(sum(map(len, mine)), int(Modality.POINTS))
-        matcher.replace(person + 1, str(person), np.concatenate(mine), sensors)  # 0 is nobody
-    decider = Decider(decision, threshold, min_margin)
+    mine = {person: np.flatnonzero((data.identity == person) & ~data.is_probe & read) for person in people.tolist()}
+    templates = {person: np.concatenate([walks.templates[row] for row in rows]) for person, rows in mine.items()}
+    matcher, decider = matcher_of(templates, Modality.POINTS), Decider(DecisionConfig(), threshold, min_margin)
     limit = decider.limit(Modality.POINTS)
     found = {
         row: matcher.search(walk.embedding, walk.modalities) for row in probes.tolist() if (walk := walks.windows[row])

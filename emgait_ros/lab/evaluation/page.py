@@ -48,16 +48,22 @@ def page(
         plot("ROC", "false-accept rate", "true-accept rate, %", lambda axes: _roc(axes, methods)),
         *(_groups_plot(kind, names, figures) for kind, names in _kinds(list(methods[first].groups)).items()),
     ]
+    body = f"""<h2>Percent, with 95 % interval over identities</h2>
+<div class="wide">{_table({key: {name: figures[name][key] for name in figures} for key in figures[first]})}</div>
+<h2>{html.escape(first)} by range, view and condition</h2>
+<div class="wide">{_table(by_group, counts=True)}</div>
+"""
+    return document(title, notes, plots, body)
+
+
+def document(title: str, notes: list[str], plots: list[str], body: str) -> str:
+    """A page of a title, sentences and plots (SVG), and what stands below them (HTML)."""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style></head><body>
 <h1>{html.escape(title)}</h1>
 {"".join(f'<p class="note">{html.escape(note)}</p>' for note in notes)}
 <div class="plots">{"".join(plots)}</div>
-<h2>Percent, with 95 % interval over identities</h2>
-<div class="wide">{_table({key: {name: figures[name][key] for name in figures} for key in figures[first]})}</div>
-<h2>{html.escape(first)} by range, view and condition</h2>
-<div class="wide">{_table(by_group, counts=True)}</div>
-</body></html>
+{body}</body></html>
 """
 
 

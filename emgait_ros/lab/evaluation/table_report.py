@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from emgait_ros.lab.evaluation.page import COLORS, STYLE, plot
+from emgait_ros.lab.evaluation.page import COLORS, document, plot
 from emgait_ros.whole_files import write_text
 
 _BY_RANGE = [f"rank1_{light}{metres}" for light, most in (("D", 50), ("N", 40)) for metres in range(10, most + 1, 10)]
@@ -112,17 +112,10 @@ def page(found: dict[str, Any]) -> str:
     rows = _rows(found, '<span style="color:#999999">{}</span>')
     head = "".join(f"<th>{cell}</th>" for cell in rows[0])
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows[1:])
-    title = html.escape(found["title"])
     ranged = [key for key in found["columns"] if key in _BY_RANGE]
-    drawn = plot("Rank-1 by range", "range", "Rank-1, %", lambda axes: _draw(axes, found, ranged)) if ranged else ""
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style></head><body>
-<h1>{title}</h1>
-{"".join(f'<p class="note">{html.escape(note)}</p>' for note in found["notes"])}
-<div class="plots">{drawn}</div>
-<div class="wide"><table><tr>{head}</tr>{body}</table></div>
-</body></html>
-"""
+    drawn = [plot("Rank-1 by range", "range", "Rank-1, %", lambda axes: _draw(axes, found, ranged))] if ranged else []
+    shown = f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>\n'
+    return document(found["title"], found["notes"], drawn, shown)
 
 
 def _rows(found: dict[str, Any], grey: str) -> list[list[str]]:

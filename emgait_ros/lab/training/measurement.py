@@ -14,14 +14,13 @@ from rich.progress import track
 from emgait_ros.config import DecisionConfig, WindowConfig
 from emgait_ros.inference.bundle import sensors_of
 from emgait_ros.lab.datasets.sequences import SequenceSet
-from emgait_ros.lab.evaluation.gallery_calibration import growing_windows, window_samples
+from emgait_ros.lab.evaluation.gallery_calibration import growing_windows, matcher_of, window_samples
 from emgait_ros.lab.systems.parts import GaitSystem
 from emgait_ros.lab.systems.registry import Network
 from emgait_ros.lab.training.inputs import plain_inputs
 from emgait_ros.lab.training.loop import autocast, collate
 from emgait_ros.lab.training.recipe import CalibrationConfig
 from emgait_ros.recognition.calibration import share_interval
-from emgait_ros.recognition.matcher import Matcher
 from emgait_ros.recognition.replay import Replay, WalkWindows
 from emgait_ros.samples import Float32, Int64, Modality
 
@@ -183,7 +182,11 @@ def limits_of(
     margin, near_enough = _margin(templates, walks, owner, galleries, config.false_accept_rate, enrolled)
     decision = DecisionConfig()
     played = [
-        (Replay(_matcher(templates, gallery, enrolled), decision, margin, sensors), gallery) for gallery in galleries
+        (
+            Replay(matcher_of({row: templates[row] for row in gallery.tolist()}, enrolled), decision, margin, sensors),
+            gallery,
+        )
+        for gallery in galleries
     ]
     strangers = np.sort(
         [
@@ -232,7 +235,7 @@ def _margin(
 
     Near is below the second number: so few strangers' walks come that near, whatever the decision says.
     """
-    matcher = _matcher(templates, np.arange(len(templates)), sensors)
+    matcher = matcher_of(dict(enumerate(templates)), sensors)
     columns = [matcher.columns[person + 1] for person in range(len(templates))]
     found = [matcher.search(walk.embedding, walk.modalities).distance.min(axis=0) for walk in walks]
     distance = np.stack(found)[:, columns]  # (walks, people)
@@ -251,15 +254,6 @@ def _margin(
 def _sensors(network: Network) -> Modality:
     """Which sensors a network looks at."""
     return sensors_of(frozenset(network.inputs), getattr(network.config, "silhouette_source", ""))
-
-
-def _matcher(templates: Sequence[Float32], people: Int64, sensors: Modality) -> Matcher:
-    """Some people enrolled; identity numbers are rows + 1, since 0 is nobody."""
-    matcher = Matcher(DecisionConfig().templates_per_identity)
-    matcher.replace_all(
-        [(row + 1, str(row), templates[row], np.full(len(templates[row]), int(sensors))) for row in people.tolist()]
-    )
-    return matcher
 
 
 def _pieces(data: SequenceSet, sequence: int) -> list[Int64]:
