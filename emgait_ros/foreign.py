@@ -6,7 +6,6 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +55,11 @@ def parsed_yaml(text: str) -> Any:
         raise ValueError(" ".join(str(error).split())) from error
 
 
-def read_arrays(source: Path | bytes, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
+def read_arrays(source: Path | bytes) -> dict[str, NDArray[Any]]:
     """The arrays of a ``.npz`` archive; nothing is unpickled, and none is made before its size is known.
 
     Args:
         source: the file, or its content.
-        names: those wanted, as far as they are there; None: all.
 
     Raises:
         ValueError: it is damaged, or larger than ``LARGEST_BYTES``. OSError: it cannot be read.
@@ -71,8 +69,6 @@ def read_arrays(source: Path | bytes, names: Collection[str] | None = None) -> d
         with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
             for part in archive.infolist():
                 name = part.filename.removesuffix(".npy")
-                if names is not None and name not in names:
-                    continue
                 left -= part.file_size
                 if left < 0:
                     raise ValueError(f"its arrays take more than {LARGEST_BYTES >> 20} MiB")

@@ -31,14 +31,13 @@ class GaitPipeline:
     Args:
         sensing: detection, tracking and sample options (as the pedestrian_tracker node has them).
         recognition: bundle, window, decision and gallery options (as the gait_recognizer node has them).
-        tracker_id: fixed name of the tracker run; offline runs give the same results twice.
 
     Raises:
         ValueError, OSError: as :func:`open_recognizer`.
     """
 
-    def __init__(self, sensing: SensingConfig, recognition: RecognitionConfig, tracker_id: str = "offline") -> None:
-        self.sensing = PedestrianSensing(sensing, tracker_id)
+    def __init__(self, sensing: SensingConfig, recognition: RecognitionConfig) -> None:
+        self.sensing = PedestrianSensing(sensing, "offline")  # a fixed name: runs give the same results twice
         self.recognizer = open_recognizer(recognition)
 
     def process(self, frame: SensorFrame, frame_id: str) -> tuple[PedestrianFrame, list[IdentityResult]]:

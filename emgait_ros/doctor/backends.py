@@ -115,7 +115,7 @@ def check_model(config: RecognitionConfig) -> Iterator[Finding]:
         yield ok("inference", text, **figures)
 
 
-def time_encoder(encoder: GaitEncoder, frames: int, repeats: int = 5) -> tuple[float, float]:
+def time_encoder(encoder: GaitEncoder, frames: int) -> tuple[float, float]:
     """Milliseconds for one sample and for one window of so many frames (the best of a few), on random input of the right shape."""
     pre = encoder.bundle.preprocessing
     random = np.random.default_rng(0)
@@ -137,7 +137,7 @@ def time_encoder(encoder: GaitEncoder, frames: int, repeats: int = 5) -> tuple[f
     window = [[sample] * frames]
     encoder.embed(window)
     times = []
-    for _ in range(repeats):
+    for _ in range(5):
         start = time.perf_counter()
         encoder.encode_frames(batch)
         middle = time.perf_counter()

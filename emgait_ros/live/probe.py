@@ -114,10 +114,8 @@ class GraphProbe(Node):
         qos = sensor_qos(reliability, DEPTH)
         module = message_type.__module__.split(".")[0]
         parameter = "" if role == IDENTITIES else f"topics.{role}"
-        other = {"Image": "true", "CompressedImage": "false"}.get(message_type.__name__)
-        advice = f"set topics.image_compressed to {other} or topics.image to another topic" if other else ""
         type_name = f"{module}/msg/{message_type.__name__}"
-        self._watches[role] = TopicWatch(self, topic, type_name, qos, parameter, advice)
+        self._watches[role] = TopicWatch(self, topic, type_name, qos, parameter)
         self._types[role], self._qos[role] = message_type, qos
         self._seen[role] = TopicSeen(role, self._watches[role].topic, parameter)
         events = self._watches[role].events()

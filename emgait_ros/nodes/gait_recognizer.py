@@ -95,7 +95,7 @@ class GaitRecognizerNode(ManagedNode[RecognizerNodeConfig]):
             "emgait_msgs/msg/PedestrianArray",
             qos,
             "topics.pedestrians",
-            grace_s=topics.start_grace_s,
+            topics.start_grace_s,
         )
         self._subscription = self.create_subscription(PedestrianArray, topics.pedestrians, self._on_pedestrians, qos)
 

@@ -26,6 +26,10 @@ STAMPS = 150  # messages among whose stamps holes are looked for
 JUMP_NS = 2_000_000_000
 LOSS_WINDOW_S = 10.0
 FEW_LOST = 3
+IMAGE_COMPRESSED = {
+    "sensor_msgs/msg/Image": "true",
+    "sensor_msgs/msg/CompressedImage": "false",
+}  # what takes the other type
 PLAYERS = ("bag_player", "rosbag2_player")
 
 
@@ -38,7 +42,6 @@ class TopicWatch:
         type_name: "sensor_msgs/msg/PointCloud2".
         qos: what the subscription requests.
         parameter: the parameter that names the topic, for the advice.
-        advice: more to say when nothing is published there or with another type.
         grace_s: so long nobody is warned that nothing has come yet: the others may be starting too.
 
     Attributes:
@@ -52,11 +55,10 @@ class TopicWatch:
         type_name: str,
         qos: QoSProfile,
         parameter: str,
-        advice: str = "",
         grace_s: float = 0.0,
     ) -> None:
         self.topic, self._node, self._subscribed = node.resolve_topic_name(topic), node, topic
-        self._type_name, self._qos, self._parameter, self._advice = type_name, qos, parameter, advice
+        self._type_name, self._qos, self._parameter = type_name, qos, parameter
         self._grace_s, self._told, self._unfit = grace_s, False, False
         self._arrivals: deque[float] = deque(maxlen=1000)
         self._since_s = time.monotonic()
@@ -154,7 +156,13 @@ class TopicWatch:
         self._unfit = all(refused)  # also of another type: waiting does not help
         if not right:
             types = ", ".join(sorted({p.topic_type for p in publishers}))
-            return f"{self.topic} carries {types}, but {self._type_name} is expected: {self._advice or f'set {self._parameter}'}"
+            other = IMAGE_COMPRESSED.get(self._type_name)
+            fix = (
+                f"set topics.image_compressed to {other} or {self._parameter} to another topic"
+                if other
+                else f"set {self._parameter}"
+            )
+            return f"{self.topic} carries {types}, but {self._type_name} is expected: {fix}"
         names = named(right)
         if self._unfit:
             return (

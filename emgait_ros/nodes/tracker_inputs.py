@@ -95,11 +95,9 @@ class TrackerInputs:
 
     def _subscribe_to_camera(self, topics: TrackerTopicsConfig) -> message_filters.Subscriber:
         kind = CompressedImage if topics.image_compressed else Image
-        other = "false" if topics.image_compressed else "true"
-        advice = f"set topics.image_compressed to {other} or topics.image to another topic"
         image_qos = sensor_qos(topics.reliability, max(topics.depth, IMAGE_DEPTH))
         info_qos = sensor_qos(topics.reliability, 1)
-        self.image = self._watch(topics, "image", kind, image_qos, advice)
+        self.image = self._watch(topics, "image", kind, image_qos)
         self._info = self.image.beside = self._watch(topics, "camera_info", CameraInfo, info_qos)
         info = message_filters.Subscriber(self._node, CameraInfo, topics.camera_info, qos_profile=info_qos)
         info.registerCallback(self._info.note)
@@ -107,11 +105,9 @@ class TrackerInputs:
         self._subscriptions.append(info.sub)
         return self._input(kind, topics.image, image_qos, self.image)
 
-    def _watch(
-        self, topics: TrackerTopicsConfig, name: str, kind: type, qos: QoSProfile, advice: str = ""
-    ) -> TopicWatch:
+    def _watch(self, topics: TrackerTopicsConfig, name: str, kind: type, qos: QoSProfile) -> TopicWatch:
         type_name, topic = f"sensor_msgs/msg/{kind.__name__}", getattr(topics, name)
-        return TopicWatch(self._node, topic, type_name, qos, f"topics.{name}", advice, topics.start_grace_s)
+        return TopicWatch(self._node, topic, type_name, qos, f"topics.{name}", topics.start_grace_s)
 
     def _input(self, kind: type, topic: str, qos: QoSProfile, watch: TopicWatch) -> message_filters.Subscriber:
         made = message_filters.Subscriber(self._node, kind, topic, qos_profile=qos, event_callbacks=watch.events())

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from emgait_ros.config import SensingConfig, TrackerConfig
+from emgait_ros.config import SensingConfig
 from emgait_ros.lab.bench.machine import machine
 from emgait_ros.lab.bench.tracking_metrics import GATE_M, TrackingFrame, tracking_scores
 from emgait_ros.samples import Float64
@@ -135,12 +135,13 @@ def _scored_frame(people: Float64 | None, sitting: Float64 | None, tracks: Float
     return TrackingFrame(people[:, 0].astype(np.int64), people[:, 1:], tracks[:, 0].astype(np.int64), tracks[:, 1:3])
 
 
-def crossing_people(seed: int, count: int = 12, frames: int = 150) -> list[tuple[Float64, np.ndarray]]:
+def crossing_people(seed: int) -> list[tuple[Float64, np.ndarray]]:
     """People who cross a square in straight lines 20 m away, hidden now and then by those in front of them.
 
     Returns:
-        Per frame at 10 Hz: measured places (count, 2), m, with 5 cm of noise, and which are seen (count,).
+        Per frame at 10 Hz: measured places (12, 2), m, with 5 cm of noise, and which are seen (12,).
     """
+    count, frames = 12, 150
     random = np.random.default_rng(seed)
     angle = np.arange(count) * (2 * np.pi / count) + random.normal(0, 0.15, count)
     speed = random.uniform(0.9, 1.6, count)
@@ -157,9 +158,9 @@ def crossing_people(seed: int, count: int = 12, frames: int = 150) -> list[tuple
     return out
 
 
-def crossing_idf1(seed: int, config: TrackerConfig | None = None) -> float:
+def crossing_idf1(seed: int) -> float:
     """IDF1 (0..1) of the live tracker on one such crossing; hidden people count, too."""
-    tracker = PedestrianTracker(config, "bench")
+    tracker = PedestrianTracker(None, "bench")
     frames = []
     for k, (place, seen) in enumerate(crossing_people(seed)):
         order = np.random.default_rng(k).permutation(np.flatnonzero(seen))

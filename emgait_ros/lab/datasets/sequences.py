@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,13 +12,44 @@ from emgait_ros.inference.preprocessing import FrameBatch, scale_crops
 from emgait_ros.inference.representations import scaled
 from emgait_ros.samples import Bool, Float32, Int64, UInt8
 
-NO_PICTURES: UInt8 = np.zeros((0, 0, 0), np.uint8)
-NO_FLAGS: Bool = np.zeros(0, bool)
+
+@dataclass(frozen=True, kw_only=True)
+class Frames:
+    """F samples of pedestrians.
+
+    Attributes:
+        crops: (F, H, W, 3) uint8 RGB.
+        points: (F, N, 3 or 7) float32, made as the set's preprocessing says.
+        point_count: (F,) LiDAR returns before resampling.
+        has_image, has_points: (F,) bool.
+        silhouettes: (F, h, w) uint8 (``inference.representations``); (F, 0, 0) where the preprocessing asks for none.
+        has_silhouette: (F,) bool.
+        depth_maps: (F, side, side) uint8, likewise; there where ``has_points`` is.
+    """
+
+    crops: UInt8
+    points: Float32
+    point_count: Int64
+    has_image: Bool
+    has_points: Bool
+    silhouettes: UInt8 = field(default_factory=lambda: np.zeros((0, 0, 0), np.uint8))
+    has_silhouette: Bool = field(default_factory=lambda: np.zeros(0, bool))
+    depth_maps: UInt8 = field(default_factory=lambda: np.zeros((0, 0, 0), np.uint8))
+
+    def __post_init__(self) -> None:
+        """Empty arrays in place of representations that were not asked for."""
+        for name in ("silhouettes", "has_silhouette", "depth_maps"):
+            values = getattr(self, name)
+            if len(values) == 0 != len(self.point_count):
+                object.__setattr__(self, name, np.zeros((len(self.point_count), *values.shape[1:]), values.dtype))
 
 
-@dataclass(frozen=True)
-class Sequence:
-    """One pedestrian followed for T frames.
+FRAME_FIELDS = tuple(item.name for item in fields(Frames))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sequence(Frames):
+    """One pedestrian followed for T frames, which are F.
 
     Attributes:
         identity: who; equal numbers are the same person.
@@ -26,13 +57,6 @@ class Sequence:
         view_deg: heading against the direction to the sensor: 0 comes towards it, 180 goes away.
         range_m: mean horizontal distance.
         condition: "normal" or what was special: "bag", "clothing", "night", "occlusion".
-        crops: (T, H, W, 3) uint8 RGB.
-        points: (T, N, 3 or 7) float32, made as the set's preprocessing says.
-        point_count: (T,) LiDAR returns before resampling.
-        has_image, has_points: (T,) bool.
-        silhouettes: (T, h, w) uint8 (``inference.representations``); (T, 0, 0) where the preprocessing asks for none.
-        has_silhouette: (T,) bool.
-        depth_maps: (T, side, side) uint8, likewise; there where ``has_points`` is.
     """
 
     identity: int
@@ -40,17 +64,6 @@ class Sequence:
     view_deg: float
     range_m: float
     condition: str
-    crops: UInt8
-    points: Float32
-    point_count: Int64
-    has_image: Bool
-    has_points: Bool
-    silhouettes: UInt8 = field(default_factory=lambda: NO_PICTURES)
-    has_silhouette: Bool = field(default_factory=lambda: NO_FLAGS)
-    depth_maps: UInt8 = field(default_factory=lambda: NO_PICTURES)
-
-    def __post_init__(self) -> None:
-        _fill(self, len(self.point_count))
 
     def __len__(self) -> int:
         return len(self.point_count)
@@ -94,14 +107,13 @@ def place_of(sequence: int, count: int) -> int:
     return sequence % count
 
 
-@dataclass(frozen=True)
-class SequenceSet:
+@dataclass(frozen=True, kw_only=True)
+class SequenceSet(Frames):
     """S sequences with F frames in all; sequence s owns frames start[s] to start[s + 1].
 
     Attributes:
         identity, walk: (S,) int64. view_deg, range_m: (S,) float32. condition: (S,) str. As in :class:`Sequence`.
         start: (S + 1,) int64.
-        crops, points, point_count, has_image, has_points, silhouettes, has_silhouette, depth_maps: as in :class:`Sequence`, (F, ...).
     """
 
     identity: Int64
@@ -110,17 +122,6 @@ class SequenceSet:
     range_m: Float32
     condition: NDArray[np.str_]
     start: Int64
-    crops: UInt8
-    points: Float32
-    point_count: Int64
-    has_image: Bool
-    has_points: Bool
-    silhouettes: UInt8 = field(default_factory=lambda: NO_PICTURES)
-    has_silhouette: Bool = field(default_factory=lambda: NO_FLAGS)
-    depth_maps: UInt8 = field(default_factory=lambda: NO_PICTURES)
-
-    def __post_init__(self) -> None:
-        _fill(self, len(self.point_count))
 
     def __len__(self) -> int:
         return len(self.identity)
@@ -129,12 +130,8 @@ class SequenceSet:
         number = place_of(sequence, len(self))
         rows = slice(int(self.start[number]), int(self.start[number + 1]))
         return Sequence(
-            int(self.identity[number]),
-            int(self.walk[number]),
-            float(self.view_deg[number]),
-            float(self.range_m[number]),
-            str(self.condition[number]),
-            *(getattr(self, name)[rows] for name in FRAME_FIELDS),
+            **{name: getattr(self, name)[number].item() for name in SEQUENCE_FIELDS},
+            **{name: getattr(self, name)[rows] for name in FRAME_FIELDS},
         )
 
     @property
@@ -166,16 +163,6 @@ class SequenceSet:
 
 
 SEQUENCE_FIELDS = ("identity", "walk", "view_deg", "range_m", "condition")
-OPTIONAL_FIELDS = ("silhouettes", "has_silhouette", "depth_maps")
-FRAME_FIELDS = ("crops", "points", "point_count", "has_image", "has_points", *OPTIONAL_FIELDS)
-
-
-def _fill(holder: Sequence | SequenceSet, frames: int) -> None:
-    """Empty arrays of so many frames in place of representations that were not asked for."""
-    for name in OPTIONAL_FIELDS:
-        values = getattr(holder, name)
-        if len(values) == 0 != frames:
-            object.__setattr__(holder, name, np.zeros((frames, *values.shape[1:]), values.dtype))
 
 
 def frames_of(batch: FrameBatch) -> dict[str, NDArray[Any]]:

@@ -49,14 +49,14 @@ class CalibrationWalks:
         return self.first_identity + self.members
 
 
-def plan_calibration(walks: CalibrationWalks, seed: int = 0) -> list[PlannedWalk]:
+def plan_calibration(walks: CalibrationWalks) -> list[PlannedWalk]:
     """What ``simulation.walk_sets.generate`` is to make; the same person has the same walks whatever the numbers asked for."""
     from emgait_ros.lab.simulation.walk_sets import PlannedWalk  # the simulator's kernels are needed here alone
 
     frames = round(walks.track_s * walks.rate_hz)
     plan: list[PlannedWalk] = []
     for identity in range(walks.first_identity, walks.first_stranger + walks.strangers):
-        random = np.random.default_rng((seed, identity, 2))
+        random = np.random.default_rng((0, identity, 2))
         view, range_m = float(random.integers(0, 360)), round(float(random.uniform(*walks.ranges_m)), 1)
         if identity < walks.first_stranger:
             near = round(float(random.uniform(8.0, 15.0)), 1)

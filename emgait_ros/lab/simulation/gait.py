@@ -146,7 +146,7 @@ class GaitSpace:
         dynamics = self._template + np.tensordot(np.clip(components, -2.2, 2.2), self._components, axes=1)
         for joint, own in zip(SPREAD, joints.reshape(-1, 4), strict=True):
             self._individualize(dynamics, joint, own)
-        hip = float(np.clip((self._first(dynamics, "UpLeg") - SPREAD["UpLeg"][0]) / SPREAD["UpLeg"][1], -2, 2))
+        hip = float(np.clip((self._hip_swing(dynamics) - SPREAD["UpLeg"][0]) / SPREAD["UpLeg"][1], -2, 2))
         mean, between, _ = CADENCE_STEPS_MIN
         rho = HIP_CADENCE_CORRELATION
         steps = mean + between * (rho * hip + np.sqrt(1 - rho**2) * float(cadence[0]))
@@ -179,9 +179,9 @@ class GaitSpace:
             + [KNEE_MINIMUM[2] / KNEE_MINIMUM[1]]
         )
 
-    def _first(self, dynamics: np.ndarray, joint: str) -> float:
-        """Mean amplitude of a joint's 1st harmonic over both sides, deg."""
-        sides = [abs(dynamics[self._bone[f"{side}{joint}"], 1, 1]) for side in ("Left", "Right")]
+    def _hip_swing(self, dynamics: np.ndarray) -> float:
+        """Mean amplitude of the hips' 1st harmonic over both sides, deg."""
+        sides = [abs(dynamics[self._bone[f"{side}UpLeg"], 1, 1]) for side in ("Left", "Right")]
         return float(np.degrees(np.mean(sides)))
 
     def _limit_components(self, joint: str) -> None:

@@ -94,7 +94,7 @@ def demo_scene(seed: int = 7) -> Scene:
 
     The five are the first of the population who walk at an ordinary pace on both days, so that the timing of the scene holds.
     """
-    anna, boris, chen, dilek, stranger = _ordinary_walkers(seed, 5)
+    anna, boris, chen, dilek, stranger = _ordinary_walkers(seed)
     first = [
         (anna, "Anna", 0.5, ((11.0, -5.8), (12.5, 5.8))),
         (boris, "Boris", 2.5, ((17.0, 7.0), (15.5, -5.0))),
@@ -113,17 +113,15 @@ def demo_scene(seed: int = 7) -> Scene:
     return Scene("demo", tuple(walks), duration_s=47.0, seed=seed, probes_from_s=23.0)
 
 
-def _ordinary_walkers(seed: int, count: int) -> list[int]:
-    """The first identities of a population who walk at 1.0 to 1.5 m/s on both of their days."""
+def _ordinary_walkers(seed: int) -> list[int]:
+    """The first five identities of a population who walk at 1.0 to 1.5 m/s on both of their days."""
     found: list[int] = []
     for identity in range(1, 1000):
         if all(1.0 <= Walker(identity, walk, seed=seed).speed_m_s <= 1.5 for walk in (0, 1)):
             found.append(identity)
-        if len(found) == count:
+        if len(found) == 5:
             return found
-    raise ValueError(
-        f"the population of seed {seed} has only {len(found)} of {count} people who walk at an ordinary pace"
-    )
+    raise ValueError(f"the population of seed {seed} has only {len(found)} of 5 people who walk at an ordinary pace")
 
 
 def crossing_scene(seed: int = 7) -> Scene:

@@ -30,7 +30,6 @@ from emgait_ros.lab.evaluation.embedding import embed_source
 from emgait_ros.lab.evaluation.published import Scored, as_json, load_partition, protocol_of, simulated_protocol
 from emgait_ros.lab.simulation.walk_sets import generate
 from emgait_ros.lab.systems.registry import network_of
-from emgait_ros.lab.training.ablation import row_config, rows
 from emgait_ros.lab.training.checkpoint_bundle import bundle_of_checkpoint
 from emgait_ros.lab.training.recipe import TrainingConfig
 from emgait_ros.lab.training.recipe_file import recipe_of_values
@@ -38,6 +37,14 @@ from emgait_ros.lab.training.run import Run
 from emgait_ros.whole_files import write_text
 
 WINDOW = 10  # frames of the published FLOP
+ABLATION: dict[str, dict[str, Any]] = {  # row: what its network has
+    "points only": {"use_image": False, "use_sga": False, "use_semi": False},
+    "RGB only": {"use_points": False, "use_sga": False, "use_semi": False},
+    "baseline": {"use_sga": False, "use_semi": False, "use_st": False},
+    "+SGA": {"use_semi": False, "use_st": False},
+    "+SGA+SeMi": {"use_st": False},
+    "+SGA+SeMi+ST": {},
+}
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ def load_recipes(path: Path, table: str, wanted: Sequence[str] = ()) -> dict[str
     """The recipes of a table's rows, from a YAML file with ``shared`` keys and, below ``systems``, those of each.
 
     Args:
-        table: "ablation" gives the rows of ``ablation.ROWS`` of the system "emgaitnet".
+        table: "ablation" gives the rows of ``ABLATION`` of the system "emgaitnet".
         wanted: which systems, in this order; none: all.
 
     Raises:
@@ -134,7 +141,17 @@ def load_recipes(path: Path, table: str, wanted: Sequence[str] = ()) -> dict[str
     if table != "ablation":
         return made
     full = made["emgaitnet"]
-    return {row: row_config(full, row, 0, Path()) for row in rows(full)}
+    # A closed form that sets ST and HPP to zero cannot show what ST adds.
+    rows = [row for row in ABLATION if row != "+SGA+SeMi+ST" or not full.optimization.plda_initialization]
+    return {row: _without(full, ABLATION[row]) for row in rows}
+
+
+def _without(config: TrainingConfig, switches: dict[str, Any]) -> TrainingConfig:
+    """The recipe with other switches of the network; the one modality that is left is never dropped."""
+    if "use_image" in switches or "use_points" in switches:
+        augment = dataclasses.replace(config.augment, drop_image=0.0, drop_points=0.0)
+        config = dataclasses.replace(config, augment=augment)
+    return dataclasses.replace(config, model=dataclasses.replace(config.emgaitnet, **switches))
 
 
 def run_name(system: str, seed: int) -> str:

@@ -21,9 +21,8 @@ from emgait_ros.lab.datasets.plans import TABLE_LAYOUTS, plan_protocol  # noqa: 
 from emgait_ros.lab.evaluation.published import simulated_protocol  # noqa: E402
 from emgait_ros.lab.evaluation.table_report import gather, markdown, page  # noqa: E402
 from emgait_ros.lab.systems.registry import build  # noqa: E402
-from emgait_ros.lab.training.ablation import ROWS  # noqa: E402
 from emgait_ros.lab.training.run import Run  # noqa: E402
-from emgait_ros.lab.training.systems_table import SystemsTable, load_recipes  # noqa: E402
+from emgait_ros.lab.training.systems_table import ABLATION, SystemsTable, load_recipes  # noqa: E402
 
 TINY = {
     "shared": {
@@ -186,7 +185,7 @@ def test_the_shipped_recipes_can_be_read() -> None:
     paper = load_recipes(Path("config/tables/paper.yaml"), "sustech1k", ["gaitbase", "emgaitnet"])
     assert {c.optimization.steps for c in paper.values()} == {40_000}
     ablation = load_recipes(Path("config/tables/ablation.yaml"), "ablation")
-    assert list(ablation) == list(ROWS)[:-1]  # the closed form leaves ST out
+    assert list(ablation) == list(ABLATION)[:-1]  # the closed form leaves ST out
     table = SystemsTable("lrgait", small, (1,), Path("x"))
     assert table.results() == {name: {} for name in small}
 
