@@ -17,6 +17,7 @@ from emgait_ros.gallery.saved_walks import pack_walk
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.encoder import GaitEncoder
 from emgait_ros.recognition.explain import sensor_note
+from emgait_ros.recognition.identity_results import samples_to_count
 from emgait_ros.recognition.matcher import Matcher
 from emgait_ros.recognition.quality import WalkQuality, leg_spread, walk_quality
 from emgait_ros.recognition.track_choice import TrackChoiceError
@@ -122,7 +123,7 @@ class WalkPreparer:
             raise ValueError(f"track {window.track_id} was not enrolled: {refusal}")
         features = [sample.features for sample in window.samples]
         embeddings, counts = template_embeddings(self._encoder, features, self._window.min_samples)
-        modalities = window.modalities(max(1, self._window.min_samples // 2))
+        modalities = window.modalities(samples_to_count(self._window))
         note = self._checked_likeness(name, embeddings[:1], modalities, confirm)
         pedestrians = [sample.pedestrian for sample in window.samples if sample.pedestrian is not None]
         median_range_m = float(np.median([sample.range_m for sample in window.samples]))

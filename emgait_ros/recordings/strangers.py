@@ -9,7 +9,7 @@ import numpy as np
 from emgait_ros.config import RecognitionConfig, SensingConfig, WindowConfig
 from emgait_ros.pipeline import GaitPipeline
 from emgait_ros.recognition.decision import Weakness
-from emgait_ros.recognition.identity_results import IdentityResult
+from emgait_ros.recognition.identity_results import IdentityResult, samples_to_count
 from emgait_ros.recognition.replay import Replay, WalkWindows
 from emgait_ros.recognition.windows import TrackWindow
 from emgait_ros.samples import Float32, Modality, PedestrianFrame, SensorFrame
@@ -28,7 +28,7 @@ class StrangerTrack:
         self.ranges_m = min(self.ranges_m[0], range_m), max(self.ranges_m[1], range_m)
         window = self.window
         if window.fresh and window.embedding is not None:
-            sensors = window.modalities(max(1, config.min_samples // 2))
+            sensors = window.modalities(samples_to_count(config))
             made = (window.embedding, sensors, window.weakness(config), window.taken)
             self.pieces.setdefault(window.restarts, []).append(made)
 

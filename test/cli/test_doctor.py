@@ -572,16 +572,13 @@ def test_a_middleware_that_ends_processes_is_not_started(tmp_path, monkeypatch):
 @pytest.mark.ros
 def test_the_command_on_a_live_system(tmp_path):
     """A LiDAR that works, an image of another size than its CameraInfo, a stamp of zero, a QoS that does not fit."""
-    rclpy = pytest.importorskip("rclpy")
-    import threading
-
-    from rclpy.executors import SingleThreadedExecutor
+    pytest.importorskip("rclpy")
+    from live_graph import SpunNode
     from rclpy.qos import qos_profile_sensor_data
     from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    node = rclpy.create_node("drivers", context=context)
+    drivers = SpunNode("drivers")
+    node = drivers.node
     clouds = node.create_publisher(PointCloud2, "/doctor/points", qos_profile_sensor_data)
     images = node.create_publisher(Image, "/doctor/image", qos_profile_sensor_data)
     infos = node.create_publisher(CameraInfo, "/doctor/info", 10)
@@ -601,11 +598,7 @@ def test_the_command_on_a_live_system(tmp_path):
         infos.publish(info)
 
     node.create_timer(0.1, publish)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    stop = threading.Event()
-    thread = threading.Thread(target=lambda: [executor.spin_once(timeout_sec=0.1) for _ in iter(stop.is_set, True)])
-    thread.start()
+    drivers.start()
     try:
         report = tmp_path / "report.json"
         topics = ["--cloud", "/doctor/points", "--image", "/doctor/image", "--camera-info", "/doctor/info"]
@@ -618,11 +611,7 @@ def test_the_command_on_a_live_system(tmp_path):
         refused = tmp_path / "refused.json"
         assert main(["doctor", "--live", "3", "--params", str(reliable), *topics, "--json", str(refused)]) == 1
     finally:
-        stop.set()
-        thread.join()
-        executor.shutdown()
-        node.destroy_node()
-        context.try_shutdown()
+        drivers.close()
     found = findings_of(report)
     assert found["/doctor/points", "OK"]["values"]["rate_hz"] == pytest.approx(10, rel=0.25)
     assert "/drivers (best_effort, volatile)" in found["/doctor/points", "OK"]["what"]

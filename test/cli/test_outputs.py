@@ -14,7 +14,6 @@ from emgait_ros.cli import main as cli
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
 from emgait_ros.inference.bundle import load_bundle
 from emgait_ros.inference.tensorrt_builder import cache_folder as engines_folder
-from emgait_ros.lab.evaluation.simulated_test import cache_folder as sets_folder
 from emgait_ros.shipped import cache_folder
 
 FILE, FOLDER = "a file", "a folder"
@@ -113,4 +112,3 @@ def test_what_can_be_made_again_is_in_one_folder(monkeypatch, tmp_path):
         folder = root / "emgait_ros"
         assert cache_folder("calibration-walks") == folder / "calibration-walks"
         assert engines_folder(load_bundle("")).parent == folder / "engines"
-        assert sets_folder() == folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import os
 import pty
@@ -20,24 +19,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-rclpy = pytest.importorskip("rclpy")
+pytest.importorskip("rclpy")
 
-from rclpy.context import Context  # noqa: E402
-from rclpy.executors import SingleThreadedExecutor  # noqa: E402
-from rclpy.lifecycle import LifecycleNode  # noqa: E402
-from rclpy.node import Node  # noqa: E402
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
-from rosgraph_msgs.msg import Clock  # noqa: E402
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2  # noqa: E402
+from live_graph import SpunNode
+from rclpy.lifecycle import LifecycleNode
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
-from emgait_msgs.msg import PedestrianArray  # noqa: E402
-from emgait_ros.cli.main import main  # noqa: E402
-from emgait_ros.lab.simulation.recording import write_ground_truth  # noqa: E402
-from emgait_ros.lab.simulation.simulator import Truth  # noqa: E402
-from emgait_ros.recordings.bag_writer import BagWriter  # noqa: E402
-from emgait_ros.recordings.rosbag import Rosbag  # noqa: E402
-from emgait_ros.samples import CameraModel  # noqa: E402
-from emgait_ros.transport import use_shipped_profile  # noqa: E402
+from emgait_msgs.msg import PedestrianArray
+from emgait_ros.cli.main import main
+from emgait_ros.lab.simulation.recording import write_ground_truth
+from emgait_ros.lab.simulation.simulator import Truth
+from emgait_ros.recordings.bag_writer import BagWriter
+from emgait_ros.recordings.rosbag import Rosbag
+from emgait_ros.samples import CameraModel
+from emgait_ros.transport import use_shipped_profile
 
 pytestmark = pytest.mark.ros
 use_shipped_profile()
@@ -74,25 +72,19 @@ def write_bag(path: Path, storage: str) -> Path:
     return path
 
 
-class Listener:
+class Listener(SpunNode):
     """Subscribes to raw bytes, reliable or best effort, in a thread; a lifecycle node where it is to begin later."""
 
     def __init__(self, reliability: ReliabilityPolicy, name: str = "listener", starts_in_s: float = 0.0) -> None:
         self.received: dict[str, list[bytes]] = defaultdict(list)
         self.arrived_s: dict[str, list[float]] = defaultdict(list)
-        self.context = Context()
-        rclpy.init(context=self.context)
-        self.node = (LifecycleNode if starts_in_s else Node)(name, context=self.context)
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
+        super().__init__(name, LifecycleNode if starts_in_s else Node)
         self._reliability = reliability
         if starts_in_s:
             self._start = self.node.create_timer(starts_in_s, self._subscribe)
         else:
             self._subscribe()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._spin)
-        self._thread.start()
+        self.start()
 
     def _subscribe(self) -> None:
         profile = QoSProfile(depth=30, reliability=self._reliability, durability=DurabilityPolicy.VOLATILE)
@@ -108,24 +100,11 @@ class Listener:
 
         return take
 
-    def _spin(self) -> None:
-        while not self._stop.is_set():
-            self.executor.spin_once(timeout_sec=0.05)
-
     def wait_for(self, topic: str, count: int, timeout_s: float = 60.0) -> bool:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and len(self.received[topic]) < count:
             time.sleep(0.02)
         return len(self.received[topic]) >= count
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
-        self.executor.shutdown()
-        self.node.destroy_node()
-        del self.node, self.executor
-        gc.collect()  # a lifecycle node stays in the graph until then
-        rclpy.shutdown(context=self.context)
 
 
 @pytest.fixture(params=[ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT], ids=["reliable", "best_effort"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -15,23 +14,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-rclpy = pytest.importorskip("rclpy")
+pytest.importorskip("rclpy")
 
-from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from rclpy.context import Context  # noqa: E402
-from rclpy.executors import SingleThreadedExecutor  # noqa: E402
-from sensor_msgs.msg import PointCloud2  # noqa: E402
+from live_graph import LiveGraph, SpunNode
+from sensor_msgs.msg import PointCloud2
 
-from emgait_msgs.msg import IdentityArray  # noqa: E402
-from emgait_ros.config import CameraConfig, TrackerNodeConfig  # noqa: E402
-from emgait_ros.live import answers  # noqa: E402
-from emgait_ros.live.answers import after_their_images  # noqa: E402
-from emgait_ros.recordings.bag import BagRecording  # noqa: E402
-from emgait_ros.recordings.bag_writer import BagWriter  # noqa: E402
-from emgait_ros.recordings.rosbag import CLOUD, IMAGE, BagMessage  # noqa: E402
-from emgait_ros.recordings.serialized_header import stamp_of  # noqa: E402
-from emgait_ros.samples import CameraModel  # noqa: E402
-from emgait_ros.transport import use_shipped_profile  # noqa: E402
+from emgait_msgs.msg import IdentityArray
+from emgait_ros.config import CameraConfig, TrackerNodeConfig
+from emgait_ros.live import answers
+from emgait_ros.live.answers import after_their_images
+from emgait_ros.recordings.bag import BagRecording
+from emgait_ros.recordings.bag_writer import BagWriter
+from emgait_ros.recordings.rosbag import CLOUD, IMAGE, BagMessage
+from emgait_ros.recordings.serialized_header import stamp_of
+from emgait_ros.samples import CameraModel
+from emgait_ros.transport import use_shipped_profile
 
 pytestmark = pytest.mark.ros
 use_shipped_profile()
@@ -51,39 +48,22 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class Answerer:
+class Answerer(SpunNode):
     """Answers each cloud after a while, in a thread; None: never."""
 
     def __init__(self, after_s: float | None) -> None:
-        self.context = Context()
-        rclpy.init(context=self.context)
-        self.node = rclpy.create_node("answerer", context=self.context)
+        super().__init__("answerer")
         self.received_s: list[float] = []
         self._after_s = after_s
         self._publisher = self.node.create_publisher(IdentityArray, TOPIC, 10)
         self.node.create_subscription(PointCloud2, "/lidar/points", self._answer, 10)
-        self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(self.node)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._spin)
-        self._thread.start()
+        self.start()
 
     def _answer(self, message: PointCloud2) -> None:
         self.received_s.append(time.monotonic())
         if self._after_s is not None:
             time.sleep(self._after_s)
             self._publisher.publish(IdentityArray(header=message.header))
-
-    def _spin(self) -> None:
-        while not self._stop.is_set():
-            self._executor.spin_once(timeout_sec=0.05)
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._executor.shutdown()
-        self.node.destroy_node()
-        rclpy.shutdown(context=self.context)
 
 
 @pytest.fixture
@@ -193,16 +173,7 @@ def play_to_the_tracker(folder: Path, *parameters: str) -> tuple[dict[str, Any],
     words = ["use_sim_time:=true", "camera.T_camera_lidar:=[1.,0.,0.,0.,0.,1.,0.,0.,0.,0.,1.,0.,0.,0.,0.,1.]"]
     command = [sys.executable, "-m", "emgait_ros.nodes.pedestrian_tracker", "--ros-args"]
     command += [word for pair in (*words, *parameters) for word in ("-p", pair)]
-    context, values = Context(), {}
-    rclpy.init(context=context)
-    observer = rclpy.create_node("observer", context=context)
-
-    def note(array: DiagnosticArray) -> None:
-        values.update({pair.key: pair.value for s in array.status if s.name.endswith(": pairing") for pair in s.values})
-
-    observer.create_subscription(DiagnosticArray, "/diagnostics", note, 50)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(observer)
+    graph = LiveGraph()
     tracker = subprocess.Popen(command)
     try:
         answers_topic = "/pedestrian_tracker/pedestrians"
@@ -210,16 +181,12 @@ def play_to_the_tracker(folder: Path, *parameters: str) -> tuple[dict[str, Any],
         play += ["--follow", answers_topic, "--json", str(folder / "report.json")]
         said = subprocess.run(play, check=True, timeout=150, capture_output=True, text=True).stderr
         report = json.loads((folder / "report.json").read_text())
-        deadline = time.monotonic() + 2.5
-        while time.monotonic() < deadline:
-            executor.spin_once(timeout_sec=0.1)
+        time.sleep(2.5)  # the tracker tells its pairs every second
     finally:
         tracker.terminate()
         tracker.wait(20)
-        executor.shutdown()
-        observer.destroy_node()
-        rclpy.shutdown(context=context)
-    return report, values, " ".join(said.split())
+        graph.close()
+    return report, graph.values("pedestrian_tracker: pairing"), " ".join(said.split())
 
 
 @pytest.mark.parametrize("late_ms", [0, 150, 400])

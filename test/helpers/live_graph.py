@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -46,20 +47,19 @@ def qos(reliability: str = "reliable", depth: int = 20) -> QoSProfile:
 PATIENCE_S = 60.0  # what is waited for comes within seconds; a machine that runs two suites at once takes longer
 
 
-class LiveGraph:
-    """A node of the test's own, spinning in a thread."""
+class SpunNode:
+    """A node of the test's own, spinning in a thread from ``start`` to ``close``."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, kind: type[Any] = Node) -> None:
         self.context = Context()
         rclpy.init(context=self.context)
-        self.node = rclpy.create_node("test_observer", context=self.context)
+        self.node = kind(name, context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
-        self.diagnostics: dict[str, DiagnosticStatus] = {}
-        self._publishers: dict[tuple[str, str], Any] = {}
         self._stop = threading.Event()
-        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
         self._thread = threading.Thread(target=self._spin)
+
+    def start(self) -> None:
         self._thread.start()
 
     def close(self) -> None:
@@ -67,7 +67,24 @@ class LiveGraph:
         self._thread.join()
         self.executor.shutdown()
         self.node.destroy_node()
+        del self.node, self.executor
+        gc.collect()  # a lifecycle node stays in the graph until then
         self.context.try_shutdown()
+
+    def _spin(self) -> None:
+        while not self._stop.is_set():
+            self.executor.spin_once(timeout_sec=0.1)
+
+
+class LiveGraph(SpunNode):
+    """Watches the diagnostics, and publishes, subscribes and calls what a test asks for."""
+
+    def __init__(self) -> None:
+        super().__init__("test_observer")
+        self.diagnostics: dict[str, DiagnosticStatus] = {}
+        self._publishers: dict[tuple[str, str], Any] = {}
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
+        self.start()
 
     def wait(
         self, happened: Callable[[], Any], timeout_s: float = PATIENCE_S, every: Callable[[], Any] | None = None
@@ -138,10 +155,6 @@ class LiveGraph:
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             self.diagnostics[status.name] = status
-
-    def _spin(self) -> None:
-        while not self._stop.is_set():
-            self.executor.spin_once(timeout_sec=0.1)
 
 
 class NodeProcess:

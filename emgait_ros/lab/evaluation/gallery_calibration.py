@@ -22,6 +22,7 @@ from emgait_ros.gallery.records import Calibration, TemplateSet
 from emgait_ros.lab.datasets.sequences import Sequence, SequenceSource, batch_of
 from emgait_ros.recognition.calibration import calibrate_threshold, fit_probability, share_interval
 from emgait_ros.recognition.enrollment import template_embeddings
+from emgait_ros.recognition.identity_results import samples_to_count
 from emgait_ros.recognition.matcher import Matcher
 from emgait_ros.recognition.replay import Replay, WalkWindows
 from emgait_ros.recognition.windows import TrackWindow, WindowSample
@@ -135,7 +136,7 @@ def growing_windows(
         track.samples.append(sample)
         if count >= config.min_samples:
             features.append([kept.features for kept in track.samples])
-            sensors.append(track.modalities(max(1, config.min_samples // 2)))
+            sensors.append(track.modalities(samples_to_count(config)))
             weak.append(track.weakness(config))
             seen.append(count)
     return WalkWindows(embed(features), tuple(sensors), tuple(weak), tuple(seen))

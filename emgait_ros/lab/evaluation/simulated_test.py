@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 from emgait_ros.config import SampleConfig
@@ -11,6 +10,7 @@ from emgait_ros.inference.preprocessing import Preprocessing
 from emgait_ros.lab.datasets.plans import plan_protocol
 from emgait_ros.lab.datasets.simulated import SimulatedSet
 from emgait_ros.lab.simulation import walk_sets
+from emgait_ros.shipped import cache_folder
 
 FIRST_IDENTITY = 200_000  # never trained on: training takes 1,000 to 99,999, calibration 100,000 to 199,999
 IDENTITIES = 100
@@ -37,14 +37,9 @@ def published_set(
     sample = SampleConfig(preprocessing.points, preprocessing.crop_height, preprocessing.crop_width)
     if folder is None:
         digest = hashlib.sha256(repr((plan, sample, POPULATION, _simulator_digest())).encode()).hexdigest()[:12]
-        folder = cache_folder() / f"simulated-test-{digest}"
+        folder = cache_folder(f"simulated-test-{digest}")
     walk_sets.generate(plan, folder, POPULATION, sample, workers)
     return SimulatedSet(folder, preprocessing)
-
-
-def cache_folder() -> Path:
-    """Where generated sets are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emgait_ros"
 
 
 def _simulator_digest() -> str:

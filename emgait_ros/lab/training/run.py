@@ -26,10 +26,11 @@ from emgait_ros.lab.bench.machine import machine
 from emgait_ros.lab.datasets.lreid import LReid
 from emgait_ros.lab.datasets.opening import gathered, kind_of, load_dataset
 from emgait_ros.lab.datasets.plans import SHORT, plan_protocol, plan_training
-from emgait_ros.lab.datasets.sequences import SequenceSet
+from emgait_ros.lab.datasets.sequences import SequenceSet, SequenceSource
 from emgait_ros.lab.datasets.simulated import SimulatedSet
 from emgait_ros.lab.evaluation import other_lidar
 from emgait_ros.lab.evaluation.baselines import BASELINES, measured
+from emgait_ros.lab.evaluation.protocols import Figure
 from emgait_ros.lab.evaluation.published import Scored, as_json, load_partition, protocol_of
 from emgait_ros.lab.simulated_supervision.alone_discriminant import find_gain, fit_points_alone
 from emgait_ros.lab.simulated_supervision.auxiliary_losses import AuxiliaryHeads
@@ -304,42 +305,27 @@ class Run:
 
     def test(self, network: Network) -> dict[str, Any]:
         """Figures on people, bodies and motion unseen in training, trivial baselines beside them; percent."""
+        data: SequenceSource
+        score: Callable[[Scored], dict[str, Figure]]
         if self._real:
-            figures = self._validate(network)
+            people = load_partition(self.config.partition).test
+            source = data = LReid(self.config.dataset, self.config.preprocessing, people, "all")
+            windows, protocol, score = gathered(source), protocol_of("lreid"), other_lidar.figures
+            trivial = other_lidar.trivial(source, np.ones(len(source), bool))
+            facts = {"probes": int(source.is_probe.sum()), "protocol": other_lidar.SENTENCE}
         else:
-            data = self.load("test", shrunk=False)
-            embeddings = {
-                TITLES[self.config.architecture]: embed(
-                    network, data, whole_sequences(data), self.config.optimization.precision
-                )
-            }
-            embeddings |= {name: measured(data, measure) for name, measure in BASELINES.items()}
-            figures = {
-                name: as_json(Scored.of(protocol_of("sim"), data, embedding).figures())
-                for name, embedding in embeddings.items()
-            }
-            figures |= {"identities": len(np.unique(data.identity)), "probes": int((data.walk != 0).sum())}
+            windows = data = self.load("test", shrunk=False)
+            protocol, score = protocol_of("sim"), Scored.figures
+            trivial = {name: measured(windows, measure) for name, measure in BASELINES.items()}
+            facts = {"probes": int((data.walk != 0).sum())}
+        ours = embed(network, windows, whole_sequences(windows), self.config.optimization.precision)
+        figures: dict[str, Any] = {
+            name: as_json(score(Scored.of(protocol, data, embedding)))
+            for name, embedding in {TITLES[self.config.architecture]: ours, **trivial}.items()
+        }
+        figures |= {"identities": len(np.unique(data.identity)), **facts}
         (self.folder / "measured.json").write_text(json.dumps(figures, indent=2), encoding="utf-8")
         return figures
-
-    def _validate(self, network: Network) -> dict[str, Any]:
-        """Figures on the validation people of LReID, by its protocol."""
-        source = LReid(
-            self.config.dataset, self.config.preprocessing, load_partition(self.config.partition).test, "all"
-        )
-        data = gathered(source)
-        embeddings = {
-            TITLES[self.config.architecture]: embed(
-                network, data, whole_sequences(data), self.config.optimization.precision
-            )
-        }
-        embeddings |= other_lidar.trivial(source, np.ones(len(source), bool))
-        figures: dict[str, Any] = {
-            name: as_json(other_lidar.figures(Scored.of(protocol_of("lreid"), source, embedding)))
-            for name, embedding in embeddings.items()
-        }
-        people, probes = len(np.unique(source.identity)), int(source.is_probe.sum())
-        return {**figures, "identities": people, "probes": probes, "protocol": other_lidar.SENTENCE}
 
     def _timed(self, stage: str, work: Callable[[], Any]) -> None:
         """Do a stage and add its wall time to what was recorded (a resumed stage adds up)."""
