@@ -1,7 +1,5 @@
 """What launch file and `emgait up` share: arguments to parameters, and RViz's configuration."""
 
-from __future__ import annotations
-
 import pytest
 import yaml
 

@@ -1,7 +1,5 @@
 """Which Fast DDS profile a process gets, and where shipped files are found."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

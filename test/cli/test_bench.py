@@ -1,7 +1,5 @@
 """`emgait bench gallery` measures what it says, on a small gallery."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 

@@ -1,7 +1,5 @@
 """`emgait console`: what it needs, what it refuses, and that the built package has its page."""
 
-from __future__ import annotations
-
 import argparse
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The doctor's findings, on systems that are broken in known ways."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

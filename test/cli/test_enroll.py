@@ -1,7 +1,5 @@
 """`emgait enroll`: somebody out of a simulated bag into a gallery, through the real pipeline."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

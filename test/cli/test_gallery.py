@@ -1,7 +1,5 @@
 """`emgait gallery`."""
 
-from __future__ import annotations
-
 import json
 import time
 from datetime import datetime

@@ -1,7 +1,5 @@
 """`emgait gallery calibrate` on a handful of simulated strangers: made, embedded, calibrated, checked, stored."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """The command line as a whole: every sub-command can be reached, teaches with --help, and fails in a sentence."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from importlib import import_module

@@ -1,7 +1,5 @@
 """What commands write: refused when the command line is read if it cannot be written, whole or not at all otherwise."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -1,7 +1,5 @@
 """Who may use the console: hosts, origins, the token and sessions."""
 
-from __future__ import annotations
-
 import os
 
 import pytest

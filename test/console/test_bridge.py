@@ -1,7 +1,5 @@
 """The console's node on a live graph: it finds the tracker's topics, listens only while somebody looks, and asks services."""
 
-from __future__ import annotations
-
 import asyncio
 
 import cv2

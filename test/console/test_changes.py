@@ -1,7 +1,5 @@
 """The record of changes: written before and after, for its owner alone, read back newest first."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Pictures for the page: sizes, where boxes lie, and the cloud from above."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import pytest

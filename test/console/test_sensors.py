@@ -1,7 +1,5 @@
 """Which image goes with which answer, and what is said when there is nothing to show."""
 
-from __future__ import annotations
-
 import struct
 from types import SimpleNamespace as Message
 

@@ -1,7 +1,5 @@
 """The web server without ROS: what it refuses, what it answers, and what it sends only while somebody looks."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re

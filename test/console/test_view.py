@@ -1,7 +1,5 @@
 """What the page is told: people of each tracker, enrolments, and health in words."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace as Message
 
 import pytest

@@ -1,7 +1,5 @@
 """Fixtures of the gallery tests: a PostgreSQL server, and a gallery of either kind."""
 
-from __future__ import annotations
-
 import pytest
 from postgres_server import running_server
 

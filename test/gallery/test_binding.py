@@ -1,7 +1,5 @@
 """Encrypted rows given to somebody else by somebody without the key: noticed, left out, and nobody else is affected."""
 
-from __future__ import annotations
-
 import zlib
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Disks without hard links, without modes, and of other machines."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Nothing readable without the key; a sentence for every key that does not fit."""
 
-from __future__ import annotations
-
 import base64
 import sqlite3
 

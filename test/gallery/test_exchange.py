@@ -1,7 +1,5 @@
 """Export to a signed file and import: previewed, with rules for conflicts; what is foreign or tampered with is refused."""
 
-from __future__ import annotations
-
 import stat
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Retention: hidden, then deleted; never by one jump of the clock."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

@@ -1,7 +1,5 @@
 """Another key while the disk is full, and a backup at the same time: one of the keys opens everything."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess

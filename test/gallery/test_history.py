@@ -1,7 +1,5 @@
 """Splitting, disabling, expiring, undoing, and files of the first layout."""
 
-from __future__ import annotations
-
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor

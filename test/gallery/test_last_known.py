@@ -1,7 +1,5 @@
 """A robot whose database is down when it starts, and galleries in whose place another one is put while they are in use."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 import sqlite3

@@ -1,7 +1,5 @@
 """What a person may be called."""
 
-from __future__ import annotations
-
 import pytest
 
 from emgait_ros.gallery.names import look_alikes, normalised_name

@@ -1,7 +1,5 @@
 """Several robots, one gallery: what one enrols the others know at once; a lost server is said and got over."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time

@@ -1,7 +1,5 @@
 """Enrolling, listing, renaming, merging and removing; what a restart finds."""
 
-from __future__ import annotations
-
 import sqlite3
 import stat
 import threading

@@ -1,7 +1,5 @@
 """Files that are damaged, foreign, newer or out of reach: refused with a sentence, never overwritten."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """kill -9 at random moments: every answered change is there afterwards, and no half one."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import random

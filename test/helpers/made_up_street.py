@@ -1,7 +1,5 @@
 """People on a street of made-up bodies, and an encoder whose distances can be computed by hand."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np

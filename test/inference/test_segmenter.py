@@ -1,7 +1,5 @@
 """Silhouettes of crops by a model of the user's, and what is said of one that does not fit."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib.util
 

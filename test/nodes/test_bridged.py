@@ -1,7 +1,5 @@
 """Who is in view in the terms of other packages: identifiers, confidences, matches that end."""
 
-from __future__ import annotations
-
 import math
 import re
 

@@ -1,7 +1,5 @@
 """The threshold keeps what it promises."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

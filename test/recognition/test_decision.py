@@ -1,7 +1,5 @@
 """From distances to PENDING, UNKNOWN or a name."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The sentences about decisions: each kind once."""
 
-from __future__ import annotations
-
 import pytest
 
 from emgait_ros.recognition.decision import Decision, Vote, Weakness, Why

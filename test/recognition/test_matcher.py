@@ -1,7 +1,5 @@
 """Exact search, against the definition written out."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Legs that swing, as an enrolment asks for: of simulated people who walk, glide or are wheeled along, and of real people who walk."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """From pedestrians to names and back: windows, enrolment, the gallery and the decision working together."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import threading

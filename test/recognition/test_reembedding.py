@@ -1,7 +1,5 @@
 """Templates of another model from saved samples; nothing is saved unless it was asked for."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from made_up_street import CONFIG, BuildEncoder, Street, walk

@@ -1,7 +1,5 @@
 """The threshold at which a walk gets a name is that of the live decision, played window by window."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which track an enrolment means, with one tracker and with several."""
 
-from __future__ import annotations
-
 import pytest
 from test_windows import feed, frame, pedestrian
 

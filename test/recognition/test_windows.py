@@ -1,7 +1,5 @@
 """Which samples make a window."""
 
-from __future__ import annotations
-
 from collections import deque
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Boxes of another detector: what is read, carried into the LiDAR's frame, left out, and said about it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

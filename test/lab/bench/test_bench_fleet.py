@@ -1,7 +1,5 @@
 """`emgait bench fleet` with two robots, in seconds: what it says is complete, and all robots end with the same people."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """The benchmark scores what the live node would publish, and the live options hold on sequences of all kinds."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

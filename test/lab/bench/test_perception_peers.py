@@ -1,7 +1,5 @@
 """The peers of `emgait bench perception`, and what is counted for them."""
 
-from __future__ import annotations
-
 import sys
 
 import numpy as np

@@ -1,7 +1,5 @@
 """KITTI frames: small ones written here, and the real ones where they are."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import pytest

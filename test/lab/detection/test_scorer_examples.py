@@ -1,7 +1,5 @@
 """What simulated candidates are called, and that they are kept as they were made."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

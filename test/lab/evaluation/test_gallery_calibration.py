@@ -1,7 +1,5 @@
 """A gallery's threshold from tracks: what it promises holds on new strangers; longer walks are decided better."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """`emgait soak` and `emgait bench live` in small: the real nodes over DDS, judged by states and counts, never by time."""
 
-from __future__ import annotations
-
 import json
 import math
 

@@ -1,7 +1,5 @@
 """Boxes joined with a cloud: the returns on people, alone and beside our own detector."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from synthetic_clouds import SENSOR_HEIGHT_M, person, scan

@@ -1,7 +1,5 @@
 """Who hides whom, and how much of them."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from synthetic_clouds import SENSOR_HEIGHT_M, crown, person, scan
