@@ -1,7 +1,7 @@
 """Simulated hours through the real nodes over DDS, each frame as soon as the one before is answered.
 
   emgait soak                                an hour: 36,000 clouds, 1,000 people in the gallery, ten kills at the end
-  emgait soak --minutes 480 --kills 200      eight hours (a machine does some 10 to 20 clouds a second)
+  emgait soak --minutes 480 --kills 200      eight hours (two cores do some 20 clouds a second); Ctrl-C goes on to the kills at once
 
 People come and go, are enrolled and removed, the light changes, the gallery is backed up, and each hour the stamps start over as
 of a bag that is played again. `soak_slope_mb_per_h` is the slope of both nodes' memory over the later two thirds of the

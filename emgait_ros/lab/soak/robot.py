@@ -122,8 +122,8 @@ class Robot:
         """Start a node; what it prints goes on in its log."""
         with (self.folder / f"{name}.log").open("ab") as log:
             command = [sys.executable, "-m", "emgait_ros.nodes.entry", name, "--ros-args", *self._words[name]]
-            self._processes[name] = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, env=dict(os.environ)
+            self._processes[name] = subprocess.Popen(  # a session of its own: Ctrl-C is for who started this
+                command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
 
     def kill(self, name: str) -> None:

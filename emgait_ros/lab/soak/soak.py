@@ -1,4 +1,4 @@
-"""Simulated hours through the real nodes, each frame as soon as the last but one is answered: does anything grow, is anything lost?
+"""Simulated hours through the real nodes, each frame as soon as the one before is answered: does anything grow, is anything lost?
 
 One street is played again and again with stamps that go on; each simulated hour the stamps start over, as of a bag that is
 played in a loop. The light goes from day to night and back within a day. In every round somebody is enrolled or removed,
@@ -7,8 +7,8 @@ and in some the gallery is backed up, while frames go on. At the end both nodes 
 
 from __future__ import annotations
 
+import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from emgait_ros.lab.bench.machine import machine
 from emgait_ros.lab.simulation.scene import Scene, SensorHead, WalkPlan
 from emgait_ros.lab.soak.robot import NODES, Robot, Street, simulated, wait_until
 from emgait_ros.samples import Modality
+from emgait_ros.stop_signals import asked_to_stop
 
 if TYPE_CHECKING:
     from emgait_ros.lab.soak.graph import Graph
@@ -86,7 +87,10 @@ class _Notes:
 class Soak:
     """One run; see :func:`run_soak`."""
 
-    def __init__(self, plan: SoakPlan, street: Street, robot: Robot, graph: Graph, say: Say) -> None:
+    def __init__(
+        self, plan: SoakPlan, street: Street, robot: Robot, graph: Graph, say: Say, asked: threading.Event
+    ) -> None:
+        self._asked = asked
         self._plan, self._street, self._robot, self._graph, self._say = plan, street, robot, graph, say
         self._notes, self._random = _Notes(), np.random.default_rng(plan.seed)
         self._stamp_ns, self._newcomers = BEGIN_NS, 0
@@ -103,6 +107,8 @@ class Soak:
         before = self._reference()
         rounds = max(round(self._plan.minutes * 60 / self._plan.seconds), 3)
         for number in range(rounds):
+            if self._asked.is_set():
+                break
             day = (number + 1) * self._plan.seconds / DAY_S
             light = 0.55 + 0.45 * float(np.cos(2 * np.pi * day))
             self._round(enroll=True, leave=len(notes.answered) > MOST_ENROLLED, light=light)
@@ -137,15 +143,9 @@ class Soak:
 
     def _play(self, number: int, light: float = 1.0) -> Any:
         """One cloud with its image, and the answer."""
-        return self._answer(self._send(number, light))
-
-    def _send(self, number: int, light: float = 1.0) -> int:
         self._stamp_ns += STEP_NS
         self._graph.send(self._street.at(number, self._stamp_ns, light))
-        return self._stamp_ns
-
-    def _answer(self, stamp_ns: int) -> Any:
-        answer = self._graph.answer(stamp_ns, ANSWER_S)
+        answer = self._graph.answer(self._stamp_ns, ANSWER_S)
         self._notes.frames += 1
         self._notes.unanswered += answer is None
         return answer
@@ -160,17 +160,14 @@ class Soak:
         self._stamp_ns = BEGIN_NS
 
     def _round(self, enroll: bool = False, leave: bool = False, light: float = 1.0) -> None:
-        """The street once, so that both nodes always have work; somebody with a full window is enrolled, somebody else removed."""
-        sent: deque[int] = deque()
+        """The street once; somebody with a full window is enrolled, somebody else removed."""
         for number in range(len(self._street.clouds)):
-            sent.append(self._send(number, light))
-            answer = self._answer(sent.popleft()) if number else None
+            answer = self._play(number, light)
             full = [i for i in answer.identities if i.samples >= 2 * i.samples_needed] if answer is not None else []
             if enroll and full:
                 enroll = not self._enroll(full[int(self._random.integers(len(full)))])
             if leave and number == len(self._street.clouds) // 2:
                 self._leave(sorted(self._notes.answered)[STAYING])
-        self._answer(sent.popleft())
         if self._stamp_ns - BEGIN_NS > HOUR_NS:
             self._start_over()
 
@@ -271,7 +268,7 @@ def slope(hours: list[float], values: list[float]) -> tuple[float, float]:
 
 
 def run_soak(plan: SoakPlan, folder: Path, say: Say = lambda text, done: None, bundle: str = "") -> dict[str, Any]:
-    """All figures of a run; the nodes' logs and the gallery stay in ``folder``.
+    """All figures of a run; the nodes' logs and the gallery stay in ``folder``. SIGINT and SIGTERM make it shorter.
 
     Raises:
         ValueError: a node ended by itself or did not start, or the gallery was damaged.
@@ -280,5 +277,5 @@ def run_soak(plan: SoakPlan, folder: Path, say: Say = lambda text, done: None, b
 
     say("simulating the street", 0.0)
     street = simulated(busy_street(plan))
-    with Robot(folder, street.params, bundle) as robot, Graph() as graph:
-        return Soak(plan, street, robot, graph, say).run()
+    with Robot(folder, street.params, bundle) as robot, Graph() as graph, asked_to_stop() as asked:
+        return Soak(plan, street, robot, graph, say, asked).run()

@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import signal
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -34,14 +38,25 @@ def test_too_short_for_a_slope():
     assert all(math.isnan(value) for value in slope([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]))
 
 
+def interrupt_after(file):
+    """Ctrl-C as soon as the file is there."""
+    while not file.is_file():
+        time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 @pytest.mark.ros
-def test_a_short_soak_loses_nothing_and_answers_alike(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("minutes", [0.3, 600], ids=["whole", "stopped by Ctrl-C"])
+def test_a_short_soak_loses_nothing_and_answers_alike(tmp_path, monkeypatch, capsys, minutes):
+    if minutes > 1:
+        threading.Thread(target=interrupt_after, args=(tmp_path / "out/copy.backup",), daemon=True).start()
     small = {"seconds": 6.0}
     monkeypatch.setattr(command, "SoakPlan", lambda **options: SoakPlan(**options, **small))
     file = tmp_path / "soak.json"
-    words = ["--minutes", "0.3", "--kills", "1", "--people", "20", "--width", "320", "--json", str(file)]
+    words = ["--minutes", str(minutes), "--kills", "1", "--people", "20", "--width", "320", "--json", str(file)]
     assert main(["soak", *words, "--out", str(tmp_path / "out")]) == 0, capsys.readouterr()
     figures = json.loads(file.read_text())
+    assert 0 < figures["simulated_hours"] < 0.02
     assert figures["lost_answers"] == 0
     assert figures["identical_answers"]
     assert figures["compared_answers"] >= 50
