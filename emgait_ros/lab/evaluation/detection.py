@@ -207,12 +207,15 @@ def _reasons(
     """Why each person (P, 2) without a detection was missed, "" for others; and the score of the best shape there."""
     reason, score = np.full(len(people), "", dtype="<U10"), np.full(len(people), np.nan, np.float32)
     to_peak = apart_m(people, detector.examined_xy)
+    nearest = to_peak.min(0, initial=np.inf)  # a peak says why the person nearest to it was missed
     taken = np.isin(np.arange(len(detections)), belongs)
     for person, detection in enumerate(belongs.tolist()):
         if detection >= 0:
             score[person] = detections.score[detection]
             continue
         there = np.flatnonzero(to_peak[person] <= within_m)
+        own = there[to_peak[person, there] == nearest[there]]
+        there = own if len(own) else there
         scores = np.nan_to_num(detector.examined_score[there], nan=-1.0)
         if len(there) == 0 or scores.max() < 0:
             reason[person] = "gate" if len(there) else "no peak"
@@ -222,8 +225,8 @@ def _reasons(
         if score[person] < np.float32(detector.config.min_score):
             reason[person] = "score"
         else:
-            own = apart_m(detector.examined_xy[[best]], detections.center[~taken, :2]) <= within_m
-            reason[person] = "place" if own.any() else "suppressed"
+            free = apart_m(detector.examined_xy[[best]], detections.center[~taken, :2]) <= within_m
+            reason[person] = "place" if free.any() else "suppressed"
     return reason, score
 
 

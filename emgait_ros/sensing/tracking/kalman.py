@@ -5,8 +5,9 @@ operations on arrays over the tracks.
 
 Innovations of a filter whose process noise is right are not correlated in time. Where they are, the track turns, stops
 or starts, or all tracks do because the sensor drives and its pose is not known: the noise is raised until the correlation
-is gone (Mehra 1970), for each track and for all together. Where they are larger than expected without being correlated,
-the detector is noisier than the options say: the measurement noise is raised, for all together.
+is gone (Mehra 1970), for each track and for all together. Small ones that are correlated raise nothing: the sway of a walker
+makes those, too, and an uncertain track takes the detection of whoever crosses its way. Where they are larger than expected
+without being correlated, the detector is noisier than the options say: the measurement noise is raised, for all together.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ WALKING_SIGMA_M_S = 1.2  # a new pedestrian walks anywhere, at up to walking pac
 SENSOR_SIGMA_M_S = 4.0  # on top of what all tracks share: the motion of a sensor whose pose is not given
 RATE = 0.5  # how fast the process noise follows the correlation, in log units a frame
 CLIP = 4.0  # largest product of two normalized innovations that counts
+LAGS = 0.5  # squared, normalized innovation (1 is expected) from which on a correlation says that the filter lags
 KNOWN = 3  # updates, before which the velocity is a guess and innovations say nothing about the noise
 MOST_ACCELERATION_M_S2 = 8.0  # a car that brakes or turns
 NOISE_RATE = 0.1  # how fast the measurement noise follows, in log units a frame
@@ -87,6 +89,7 @@ class KalmanBank:
         if len(tracks) == 0:
             return
         product = np.clip((innovation * self._innovation[tracks]).mean(1), -CLIP, CLIP)
+        product[(product > 0.0) & ((innovation**2).mean(1) < LAGS)] = 0.0
         self._raised[tracks] = np.clip(self._raised[tracks] + RATE * product, 0.0, self._most)
         self._all_raised = float(np.clip(self._all_raised + RATE * product.mean(), 0.0, self._most))
         self._innovation[tracks] = innovation

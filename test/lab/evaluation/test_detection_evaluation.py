@@ -33,6 +33,7 @@ def cloud(solids, labels, kinds=None, name="street_0001", **more) -> LabelledClo
 
 BOLLARD = [("cylinder", (10.0, 0.0, 0.25, 0.0, 0.6))]
 POST = [("cylinder", (10.0, 0.0, 0.1, 0.0, 1.0))]
+BESIDE = [("cylinder", (10.0, 0.65, 0.1, 0.0, 1.5))]
 FAR = person(30, 4) + person(18, -3)
 
 
@@ -83,6 +84,7 @@ def test_rules(rules, counted, found, false):
         (person(10, 0), [(10, 0)], {"min_points": 1000}, "gate", False),
         (POST, [(10, 0)], {}, "score", True),
         (person(10, 0), [(10, 0), (10, 0.3)], {}, "suppressed", True),  # two labels on one person
+        (person(10, 0) + BESIDE, [(10, 0), (10, 0.45)], {}, "score", True),  # a shape of their own, near one that is found
         (person(10, 0), [(9.5, 0)], {}, "place", True),  # the peak is on the near side, the box 0.1 m behind it
     ],
 )

@@ -50,6 +50,17 @@ def test_the_process_noise_follows_the_motion_not_the_noise(places, noise_m, mea
     assert (bank.noise > 1.5) == noisier
 
 
+def test_the_sway_of_walkers_raises_no_noise():
+    """Twelve people side by side whose trunks sway by 3 cm, seen with less noise than the filter was told of."""
+    time = np.arange(85) * DT_S
+    walk = np.stack([1.2 * time, 0.03 * np.sin(2 * np.pi * time)], axis=1)
+    phases = np.stack([np.roll(walk[:, 1], k) for k in range(12)], axis=1)
+    places = np.stack([np.tile(walk[:, :1], (1, 12)), phases + 2.0 * np.arange(12)], axis=2)
+    bank, _ = follow(places, 0.02)
+    assert bank._all_raised < 0.1
+    assert bank._raised.max() < 0.3
+
+
 def test_a_new_track_begins_with_what_the_others_share():
     time = np.arange(20)[:, None, None] * DT_S
     bank, _ = follow(np.array([[10.0, 3.0], [20.0, -4.0], [30.0, 8.0]]) + time * [-8.0, 0.0], 0.05)
