@@ -84,7 +84,7 @@ def test_rules(rules, counted, found, false):
         (person(10, 0), [(10, 0)], {"min_points": 1000}, "gate", False),
         (POST, [(10, 0)], {}, "score", True),
         (person(10, 0), [(10, 0), (10, 0.3)], {}, "suppressed", True),  # two labels on one person
-        (person(10, 0) + BESIDE, [(10, 0), (10, 0.45)], {}, "score", True),  # a shape of their own, near one that is found
+        (person(10, 0) + BESIDE, [(10, 0), (10, 0.45)], {}, "score", True),  # a shape of its own beside one
         (person(10, 0), [(9.5, 0)], {}, "place", True),  # the peak is on the near side, the box 0.1 m behind it
     ],
 )
