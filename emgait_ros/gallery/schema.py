@@ -12,6 +12,7 @@ import itertools
 import logging
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +200,15 @@ def _expected_layout(version: int) -> dict[tuple[str, str], str]:
 
 def _set_journal(path: Path, connection: sqlite3.Connection) -> None:
     """A write-ahead log, but on disks of other machines, where its shared memory is not shared."""
-    connection.execute(f"PRAGMA journal_mode = {'DELETE' if remote_file_system(path) else 'WAL'}")
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute(f"PRAGMA journal_mode = {'DELETE' if remote_file_system(path) else 'WAL'}")
+            return
+        except sqlite3.OperationalError as error:  # SQLite waits for whoever writes, but not with this statement
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _upgrade(connection: sqlite3.Connection, version: int) -> None:

@@ -250,6 +250,17 @@ def test_a_locked_gallery_says_so_and_recovers(gallery, monkeypatch):
     assert enroll(gallery, "Anna") == 2
 
 
+def test_opening_waits_for_a_writer_of_a_file_without_a_write_ahead_log(path):
+    """As a robot's copy is: two robots may open it, and one of them is writing."""
+    Gallery(path).close()
+    writer = schema.opened(path)
+    writer.execute("PRAGMA journal_mode = DELETE")
+    writer.execute("BEGIN IMMEDIATE")
+    threading.Timer(0.3, lambda: (writer.execute("COMMIT"), writer.close())).start()
+    with Gallery(path) as gallery:
+        assert gallery.identities() == []
+
+
 def test_many_threads(either):
     """Eight threads enrol, rename, remove and read at once: nothing raised, the counts add up."""
     gallery = either
