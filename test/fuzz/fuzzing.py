@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # where galleries need not wait for a disk
-LONGEST_S = 20  # of one case, on a busy machine; what hangs takes for ever
+LONGEST_S = 60  # of one case, first imports and a busy machine included; what hangs takes for ever
 MOST_MIB = 700  # that one case may add to the memory in use
 ADDRESS_GIB = 24  # address space a case may ask for: what asks for more is refused by the system, not by us
 
