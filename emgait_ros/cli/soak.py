@@ -1,7 +1,7 @@
-"""Simulated hours through the real nodes over DDS, each frame as soon as the one before is answered.
+"""Simulated hours through the real nodes over DDS, as fast as they answer.
 
   emgait soak                                an hour: 36,000 clouds, 1,000 people in the gallery, ten kills at the end
-  emgait soak --minutes 480 --kills 200      eight hours (two cores do some 20 clouds a second); Ctrl-C goes on to the kills at once
+  emgait soak --minutes 480 --kills 200      eight hours (two cores do 20 to 35 clouds a second); Ctrl-C goes on to the kills at once
 
 People come and go, are enrolled and removed, the light changes, the gallery is backed up, and each hour the stamps start over as
 of a bag that is played again. `soak_slope_mb_per_h` is the slope of both nodes' memory over the later two thirds of the
@@ -29,6 +29,7 @@ PLAN = (
     ("minutes", "M", "simulated"),
     ("kills", "N", "times a node is killed at the end"),
     ("people", "N", "made-up people in the gallery"),
+    ("walkers", "N", "people who cross the street in 20 s"),
     ("beams", "N", "of the simulated LiDAR: 32, 64 or 128"),
     ("width", "N", "of the simulated images, px"),
     ("seed", "N", "of the street and of chance"),

@@ -306,3 +306,9 @@ def _check_fits(file: Path, graphs: dict[str, GraphInfo], preprocessing: Preproc
             raise ValueError(
                 f"{file} contradicts itself: the frame encoder takes {spec}, the preprocessing makes {expected[spec.name]}"
             )
+    made = graphs[SEQUENCE_HEAD].outputs
+    if not made or [type(size) for size in made[0].shape] != [str, int, int]:
+        raise ValueError(
+            f"{file} is damaged: the sequence head makes {', '.join(map(str, made)) or 'nothing'}, but an embedding of "
+            "(batch, parts, width) is expected. Fetch or export the bundle again"
+        )

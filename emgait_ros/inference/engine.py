@@ -39,8 +39,15 @@ class TensorSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TensorSpec:
-        """The inverse of :meth:`to_dict`."""
-        return cls(str(values["name"]), str(values["dtype"]), tuple(values["shape"]))
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            TypeError: a size is neither a positive number nor a name.
+        """
+        shape = tuple(values["shape"])
+        if any(type(size) not in (int, str) or size in (0, "") or str(size).startswith("-") for size in shape):
+            raise TypeError(f"shape {list(shape)} of {values['name']}")
+        return cls(str(values["name"]), str(values["dtype"]), shape)
 
 
 class Engine(Protocol):

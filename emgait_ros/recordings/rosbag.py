@@ -6,7 +6,7 @@ import heapq
 import os
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +30,8 @@ CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 TRANSFORMS = "tf2_msgs/msg/TFMessage"
 BOXES = "vision_msgs/msg/Detection3DArray"
 PEDESTRIANS = "emgait_msgs/msg/PedestrianArray"
+UNCHANGED = (CLOUD, IMAGE, COMPRESSED_IMAGE, CAMERA_INFO, TRANSFORMS)  # since the first ROS 2
+NAMED_CLASS = "vision_msgs/msg/ObjectHypothesis"
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ class Rosbag:
         """Whether the type of a topic is known now; a note when its definition cannot be read."""
         try:
             learn_type(self._types, connection, message_types())
+            _check_definition(connection.msgtype, self._types)
         except Exception as error:
             why = str(error).strip().split("\n")[0] or type(error).__name__
             self.notes.append(
@@ -222,6 +225,14 @@ def _message_folder() -> Path:
         if (folder / "PedestrianArray.msg").is_file():
             return folder
     raise FileNotFoundError(f"emgait_msgs is not installed: looked for its messages in {', '.join(map(str, folders))}")
+
+
+def _check_definition(kind: str, stores: Mapping[str, Typestore]) -> None:
+    """Raise ValueError where a message would not hold the fields that are read of its type."""
+    if kind in UNCHANGED and stores[kind].hash_rihs01(kind) != message_types().hash_rihs01(kind):
+        raise ValueError("it is not the one that ROS 2 has")
+    if kind == BOXES and kind in stores and NAMED_CLASS not in stores[kind].fielddefs:
+        raise ValueError("it is the one of vision_msgs before 4.0, as of ROS 2 Foxy: record boxes with Humble or later")
 
 
 def _is_latched(connection: Connection) -> bool:

@@ -322,8 +322,8 @@ def test_a_node_that_is_there_but_not_active_yet_is_waited_for(mcap_path: Path) 
     [
         ([], "", 5.0, "(subscribed: /listener): played anyway"),
         (["--topics", "/camera/image"], "", 0.0, ""),  # nothing in it is for the tracker
-        (["--wait", "3"], "/lidar/points:2", 3.0, "2 subscriptions of /lidar/points (there are"),
-        (["--wait", "1.5"], "rviz2 listener", 1.5, "rviz2 did not subscribe within 1.5 s"),
+        (["--wait", "12"], "/lidar/points:2", 12.0, "2 subscriptions of /lidar/points (there are"),
+        (["--wait", "12"], "rviz2 listener", 12.0, "rviz2 did not subscribe within 12."),  # discovery takes seconds
         (["--no-wait"], "rviz2", 0.0, ""),
     ],
 )

@@ -168,7 +168,7 @@ def test_a_robot_in_a_namespace_stays_in_it(repository, tmp_path):
         assert graph.wait(lambda: graph.node.count_subscribers("/up_robot/points"), 60.0)
         send = lambda: graph.publish("/up_robot/points", cloud(street(), next(count) * 100_000_000))  # noqa: E731
         assert graph.wait(lambda: answers, 120.0, send)
-        assert [topics_outside(graph.node, name, "/up_robot") for name in NODES] == [set(), set()]
+        assert [topics_outside(graph, name, "/up_robot") for name in NODES] == [set(), set()]
     finally:
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=30)

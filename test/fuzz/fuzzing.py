@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import faulthandler
 import json
 import resource
@@ -182,7 +183,7 @@ def odd_json(draw: Any, values: Any, edits: int = 2) -> str:
         if isinstance(place, dict) and draw(st.integers(0, 9)) == 0:
             del place[key]
         else:
-            place[key] = draw(st.sampled_from(ODD))
+            place[key] = copy.deepcopy(draw(st.sampled_from(ODD)))  # a later edit may go into it
     return json.dumps(values).replace(f'"{DEEP}"', "[" * 100_000 + "]" * 100_000)
 
 

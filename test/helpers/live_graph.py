@@ -23,7 +23,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
+from rclpy.node import Node, NodeNameNonExistentError
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -107,6 +107,18 @@ class LiveGraph(SpunNode):
             publisher = self._publishers[key] = self.node.create_publisher(type(message), topic, qos(reliability))
             assert self.wait(publisher.get_subscription_count, 30.0), f"nobody subscribes to {topic}"
         self._publishers[key].publish(message)
+
+    def topics_of(self, kind: str, name: str, namespace: str) -> set[str]:
+        """Topics of a node's "subscriber" or "publisher" ends, as soon as the graph knows of any: messages may come before."""
+        find = getattr(self.node, f"get_{kind}_names_and_types_by_node")
+
+        def found() -> set[str]:
+            try:
+                return {topic for topic, _ in find(name, namespace)}
+            except NodeNameNonExistentError:
+                return set()
+
+        return self.wait(found) or set()
 
     def collect(self, kind: type, topic: str) -> list[Any]:
         """A list that grows with every message of a topic."""
@@ -208,9 +220,9 @@ class NodeProcess:
             self._lines.append(line)
 
 
-def topics_outside(node: Node, name: str, namespace: str) -> set[str]:
+def topics_outside(graph: LiveGraph, name: str, namespace: str) -> set[str]:
     """Topics outside its namespace that a node subscribes to, but for those that every node shares."""
-    topics = {topic for topic, _ in node.get_subscriber_names_and_types_by_node(name, namespace)}
+    topics = graph.topics_of("subscriber", name, namespace)
     return {topic for topic in topics if not topic.startswith(f"{namespace}/")} - {"/clock", "/parameter_events"}
 
 

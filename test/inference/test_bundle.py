@@ -69,6 +69,15 @@ DAMAGE = [
     ),
     (edit_manifest(lambda m: m.pop("graphs")), "manifest.json", "'graphs' is missing"),
     (edit_manifest(lambda m: m["decision"].update(threshold=[])), "manifest.json", "damaged"),
+    *(
+        (
+            edit_manifest(lambda m, s=s: m["graphs"]["sequence_head"]["outputs"][0].update(shape=s)),
+            "manifest.json",
+            "damaged",
+        )
+        for s in (["batch", [], 64], ["batch", 0, 64], ["batch", 2.5, 64], ["batch", "parts", 64], ["batch", 64], 7)
+    ),
+    (edit_manifest(lambda m: m["graphs"]["sequence_head"].update(outputs=[])), "manifest.json", "makes nothing"),
     (edit_manifest(lambda m: m["window"].update(min_frames=0)), "manifest.json", "window is 0 to 12"),
     (edit_manifest(lambda m: m["preprocessing"].update(points_frame="moon")), "", "allowed are sensor, ray, heading"),
     (edit_manifest(lambda m: m["preprocessing"].update(points=25)), "manifest.json", "contradicts itself"),

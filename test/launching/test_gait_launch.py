@@ -199,7 +199,7 @@ def test_two_robots_stay_apart(repository, tmp_path):
         assert graph.wait(lambda: found["robot1 answers"], 120.0, send), log.read_text()
         assert found["robot1"]
         assert (found["robot2"], found["robot2 answers"]) == ([], [])
-        outside = {f"/{r}/{n}": topics_outside(graph.node, n, f"/{r}") for r in ("robot1", "robot2") for n in NODES}
+        outside = {f"/{r}/{n}": topics_outside(graph, n, f"/{r}") for r in ("robot1", "robot2") for n in NODES}
         assert not any(outside.values()), outside
     finally:
         process.send_signal(signal.SIGINT)

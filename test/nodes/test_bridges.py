@@ -156,10 +156,7 @@ def test_somebody_else_who_publishes_persons_is_named(street):
 def test_nothing_is_published_that_was_not_asked_for(graph, start):
     node = start("bridges", namespace="quiet")
     assert graph.wait(lambda: graph.says("quiet/bridges: bridges", "all parts are off"), 90.0), node.output
-
-    def own() -> set[str]:
-        return {name for name, _ in graph.node.get_publisher_names_and_types_by_node("bridges", "/quiet")}
-
+    own = lambda: graph.topics_of("publisher", "bridges", "/quiet")  # noqa: E731
     assert graph.wait(lambda: own() == {"/diagnostics", "/parameter_events", "/rosout"}), own()
 
 

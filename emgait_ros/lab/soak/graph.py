@@ -13,27 +13,33 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
-from emgait_msgs.msg import IdentityArray
+from emgait_msgs.msg import IdentityArray, PedestrianArray
 from emgait_msgs.srv import EnrollIdentity, ListIdentities, RemoveIdentity
 from emgait_ros.config import TrackerTopicsConfig
+from emgait_ros.lab.soak.robot import wait_until
 from emgait_ros.recordings.serialized_header import stamp_of as serialized_stamp
 from emgait_ros.sensing.conversions import stamp_ns as stamp_of
 
 SERVICE_S = 30.0
+POLL_S = 0.001
 KEPT = 2000
 
 
 class Graph:
     """Publishes serialized messages, and keeps what the nodes answer; a context manager with a spinning thread.
 
+    Args:
+        with_tracker: hear what the tracker finds too, for :meth:`tracked`.
+
     Attributes:
         answers: by stamp of the cloud (ns), the time of arrival (ns since 1970) and the message, the newest 2000.
         values: the newest values of each diagnostic status, by "node: status".
     """
 
-    def __init__(self) -> None:
+    def __init__(self, with_tracker: bool = False) -> None:
         self.answers: dict[int, tuple[int, IdentityArray]] = {}
         self.values: dict[str, dict[str, str]] = {}
+        self._tracked_ns = 0
         self._context = Context()
         rclpy.init(context=self._context)
         self._node = rclpy.create_node("soak", context=self._context)
@@ -41,6 +47,10 @@ class Graph:
         kinds = ((CameraInfo, topics.camera_info), (Image, topics.image), (PointCloud2, topics.cloud))
         self._senders = [self._node.create_publisher(kind, topic, qos) for kind, topic in kinds]
         self._node.create_subscription(IdentityArray, "gait_recognizer/identities", self._take, qos)
+        if with_tracker:
+            self._node.create_subscription(
+                PedestrianArray, "pedestrian_tracker/pedestrians", self._track, qos, raw=True
+            )
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._note, 50)
         self._clients = {
             kind: self._node.create_client(kind, f"gait_recognizer/{name}")
@@ -75,12 +85,11 @@ class Graph:
 
     def answer(self, stamp_ns: int, timeout_s: float) -> Any:
         """The IdentityArray for the cloud with this stamp; None when none comes."""
-        deadline = time.monotonic() + timeout_s
-        while stamp_ns not in self.answers:
-            if time.monotonic() > deadline:
-                return None
-            time.sleep(0.001)
-        return self.answers[stamp_ns][1]
+        return self.answers[stamp_ns][1] if wait_until(lambda: stamp_ns in self.answers, timeout_s, POLL_S) else None
+
+    def tracked(self, stamp_ns: int, timeout_s: float) -> bool:
+        """Wait for what the tracker finds in the cloud with this stamp, the newest; False when nothing comes."""
+        return wait_until(lambda: self._tracked_ns == stamp_ns, timeout_s, POLL_S)
 
     def enroll(self, name: str, track_id: int, tracker_id: str) -> str | None:
         """Empty when somebody was enrolled, else why not; None: no answer."""
@@ -113,6 +122,9 @@ class Graph:
         self.answers[stamp_of(message.header)] = time.time_ns(), message
         while len(self.answers) > KEPT:
             del self.answers[next(iter(self.answers))]
+
+    def _track(self, message: bytes) -> None:
+        self._tracked_ns = serialized_stamp(message)
 
     def _note(self, message: DiagnosticArray) -> None:
         for status in message.status:

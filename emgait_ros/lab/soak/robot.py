@@ -157,11 +157,11 @@ class Robot:
         return sum(file.stat().st_size for file in self.folder.glob(f"*{ending}")) / 1e6
 
 
-def wait_until(happened: Callable[[], bool], timeout_s: float) -> bool:
-    """Look a hundred times a second whether ``happened()``; False after the timeout."""
+def wait_until(happened: Callable[[], bool], timeout_s: float, poll_s: float = 0.01) -> bool:
+    """Look every ``poll_s`` whether ``happened()``; False after the timeout."""
     deadline = time.monotonic() + timeout_s
     while not happened():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.01)
+        time.sleep(poll_s)
     return True

@@ -1,4 +1,4 @@
-"""Simulated hours through the real nodes, each frame as soon as the one before is answered: does anything grow, is anything lost?
+"""Simulated hours through the real nodes, as fast as they answer: does anything grow, is anything lost?
 
 One street is played again and again with stamps that go on; each simulated hour the stamps start over, as of a bag that is
 played in a loop. The light goes from day to night and back within a day. In every round somebody is enrolled or removed,
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,7 @@ class SoakPlan:
         kills: how often a node is killed at the end.
         people: made-up people who are in the gallery from the beginning.
         seconds: of the street that is played again and again.
+        walkers: who come one after the other in that time.
         beams, width: of the simulated sensors.
     """
 
@@ -51,16 +53,17 @@ class SoakPlan:
     kills: int = 10
     people: int = 1000
     seconds: float = 20.0
+    walkers: int = 8
     beams: int = 32
     width: int = 640
     seed: int = 0
 
 
 def busy_street(plan: SoakPlan) -> Scene:
-    """Eight people who come one after the other and go; at first there is nobody."""
+    """People who come one after the other and go; at first there is nobody."""
     walks = []
-    for number in range(8):
-        x, begin = 8.0 + 2.2 * number, EMPTY_S + plan.seconds * number / 10
+    for number in range(plan.walkers):
+        x, begin = 8.0 + 2.2 * number, EMPTY_S + plan.seconds * number / (plan.walkers + 2)
         way = ((x, -5.5), (x + 1.5, 5.5))
         walks.append(WalkPlan(number + 1, 0, way if number % 2 else way[::-1], begin))
     shown = [walk for walk in walks if walk.begin_s < plan.seconds - 2]
@@ -94,6 +97,7 @@ class Soak:
         self._plan, self._street, self._robot, self._graph, self._say = plan, street, robot, graph, say
         self._notes, self._random = _Notes(), np.random.default_rng(plan.seed)
         self._stamp_ns, self._newcomers = BEGIN_NS, 0
+        self._open: deque[int] = deque()  # stamps of clouds without an answer yet, ns
 
     def run(self) -> dict[str, Any]:
         """All figures."""
@@ -141,13 +145,17 @@ class Soak:
                 facts: dict[str, Any] = {"samples": [10], "modalities": Modality.BOTH, "median_range_m": 10.0}
                 gallery.enroll(f"made up {number}", rows, fingerprint, **facts)
 
-    def _play(self, number: int, light: float = 1.0) -> Any:
-        """One cloud with its image, and the answer."""
+    def _play(self, number: int, light: float = 1.0, behind: int = 0) -> Any:
+        """One cloud with its image; returns the answer to it, or to the one so many clouds before it."""
         self._stamp_ns += STEP_NS
         self._graph.send(self._street.at(number, self._stamp_ns, light))
-        answer = self._graph.answer(self._stamp_ns, ANSWER_S)
+        self._open.append(self._stamp_ns)
         self._notes.frames += 1
-        self._notes.unanswered += answer is None
+        self._graph.tracked(self._stamp_ns, ANSWER_S)
+        answer = None
+        while len(self._open) > behind:
+            answer = self._graph.answer(self._open.popleft(), ANSWER_S)
+            self._notes.unanswered += answer is None
         return answer
 
     def _start_over(self) -> None:
@@ -160,9 +168,12 @@ class Soak:
         self._stamp_ns = BEGIN_NS
 
     def _round(self, enroll: bool = False, leave: bool = False, light: float = 1.0) -> None:
-        """The street once; somebody with a full window is enrolled, somebody else removed."""
+        """The street once; somebody with a full window is enrolled, somebody else removed.
+
+        The tracker has the next cloud while the recognizer works on one: as fast as that goes without leaving one out.
+        """
         for number in range(len(self._street.clouds)):
-            answer = self._play(number, light)
+            answer = self._play(number, light, behind=min(number, 1))
             full = [i for i in answer.identities if i.samples >= 2 * i.samples_needed] if answer is not None else []
             if enroll and full:
                 enroll = not self._enroll(full[int(self._random.integers(len(full)))])
@@ -277,5 +288,5 @@ def run_soak(plan: SoakPlan, folder: Path, say: Say = lambda text, done: None, b
 
     say("simulating the street", 0.0)
     street = simulated(busy_street(plan))
-    with Robot(folder, street.params, bundle) as robot, Graph() as graph, asked_to_stop() as asked:
+    with Robot(folder, street.params, bundle) as robot, Graph(with_tracker=True) as graph, asked_to_stop() as asked:
         return Soak(plan, street, robot, graph, say, asked).run()
