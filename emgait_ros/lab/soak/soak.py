@@ -163,11 +163,11 @@ class Soak:
 
     def _start_over(self) -> None:
         """Stamps jump back, which is seen with the second cloud; a minute of which nothing is seen later it begins."""
-        self._stamp_ns, answer = BEGIN_NS - 60 * 10**9, None
+        self._stamp_ns = BEGIN_NS - 60 * 10**9
         for _ in range(20):
             self._stamp_ns += STEP_NS
             self._graph.send(self._street.at(0, self._stamp_ns))
-            answer = answer or self._graph.answer(self._stamp_ns, 0.5)
+            self._graph.answer(self._stamp_ns, 0.5)
         self._stamp_ns = BEGIN_NS
 
     def _round(self, enroll: bool = False, leave: bool = False, light: float = 1.0) -> None:
