@@ -83,8 +83,7 @@ class Access:
             )
         if origin is None:
             return "an Origin is needed: use the page of the console" if changes else ""
-        parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or parts.netloc.lower() != host.lower():
+        if origin.lower() not in (f"http://{host.lower()}", f"https://{host.lower()}"):
             return f"requests from '{origin}' are refused: use the page of the console"
         return ""
 

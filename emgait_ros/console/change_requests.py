@@ -29,7 +29,7 @@ async def json_of(request: web.Request) -> Any:
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="send JSON (Content-Type: application/json)")
     try:
-        return json.loads(await request.text())
+        return json.loads(await request.read())
     except (ValueError, RecursionError) as error:
         raise web.HTTPBadRequest(text=f"this is no JSON: {error}") from error
 

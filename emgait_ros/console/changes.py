@@ -58,7 +58,7 @@ class Changes:
         with self.path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(size - LONGEST_READ, 0))
-            lines = file.read().decode("utf-8", "replace").splitlines()
+            lines = file.read().split(b"\n")
         found: dict[int, dict[str, Any]] = {}
         for line in lines:
             try:

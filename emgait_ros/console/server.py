@@ -174,7 +174,10 @@ class ConsoleServer:
                 text=f"nothing was changed, it could not be written down: {error}"
             ) from error
         answer = await self._ask(action, fields)
-        self._changes.answered(number, bool(answer["success"]), str(answer["message"]))
+        try:
+            self._changes.answered(number, bool(answer["success"]), str(answer["message"]))
+        except OSError as error:  # it is done, or refused, all the same: whoever asked must know
+            self._robot.log(f"what became of a change could not be written down: {error}")
         outcome = "" if answer["success"] else "refused: "
         self._robot.log(f"console ({address}), {action}: {outcome}{answer['message']}")
         self._list_now.set()

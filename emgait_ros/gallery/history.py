@@ -54,6 +54,10 @@ class Change(NamedTuple):
         return {identity for identity in (self.identity, self.other) if identity}
 
 
+class TakenBackError(ValueError):
+    """Nothing is left of what was stored of a walk: the rest of it must not bring its person back."""
+
+
 @dataclass
 class UndoStep:
     """Changes in several transactions, also of other threads, that are taken back together.
@@ -128,6 +132,11 @@ class History:
             " (SELECT started FROM undo GROUP BY started ORDER BY started DESC LIMIT 1 OFFSET ?)",
             (UNDO_KEPT,),
         )
+
+    def refuse_taken_back(self, step: UndoStep) -> None:
+        """Raises TakenBackError (a ValueError) when nothing is left of what a step has stored: it was undone, or its person removed."""
+        if step.started and self.file.row("SELECT 1 FROM undo WHERE started = ?", step.started) is None:
+            raise TakenBackError("what was stored of this walk before was taken back: no more of it is stored")
 
     def take_back_newest(self) -> str:
         """Take back the newest change that can be (enrol, rename, merge, split, disable, import, expire); removals are final.

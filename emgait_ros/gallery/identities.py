@@ -110,11 +110,14 @@ class Identities:
         self.file.execute("UPDATE identities SET expired_ns = 0, kept_ns = ? WHERE id = ?", (time.time_ns(), identity))
 
     def delete(self, identity: int) -> int:
-        """Delete a person with all that is stored of them, also for undoing; returns the number of their templates."""
+        """Delete a person with all that is stored of them, also for undoing and of those who were merged into them; returns the number
+        of their templates."""
         count = self.templates.count(identity)
         self.file.execute(
-            "DELETE FROM undo WHERE change IN (SELECT id FROM audit WHERE identity_id = ? OR other_identity_id = ?)",
-            (identity, identity),
+            "WITH RECURSIVE gone(id) AS (SELECT CAST(? AS BIGINT) UNION SELECT a.identity_id FROM gone"
+            " JOIN audit a ON a.other_identity_id = gone.id JOIN undo u ON u.change = a.id WHERE a.action = 'merge')"
+            " DELETE FROM undo WHERE change IN (SELECT a.id FROM audit a JOIN gone ON gone.id IN (a.identity_id, a.other_identity_id))",
+            (identity,),
         )
         self.file.execute("DELETE FROM identities WHERE id = ?", (identity,))
         self.templates.forget_walks()

@@ -11,6 +11,11 @@ MAX_CHARACTERS = 64
 
 _REFUSED_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}  # control, lone surrogate, line and paragraph separators
 _INVISIBLE_CATEGORIES = {"Zs", "Cf"}  # blanks and joiners: fine inside a name, no name by themselves
+_WITHOUT_INK = {chr(code) for start, end in (
+    (0x34F, 0x34F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2800, 0x2800), (0x3164, 0x3164),
+    (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xE0100, 0xE01EF),
+) for code in range(start, end + 1)}  # fmt: skip
+"""Letters, signs and marks that show nothing."""
 _DIRECTION_OVERRIDES = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 # Cyrillic, Greek and Armenian letters, and digits, that look like a Latin letter in lower or upper case; all after case folding.
@@ -34,11 +39,14 @@ def look_alike_key(name: str) -> str:
     other alphabets with the same shape make no difference. Accents do: Zoe and Zoë are two names."""
     shown = []
     for character in unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold()):
-        category = unicodedata.category(character)
-        if category in _INVISIBLE_CATEGORIES:
-            continue
-        shown.append("-" if category == "Pd" else "'" if character in _APOSTROPHES else character)
+        if not _is_invisible(character):
+            is_dash = unicodedata.category(character) == "Pd"
+            shown.append("-" if is_dash else "'" if character in _APOSTROPHES else character)
     return unicodedata.normalize("NFC", "".join(shown).translate(_TO_LATIN))
+
+
+def _is_invisible(character: str) -> bool:
+    return unicodedata.category(character) in _INVISIBLE_CATEGORIES or character in _WITHOUT_INK
 
 
 def look_alikes(name: str, names: Iterable[str]) -> list[str]:
@@ -72,7 +80,7 @@ def normalised_name(name: str) -> str:
                 f"the name holds the control character U+{ord(character):04X}: use letters, digits, spaces and signs"
             )
     clean = clean.strip()
-    if all(unicodedata.category(character) in _INVISIBLE_CATEGORIES for character in clean):
+    if all(map(_is_invisible, clean)):
         raise ValueError(f"the name is empty or only blanks: give 1 to {MAX_CHARACTERS} characters")
     if len(clean) > MAX_CHARACTERS:
         raise ValueError(f"the name has {len(clean)} characters: at most {MAX_CHARACTERS} are allowed")

@@ -143,20 +143,20 @@ class Templates:
             )
 
     def move(self, numbers: Iterable[int], identity: int) -> None:
-        """Make templates those of another person.
+        """Make templates, of those that are still there, another person's.
 
         Raises:
             WrongKeyError: one of them is damaged, or is not that of the person who has it.
         """
         for number in numbers:
             query = "SELECT embedding, fingerprint, identity_id, created_ns FROM templates WHERE id = ?"
-            ((stored, fingerprint, owner, created),) = self.file.rows(query, number)
-            plain = self.file.codec.read_data(stored, template_context(fingerprint, owner, created))
-            self.file.execute("UPDATE templates SET identity_id = ? WHERE id = ?", (identity, number))
-            if self.file.codec.encrypted:  # a plain one stays as it is, with its checksum, also when it is damaged
-                blob = self.file.codec.data(plain, template_context(fingerprint, identity, created))
-                values = (blob, zlib.crc32(blob), number)
-                self.file.execute("UPDATE templates SET embedding = ?, checksum = ? WHERE id = ?", values)
+            for stored, fingerprint, owner, created in self.file.rows(query, number):
+                plain = self.file.codec.read_data(stored, template_context(fingerprint, owner, created))
+                self.file.execute("UPDATE templates SET identity_id = ? WHERE id = ?", (identity, number))
+                if self.file.codec.encrypted:  # a plain one stays as it is, with its checksum, also when it is damaged
+                    blob = self.file.codec.data(plain, template_context(fingerprint, identity, created))
+                    values = (blob, zlib.crc32(blob), number)
+                    self.file.execute("UPDATE templates SET embedding = ?, checksum = ? WHERE id = ?", values)
 
     def delete(self, numbers: Iterable[int]) -> None:
         """Delete templates by their numbers."""

@@ -26,7 +26,7 @@ from emgait_ros.nodes.markers import TrackMarkers
 from emgait_ros.nodes.messages import identities_to_message, message_to_frame
 from emgait_ros.nodes.qos import output_qos, sensor_qos
 from emgait_ros.nodes.spinning import end_process, run_node
-from emgait_ros.nodes.topic_watch import TopicWatch
+from emgait_ros.nodes.topic_watch import SILENT_S, TopicWatch
 from emgait_ros.nodes.worker import Worker
 from emgait_ros.recognition.identity_results import IdentityResult
 from emgait_ros.recognition.recognizer import GaitRecognizer
@@ -194,7 +194,8 @@ class GaitRecognizerNode(ManagedNode[RecognizerNodeConfig]):
         if recognizer is not None and encoder is not None:
             yield _model_status(recognizer, encoder)
             yield _gallery_status(recognizer)
-            yield _tracks_status(recognizer, self._last_results)
+            heard = self._watch is not None and self._watch.silent_s < SILENT_S
+            yield _tracks_status(recognizer, self._last_results if heard else {})
         yield self._problems.status("bad input")
         simulated = time_status(self, self._watch is not None and self._watch.starting)
         if simulated is not None:

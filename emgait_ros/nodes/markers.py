@@ -8,6 +8,7 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from emgait_ros.recognition.identity_results import STATUS_COLORS, IdentityResult
+from emgait_ros.recognition.windows import MOST_TRACKERS
 from emgait_ros.samples import Status
 
 LIFETIME = Duration(seconds=1.0).to_msg()  # what is not renewed vanishes, also when this node dies
@@ -27,6 +28,8 @@ class TrackMarkers:
         gone = self._shown.pop(tracker_id, set()) - now
         if now:
             self._shown[tracker_id] = now
+        if len(self._shown) > MOST_TRACKERS:  # markers of the longest unheard one have vanished by themselves
+            del self._shown[next(iter(self._shown))]
         markers = [
             Marker(header=header, ns=f"{tracker_id}/{part}", id=_marker_id(track), action=Marker.DELETE)
             for track in sorted(gone)

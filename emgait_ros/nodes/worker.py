@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 Job = TypeVar("Job")
 
+MOST_KEYS = 100  # with jobs that wait: one who takes a new key for every job must not fill the memory
 DURATIONS_KEPT = 100
 OUTCOMES_KEPT = 50
 
@@ -51,7 +52,8 @@ class Worker(Generic[Job]):
         work: what to do with a job.
         name: name of the thread.
         on_error: called with every exception, in the worker's thread.
-        key: whose job it is: a newer job takes the place of those that wait under the same key. By default there is one key.
+        key: whose job it is: a newer job takes the place of those that wait under the same key. By default there is one key. Under 100
+            keys jobs may wait; beyond, those that have waited longest are lost.
         skip: what to do, before the newest job, with each of those whose place it took, oldest first; must be quick.
         depth: how many jobs may wait under one key: with ``skip`` all but the newest are skipped, older ones are lost.
     """
@@ -94,6 +96,8 @@ class Worker(Generic[Job]):
             if len(jobs) > self._depth:
                 jobs.popleft()
                 self._drop(1)
+            if len(self._waiting) > MOST_KEYS:
+                self._drop(len(self._waiting.pop(next(iter(self._waiting)))))
             self._changed.notify_all()
 
     def clear(self) -> int:

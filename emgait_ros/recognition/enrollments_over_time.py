@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from emgait_ros.config import WindowConfig
-from emgait_ros.gallery.history import UndoStep
+from emgait_ros.gallery.history import TakenBackError, UndoStep
+from emgait_ros.gallery.names import look_alikes, refuse_look_alikes
 from emgait_ros.recognition.enrollment import EnrollmentResult, PreparedWalk
 from emgait_ros.recognition.track_choice import too_short
 from emgait_ros.recognition.windows import GROUP, TrackWindow
@@ -102,17 +103,21 @@ class EnrollmentsOverTime:
         """Start one; all it stores is taken back together, and with what else is of the ``step``.
 
         Raises:
-            ValueError: the time is not possible, or the track is being enrolled already.
+            ValueError: the time is not possible, or the track is being enrolled already, or another one of its tracker under
+            this name. LookAlikeNameError: not confirmed, and the name looks like one that is being enrolled.
         """
         if not 0.0 < seconds <= LONGEST_S:
             raise ValueError(
                 f"enrolling over {seconds:g} s is not possible: give more than 0 and at most {LONGEST_S:.0f} s"
             )
         for entry in self._pending:
-            if entry.window is window:
+            if entry.window is window or (entry.name, entry.window.tracker_id) == (name, window.tracker_id):
                 raise ValueError(
-                    f"track {window.track_id} is being enrolled as '{entry.name}' already: wait until that is done"
+                    f"track {entry.window.track_id} is being enrolled as '{entry.name}' already: wait until that is done"
                 )
+        if not confirm:
+            alike = look_alikes(name, [entry.name for entry in self._pending])
+            refuse_look_alikes(name, alike, "call again with confirm")
         until_ns = window.seen_ns + int(seconds * 1e9)
         since = window.taken, window.seen_ns
         self._pending.append(_Pending(name, window, window.restarts, until_ns, confirm, *since, step or UndoStep()))
@@ -172,6 +177,11 @@ class EnrollmentsOverTime:
     def _take(self, entry: _Pending, future: Future[EnrollmentResult]) -> None:
         try:
             result = future.result()
+        except TakenBackError as error:
+            entry.over = entry.tried = True
+            entry.stored.clear()
+            self._report(entry, EnrollmentState.REFUSED, str(error))
+            return
         except Exception as error:  # a sentence of the gallery's; anything else is reported too
             self._report(entry, EnrollmentState.REFUSED, str(error))
             return

@@ -190,8 +190,7 @@ class GaitRecognizer:
             self._embed(grown)
         ready = [window for window in windows if window.embedding is not None]
         with self._timed("match"):
-            if self._view.try_to_follow():
-                self._decider.calibrate(self._view.calibration)
+            self._follow()
             matches, modalities = self._match(ready)
         with self._timed("decide"):
             decisions = self._decide(ready, matches, modalities)
@@ -234,7 +233,7 @@ class GaitRecognizer:
         except (ValueError, OSError) as error:
             return refused(error, track_id)
         with self._lock:
-            self._view.try_to_follow()
+            self._follow()
         return result
 
     def enroll_over(
@@ -286,7 +285,18 @@ class GaitRecognizer:
         self.gallery.close()
 
     def _stored(self, prepared: PreparedWalk, step: UndoStep | None = None) -> EnrollmentResult:
+        if step is not None:
+            self.gallery.history.refuse_taken_back(step)
         return prepared.store(self.gallery, self.fingerprint, step)
+
+    def _follow(self) -> None:
+        """Take over what changed in the gallery; decisions about tracks name people by their numbers in it."""
+        before = self._view.rebuilt
+        if self._view.try_to_follow():
+            self._decider.calibrate(self._view.calibration)
+        if self._view.rebuilt > before:  # a backup, or another gallery, was put in its place
+            for window in self.windows.kept():
+                window.state.reset()
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

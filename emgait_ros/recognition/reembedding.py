@@ -55,13 +55,13 @@ def reembed(
         progress(done, len(numbers))
         try:
             name, facts, content = gallery.templates.walk(number)
-            pedestrians = unpack_walk(content)
+            features = list(encoder.encode_frames(encoder.prepare(unpack_walk(content))))
+            features = features[-encoder.bundle.max_frames :]
+            shortest = max(window.min_samples, encoder.bundle.min_frames)
+            embeddings, samples = template_embeddings(encoder, features, shortest)
         except ValueError as error:
             report.problems.append(str(error))
             continue
-        features = list(encoder.encode_frames(encoder.prepare(pedestrians)))
-        features = features[-encoder.bundle.max_frames :]
-        embeddings, samples = template_embeddings(encoder, features, max(window.min_samples, encoder.bundle.min_frames))
         gallery.enroll(
             name,
             embeddings,

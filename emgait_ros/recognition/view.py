@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from emgait_ros.gallery.records import Calibration
-from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.recognition.explain import EMPTY_GALLERY
 from emgait_ros.recognition.matcher import Matcher
@@ -25,6 +24,7 @@ class GalleryView:
     Attributes:
         matcher: the templates, as of the last :meth:`follow`.
         change: number of the newest change in it.
+        rebuilt: how often everybody was read anew: from then on a number may be another person's.
         problem: why changes are not seen at the moment; empty when they are.
         calibration: of this gallery with this model, None when there is none.
     """
@@ -34,7 +34,7 @@ class GalleryView:
         self.problem = ""
         self.matcher = Matcher(templates_per_identity, threads)
         self._fingerprint = fingerprint
-        self.change = -1
+        self.change, self.rebuilt = -1, 0
         self._changed_ns: int | None = None
         self._others: dict[str, int] = {}
         self._left_out: dict[int, str] = {}
@@ -46,7 +46,7 @@ class GalleryView:
         """Take over what changed since the last call; returns whether anything did.
 
         Raises:
-            GalleryError: the gallery cannot be read.
+            GalleryError: the gallery cannot be read. ValueError: its calibration cannot.
         """
         change = self.gallery.history.last_change()
         if change == self.change:
@@ -58,6 +58,7 @@ class GalleryView:
         later = [found for found in news.values() if found.number > self.change]
         touched = set[int]().union(*(found.touched for found in later)) if goes_on else None
         found = self.gallery.templates_for(self._fingerprint, touched)
+        self.rebuilt += touched is None
         for identity in (*self.matcher.columns, *self._left_out) if touched is None else touched:
             self.matcher.remove(identity)
             self._left_out.pop(identity, None)
@@ -85,7 +86,7 @@ class GalleryView:
             changed = self.follow()
             self.problem = ""
             return changed
-        except GalleryError as error:
+        except ValueError as error:  # also a calibration of a newer version
             self.problem = f"changes of the gallery are not seen: {error}"
             return False
 

@@ -319,9 +319,10 @@ class TrackWindows:
     def _drop_oldest(self) -> None:
         excess = len(self._windows) - self.config.max_tracks
         if excess > 0:
-            oldest = set(sorted(self._windows.values(), key=lambda window: window.seen_frame)[:excess])
+            newest_first = reversed(self._windows.values())  # a newcomer goes, not who has been in view for longer
+            dropped = set(sorted(newest_first, key=lambda window: window.seen_frame)[:excess])
             self.left_out[TOO_MANY_TRACKS] += excess
-            self._keep(lambda window: window not in oldest)
+            self._keep(lambda window: window not in dropped)
 
 
 def _broken(pedestrian: Sample) -> bool:

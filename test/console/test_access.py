@@ -39,6 +39,7 @@ GET, CHANGE = False, True
         (HERE, "localhost:8899", "http://localhost:8899.evil.example", CHANGE, False),
         (HERE, "localhost:8899", "null", CHANGE, False),
         (HERE, "localhost:8899", "file://localhost:8899", CHANGE, False),
+        (HERE, "localhost:8899", "http://[::1", CHANGE, False),
         (HERE, "localhost:8899", None, CHANGE, False),
         # for the network: addresses, which cannot be pointed elsewhere, and names that were allowed
         (EVERYWHERE, "192.168.1.5:8899", "http://192.168.1.5:8899", CHANGE, True),

@@ -29,6 +29,12 @@ def test_damaged_lines_and_long_files_are_read_all_the_same(tmp_path):
     assert [entry["what"]["name"] for entry in changes.newest()] == ["2", "1", "0"]
 
 
+def test_an_entry_stays_one_whatever_ends_a_line_in_its_text(tmp_path):
+    changes = Changes(tmp_path)
+    changes.asked("a", "remove", {"name": "An\u2028na\x85"})
+    assert [entry["what"]["name"] for entry in changes.newest()] == ["An\u2028na\x85"]
+
+
 def test_what_cannot_be_written_down_is_said(tmp_path):
     changes = Changes(tmp_path)
     changes.path.unlink()

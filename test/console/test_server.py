@@ -121,6 +121,7 @@ def changing(client, action, body, **headers):
         ("remove", "{", {}, 400),
         ("remove", "[" * 3000, {}, 400),
         ("remove", b"\xff\xfe", {}, 400),
+        ("remove", "{", {"Content-Type": "application/json; charset=none"}, 400),
         ("remove", ["Anna"], {}, 400),
         ("remove", {}, {}, 400),
         ("remove", {"name": "Anna", "all": True}, {}, 400),
@@ -271,6 +272,21 @@ def test_what_cannot_be_written_down_is_not_changed(robot, tmp_path):
     assert status == 500
     assert "nothing was changed" in said
     assert robot.asked == []
+
+
+def test_a_change_whose_outcome_cannot_be_written_down_is_answered(robot, tmp_path):
+    def _remove(name):
+        (tmp_path / "console-changes.jsonl").unlink()
+        (tmp_path / "console-changes.jsonl").mkdir()
+        return {"templates": robot.gallery.remove(name)}
+
+    robot._remove = _remove
+
+    async def visit(client):
+        return await (await changing(client, "remove", {"name": "Anna"})).json()
+
+    assert using(robot, tmp_path, visit)["success"]
+    assert any("could not be written down" in sentence for sentence in robot.said)
 
 
 def test_it_listens_only_while_somebody_looks(robot, tmp_path):

@@ -67,6 +67,27 @@ def test_undoing_goes_back_step_by_step_and_stops_at_a_removal(gallery):
         gallery.undo()
 
 
+def test_of_a_removed_person_nothing_is_kept_for_undoing_whoever_they_were_before(gallery):
+    enroll(gallery, "Cleo", 7)
+    left = gallery.file.rows("SELECT change FROM undo WHERE change <= 2")
+    for old, new in (("Anna", "Annabel"), ("Annabel", "Cleo"), ("Cleo", "Clara"), ("Clara", "Dora"), ("Dora", "Clara")):
+        gallery.rename(old, new)  # the second merges
+    enroll(gallery, "Eve", 8)
+    gallery.rename("Clara", "Eve")
+    gallery.remove("Eve")
+    assert gallery.file.rows("SELECT change FROM undo") == left[1:], "Ben's enrolment"
+    assert gallery.undo().startswith("undone: enroll of 'Ben'")
+
+
+def test_a_merge_is_undone_also_when_its_templates_are_gone(gallery):
+    gallery.rename("Anna", "Ben")
+    moved = [item.template_id for item in gallery.templates_of("Ben")[:3]]
+    gallery.split("Ben", moved[:2], "Cleo")
+    gallery.remove("Cleo")
+    gallery.undo()
+    assert [(person.name, person.templates) for person in gallery.identities()] == [("Anna", 1), ("Ben", 2)]
+
+
 @pytest.mark.parametrize(
     ("caller", "noted"),
     [

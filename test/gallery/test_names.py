@@ -31,6 +31,7 @@ def test_accepted(name, stored):
         ("   ", "empty or only blanks"),
         ("\u3000\u00a0", "empty or only blanks"),  # ideographic and no-break space
         ("\u200b", "empty or only blanks"),  # zero width: invisible in every list
+        ("\u3164\u2800", "empty or only blanks"),  # letters and signs without ink
         ("x" * 65, "65 characters"),
         ("x" * 100_000, "100000 characters"),
         ("Anna\n", "U+000A"),
@@ -54,6 +55,8 @@ def test_refused(name, said):
         ("Ada  Lovelace", "Ada Lovelace", True),
         ("Anna\u00a0B.", "AnnaB.", True),
         ("An\u200bna", "Anna", True),  # zero width
+        ("Anna\u3164", "Anna", True),  # a letter without ink
+        ("A\u034fnna\ufe0f", "Anna", True),  # marks that are not shown
         ("Ａｎｎａ", "Anna", True),  # full width
         ("\u0410nna", "Anna", True),  # Cyrillic capital A
         ("\u0430nn\u0430", "ANNA", True),

@@ -36,7 +36,10 @@ class BuildEncoder:
         return np.concatenate([batch.points.std(axis=1), batch.points.max(axis=1)], axis=1)
 
     def embed(self, windows):
-        self.window_batches.append([len(window) for window in windows])
+        lengths = [len(window) for window in windows]
+        if not self.bundle.min_frames <= min(lengths) <= max(lengths) <= self.bundle.max_frames:
+            raise ValueError(f"windows have {min(lengths)} to {max(lengths)} samples")
+        self.window_batches.append(lengths)
         means = np.array([np.mean(window, axis=0) for window in windows], np.float32)
         return means.reshape(len(windows), 2, 3)
 

@@ -281,14 +281,15 @@ def test_time_running_backwards_forgets_the_tracks(recognizer):
 def test_diagnostics_tell_how_it_goes(recognizer):
     graph = recognizer.graph
     recognizer.walk(track_id=90, frames=3)
-    recognizer.send(pedestrian(90, moving=False))
-    assert graph.wait(lambda: graph.values("gait_recognizer: tracks").get("left out: standing still")), graph.values(
-        "gait_recognizer: tracks"
-    )
-    assert "track 90" in graph.values("gait_recognizer: tracks")
+    shown = {"left out: standing still", "track 90"}
+    assert graph.wait(
+        lambda: shown <= set(graph.values("gait_recognizer: tracks")),
+        every=lambda: recognizer.send(pedestrian(90, moving=False)),
+    ), graph.values("gait_recognizer: tracks")
     assert graph.values("gait_recognizer: model")["backend"]
     assert graph.values("gait_recognizer: gallery")["identities"] == "1"
     assert graph.wait(lambda: graph.says("gait_recognizer: pedestrians", "has stopped sending"))
+    assert graph.wait(lambda: graph.says("gait_recognizer: tracks", "0 in view")), "nobody is seen any more"
 
 
 def test_parameters_that_need_a_restart_are_refused(recognizer):

@@ -20,6 +20,7 @@ from emgait_ros.nodes.messages import (
 )
 from emgait_ros.recognition.decision import Decision, Vote, Why
 from emgait_ros.recognition.identity_results import IdentityResult
+from emgait_ros.recognition.windows import MOST_TRACKERS
 from emgait_ros.samples import Candidate, Modality, PedestrianFrame, Sample, Status
 
 pytestmark = pytest.mark.ros
@@ -149,6 +150,14 @@ def test_each_trackers_markers_stand_for_themselves():
     assert update("a") == [(delete, "a/box", -1), (delete, "a/name", -1)]
     assert update("a") == []
     assert update("b") == [(delete, "b/box", 0), (delete, "b/name", 0)]
+
+
+def test_markers_of_trackers_that_are_not_heard_again_are_forgotten():
+    markers = TrackMarkers()
+    for number in range(1000):
+        item = result(Status.PENDING, tracker_id=f"{number}")
+        markers.update(f"{number}", [item], header_of(STAMP_NS, "lidar"))
+    assert len(markers._shown) <= MOST_TRACKERS
 
 
 @pytest.mark.parametrize("sizes", [{7: 3, 4_000_000_000: 2}, {7: 1}, {}])

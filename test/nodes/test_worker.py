@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from emgait_ros.nodes.worker import Worker
+from emgait_ros.nodes.worker import MOST_KEYS, Worker
 
 
 class Gate:
@@ -128,3 +128,18 @@ def test_clear_drops_what_waits():
 def test_a_queue_that_can_hold_nothing_is_refused():
     with pytest.raises(ValueError, match="depth 0"):
         Worker(print, "test", depth=0)
+
+
+def test_not_more_keys_wait_than_there_are_trackers():
+    gate = Gate()
+    worker = Worker(gate, "test", key=lambda job: job)
+    worker.submit(0)
+    assert gate.entered.wait(5.0)
+    for job in range(1, 1001):
+        worker.submit(job)
+    report = worker.report()
+    gate.open.set()
+    assert worker.wait_idle(60.0)
+    worker.close()
+    assert (report.waiting, report.dropped) == (MOST_KEYS, 1000 - MOST_KEYS)
+    assert gate.done[1:] == list(range(1001 - MOST_KEYS, 1001)), "who has waited longest went first"

@@ -144,6 +144,36 @@ def test_a_removed_name_is_gone_with_the_next_frame(recognizer, gallery):
     assert "Anna" not in [candidate.name for candidate in result.decision.candidates]
 
 
+def test_another_gallery_in_its_place_takes_no_name_over(recognizer, gallery, tmp_path):
+    enroll_people(recognizer, ["Anna"])
+    with Gallery(tmp_path / "other.db") as other:
+        enroll_people(GaitRecognizer(CONFIG, BuildEncoder(), other), ["Zoe", "Yan"], seed=7)
+    street = Street(1)
+    assert walk(recognizer, street, {1: 1})[1].name == "Anna"
+    (tmp_path / "other.db").replace(gallery.place)  # there, Anna's number is Zoe's
+    result = recognizer.process(street.frame({1: 1}, moving=False))[0]
+    assert (result.status, result.name) == (Status.PENDING, "")
+
+
+def test_a_calibration_that_cannot_be_read_stops_no_frame(recognizer, gallery):
+    enroll_people(recognizer, ["Anna"])
+    street = Street(1)
+    walk(recognizer, street, {1: 1})
+    gallery.set_calibration(recognizer.fingerprint, calibrated(0.5))
+    gallery.file.connection.execute('UPDATE calibrations SET content = \'{"of": "a newer version"}\'')
+    assert recognizer.process(street.frame({1: 1}))[0].name == "Anna"
+    assert "calibration is damaged" in recognizer.gallery_note
+
+
+def test_a_threshold_that_comes_with_an_enrolment_counts_from_then_on(gallery):
+    recognizer = GaitRecognizer(with_options(CONFIG, {"decision.threshold": 0.0}), BuildEncoder(), gallery)
+    walk(recognizer, Street(1), {1: 1})
+    gallery.set_calibration(recognizer.fingerprint, calibrated(0.5))
+    assert recognizer.enroll("Anna", 1).success
+    recognizer.process(Street(1, tracker="later").frame({}))
+    assert recognizer.threshold == 0.5
+
+
 # Enrolment.
 
 
@@ -541,10 +571,10 @@ def test_one_odd_pedestrian_never_harms_the_others(recognizer, changes):
 
 def test_more_people_than_max_tracks(gallery):
     recognizer = GaitRecognizer(with_options(CONFIG, {"window.max_tracks": 3}), BuildEncoder(), gallery)
-    results = recognizer.process(Street(1).frame({track: track for track in range(5)}))
-    assert [result.decision.samples for result in results] == [0, 0, 1, 1, 1]
-    assert [result.decision.vote.why for result in results] == [Why.NOT_KEPT] * 2 + [Why.FEW_SAMPLES] * 3
-    assert results[0].decision.samples_needed == 10
+    results = list(walk(recognizer, Street(1), {track: track for track in range(5)}, frames=4).values())
+    assert [result.decision.samples for result in results] == [4, 4, 4, 0, 0], "the same people, frame by frame"
+    assert [result.decision.vote.why for result in results] == [Why.FEW_SAMPLES] * 3 + [Why.NOT_KEPT] * 2
+    assert results[4].decision.samples_needed == 10
 
 
 @pytest.mark.parametrize(
@@ -908,3 +938,49 @@ def test_enrolling_over_time_refused(recognizer, name, track, seconds, said):
     result = recognizer.enroll_over(name, track, seconds)
     assert not result.success
     assert said in result.message
+
+
+@pytest.mark.parametrize(
+    ("name", "confirm", "said"),
+    [
+        ("Anna", False, "track 1 is being enrolled as 'Anna' already"),
+        ("Anna", True, "track 1 is being enrolled as 'Anna' already"),
+        ("anna", False, "looks like 'Anna'"),
+        ("anna", True, ""),
+        ("Ben", False, ""),
+    ],
+)
+def test_two_people_in_view_are_not_enrolled_as_one(recognizer, name, confirm, said):
+    walk(recognizer, Street(1), {1: 1, 2: 2}, frames=3)
+    assert recognizer.enroll_over("Anna", 1, 5.0).success
+    result = recognizer.enroll_over(name, 2, 5.0, confirm)
+    assert (result.success, said in result.message) == (not said, True)
+    assert result.needs_confirmation == ("looks like" in said)
+
+
+@pytest.mark.parametrize("take_back", [Gallery.undo, lambda gallery: gallery.remove("Anna")])
+def test_what_is_taken_back_in_the_middle_of_an_enrolment_stays_away(recognizer, gallery, take_back):
+    street = Street(1)
+    walk(recognizer, street, {1: 1}, frames=3)
+    assert recognizer.enroll_over("Anna", 1, 20.0).success
+    walk(recognizer, street, {1: 1}, frames=32)
+    recognizer.enrollment_news(wait=True)
+    take_back(gallery)
+    walk(recognizer, street, {1: 1}, frames=40)
+    recognizer.enrollment_news(wait=True)
+    walk(recognizer, street, {1: 1}, frames=2)
+    assert (gallery.identities(), recognizer.pending_enrollments) == ([], {})
+
+
+def test_an_enrolment_that_is_taken_back_says_so(recognizer, gallery):
+    street = Street(1)
+    walk(recognizer, street, {1: 1}, frames=3)
+    assert recognizer.enroll_over("Anna", 1, 20.0).success
+    walk(recognizer, street, {1: 1}, frames=32)
+    recognizer.enrollment_news(wait=True)
+    gallery.undo()
+    walk(recognizer, street, {1: 1}, frames=40)
+    refused, done = recognizer.enrollment_news(wait=True)[-2:]
+    assert (refused.state, done.state) == (EnrollmentState.REFUSED, EnrollmentState.DONE)
+    assert "was taken back" in refused.message
+    assert done.message == "nothing of this walk was stored as 'Anna'"

@@ -78,6 +78,15 @@ def test_a_damaged_walk_is_said_and_the_others_are_made(gallery):
     assert "a saved walk is damaged" in report.problems[0]
 
 
+def test_a_walk_that_is_too_short_for_a_model_is_said_and_the_others_are_made(gallery):
+    recognizer = enrolled(gallery, SAVING, ["Anna"])
+    walk(recognizer, Street(2), {2: 2}, frames=12)
+    assert recognizer.enroll("Ben", 2).success
+    report = reembed(gallery, BuildEncoder(NEW, frames=(15, 30)), WindowConfig())
+    assert (report.people, report.without) == (["Anna"], ["Ben"])
+    assert "12 samples" in report.problems[0]
+
+
 def test_walks_are_packed_whole():
     street = Street(3)
     walked = [street.pedestrian(1, 1), street.pedestrian(1, 1, crop=None), street.pedestrian(1, 1, points=None)]
