@@ -12,7 +12,7 @@ from emgait_ros.config import DetectorConfig, PairingConfig
 from emgait_ros.doctor.findings import Finding, fail, ok, warn
 from emgait_ros.doctor.observations import CAMERA_INFO, IMAGE, LiveSystem, TopicSeen
 from emgait_ros.samples import CameraModel, Float32, Float64, UInt8
-from emgait_ros.sensing.camera_info import camera_from_info
+from emgait_ros.sensing.camera_info import camera_from_info, is_rectified
 from emgait_ros.sensing.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb
 from emgait_ros.sensing.perception.agreement import IN_IMAGE, share_in_image
 from emgait_ros.sensing.perception.cloud_watch import CloudWatch
@@ -175,7 +175,8 @@ def judge_calibration(system: LiveSystem, points: Float32 | None, pixels: UInt8 
     extrinsics = np.eye(4) if system.T_camera_lidar is None else system.T_camera_lidar
     notes: list[str] = []
     try:
-        camera = camera_from_info(info.last, extrinsics, pixels.shape, notes.append)
+        rectified = is_rectified(system.topics[IMAGE].topic)
+        camera = camera_from_info(info.last, extrinsics, pixels.shape, notes.append, rectified)
     except ValueError as error:
         yield fail(
             subject, f"{info.topic}: {error}", "no crops can be cut: publish the CameraInfo of this image at this size"

@@ -354,9 +354,21 @@ def test_the_format_says_what_the_encoder_got() -> None:
     np.testing.assert_allclose(grey.astype(int), np.repeat(rgb[..., 1:2], 3, 2).astype(int), atol=12)
 
 
+def test_a_jpeg_may_be_padded_with_zeros() -> None:
+    """As webcams do whose buffers have one size for every picture."""
+    data = cv2.imencode(".jpg", picture())[1].tobytes()
+    np.testing.assert_array_equal(
+        compressed_to_rgb(compressed(data + bytes(5000))), compressed_to_rgb(compressed(data))
+    )
+
+
+DEPTH_PNG = cv2.imencode(".png", np.full((48, 64), 2000, np.uint16))[1].tobytes()
+
+
 @pytest.mark.parametrize(
     ("kind", "data", "phrase"),
     [
+        ("16UC1; png compressed ", DEPTH_PNG, "depth image"),  # a depth camera's topic .../compressed
         ("h264", b"\0\0\0\1\x67\x42" * 50, "packet of a video.*JPEG or raw"),
         ("jpeg", b"\0\0\1\x67\x42" * 50, "packet of a video"),  # said wrongly: the data decides
         ("16UC1; compressedDepth png", b"\1" * 12 + b"\x89PNG" + b"\0" * 50, "depth image"),
