@@ -28,6 +28,7 @@ from emgait_ros.sensing.conversions import stamp_ns
 from emgait_ros.sensing.pairing import PairingHealth, StampPairer
 
 GROUND_TRUTH = "/ground_truth"
+OTHER_CLOCK_NS = 10**9  # between a stamp and its log time
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class BagRecording(Rosbag):
         problems: sentence -> how often, of messages that could not be used (filled while reading).
         notes: as of :class:`Rosbag`; and while reading, what is wrong in messages that could be used all the same.
         read_to_ns: log time up to which ``sensor_frames`` has read; a live node has heard as much.
+        begin_ns: when the bag begins by the clock of the clouds' stamps, which may be another than that of the log times
+            (since boot, TAI); known once ``sensor_frames`` has handed out a frame.
         health: how the pairing went, once ``sensor_frames`` has come to its end.
         ground_truth: where everybody was, as far as ``sensor_frames`` has read (simulated or labelled bags).
 
@@ -72,7 +75,7 @@ class BagRecording(Rosbag):
         self.problems: Counter[str] = Counter()
         self._noted: set[str] = set()
         self._frames: BagFrames | None = None
-        self.read_to_ns = self.start_ns
+        self.read_to_ns = self.begin_ns = self.start_ns
         self.health: PairingHealth | None = None
         self.ground_truth: list[GroundTruth] = []
 
@@ -140,7 +143,7 @@ class BagRecording(Rosbag):
         pairer = StampPairer(config.pairing, topics.cloud, topics.image, offline=True)
         finder = BoxFinder(config.boxes, topics.boxes)
         frames = self._frames = BagFrames(self, replace(config, topics=topics), self.problems, self.note)
-        now_ns = self.start_ns
+        self.begin_ns, now_ns = 0, self.start_ns
         has_truth = GROUND_TRUTH in self.topics and self.topics[GROUND_TRUTH].type == PEDESTRIANS
         truth = GROUND_TRUTH if has_truth else ""
         wanted = (topics.cloud, topics.image, topics.camera_info, topics.boxes, truth, *frames.topics)
@@ -159,6 +162,9 @@ class BagRecording(Rosbag):
             except ValueError as error:
                 self.problems[str(error)] += 1
                 continue
+            if not self.begin_ns and stamp > 0 and message.topic == topics.cloud:
+                ahead_ns = stamp - now_ns
+                self.begin_ns = self.start_ns + (ahead_ns if abs(ahead_ns) > OTHER_CLOCK_NS else 0)
             adders = {topics.cloud: pairer.add_cloud, topics.boxes: finder.add_boxes}
             refused = adders.get(message.topic, pairer.add_image)(stamp, message, now_ns)
             if refused:
