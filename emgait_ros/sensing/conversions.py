@@ -124,7 +124,7 @@ def _cloud_rows(message: Any, size: int, note: Note) -> tuple[tuple[int, int], i
 
 def _xyz_layout(fields: Sequence[Any], point_step: int) -> tuple[list[int], np.dtype[Any]]:
     """Byte offsets of x, y, z in a point and their common number type, little-endian; ``count`` is not looked at."""
-    by_name = {field.name.lower(): field for field in fields}
+    by_name = {field.name.lower(): field for field in reversed(fields)}  # of one name the first counts, as in PCL
     missing = [name for name in "xyz" if name not in by_name]
     if missing:
         names = ", ".join(field.name for field in fields)

@@ -118,6 +118,12 @@ def test_fields_that_drivers_leave_wrong_are_read_by_what_the_data_says(
     assert len(notes) == noted
 
 
+def test_of_fields_with_one_name_the_first_counts() -> None:
+    message = cloud_message()
+    message.fields.append(SimpleNamespace(name="X", offset=12, datatype=7, count=1))
+    np.testing.assert_allclose(cloud_to_points(message), FINITE)
+
+
 def test_an_organized_cloud_with_a_wrong_row_step_is_not_copied() -> None:
     message = cloud_message(np.arange(363, dtype=float).reshape(121, 3), point_step=12, height=11)
     message.row_step = 1452
