@@ -30,6 +30,7 @@ IMAGE_COMPRESSED = {
     "sensor_msgs/msg/Image": "true",
     "sensor_msgs/msg/CompressedImage": "false",
 }  # what takes the other type
+LARGE = (*IMAGE_COMPRESSED, "sensor_msgs/msg/PointCloud2")  # messages that do not fit into a small segment
 PLAYERS = ("bag_player", "rosbag2_player")
 
 
@@ -182,7 +183,7 @@ class TopicWatch:
                 f"nothing on {self.topic} for {self.silent_s:.0f} s, after {self.count} messages: {names} still offers it but "
                 "has stopped sending, or its machine or network is overloaded"
             )
-        if self._qos.reliability == ReliabilityPolicy.RELIABLE:
+        if self._qos.reliability == ReliabilityPolicy.RELIABLE or self._type_name not in LARGE:
             return (
                 f"nothing arrives on {self.topic} for {silent_s:.0f} s although {names} publishes it and the QoS fits: it has sent "
                 f"nothing yet; its own statuses on /diagnostics may say why"

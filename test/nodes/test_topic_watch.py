@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import rclpy
 from live_graph import qos
-from sensor_msgs.msg import CompressedImage, Image, LaserScan, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2
 
 from emgait_ros.nodes import diagnostics
 from emgait_ros.nodes.qos import sensor_qos
@@ -17,19 +17,20 @@ TYPE = "sensor_msgs/msg/PointCloud2"
 
 
 @pytest.mark.parametrize(
-    ("reliability", "words"),
+    ("kind", "reliability", "words"),
     [
         # large best-effort messages are lost where the sender has the small segment: that is named
-        ("best_effort", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        (PointCloud2, "best_effort", "FASTRTPS_DEFAULT_PROFILES_FILE"),
         # a reliable subscription loses none: the publisher has not sent any
-        ("reliable", "it has sent nothing yet"),
+        (PointCloud2, "reliable", "it has sent nothing yet"),
+        (CameraInfo, "best_effort", "it has sent nothing yet"),  # nor is a small message lost
     ],
 )
-def test_a_publisher_that_sends_nothing(graph, reliability, words):
-    topic = f"/watched/{reliability}"
-    watch = TopicWatch(graph.node, topic, TYPE, sensor_qos(reliability, 1), "topics.cloud")
+def test_a_publisher_that_sends_nothing(graph, kind, reliability, words):
+    topic, type_name = f"/watched/{kind.__name__}/{reliability}", f"sensor_msgs/msg/{kind.__name__}"
+    watch = TopicWatch(graph.node, topic, type_name, sensor_qos(reliability, 1), "topics.cloud")
     assert graph.wait(lambda: "nobody publishes" in watch.why_silent(), SILENT_S + 5.0)
-    publisher = graph.node.create_publisher(PointCloud2, topic, qos())
+    publisher = graph.node.create_publisher(kind, topic, qos())
     assert graph.wait(lambda: graph.node.count_publishers(topic))
     assert watch.why_silent() == "", "it has only just appeared"
     assert graph.wait(lambda: words in watch.why_silent(), SILENT_S + 5.0), watch.why_silent()
