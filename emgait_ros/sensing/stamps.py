@@ -18,6 +18,7 @@ LAG_WINDOW_S = 3.0  # the lag of the last seconds: it may fall again
 LAG_PERCENTILE = 95
 JUMP_RUN = 3  # this many messages in a row, in order but older than before, are a jump; fewer came out of order
 LOST = 0.1  # smaller losses are not reported
+PAUSE_S = 10.0  # a longer gap is a sensor that paused, or a jump of its clock
 LEAST_GAPS, MANY_GAPS = 6, 30
 # rms distance of the gaps from multiples of the period, in periods: from so many gaps on
 CLOSE_FIT = ((MANY_GAPS, 0.2), (12, 0.15), (LEAST_GAPS, 0.07))
@@ -188,7 +189,8 @@ def lost_share(stamps_ns: Sequence[int], beside_ns: Sequence[int] = ()) -> float
     """
     stamps = np.unique(np.array(stamps_ns, dtype=np.int64))
     stamps = stamps[stamps > 0]
-    steps = _periods_between(np.asarray(np.diff(stamps), np.float64) * 1e-9)
+    gaps_s = np.asarray(np.diff(stamps), np.float64) * 1e-9
+    steps = _periods_between(gaps_s[gaps_s < PAUSE_S])
     share = 0.0
     if steps is not None and np.count_nonzero(steps > 1) >= 3 and np.count_nonzero(np.diff(steps)) >= 4:
         regular = np.ptp(np.cumsum(steps - steps.mean())) <= 2

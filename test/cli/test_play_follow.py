@@ -181,12 +181,13 @@ def play_to_the_tracker(folder: Path, *parameters: str) -> tuple[dict[str, Any],
         play += ["--follow", answers_topic, "--json", str(folder / "report.json")]
         said = subprocess.run(play, check=True, timeout=150, capture_output=True, text=True).stderr
         report = json.loads((folder / "report.json").read_text())
-        time.sleep(2.5)  # the tracker tells its pairs every second
+        pairs = lambda: graph.values("pedestrian_tracker: pairing")  # noqa: E731  # told every second
+        graph.wait(lambda: sum(int(pairs().get(name, 0)) for name in ("paired", "unpaired")) >= 30)
     finally:
         tracker.terminate()
-        tracker.wait(20)
+        tracker.wait(60)
         graph.close()
-    return report, graph.values("pedestrian_tracker: pairing"), " ".join(said.split())
+    return report, pairs(), " ".join(said.split())
 
 
 @pytest.mark.parametrize("late_ms", [0, 150, 400])

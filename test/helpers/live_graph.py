@@ -105,7 +105,7 @@ class LiveGraph(SpunNode):
         key = (topic, reliability)
         if key not in self._publishers:
             publisher = self._publishers[key] = self.node.create_publisher(type(message), topic, qos(reliability))
-            assert self.wait(publisher.get_subscription_count, 30.0), f"nobody subscribes to {topic}"
+            assert self.wait(publisher.get_subscription_count), f"nobody subscribes to {topic}"
         self._publishers[key].publish(message)
 
     def topics_of(self, kind: str, name: str, namespace: str) -> set[str]:

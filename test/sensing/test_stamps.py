@@ -30,6 +30,14 @@ def test_losses_are_measured(rate_hz: float, lost: float, jitter: float, count: 
     assert lost_share(stamps(rate_hz, jitter, kept)) == pytest.approx(1 - kept.mean(), abs=0.06)
 
 
+def test_a_pause_is_no_loss() -> None:
+    """A bag that starts over a minute earlier, and some messages lost on the way."""
+    kept = all_but(0.2, 800)
+    kept[60:700] = False
+    lost = 1 - np.delete(kept, np.s_[60:700]).mean()
+    assert lost_share(stamps(10.0, 0.0, kept)) == pytest.approx(lost, abs=0.03)
+
+
 def every(keep: float, count: int = 300) -> np.ndarray:
     """A rate reduced to this part of it, as evenly as may be."""
     return np.diff(np.floor(np.arange(count + 1) * keep)) > 0

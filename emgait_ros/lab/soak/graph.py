@@ -33,13 +33,14 @@ class Graph:
 
     Attributes:
         answers: by stamp of the cloud (ns), the time of arrival (ns since 1970) and the message, the newest 2000.
+        answered_ns: stamp of the last answer since stamps last jumped back; 0 before the first.
         values: the newest values of each diagnostic status, by "node: status".
     """
 
     def __init__(self, with_tracker: bool = False) -> None:
         self.answers: dict[int, tuple[int, IdentityArray]] = {}
         self.values: dict[str, dict[str, str]] = {}
-        self._tracked_ns = 0
+        self._tracked_ns = self._sent_ns = self.answered_ns = 0
         self._context = Context()
         rclpy.init(context=self._context)
         self._node = rclpy.create_node("soak", context=self._context)
@@ -79,13 +80,18 @@ class Graph:
 
     def send(self, messages: tuple[bytes, bytes, bytes]) -> None:
         """CameraInfo, image and cloud; an answer to an earlier cloud with this stamp is forgotten."""
-        self.answers.pop(serialized_stamp(messages[2]), None)
+        stamp_ns = serialized_stamp(messages[2])
+        self.answers.pop(stamp_ns, None)
+        if stamp_ns < self._sent_ns:
+            self.answered_ns = 0
+        self._sent_ns = stamp_ns
         for sender, message in zip(self._senders, messages, strict=True):
             sender.publish(message)
 
     def answer(self, stamp_ns: int, timeout_s: float) -> Any:
-        """The IdentityArray for the cloud with this stamp; None when none comes."""
-        return self.answers[stamp_ns][1] if wait_until(lambda: stamp_ns in self.answers, timeout_s, POLL_S) else None
+        """The IdentityArray for the cloud with this stamp; None when none comes, or that of a newer cloud has come."""
+        wait_until(lambda: stamp_ns in self.answers or self.answered_ns > stamp_ns, timeout_s, POLL_S)
+        return self.answers[stamp_ns][1] if stamp_ns in self.answers else None
 
     def tracked(self, stamp_ns: int, timeout_s: float) -> bool:
         """Wait for what the tracker finds in the cloud with this stamp, the newest; False when nothing comes."""
@@ -119,7 +125,8 @@ class Graph:
         return future.result() if future.done() else None
 
     def _take(self, message: IdentityArray) -> None:
-        self.answers[stamp_of(message.header)] = time.time_ns(), message
+        self.answered_ns = stamp_of(message.header)
+        self.answers[self.answered_ns] = time.time_ns(), message
         while len(self.answers) > KEPT:
             del self.answers[next(iter(self.answers))]
 

@@ -81,6 +81,7 @@ class _Notes:
     threads: list[int] = field(default_factory=list)
     wal_mb: list[float] = field(default_factory=list)
     tracks: list[int] = field(default_factory=list)
+    left_out: int = 0
     unanswered: int = 0
     frames: int = 0
     refused: list[str] = field(default_factory=list)
@@ -154,30 +155,34 @@ class Soak:
         self._graph.tracked(self._stamp_ns, ANSWER_S)
         answer = None
         while len(self._open) > behind:
-            answer = self._graph.answer(self._open.popleft(), ANSWER_S)
-            self._notes.unanswered += answer is None
+            answer = self._graph.answer(stamp_ns := self._open.popleft(), ANSWER_S)
+            left_out = self._graph.answered_ns > stamp_ns
+            self._notes.left_out += answer is None and left_out
+            self._notes.unanswered += answer is None and not left_out
         return answer
 
     def _start_over(self) -> None:
         """Stamps jump back, which is seen with the second cloud; a minute of which nothing is seen later it begins."""
-        self._stamp_ns, answer = BEGIN_NS - 60 * 10**9, None
+        self._stamp_ns = BEGIN_NS - 60 * 10**9
         for _ in range(20):
             self._stamp_ns += STEP_NS
             self._graph.send(self._street.at(0, self._stamp_ns))
-            answer = answer or self._graph.answer(self._stamp_ns, 0.5)
+            self._graph.answer(self._stamp_ns, 0.5)
         self._stamp_ns = BEGIN_NS
 
     def _round(self, enroll: bool = False, leave: bool = False, light: float = 1.0) -> None:
         """The street once; somebody with a full window is enrolled, somebody else removed.
 
-        The tracker has the next cloud while the recognizer works on one: as fast as that goes without leaving one out.
+        The tracker has the next cloud while the recognizer works on one. Should that take longer than the tracker, the newer
+        one counts, as always, and one is left out.
         """
-        for number in range(len(self._street.clouds)):
-            answer = self._play(number, light, behind=min(number, 1))
+        last = len(self._street.clouds) - 1
+        for number in range(last + 1):
+            answer = self._play(number, light, behind=int(0 < number < last))
             full = [i for i in answer.identities if i.samples >= 2 * i.samples_needed] if answer is not None else []
             if enroll and full:
                 enroll = not self._enroll(full[int(self._random.integers(len(full)))])
-            if leave and number == len(self._street.clouds) // 2:
+            if leave and number == last // 2:
                 self._leave(sorted(self._notes.answered)[STAYING])
         if self._stamp_ns - BEGIN_NS > HOUR_NS:
             self._start_over()
@@ -242,6 +247,7 @@ class Soak:
         return {
             "simulated_hours": round(notes.hours[-1], 3),
             "frames": notes.frames,
+            "left_out": notes.left_out,
             "unanswered": notes.unanswered,
             "wall_s": round(seconds, 1),
             "soak_slope_mb_per_h": round(total[0], 3),
