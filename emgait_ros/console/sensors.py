@@ -64,7 +64,7 @@ class Sensors:
     def calibrate(self, lookup: Lookup, no_tf: str, info_topic: str, T_camera_lidar: tuple[float, ...]) -> None:
         """Use these extrinsics, or TF where there are none. ValueError: no rigid transform."""
         info = self._calibration.info if self._calibration is not None else None
-        self._calibration = CameraCalibration(lookup, no_tf, info_topic)
+        self._calibration = CameraCalibration(lookup, no_tf, info_topic, image_topic=self.image_topic)
         self._calibration.info = info
         self._calibration.configure(T_camera_lidar)
 

@@ -322,7 +322,7 @@ def _background(bag: BagRecording, config: TrackerNodeConfig, report: Callable[[
 
 
 def _part(bag: BagRecording, frame: SensorFrame) -> float:
-    return float(np.clip((frame.stamp_ns - bag.start_ns) * 1e-9 / max(bag.duration_s, 1e-3), 0.0, 1.0))
+    return float(np.clip((frame.stamp_ns - bag.begin_ns) * 1e-9 / max(bag.duration_s, 1e-3), 0.0, 1.0))
 
 
 def _small(image: UInt8) -> UInt8:

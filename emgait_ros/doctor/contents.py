@@ -12,8 +12,9 @@ from emgait_ros.config import DetectorConfig, PairingConfig
 from emgait_ros.doctor.findings import Finding, fail, ok, warn
 from emgait_ros.doctor.observations import CAMERA_INFO, IMAGE, LiveSystem, TopicSeen
 from emgait_ros.samples import CameraModel, Float32, Float64, UInt8
-from emgait_ros.sensing.camera_info import camera_from_info
+from emgait_ros.sensing.camera_info import camera_from_info, is_rectified
 from emgait_ros.sensing.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb
+from emgait_ros.sensing.pairing_health import OTHER_CLOCK_S
 from emgait_ros.sensing.perception.agreement import IN_IMAGE, share_in_image
 from emgait_ros.sensing.perception.cloud_watch import CloudWatch
 from emgait_ros.sensing.stamps import WORTH_SAYING_S, constant_offset_s
@@ -129,10 +130,11 @@ def judge_pairing(cloud: TopicSeen, image: TopicSeen, config: PairingConfig) -> 
         fix = "stamps cannot be judged while messages are lost: see what is said of the topics"
         yield warn("pairing", text, fix, **figures)
     elif not len(dt):  # the stamps do not overlap at all
-        fix = (
-            "synchronise the sensors' clocks (PTP, NTP); where they differ by a constant, "
-            f"set pairing.image_offset_s to {config.image_offset_s + lag_s:.3f}"
-        )
+        offset_s = config.image_offset_s + lag_s
+        corrected = f"where they differ by a constant, set pairing.image_offset_s to {offset_s:.3f}"
+        if abs(offset_s) > OTHER_CLOCK_S:
+            corrected = "that is more than pairing.image_offset_s can correct"
+        fix = f"synchronise the sensors' clocks (PTP, NTP); {corrected}"
         yield fail("pairing", f"{text}: their stamps lie {abs(lag_s):.2f} s apart", fix, **figures)
     elif paired < PAIRED_WELL:
         yield (fail if paired < PAIRED_BADLY else warn)("pairing", text, _nearer(dt, config), **figures)
@@ -175,7 +177,8 @@ def judge_calibration(system: LiveSystem, points: Float32 | None, pixels: UInt8 
     extrinsics = np.eye(4) if system.T_camera_lidar is None else system.T_camera_lidar
     notes: list[str] = []
     try:
-        camera = camera_from_info(info.last, extrinsics, pixels.shape, notes.append)
+        rectified = is_rectified(system.topics[IMAGE].topic)
+        camera = camera_from_info(info.last, extrinsics, pixels.shape, notes.append, rectified)
     except ValueError as error:
         yield fail(
             subject, f"{info.topic}: {error}", "no crops can be cut: publish the CameraInfo of this image at this size"

@@ -37,7 +37,7 @@ def judge_recording(
     watch, counts, images = CloudWatch(), [], 0
     found: dict[str, str] = {}
     for frame in bag.sensor_frames(config):
-        report((frame.stamp_ns - bag.start_ns) * 1e-9 / max(bag.duration_s, 1e-9))
+        report((frame.stamp_ns - bag.begin_ns) * 1e-9 / max(bag.duration_s, 1e-9))
         distance = np.hypot(frame.points[:, 0], frame.points[:, 1])
         counts.append(
             int(((distance >= config.detector.min_range_m) & (distance <= config.detector.max_range_m)).sum())

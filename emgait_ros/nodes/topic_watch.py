@@ -30,6 +30,7 @@ IMAGE_COMPRESSED = {
     "sensor_msgs/msg/Image": "true",
     "sensor_msgs/msg/CompressedImage": "false",
 }  # what takes the other type
+LARGE = (*IMAGE_COMPRESSED, "sensor_msgs/msg/PointCloud2")  # messages that do not fit into a small segment
 PLAYERS = ("bag_player", "rosbag2_player")
 
 
@@ -114,11 +115,16 @@ class TopicWatch:
     def lost_share(self) -> float:
         """Part of the newest messages that were lost on the way, 0..1, as the middleware says or their stamps tell."""
         own = list(self._stamps_ns)[-STAMPS:]
-        by_stamps = lost_share(own, self.beside._stamps_ns if self.beside is not None else ())
+        by_stamps = lost_share(own, self.beside._stamps_ns if self.beside is not None and self._sends_beside() else ())
         since_s = time.monotonic() - LOSS_WINDOW_S
         lost = sum(count for at_s, count in self._losses if at_s >= since_s)
         share = lost / max(lost + sum(at_s >= since_s for at_s in self._arrivals), 1)
         return max(by_stamps, share if share >= LOST and lost >= FEW_LOST else 0.0)
+
+    def _sends_beside(self) -> bool:
+        """Whether one node sends both; what another one sends it may have thinned out on purpose."""
+        topics = (self._subscribed, self.beside._subscribed) if self.beside is not None else ()
+        return len({named(self._node.get_publishers_info_by_topic(topic)) for topic in topics}) == 1
 
     def why_lost(self) -> str:
         """Empty while messages are complete, else what is lost, why, and what to do."""
@@ -156,12 +162,10 @@ class TopicWatch:
         self._unfit = all(refused)  # also of another type: waiting does not help
         if not right:
             types = ", ".join(sorted({p.topic_type for p in publishers}))
-            other = IMAGE_COMPRESSED.get(self._type_name)
-            fix = (
-                f"set topics.image_compressed to {other} or {self._parameter} to another topic"
-                if other
-                else f"set {self._parameter}"
-            )
+            fix = f"set {self._parameter} to another topic ({self._others()}), or let its driver publish {self._type_name}"
+            if self._type_name in IMAGE_COMPRESSED and any(p.topic_type in IMAGE_COMPRESSED for p in publishers):
+                other = IMAGE_COMPRESSED[self._type_name]
+                fix = f"set topics.image_compressed to {other} or {self._parameter} to another topic"
             return f"{self.topic} carries {types}, but {self._type_name} is expected: {fix}"
         names = named(right)
         if self._unfit:
@@ -179,7 +183,7 @@ class TopicWatch:
                 f"nothing on {self.topic} for {self.silent_s:.0f} s, after {self.count} messages: {names} still offers it but "
                 "has stopped sending, or its machine or network is overloaded"
             )
-        if self._qos.reliability == ReliabilityPolicy.RELIABLE:
+        if self._qos.reliability == ReliabilityPolicy.RELIABLE or self._type_name not in LARGE:
             return (
                 f"nothing arrives on {self.topic} for {silent_s:.0f} s although {names} publishes it and the QoS fits: it has sent "
                 f"nothing yet; its own statuses on /diagnostics may say why"
@@ -226,18 +230,18 @@ class TopicWatch:
         rate_hz = self.rate_hz
         return status(name, OK, f"{rate_hz:.1f} Hz on {self.topic}" if rate_hz else f"messages on {self.topic}", values)
 
-    def _nobody(self) -> str:
+    def _others(self) -> str:
+        """Topics with the expected type, in words."""
         others = [topic for topic, types in self._node.get_topic_names_and_types() if self._type_name in types]
         own = self._node.get_fully_qualified_name() + "/"
         others = [t for t in others if self._node.count_publishers(t) and not t.startswith(own)]
-        found = (
-            f"published with this type: {', '.join(sorted(others)[:5])}"
-            if others
-            else "no other topic has this type either"
-        )
+        listed = ", ".join(sorted(others)[:5])
+        return f"published with this type: {listed}" if others else "no other topic has this type either"
+
+    def _nobody(self) -> str:
         return (
             f"nobody publishes {self.topic} ({self._type_name}): start its driver or set {self._parameter} "
-            f"({found}; ROS_DOMAIN_ID and discovery range must be the same everywhere)"
+            f"({self._others()}; ROS_DOMAIN_ID and discovery range must be the same everywhere)"
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig, full_name
-from emgait_ros.recordings.bag_frames import BagFrames, BoxFinder
+from emgait_ros.recordings.bag_frames import BagFrames, BoxFinder, Problems
 from emgait_ros.recordings.rosbag import (
     BOXES,
     CAMERA_INFO,
@@ -28,6 +27,7 @@ from emgait_ros.sensing.conversions import stamp_ns
 from emgait_ros.sensing.pairing import PairingHealth, StampPairer
 
 GROUND_TRUTH = "/ground_truth"
+OTHER_CLOCK_NS = 10**9  # between a stamp and its log time
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,11 @@ class BagRecording(Rosbag):
         path: the bag's folder, or one of its .mcap or .db3 files.
 
     Attributes:
-        problems: sentence -> how often, of messages that could not be used (filled while reading).
+        problems: sentence -> how often, of messages that could not be used (filled while ``sensor_frames`` reads).
         notes: as of :class:`Rosbag`; and while reading, what is wrong in messages that could be used all the same.
         read_to_ns: log time up to which ``sensor_frames`` has read; a live node has heard as much.
+        begin_ns: when the bag begins by the clock of the clouds' stamps, which may be another than that of the log times
+            (since boot, TAI); known once ``sensor_frames`` has handed out a frame.
         health: how the pairing went, once ``sensor_frames`` has come to its end.
         ground_truth: where everybody was, as far as ``sensor_frames`` has read (simulated or labelled bags).
 
@@ -69,10 +71,10 @@ class BagRecording(Rosbag):
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)
-        self.problems: Counter[str] = Counter()
+        self.problems = Problems()
         self._noted: set[str] = set()
         self._frames: BagFrames | None = None
-        self.read_to_ns = self.start_ns
+        self.read_to_ns = self.begin_ns = self.start_ns
         self.health: PairingHealth | None = None
         self.ground_truth: list[GroundTruth] = []
 
@@ -133,14 +135,15 @@ class BagRecording(Rosbag):
         """
         config = config or TrackerNodeConfig()
         topics = self.resolve_topics(config.topics)
+        self.problems.clear()
         if not topics.image:
-            self.problems["the bag has no image: everything is judged by LiDAR alone"] += 1
+            self.problems.add("the bag has no image: everything is judged by LiDAR alone")
         elif not topics.camera_info:
-            self.problems[f"the bag has no CameraInfo for {topics.image}: no crops can be cut"] += 1
+            self.problems.add(f"the bag has no CameraInfo for {topics.image}: no crops can be cut")
         pairer = StampPairer(config.pairing, topics.cloud, topics.image, offline=True)
         finder = BoxFinder(config.boxes, topics.boxes)
         frames = self._frames = BagFrames(self, replace(config, topics=topics), self.problems, self.note)
-        now_ns = self.start_ns
+        self.begin_ns, now_ns = 0, self.start_ns
         has_truth = GROUND_TRUTH in self.topics and self.topics[GROUND_TRUTH].type == PEDESTRIANS
         truth = GROUND_TRUTH if has_truth else ""
         wanted = (topics.cloud, topics.image, topics.camera_info, topics.boxes, truth, *frames.topics)
@@ -157,12 +160,15 @@ class BagRecording(Rosbag):
             try:
                 stamp = stamp_of(message.raw, f"a message on {message.topic}")
             except ValueError as error:
-                self.problems[str(error)] += 1
+                self.problems.add(str(error))
                 continue
+            if not self.begin_ns and stamp > 0 and message.topic == topics.cloud:
+                ahead_ns = stamp - now_ns
+                self.begin_ns = self.start_ns + (ahead_ns if abs(ahead_ns) > OTHER_CLOCK_NS else 0)
             adders = {topics.cloud: pairer.add_cloud, topics.boxes: finder.add_boxes}
             refused = adders.get(message.topic, pairer.add_image)(stamp, message, now_ns)
             if refused:
-                self.problems[refused] += 1
+                self.problems.add(refused)
             frames.take(finder.jobs(pairer.poll(now_ns), now_ns), now_ns)
             yield from frames.ready(now_ns)
         frames.take(finder.jobs(pairer.flush(now_ns), now_ns, is_end=True), now_ns)

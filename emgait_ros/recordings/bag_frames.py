@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 
@@ -16,6 +17,18 @@ from emgait_ros.sensing.frames import FrameTree, NotYetError
 from emgait_ros.sensing.pairing import Pair, StampPairer
 
 WAIT_NS = 10**9  # longer than live, where clouds would queue up: a recorder may write /tf late
+
+
+class Problems(Counter[str]):
+    """Sentence -> how often; sentences that differ in numbers only count as the first of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._first: dict[str, str] = {}
+
+    def add(self, sentence: str) -> None:
+        """Count a sentence."""
+        self[self._first.setdefault(re.sub(r"\d+", "#", sentence), sentence)] += 1
 
 
 class BoxFinder:
@@ -58,7 +71,7 @@ class BagFrames:
     Args:
         bag: opened.
         config: topics as they are in the bag, extrinsics and the fixed frame.
-        problems: sentence -> how often, is filled.
+        problems: is filled.
         note: given a sentence on what is wrong in messages that can be used all the same.
 
     Attributes:
@@ -69,7 +82,7 @@ class BagFrames:
         ValueError: the fixed frame is set and the bag holds no transforms; configured extrinsics are no rigid transform.
     """
 
-    def __init__(self, bag: Rosbag, config: TrackerNodeConfig, problems: Counter[str], note: Note = unnoted) -> None:
+    def __init__(self, bag: Rosbag, config: TrackerNodeConfig, problems: Problems, note: Note = unnoted) -> None:
         self._bag, self._config, self._problems = bag, config, problems
         names = [topic.name for topic in bag.topics.values() if topic.type == TRANSFORMS]
         static = [name for name in names if name.rsplit("/", 1)[-1] == "tf_static"]
@@ -96,7 +109,7 @@ class BagFrames:
         try:
             self._assembler.calibration.info = self._bag.deserialize(message)
         except ValueError as error:
-            self._problems[str(error)] += 1
+            self._problems.add(str(error))
 
     def take(self, jobs: Iterable[Job], now_ns: int) -> None:
         """Queue clouds with what belongs to them; they wait for their transforms a second at most, by log time."""
@@ -123,10 +136,11 @@ class BagFrames:
             problems = self._tree.add(self._bag.deserialize(message), is_static)
         except ValueError as error:
             problems = [str(error)]
-        self._problems.update(problems)
+        for sentence in problems:
+            self._problems.add(sentence)
 
     def _report(self, sentence: str, is_lost: bool) -> None:
-        self._problems[sentence] += 1
+        self._problems.add(sentence)
         if is_lost:
             self._lost = sentence
 

@@ -136,4 +136,4 @@ def _frames(bag: BagRecording, config: TrackerNodeConfig) -> Iterator[tuple[floa
         if frame.stamp_ns <= newest_ns:
             return
         newest_ns = frame.stamp_ns
-        yield (frame.stamp_ns - bag.start_ns) * 1e-9, sensing.process(frame, bag.lidar_frame_id)
+        yield (frame.stamp_ns - bag.begin_ns) * 1e-9, sensing.process(frame, bag.lidar_frame_id)

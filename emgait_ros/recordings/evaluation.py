@@ -148,7 +148,7 @@ def evaluate_bag(
         for sentence in pipeline.sensing.problems:
             bag.note(f"clouds: {sentence}")
         if on_frame is not None:
-            on_frame((frame.stamp_ns - bag.start_ns) * 1e-9)
+            on_frame((frame.stamp_ns - bag.begin_ns) * 1e-9)
     return run.result()
 
 
@@ -182,7 +182,7 @@ class _Run:
         return pedestrians, identities
 
     def _follow(self, stamp_ns: int, pedestrian: Sample, identity: IdentityResult) -> None:
-        at_s = (stamp_ns - self._bag.start_ns) * 1e-9
+        at_s = (stamp_ns - self._bag.begin_ns) * 1e-9
         track = self._tracks.setdefault(
             (self._restart, pedestrian.track_id), TrackReport(pedestrian.track_id, self._restart, round(at_s, 3))
         )

@@ -42,7 +42,7 @@ class FrameAssembler:
         note: Note = unnoted,
     ) -> None:
         self._lookup, self._report, self._note = lookup, report, note
-        self.calibration = CameraCalibration(lookup, no_tf, config.topics.camera_info, note)
+        self.calibration = CameraCalibration(lookup, no_tf, config.topics.camera_info, note, config.topics.image)
         self.boxes = BoxReader(config.boxes, lookup)
         self.camera_problem = ""
         self.configure(config)

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from emgait_ros.samples import CameraModel, Float64
-from emgait_ros.sensing.camera_info import camera_from_info
+from emgait_ros.sensing.camera_info import camera_from_info, is_rectified
 from emgait_ros.sensing.conversions import Note, rigid_transform, unnoted
 from emgait_ros.sensing.frames import Lookup
+
+SAME = 1e-5  # rad and m: less than what can be seen, more than what rounding makes of equal transforms on /tf
 
 
 class CameraCalibration:
@@ -20,13 +22,17 @@ class CameraCalibration:
         no_tf: why TF cannot be asked here; empty where it can.
         info_topic: named in the sentences.
         note: given a sentence on what is wrong in a CameraInfo that can be used all the same.
+        image_topic: whose name says whether images are rectified.
 
     Attributes:
         info: the newest sensor_msgs/CameraInfo, from rclpy or rosbags.
     """
 
-    def __init__(self, lookup: Lookup, no_tf: str, info_topic: str, note: Note = unnoted) -> None:
+    def __init__(
+        self, lookup: Lookup, no_tf: str, info_topic: str, note: Note = unnoted, image_topic: str = ""
+    ) -> None:
         self._lookup, self._no_tf, self._info_topic, self._note = lookup, no_tf, info_topic, note
+        self._rectified = is_rectified(image_topic)
         self._configured: Float64 | None = None
         self._camera: CameraModel | None = None
         self._key: tuple[Any, ...] = ()
@@ -71,11 +77,17 @@ class CameraCalibration:
         T_camera_lidar = self._configured
         if T_camera_lidar is None:
             T_camera_lidar = self._from_tf(camera_frame or self.info.header.frame_id, lidar_frame, image_stamp_ns)
+        if self._camera is not None and np.allclose(T_camera_lidar, self._camera.T_camera_lidar, rtol=0.0, atol=SAME):
+            T_camera_lidar = self._camera.T_camera_lidar
         key = (_contents(self.info), T_camera_lidar.tobytes(), image_shape)
         if self._camera is None or key != self._key:
             try:
                 self._camera = camera_from_info(
-                    self.info, T_camera_lidar, image_shape, lambda s: self._note(f"{self._info_topic}: {s}")
+                    self.info,
+                    T_camera_lidar,
+                    image_shape,
+                    lambda s: self._note(f"{self._info_topic}: {s}"),
+                    self._rectified,
                 )
             except ValueError as error:
                 raise ValueError(f"{self._info_topic}: {error}; images cannot be used (LiDAR only)") from error
@@ -106,6 +118,7 @@ def _contents(info: Any) -> tuple[Any, ...]:
         info.width,
         info.height,
         tuple(info.k),
+        tuple(info.p),
         tuple(info.d),
         info.distortion_model,
         info.binning_x,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,8 +26,13 @@ _MODEL_NAMES = {
 _PINHOLES = ("", "none", "pinhole", "perspective", "rectilinear")  # say nothing of the distortion
 
 
+def is_rectified(image_topic: str) -> bool:
+    """Whether the name says that images are rectified, as ROS names them: image_rect, image_rect_color, left/rect/image."""
+    return "rect" in re.split("[/_]", image_topic)
+
+
 def camera_from_info(
-    info: Any, T_camera_lidar: Float64, image_shape: Sequence[int], note: Note = unnoted
+    info: Any, T_camera_lidar: Float64, image_shape: Sequence[int], note: Note = unnoted, rectified: bool = False
 ) -> CameraModel:
     """Calibration of an image from its sensor_msgs/CameraInfo; binning and region of interest are applied.
 
@@ -35,6 +41,7 @@ def camera_from_info(
         T_camera_lidar: (4, 4), LiDAR to the camera's optical frame, m.
         image_shape: shape of the image it is used with, (H, W, ...).
         note: given a sentence on what is wrong in the CameraInfo but can be read in only one way.
+        rectified: the image is; where the CameraInfo is that of the raw one, its P says how it projects.
 
     Raises:
         ValueError: uncalibrated, made for another image size, unknown distortion, or no rigid transform.
@@ -62,11 +69,15 @@ def camera_from_info(
             f"the image is {image_shape[1]} x {image_shape[0]} pixels, but its CameraInfo is for {width} x {height}{of}: "
             "is it the CameraInfo of this image topic?"
         )
+    model, coefficients = _distortion(info, note)
+    if rectified and len(coefficients):
+        P = np.array(info.p, dtype=np.float64).reshape(3, 4)[:, :3]
+        K = P if P[0, 0] > 0 and P[1, 1] > 0 and np.isfinite(P).all() else K
+        model, coefficients = "plumb_bob", np.empty(0)
     K[0, 2] -= int(info.roi.x_offset)
     K[1, 2] -= int(info.roi.y_offset)
     K[0] /= binning[0]
     K[1] /= binning[1]
-    model, coefficients = _distortion(info, note)
     return CameraModel(width, height, K, coefficients, model, rigid_transform(T_camera_lidar, "T_camera_lidar"))
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from emgait_ros.samples import Float32, Float64, UInt8
-from emgait_ros.sensing.image_encodings import pixels_to_rgb
+from emgait_ros.sensing.image_encodings import DEPTH, pixels_to_rgb
 
 # sensor_msgs/PointField datatypes
 _FLOAT_TYPES = {7: "f4", 8: "f8"}
@@ -124,7 +124,7 @@ def _cloud_rows(message: Any, size: int, note: Note) -> tuple[tuple[int, int], i
 
 def _xyz_layout(fields: Sequence[Any], point_step: int) -> tuple[list[int], np.dtype[Any]]:
     """Byte offsets of x, y, z in a point and their common number type, little-endian; ``count`` is not looked at."""
-    by_name = {field.name.lower(): field for field in fields}
+    by_name = {field.name.lower(): field for field in reversed(fields)}  # of one name the first counts, as in PCL
     missing = [name for name in "xyz" if name not in by_name]
     if missing:
         names = ", ".join(field.name for field in fields)
@@ -211,13 +211,16 @@ def compressed_to_rgb(message: Any) -> UInt8:
             f"{described} is a packet of a video, which cannot be decoded on its own: let the camera's driver send JPEG or "
             "raw images, or decode the video with the driver's own decoder node and use that topic"
         )
-    if "compresseddepth" in kind:
+    pattern = kind.split(";")[0].strip()
+    if "compresseddepth" in kind or pattern in DEPTH:
         raise ValueError(f"{described} is a depth image: choose the color image's topic")
-    # libjpeg fills what is missing with grey instead of failing: a whole JPEG ends with the marker FF D9.
-    if start[:2] == b"\xff\xd8" and b"\xff\xd9" not in bytes(data[-64:]):
-        raise ValueError(f"{described} is cut off: it has no end-of-image marker")
-    if start[:2] == b"\xff\xd8" and data.tobytes().count(b"\xff\xda") > _MOST_SCANS:
-        raise ValueError(f"{described} is no picture of a camera: it has more than {_MOST_SCANS} scans")
+    if start[:2] == b"\xff\xd8":
+        jpeg = data.tobytes()
+        # libjpeg fills what is missing with grey instead of failing: a whole JPEG ends with the marker FF D9. Webcams pad with zeros.
+        if b"\xff\xd9" not in jpeg.rstrip(b"\0")[-64:]:
+            raise ValueError(f"{described} is cut off: it has no end-of-image marker")
+        if jpeg.count(b"\xff\xda") > _MOST_SCANS:
+            raise ValueError(f"{described} is no picture of a camera: it has more than {_MOST_SCANS} scans")
     try:
         pixels = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
@@ -225,7 +228,6 @@ def compressed_to_rgb(message: Any) -> UInt8:
     if pixels is None:
         raise ValueError(f"{described} cannot be decoded: it is no JPEG or PNG picture, or it is damaged")
     if pixels.ndim == 2:  # a mosaic keeps its pattern in the first word of the format
-        pattern = kind.split(";")[0].strip()
         encoding = pattern.replace("16", "8") if pattern.startswith("bayer_") else "mono8"
         return pixels_to_rgb(
             np.asarray(pixels.reshape(-1), np.uint8), encoding, pixels.shape[1], pixels.shape[0], pixels.shape[1]

@@ -126,9 +126,13 @@ class FrameTree:
             stamp_ns = min((poses[-1][0] for _, poses in moving), default=0)
         for name, poses in moving:
             if stamp_ns > poses[-1][0]:
-                raise NotYetError(f"{no_transform}: {self._place} knows '{name}' only before that stamp")
+                raise NotYetError(
+                    f"{no_transform}: {self._place} knows '{name}' only before that stamp{_far(stamp_ns - poses[-1][0])}"
+                )
             if stamp_ns < poses[0][0]:
-                raise ValueError(f"{no_transform}: {self._place} knows '{name}' only after that stamp")
+                raise ValueError(
+                    f"{no_transform}: {self._place} knows '{name}' only after that stamp{_far(poses[0][0] - stamp_ns)}"
+                )
         return np.asarray(np.linalg.inv(self._climb(down, stamp_ns)) @ self._climb(up, stamp_ns), np.float64)
 
     def _ancestors(self, name: str) -> Iterator[str]:
@@ -145,6 +149,15 @@ class FrameTree:
         for name in names:
             matrix = self._steps[name].matrix(stamp_ns) @ matrix
         return matrix
+
+
+def _far(apart_ns: int) -> str:
+    """What so large a difference means; empty where it is small. Without the figure: with that, each sentence were another."""
+    return (
+        f", by more than {KEPT_NS // 10**9} s: the sensor's clock seems to be another one than TF's (PTP, NTP)"
+        if apart_ns > KEPT_NS
+        else ""
+    )
 
 
 def _problem(parent: str, child: str, pose: Pose) -> str:

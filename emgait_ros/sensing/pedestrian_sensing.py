@@ -237,8 +237,8 @@ class PedestrianSensing:
         self._clouds.observe(frame.points)
         unusable = self._clouds.problem()
         if self._frames % LOOK_EVERY == 0:
-            meters = self._clouds.in_meters
-            self._orientation = orientation_problem(frame.points, self._ground) if meters else ""
+            usual = self._clouds.shows_scene
+            self._orientation = orientation_problem(frame.points, self._ground) if usual else ""
         self._frames += 1
         for sentence in (unusable or self._orientation, self._watch.problem()):
             if sentence:

@@ -461,7 +461,8 @@ def test_our_own_topics_may_be_silent_while_our_nodes_do_not_run():
         (0.43, 0.0333, Level.WARN, "raise pairing.max_wait_s (now 0.25 s) to 0.45"),
         (0.03, 0.2, Level.WARN, "51 %"),  # the camera is slower than the LiDAR: every other cloud
         (0.03, 1.0, Level.FAIL, "12 %"),  # much slower
-        (60.03, 0.0333, Level.FAIL, "pairing.image_offset_s to 60.000"),  # its clock is a minute behind
+        (8.03, 0.0333, Level.FAIL, "pairing.image_offset_s to 8.000"),  # its clock is behind
+        (37.03, 0.0333, Level.FAIL, "more than pairing.image_offset_s can correct"),  # in UTC, the LiDAR's in TAI
         (-4.97, 0.0333, Level.FAIL, "pairing.image_offset_s to -5.000"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from rosbags.interfaces import Connection
 
 from emgait_ros.cli.main import main
+from emgait_ros.recordings.bag import BagRecording
 from emgait_ros.recordings.bag_writer import BagWriter
 from emgait_ros.recordings.rosbag import CLOUD
 from emgait_ros.samples import CameraModel
@@ -29,22 +30,23 @@ def halves(number: int) -> np.ndarray:
     return points[(points[:, 1] > 0) == bool(number % 2)]
 
 
-def write(path: Path, kind: str = "") -> Path:
-    """Three seconds of clouds, and a camera that shows noise."""
+def write(path: Path, kind: str = "", ahead_s: float = 0.0) -> Path:
+    """Three seconds of clouds, and a camera that shows noise; stamps are so far ahead of the log times."""
     make = {"zeros": lambda number: np.zeros((3000, 3)), "halves": halves}.get(kind, street)
     with BagWriter(path) as writer:
         writer.static_transform(START_NS, {("camera_optical", "lidar"): np.eye(4)})
         for number in range(30):
-            stamp_ns = START_NS + number * STEP_NS
+            log_ns = START_NS + number * STEP_NS
+            stamp_ns = log_ns + round(ahead_s * 1e9)
             points = make(number).astype(np.float32)
             columns = dict(zip("xyz", points.T, strict=True))
             if kind == "row_step":
                 _write_organized(writer, stamp_ns, points)
             else:
-                writer.cloud(stamp_ns, stamp_ns, columns)
-            writer.camera_info(stamp_ns, stamp_ns, CAMERA)
+                writer.cloud(stamp_ns, log_ns, columns)
+            writer.camera_info(stamp_ns, log_ns, CAMERA)
             noise = np.random.default_rng(number).integers(0, 255, (48, 64, 3), np.uint8)
-            writer.image(stamp_ns, stamp_ns + 1, noise)
+            writer.image(stamp_ns, log_ns + 1, noise)
         if kind == "service event":
             _write_service_event(writer)
     return path
@@ -101,6 +103,17 @@ def test_what_is_in_a_recording(tmp_path: Path, kind: str, status: int, finding:
     assert words in found[finding]
     if not kind:
         assert not any(level != "OK" for _, level in found), found
+
+
+@pytest.mark.parametrize("ahead_s", [0.0, 37.0, 10.0 - START_NS * 1e-9], ids=["system time", "TAI", "since boot"])
+def test_stamps_may_be_of_another_clock(tmp_path: Path, ahead_s: float) -> None:
+    path = write(tmp_path / "bag", ahead_s=ahead_s)
+    main(["doctor", "calibration", str(path), "--json", str(tmp_path / "report.json")])
+    (finding,) = json.loads((tmp_path / "report.json").read_text())["sections"][f"Camera and LiDAR in {path}"]
+    assert "the camera moves" in finding["what"], "noise: all images were looked at"
+    with BagRecording(path) as bag:
+        at_s = [(frame.stamp_ns - bag.begin_ns) * 1e-9 for frame in bag.sensor_frames()]
+    np.testing.assert_allclose(at_s, np.arange(30) / 10, atol=1e-6)
 
 
 def test_a_cut_recording_is_judged_by_what_is_left(tmp_path: Path) -> None:

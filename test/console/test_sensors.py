@@ -47,6 +47,7 @@ def calibrated(sensors):
     roi = Message(x_offset=0, y_offset=0, width=0, height=0)
     k = [50.0, 0, 32, 0, 50, 24, 0, 0, 1]
     info = {"k": k, "d": [], "width": 64, "height": 48, "binning_x": 0, "binning_y": 0, "distortion_model": "plumb_bob"}
+    info["p"] = [0.0] * 12
     sensors.take_camera_info(Message(roi=roi, header=Message(frame_id="camera"), **info))
 
 

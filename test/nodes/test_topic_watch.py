@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import rclpy
 from live_graph import qos
-from sensor_msgs.msg import PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2
 
 from emgait_ros.nodes import diagnostics
 from emgait_ros.nodes.qos import sensor_qos
@@ -17,19 +17,20 @@ TYPE = "sensor_msgs/msg/PointCloud2"
 
 
 @pytest.mark.parametrize(
-    ("reliability", "words"),
+    ("kind", "reliability", "words"),
     [
         # large best-effort messages are lost where the sender has the small segment: that is named
-        ("best_effort", "FASTRTPS_DEFAULT_PROFILES_FILE"),
+        (PointCloud2, "best_effort", "FASTRTPS_DEFAULT_PROFILES_FILE"),
         # a reliable subscription loses none: the publisher has not sent any
-        ("reliable", "it has sent nothing yet"),
+        (PointCloud2, "reliable", "it has sent nothing yet"),
+        (CameraInfo, "best_effort", "it has sent nothing yet"),  # nor is a small message lost
     ],
 )
-def test_a_publisher_that_sends_nothing(graph, reliability, words):
-    topic = f"/watched/{reliability}"
-    watch = TopicWatch(graph.node, topic, TYPE, sensor_qos(reliability, 1), "topics.cloud")
+def test_a_publisher_that_sends_nothing(graph, kind, reliability, words):
+    topic, type_name = f"/watched/{kind.__name__}/{reliability}", f"sensor_msgs/msg/{kind.__name__}"
+    watch = TopicWatch(graph.node, topic, type_name, sensor_qos(reliability, 1), "topics.cloud")
     assert graph.wait(lambda: "nobody publishes" in watch.why_silent(), SILENT_S + 5.0)
-    publisher = graph.node.create_publisher(PointCloud2, topic, qos())
+    publisher = graph.node.create_publisher(kind, topic, qos())
     assert graph.wait(lambda: graph.node.count_publishers(topic))
     assert watch.why_silent() == "", "it has only just appeared"
     assert graph.wait(lambda: words in watch.why_silent(), SILENT_S + 5.0), watch.why_silent()
@@ -60,6 +61,55 @@ def test_nothing_yet_is_information_then_a_warning(graph, level_when_silent):
     assert unfit.status("cloud", level_when_silent).level == level_when_silent, "waiting does not help"
     assert gone.status("cloud", level_when_silent).level == level_when_silent
     graph.node.destroy_publisher(publisher)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "parameter", "words", "not_said"),
+    [
+        (Image, "CompressedImage", "topics.image", "set topics.image_compressed to false", "driver publish"),
+        (CompressedImage, "Image", "topics.image", "set topics.image_compressed to true", "driver publish"),
+        (PointCloud2, "Image", "topics.image", "set topics.image to another topic", "image_compressed"),
+        (LaserScan, "PointCloud2", "topics.cloud", "published with this type: /watched/right", "nobody"),
+        (LaserScan, "PointCloud2", "topics.cloud", "let its driver publish sensor_msgs/msg/PointCloud2", "nobody"),
+    ],
+)
+def test_a_topic_of_another_type(graph, kind, expected, parameter, words, not_said):
+    topic = f"/watched/type/{kind.__name__}"
+    watch = TopicWatch(graph.node, topic, f"sensor_msgs/msg/{expected}", sensor_qos("best_effort", 1), parameter)
+    publishers = [
+        graph.node.create_publisher(kind, topic, 1),
+        graph.node.create_publisher(PointCloud2, "/watched/right", 1),
+    ]
+    assert graph.wait(lambda: f"carries sensor_msgs/msg/{kind.__name__}" in watch.why_silent(), SILENT_S + 60.0)
+    assert words in watch.why_silent()
+    assert not_said not in watch.why_silent()
+    for publisher in publishers:
+        graph.node.destroy_publisher(publisher)
+
+
+def test_images_that_another_node_thins_out_are_not_lost(graph):
+    """A throttled image topic beside the driver's CameraInfo: only what one sender sends together can be compared."""
+    image, info = (
+        TopicWatch(graph.node, f"/thinned/{name}", TYPE, sensor_qos("best_effort", 1), "topics.image")
+        for name in ("image", "info")
+    )
+    image.beside = info
+    for number in range(90):
+        info.tick(10**9 + number * 33_000_000)
+        if number % 3 == 0:
+            image.tick(10**9 + number * 33_000_000)
+    driver = graph.node.create_publisher(PointCloud2, "/thinned/info", 1)
+    same = graph.node.create_publisher(PointCloud2, "/thinned/image", 1)
+    assert graph.wait(
+        lambda: graph.node.count_publishers("/thinned/info") and graph.node.count_publishers("/thinned/image")
+    )
+    assert image.lost_share == pytest.approx(2 / 3, abs=0.05)
+    graph.node.destroy_publisher(same)
+    throttle = rclpy.create_node("throttle", context=graph.context)
+    throttle.create_publisher(PointCloud2, "/thinned/image", 1)
+    assert graph.wait(lambda: image.lost_share == 0.0, 60.0)
+    throttle.destroy_node()
+    graph.node.destroy_publisher(driver)
 
 
 def test_the_first_burst_is_no_rate(graph):

@@ -316,6 +316,24 @@ def test_unusable_messages_are_left_out_and_counted(tmp_path: Path) -> None:
     assert [len(f.points) for f in frames[10:]] == [0, 15]
 
 
+def test_problems_that_differ_in_numbers_only_are_one(tmp_path: Path) -> None:
+    """Two publishers of one cloud: a sentence for each second one would fill pages. Read twice, they are counted once."""
+
+    def again(writer: BagWriter) -> None:
+        for number in range(10, 30):
+            stamp_ns = START_NS + 100 * (number - number % 2) * MS
+            writer.cloud(stamp_ns, START_NS + 100 * number * MS, cloud_columns(number))
+            writer.image(stamp_ns, START_NS + 100 * number * MS, picture(number))
+
+    with BagRecording(write_bag(tmp_path / "bag", more=again)) as bag:
+        for _ in range(2):
+            list(bag.sensor_frames())
+            (clouds, count), *others = bag.problems.items()
+            assert "is not newer than the one before it" in clouds
+            assert f"(stamp {START_NS + 1000 * MS} ns)" in clouds, "the first of them is shown"
+            assert (count, [times for _, times in others]) == (10, [10])
+
+
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 @pytest.mark.parametrize("damage", ["cut", "zeros", "garbage", "no storage", "bad metadata"])
 def test_damaged_bags_give_a_sentence(tmp_path: Path, storage: str, damage: str) -> None:

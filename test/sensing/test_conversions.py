@@ -118,6 +118,12 @@ def test_fields_that_drivers_leave_wrong_are_read_by_what_the_data_says(
     assert len(notes) == noted
 
 
+def test_of_fields_with_one_name_the_first_counts() -> None:
+    message = cloud_message()
+    message.fields.append(SimpleNamespace(name="X", offset=12, datatype=7, count=1))
+    np.testing.assert_allclose(cloud_to_points(message), FINITE)
+
+
 def test_an_organized_cloud_with_a_wrong_row_step_is_not_copied() -> None:
     message = cloud_message(np.arange(363, dtype=float).reshape(121, 3), point_step=12, height=11)
     message.row_step = 1452
@@ -354,9 +360,21 @@ def test_the_format_says_what_the_encoder_got() -> None:
     np.testing.assert_allclose(grey.astype(int), np.repeat(rgb[..., 1:2], 3, 2).astype(int), atol=12)
 
 
+def test_a_jpeg_may_be_padded_with_zeros() -> None:
+    """As webcams do whose buffers have one size for every picture."""
+    data = cv2.imencode(".jpg", picture())[1].tobytes()
+    np.testing.assert_array_equal(
+        compressed_to_rgb(compressed(data + bytes(5000))), compressed_to_rgb(compressed(data))
+    )
+
+
+DEPTH_PNG = cv2.imencode(".png", np.full((48, 64), 2000, np.uint16))[1].tobytes()
+
+
 @pytest.mark.parametrize(
     ("kind", "data", "phrase"),
     [
+        ("16UC1; png compressed ", DEPTH_PNG, "depth image"),  # a depth camera's topic .../compressed
         ("h264", b"\0\0\0\1\x67\x42" * 50, "packet of a video.*JPEG or raw"),
         ("jpeg", b"\0\0\1\x67\x42" * 50, "packet of a video"),  # said wrongly: the data decides
         ("16UC1; compressedDepth png", b"\1" * 12 + b"\x89PNG" + b"\0" * 50, "depth image"),

@@ -76,6 +76,20 @@ def test_chains(tree: FrameTree, target: str, source: str, at_ns: int | None, ex
     [
         ("odom", "lidar", 11 * S + 1, NotYetError, "TF knows 'base' only before"),
         ("odom", "lidar", 10 * S - 1, ValueError, "TF knows 'base' only after"),
+        (
+            "odom",
+            "lidar",
+            48 * S,
+            NotYetError,
+            "only before that stamp, by more than 10 s: the sensor's clock",
+        ),  # TAI: 37 s ahead
+        (
+            "odom",
+            "lidar",
+            -15 * S,
+            ValueError,
+            "only after that stamp, by more than 10 s: the sensor's clock",
+        ),  # since boot
         ("odom", "wheel", None, ValueError, "does not connect them .it has base, camera, lidar, map, odom"),
         ("odom", "", None, ValueError, "empty frame_id"),
     ],

@@ -30,7 +30,7 @@ class ProjectionWatch:
 
     def reset(self) -> None:
         """Forget the counts."""
-        self._counts = (0.0, 0.0, 0.0)  # people, of them upright in the image, and with the inverse
+        self._counts = (0.0, 0.0, 0.0, 0.0)  # people, of them in the image, upright in it, and upright with the inverse
         self._cloud_share = 1.0
 
     def observe(self, center: Float64, size: Float64, camera: CameraModel, cloud: Float32) -> None:
@@ -47,24 +47,26 @@ class ProjectionWatch:
             self._camera, self._inverse = camera, replace(camera, T_camera_lidar=T)
         if len(center) == 0 or self._inverse is None:
             return
-        before, right, inverted = self._counts
+        before, inside, right, inverted = self._counts
         people = before + len(center)
-        right += int(upright_inside(center, size, camera).sum())
+        seen, upright = _in_image(center, size, camera)
+        inside += int(seen.sum())
+        right += int((seen & upright).sum())
         inverted += int(upright_inside(center, size, self._inverse).sum())
         if before // 100 != people // 100 or before == 0:
             self._cloud_share = share_in_image(cloud[::20], camera)
         fewer = 2.0 if people > MEMORY else 1.0
-        self._counts = (people / fewer, right / fewer, inverted / fewer)
+        self._counts = (people / fewer, inside / fewer, right / fewer, inverted / fewer)
 
     @property
     def share(self) -> float:
         """Fraction of the people who project upright into the image, 0..1; NaN before the first."""
-        people, right, _ = self._counts
+        people, _, right, _ = self._counts
         return right / people if people else float("nan")
 
     def problem(self) -> str:
         """What is wrong with the extrinsics, in a sentence; empty while nothing is, or while too few were seen."""
-        people, right, inverted = self._counts
+        people, inside, right, inverted = self._counts
         if people < ENOUGH or right / people >= FEW:
             return ""
         inverse = inverted / people
@@ -73,6 +75,12 @@ class ProjectionWatch:
             return (
                 f"{missed}, with the inverse of T_camera_lidar {inverse * 100:.0f} %: it seems to map camera to LiDAR; "
                 "it must map LiDAR points into the camera's optical frame"
+            )
+        if inside / people >= SOME:
+            return (
+                f"{inside / people * 100:.0f} % of {people:.0f} projected people fall into the image, but lying or upside down: "
+                "nobody can be recognized by such pictures; let the driver turn the images and their CameraInfo, or, where people "
+                "stand upright in them, correct the axes of T_camera_lidar (optical: z forward, x right, y down)"
             )
         if self._cloud_share < IN_IMAGE:
             return f"{missed}, and {self._cloud_share * 100:.1f} % of the cloud: check the axes of T_camera_lidar (optical: z forward, x right, y down)"
@@ -83,6 +91,11 @@ class ProjectionWatch:
 
 def upright_inside(center: Float64, size: Float64, camera: CameraModel) -> NDArray[np.bool_]:
     """(K,) whether each box's middle lies in the image and its axis within 45 degrees of the image's vertical, head up."""
+    return np.asarray(np.logical_and(*_in_image(center, size, camera)))
+
+
+def _in_image(center: Float64, size: Float64, camera: CameraModel) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(K,) whether each box's middle lies in the image, and whether it stands upright there."""
     half = np.zeros_like(center)
     half[:, 2] = size[:, 2] / 2
     pixel, valid = project(np.concatenate([center - half, center, center + half]), camera)
@@ -90,7 +103,7 @@ def upright_inside(center: Float64, size: Float64, camera: CameraModel) -> NDArr
     seen = np.logical_and.reduce(np.split(valid, 3))
     inside = (middle >= 0).all(1) & (middle[:, 0] < camera.width) & (middle[:, 1] < camera.height)
     rise, lean = feet[:, 1] - head[:, 1], np.abs(feet[:, 0] - head[:, 0])
-    return np.asarray(seen & inside & (rise > lean))
+    return np.asarray(seen & inside), np.asarray(rise > lean)
 
 
 def share_in_image(points: Float32, camera: CameraModel) -> float:

@@ -1,4 +1,4 @@
-"""What clouds contain, over some seconds: nothing but zeros, parts of a turn, or other units than metres are named."""
+"""What clouds contain, over some seconds: nothing but zeros, one plane, parts of a turn, or other units than metres are named."""
 
 from __future__ import annotations
 
@@ -21,17 +21,24 @@ APART = (
     0.5  # directions seen by two clouds, as a fraction of those seen by either, below which they are different parts
 )
 WIDER = 1.3  # how much more all clouds see than one
+FLAT_M = 0.02  # between the lowest and the highest return of a 2D scanner
 FAR_M = 300.0  # no LiDAR has half its returns beyond; in millimetres a room has
 
 
 @dataclass(frozen=True)
 class _Look:
-    """One cloud: its returns, those away from the sensor (fraction), their median range (m), and directions seen (bits)."""
+    """One cloud: its returns, those away from the sensor (fraction), their median range and extent in z (m), directions seen (bits)."""
 
     count: int
     away: float
     range_m: float
+    high_m: float
     sectors: int
+
+    @property
+    def is_scene(self) -> bool:
+        """Whether it can be one in metres, and of more than one plane."""
+        return self.range_m <= FAR_M and (self.high_m > FLAT_M or self.away < EMPTY_SHARE)
 
 
 class CloudWatch:
@@ -45,9 +52,9 @@ class CloudWatch:
         self._looks.clear()
 
     @property
-    def in_meters(self) -> bool:
-        """Whether the last cloud can be one in metres."""
-        return bool(self._looks) and self._looks[-1].range_m <= FAR_M
+    def shows_scene(self) -> bool:
+        """Whether the last cloud can be one in metres, and of more than one plane."""
+        return bool(self._looks) and self._looks[-1].is_scene
 
     def observe(self, points: Float32) -> None:
         """Look at a cloud: (N, 3) m, finite, LiDAR frame."""
@@ -56,7 +63,7 @@ class CloudWatch:
         distance = np.hypot(some[:, 0], some[:, 1])
         away = (distance > AT_SENSOR_M) | (np.abs(some[:, 2]) > AT_SENSOR_M)
         if not away.any():
-            self._looks.append(_Look(len(points), 0.0, 0.0, 0))
+            self._looks.append(_Look(len(points), 0.0, 0.0, 0.0, 0))
             return
         far, distance = some[away], distance[away]
         sectors = 0
@@ -64,7 +71,8 @@ class CloudWatch:
             angle = np.arctan2(far[:, 1], far[:, 0]) * np.float32(SECTORS / (2 * np.pi)) + SECTORS
             seen = np.flatnonzero(np.bincount(angle.astype(np.int64) % SECTORS, minlength=SECTORS) >= IN_SECTOR)
             sectors = int(np.left_shift(1, seen).sum())
-        self._looks.append(_Look(len(points), len(far) / len(some), float(np.median(distance)), sectors))
+        share, high_m = len(far) / len(some), float(np.ptp(far[:, 2]))
+        self._looks.append(_Look(len(points), share, float(np.median(distance)), high_m, sectors))
 
     def problem(self) -> str:
         """What is wrong with every one of the last clouds, in a sentence; empty when nothing is, or too few came."""
@@ -79,6 +87,11 @@ class CloudWatch:
             return (
                 f"half of the returns lie farther than {middle:.0f} m: the clouds seem to be in millimetres; "
                 "let the driver publish metres (REP 103)"
+            )
+        if all(look.high_m <= FLAT_M for look in shown):
+            return (
+                f"all returns of the last {CLOUDS} clouds lie at one height, as those of a 2D scanner do: nobody can be recognized "
+                "from them, a LiDAR with several beams (16 or more) is needed"
             )
         return _parts([look.sectors for look in looks if look.sectors])
 

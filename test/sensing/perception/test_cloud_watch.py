@@ -20,6 +20,7 @@ from emgait_ros.sensing.perception.cloud_watch import CLOUDS, CloudWatch
 
 STREET = scan([*person(10, 0), ("box", (15.6, 16.0, -5.0, 5.0, 0.0, 3.0)), ("box", (-8.0, -4.0, 6.0, 8.0, 0.2, 1.5))])
 AZIMUTH = np.degrees(np.arctan2(STREET[:, 1], STREET[:, 0]))
+ANGLE = np.linspace(-np.pi, np.pi, 720, endpoint=False)
 Clouds = Callable[[int], np.ndarray]
 
 
@@ -37,9 +38,17 @@ def between(begin_deg: float, end_deg: float) -> np.ndarray:
     return STREET[(AZIMUTH - begin_deg) % 360 < end_deg - begin_deg]
 
 
+def flat(z: float) -> np.ndarray:
+    """The scan of a 2D scanner in a room, as laser_geometry makes a cloud of it."""
+    reach = 4.0 + np.sin(3 * ANGLE)
+    return np.column_stack([reach * np.cos(ANGLE), reach * np.sin(ANGLE), np.full(720, z)]).astype(np.float32)
+
+
 @pytest.mark.parametrize(
     ("cloud", "words"),
     [
+        (lambda number: flat(0.0), "2D scanner"),
+        (lambda number: flat(0.2), "2D scanner"),
         (lambda number: np.zeros((0, 3), np.float32), "are empty"),
         (lambda number: np.zeros((60_000, 3), np.float32), r"\(0, 0, 0\)"),
         (lambda number: np.full((500, 3), 0.05, np.float32), "at the sensor itself"),
@@ -97,11 +106,15 @@ def test_odd_but_sound_clouds_are_not_complained_of(cloud: Clouds) -> None:
     assert not any(said(cloud(number) for number in range(40)))
 
 
-def test_millimetres_are_not_called_upside_down() -> None:
+@pytest.mark.parametrize(
+    ("cloud", "words"),
+    [(STREET * np.float32(1000.0), "millimetres"), (flat(0.0), "2D scanner"), (flat(0.2), "2D scanner")],
+)
+def test_they_are_not_called_upside_down_as_well(cloud: np.ndarray, words: str) -> None:
     sensing = PedestrianSensing(SensingConfig(), "test")
     sentences = set()
     for number in range(60):
-        sensing.process(SensorFrame(10**9 + number * 10**8, STREET * np.float32(1000.0)), "lidar")
+        sensing.process(SensorFrame(10**9 + number * 10**8, cloud), "lidar")
         sentences |= set(sensing.problems)
     assert len(sentences) == 1
-    assert "millimetres" in sentences.pop()
+    assert words in sentences.pop()

@@ -8,7 +8,7 @@ from kitti_frames import FRAMES, load_frame
 from synthetic_clouds import SENSOR_HEIGHT_M, person, scan
 
 from emgait_ros.sensing.perception.ground import GroundEstimator
-from emgait_ros.sensing.perception.orientation import OTHERS, orientation_problem
+from emgait_ros.sensing.perception.orientation import OTHERS, orientation_problem, tilt
 
 SCENE = [*person(10, 0), ("box", (15.6, 16.0, -5.0, 5.0, 0.0, 3.0)), ("box", (-8.0, -4.0, 6.0, 8.0, 0.2, 1.5))]
 
@@ -26,6 +26,18 @@ def test_upright_is_not_complained_of_and_every_other_way_is(ground, request, fr
         said = orientation_problem(np.ascontiguousarray(cloud @ turn.astype(np.float32)), ground)
         assert name in said
         assert advice in said
+
+
+@pytest.mark.parametrize("frame", ["scene", "000000"])
+@pytest.mark.parametrize(
+    ("degrees", "towards_deg", "named"),
+    [(10.0, 80.0, False), (25.0, 0.0, True), (30.0, 80.0, True), (30.0, 290.0, True), (35.0, 200.0, True)],
+)
+def test_a_tilted_sensor_is_named(ground, request, frame, degrees, towards_deg, named):
+    """From 15 degrees on people are missed, from 25 on nobody is found."""
+    cloud = scan(SCENE) if frame == "scene" else load_frame(request.getfixturevalue("shared_data"), frame).points[:, :3]
+    tilted = np.ascontiguousarray(cloud @ tilt(degrees, towards_deg).T)
+    assert ("tilted" in orientation_problem(tilted, ground)) == named
 
 
 @pytest.mark.parametrize(

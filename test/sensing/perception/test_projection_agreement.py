@@ -51,7 +51,9 @@ def turned(axis: int, degrees: float) -> Float64:
         (np.linalg.inv(AXES), ENOUGH - 1, ""),  # too early to say
         (np.eye(4), PLENTY, "projected people miss the image"),  # axes forgotten
         (turned(1, 180.0) @ AXES, PLENTY, "does the camera look where people walk"),  # looks backwards
-        (turned(2, 90.0) @ AXES, PLENTY, "projected people miss the image"),  # people lie on their side
+        (turned(2, 90.0) @ AXES, ENOUGH, "lying or upside down"),  # a camera for portraits
+        (turned(2, 180.0) @ AXES, ENOUGH, "let the driver turn the images"),  # one that hangs from the ceiling
+        (turned(2, 20.0) @ AXES, PLENTY, ""),
     ],
 )
 def test_extrinsics(T, people, words):
