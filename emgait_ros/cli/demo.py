@@ -2,7 +2,7 @@
 track them over DDS, the enrol service is called for each of them, and on their second walk, in other clothes and at other
 ranges, they are to be recognised. A stranger among them is to stay unknown.
 
-  emgait demo                         writes out/demo/: summary.json, recognised.webm, strip.png, the bag and nodes.log
+  emgait demo                         writes out/demo/: summary.json, recognised.webm, strip.png, gallery.db and nodes.log
   emgait demo --out /tmp/x --seed 3   other people
 
 The exit status is 0 only if every enrolled walker was recognised on the second walk, nobody was named wrongly, and the

@@ -1,4 +1,4 @@
-"""Trains every system on the same people for the same time and tests it by a data set's protocol: the paper's tables by one command.
+"""Trains every system on the same people for the same time and tests it by a data set's protocol.
 
   emgait evaluate table lrgait --budget 1500                      simulated people in LRGait's layout
   emgait evaluate table sustech1k --data DIR --partition FILE     a recorded set; also freegait, lrgait

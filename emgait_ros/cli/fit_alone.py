@@ -1,6 +1,6 @@
 """Fit what tells people apart by LiDAR alone, on simulated people before LiDARs of many kinds; the network stays as it is.
 
-    emgait fit-alone models/emgait-sim --out models          the shipped bundle's: 1,500 people, half an hour on two cores
+    emgait fit-alone models/emgait-sim --out models          the shipped bundle's: 1,500 people
     emgait fit-alone my/bundle --out models --people 200     a quick one
 
 The bundle gets further vectors in its embedding, which windows without a picture are matched by; with pictures every distance

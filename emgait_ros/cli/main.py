@@ -40,12 +40,12 @@ COMMANDS: Commands = {
         },
         "measure speed on this machine",
     ),
-    "train": ("emgait_ros.cli.train", "train EMGaitNet by a recipe, up to a finished bundle"),
-    "train-detector": ("emgait_ros.cli.train_detector", "train what judges whether a shape is a person, on simulated clouds"),
+    "train": ("emgait_ros.cli.train", "train a network by a recipe, up to a finished bundle"),
+    "train-detector": ("emgait_ros.cli.train_detector", "train the scorer that tells people from other shapes, on simulated clouds"),
     "fit-alone": ("emgait_ros.cli.fit_alone", "fit what tells people apart by LiDAR alone, on simulated passes"),
-    "adapt": ("emgait_ros.cli.adapt", "fit a bundle to a place from recordings of its people, of whom nobody is named"),
-    "export": ("emgait_ros.cli.export", "turn a model bundle into FP16 ONNX graphs or TensorRT engines"),
-    "doctor": ("emgait_ros.cli.doctor", "say what is wrong with this installation or the live system, and what to do"),
+    "adapt": ("emgait_ros.cli.adapt", "fit a bundle to a place, from recordings of people there; nobody needs a name"),
+    "export": ("emgait_ros.cli.export", "turn a model bundle into ONNX graphs, TensorRT engines or a faster bundle"),
+    "doctor": ("emgait_ros.cli.doctor", "what is wrong with the installation, the live system or a bag, and what to do"),
 }  # fmt: skip
 
 

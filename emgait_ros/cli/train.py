@@ -1,4 +1,4 @@
-"""Train EMGaitNet by a recipe and write a bundle.
+"""Train EMGaitNet, or the network that `architecture` names, by a recipe and write a bundle.
 
     emgait train config/training/emgait-sim.yaml              the shipped weights, from nothing but the simulator
     emgait train config/training/emgait-sim.yaml --resume     go on where a run was stopped or killed

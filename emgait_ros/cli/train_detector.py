@@ -7,7 +7,7 @@
 The clouds are streets, squares, parks and rooms with people and clutter, before sensors of many kinds
 (emgait_ros/lab/simulation/cluttered_scenes.py). What is learned from each: what the sensor sees around every place where somebody may
 stand, from the front and from above (emgait_ros/sensing/perception/views.py), and whether it was a person.
-After the passes over these come some steps in which a third of each batch is from clouds full of what is easily mistaken
+After the passes over these come some steps in which a fifth of each batch is from clouds full of what is easily mistaken
 (emgait_ros/lab/simulation/clutter/hard_cases.py). Use the result with the option detector.scorer, and see what it finds with `emgait evaluate detection FOLDER`.
 """
 

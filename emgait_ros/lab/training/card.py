@@ -25,7 +25,7 @@ EMGaitNet (arXiv 2603.14189), width {model.width}, {model.embedding_parts} {"par
 {label(network)}
 
 **Trained on simulated people only.** No real person, walk, LiDAR cloud or image was used for these weights, so every figure
-below says how well simulated people are predicted apart. How well real people are is not known.
+below says how well simulated people are told apart. How well real people are is not known.
 
 ## Training
 
