@@ -122,7 +122,7 @@ class PedestrianSensing:
         self.returns: dict[int, Float32] = {}
         self.timings: dict[str, float] = {}
         self.problems: tuple[str, ...] = ()
-        self._frames = 0
+        self._frames = self._looks = 0
         self._orientation = ""
         self._checked: CameraModel | None = None
         self._usable = False
@@ -238,7 +238,8 @@ class PedestrianSensing:
         unusable = self._clouds.problem()
         if self._frames % LOOK_EVERY == 0:
             usual = self._clouds.shows_scene
-            self._orientation = orientation_problem(frame.points, self._ground) if usual else ""
+            self._orientation = orientation_problem(frame.points, self._ground, self._looks) if usual else ""
+            self._looks += not self._orientation
         self._frames += 1
         for sentence in (unusable or self._orientation, self._watch.problem()):
             if sentence:

@@ -50,19 +50,24 @@ def ground_share(points: Float32, estimator: GroundEstimator) -> tuple[float, fl
     return float((np.abs(heights) < ON_GROUND_M).mean()), float(surface.plane[2])
 
 
-def orientation_problem(points: Float32, estimator: GroundEstimator) -> str:
+def orientation_problem(points: Float32, estimator: GroundEstimator, look: int | None = None) -> str:
     """A sentence when the cloud is in a frame on the ground, or makes sense in another orientation only; else empty.
 
     Args:
         points: (N, 3) float32 m, LiDAR frame.
         estimator: with the ranges of the detector.
+        look: how many looks there were before: one tries one direction of tilt, in turn. None: all are tried now.
     """
     points = points[:: len(points) // LOOKED_AT | 1]
     upright = _under_sensor(points, estimator)
     if upright >= SURE:
         return ""
     share, ground_z = ground_share(points, estimator)
-    for ways, enough, better in ((OTHERS, ENOUGH, BETTER), (TILTED, TILTED_ENOUGH, TILTED_BETTER)):
+    others = OTHERS if upright < ENOUGH else ()
+    tilted = TILTED if look is None else (TILTED[look % len(TILTED)],)
+    for ways, enough, better in ((others, ENOUGH, BETTER), (tilted, TILTED_ENOUGH, TILTED_BETTER)):
+        if not ways:
+            continue
         shares = [_under_sensor(points @ turn.T.astype(np.float32), estimator) for _, _, turn in ways]
         best = int(np.argmax(shares))
         if upright < ENOUGH <= share and share > shares[best] and abs(ground_z) < LOWEST_SENSOR_M:

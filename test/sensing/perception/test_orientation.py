@@ -8,7 +8,7 @@ from kitti_frames import FRAMES, load_frame
 from synthetic_clouds import SENSOR_HEIGHT_M, person, scan
 
 from emgait_ros.sensing.perception.ground import GroundEstimator
-from emgait_ros.sensing.perception.orientation import OTHERS, orientation_problem, tilt
+from emgait_ros.sensing.perception.orientation import OTHERS, TILTED, orientation_problem, tilt
 
 SCENE = [*person(10, 0), ("box", (15.6, 16.0, -5.0, 5.0, 0.0, 3.0)), ("box", (-8.0, -4.0, 6.0, 8.0, 0.2, 1.5))]
 
@@ -38,6 +38,8 @@ def test_a_tilted_sensor_is_named(ground, request, frame, degrees, towards_deg, 
     cloud = scan(SCENE) if frame == "scene" else load_frame(request.getfixturevalue("shared_data"), frame).points[:, :3]
     tilted = np.ascontiguousarray(cloud @ tilt(degrees, towards_deg).T)
     assert ("tilted" in orientation_problem(tilted, ground)) == named
+    looks = [orientation_problem(tilted, ground, look) for look in range(len(TILTED))]
+    assert any("tilted" in said for said in looks) == named
 
 
 @pytest.mark.parametrize(
