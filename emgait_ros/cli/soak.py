@@ -4,11 +4,12 @@
   emgait soak --minutes 480 --kills 200      eight hours (two cores do 20 to 35 clouds a second); Ctrl-C goes on to the kills at once
 
 People come and go, are enrolled and removed, the light changes, the gallery is backed up, and each hour the stamps start over as
-of a bag that is played again. `soak_slope_mb_per_h` is the slope of both nodes' memory over the later two thirds of the
-simulated time, with twice its standard error; `files`, `threads`: at first, at most, at last. `left_out`: clouds that were
-overtaken by the next while a node was busy; `unanswered`: those that nothing came of. `identical_answers`: the same
-input was answered alike at the beginning and at the end. `lost_answers`: people whose enrolment was answered and who were
-not in the gallery after the nodes had been killed. The exit status is 1 when an answer was lost or differed.
+of a bag that is played again. `soak_slope_mb_per_h` is the slope of both nodes' own memory (without files and shared memory) over
+the later two thirds of the simulated time, with twice its standard error; usage.jsonl in `--out` has a line a round. `files`,
+`threads`: at first, at most, at last. `left_out`: clouds that were overtaken by the next while a node was busy; `unanswered`:
+those that nothing came of. `identical_answers`: the same input was answered alike at the beginning and at the end.
+`lost_answers`: people whose enrolment was answered and who were not in the gallery after the nodes had been killed. The exit
+status is 1 when an answer was lost or differed.
 """
 
 from __future__ import annotations

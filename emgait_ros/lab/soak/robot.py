@@ -71,9 +71,17 @@ def simulated(scene: Scene) -> Street:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process takes: resident memory, MB; CPU time so far, s; file descriptors and threads."""
+    """What a process takes.
+
+    Attributes:
+        memory_mb: resident memory.
+        own_mb: of that, what belongs to the process alone: neither files nor shared memory, which the middleware's settings bound.
+        cpu_s: CPU time so far.
+        files: file descriptors.
+    """
 
     memory_mb: float
+    own_mb: float
     cpu_s: float
     files: int
     threads: int
@@ -149,8 +157,10 @@ class Robot:
         place = Path(f"/proc/{self._processes[name].pid}")
         fields = (place / "stat").read_text(encoding="ascii").rpartition(")")[2].split()
         memory_mb = int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        status = dict(line.split(":", 1) for line in (place / "status").read_text(encoding="utf-8").splitlines())
+        own_mb = int(status["RssAnon"].split()[0]) * 1024 / 1e6
         cpu_s = (int(fields[11]) + int(fields[12])) / _TICK_HZ
-        return Usage(memory_mb, cpu_s, len(list((place / "fd").iterdir())), int(fields[17]))
+        return Usage(memory_mb, own_mb, cpu_s, len(list((place / "fd").iterdir())), int(fields[17]))
 
     def size_mb(self, ending: str) -> float:
         """Of the files in the folder with this ending, MB."""

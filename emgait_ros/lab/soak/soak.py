@@ -7,6 +7,8 @@ and in some the gallery is backed up, while frames go on. At the end both nodes 
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import threading
 import time
 from collections import deque
@@ -77,6 +79,7 @@ class _Notes:
 
     hours: list[float] = field(default_factory=list)
     memory_mb: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in NODES})
+    own_mb: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in NODES})
     files: list[int] = field(default_factory=list)
     threads: list[int] = field(default_factory=list)
     wal_mb: list[float] = field(default_factory=list)
@@ -217,10 +220,14 @@ class Soak:
         notes.hours.append((number + 1) * self._plan.seconds / 3600)
         for name, usage in usages.items():
             notes.memory_mb[name].append(usage.memory_mb)
+            notes.own_mb[name].append(usage.own_mb)
         notes.files.append(sum(usage.files for usage in usages.values()))
         notes.threads.append(sum(usage.threads for usage in usages.values()))
         notes.wal_mb.append(self._robot.size_mb("-wal"))
         notes.tracks.append(int(self._graph.values.get("gait_recognizer: tracks", {}).get("tracks kept", 0)))
+        with (self._robot.folder / "usage.jsonl").open("a", encoding="utf-8") as file:
+            now = {name: dataclasses.asdict(usage) for name, usage in usages.items()}
+            file.write(json.dumps({"hours": notes.hours[-1], "frames": notes.frames, **now}) + "\n")
 
     def _kill_at_random(self) -> int:
         """Kill either node while people are enrolled; returns how many who were answered are not there afterwards."""
@@ -242,8 +249,8 @@ class Soak:
 
     def _figures(self, seconds: float) -> dict[str, Any]:
         notes = self._notes
-        slopes = {name: slope(notes.hours, values) for name, values in notes.memory_mb.items()}
-        total = slope(notes.hours, [sum(pair) for pair in zip(*notes.memory_mb.values(), strict=True)])
+        slopes = {name: slope(notes.hours, values) for name, values in notes.own_mb.items()}
+        total = slope(notes.hours, [sum(pair) for pair in zip(*notes.own_mb.values(), strict=True)])
         return {
             "simulated_hours": round(notes.hours[-1], 3),
             "frames": notes.frames,
@@ -254,6 +261,7 @@ class Soak:
             "soak_slope_error_mb_per_h": round(total[1], 3),
             **{f"slope_{name}_mb_per_h": round(found[0], 3) for name, found in slopes.items()},
             **{f"{name}_mb": [round(v[0], 1), round(v[-1], 1)] for name, v in notes.memory_mb.items()},
+            **{f"{name}_own_mb": [round(v[0], 1), round(v[-1], 1)] for name, v in notes.own_mb.items()},
             "files": [notes.files[0], max(notes.files), notes.files[-1]],
             "threads": [notes.threads[0], max(notes.threads), notes.threads[-1]],
             "wal_mb_max": round(max(notes.wal_mb), 2),
