@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from emgait_ros.config import TrackerNodeConfig
 from emgait_ros.doctor.findings import Finding, fail, ok, warn
 from emgait_ros.recordings.bag import BagRecording
+from emgait_ros.recordings.bag_frames import kind_of
 from emgait_ros.sensing.perception.cloud_watch import CloudWatch
 
 READ_ANYWAY = "it is read anyway; other programs may refuse it"
@@ -45,7 +45,7 @@ def judge_recording(
         images += frame.image is not None
         watch.observe(frame.points)
         if sentence := watch.problem():
-            found.setdefault(re.sub(r"\d+", "#", sentence), sentence)
+            found.setdefault(kind_of(sentence), sentence)
     for sentence in found.values():
         yield fail(topics.cloud, sentence, "nobody can be recognised from such clouds")
     for note in bag.notes[known:]:

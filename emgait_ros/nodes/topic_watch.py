@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import rclpy
@@ -115,16 +115,19 @@ class TopicWatch:
     def lost_share(self) -> float:
         """Part of the newest messages that were lost on the way, 0..1, as the middleware says or their stamps tell."""
         own = list(self._stamps_ns)[-STAMPS:]
-        by_stamps = lost_share(own, self.beside._stamps_ns if self.beside is not None and self._sends_beside() else ())
+        by_stamps = lost_share(own, self._stamps_beside())
         since_s = time.monotonic() - LOSS_WINDOW_S
         lost = sum(count for at_s, count in self._losses if at_s >= since_s)
         share = lost / max(lost + sum(at_s >= since_s for at_s in self._arrivals), 1)
         return max(by_stamps, share if share >= LOST and lost >= FEW_LOST else 0.0)
 
-    def _sends_beside(self) -> bool:
-        """Whether one node sends both; what another one sends it may have thinned out on purpose."""
-        topics = (self._subscribed, self.beside._subscribed) if self.beside is not None else ()
-        return len({named(self._node.get_publishers_info_by_topic(topic)) for topic in topics}) == 1
+    def _stamps_beside(self) -> Sequence[int]:
+        """Stamps of what comes beside, where one node sends both; what another one sends it may have thinned out on purpose."""
+        if self.beside is None:
+            return ()
+        topics = (self._subscribed, self.beside._subscribed)
+        senders = {named(self._node.get_publishers_info_by_topic(topic)) for topic in topics}
+        return self.beside._stamps_ns if len(senders) == 1 else ()
 
     def why_lost(self) -> str:
         """Empty while messages are complete, else what is lost, why, and what to do."""

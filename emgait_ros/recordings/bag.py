@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig, full_name
-from emgait_ros.recordings.bag_frames import BagFrames, BoxFinder, Problems
+from emgait_ros.recordings.bag_frames import BagFrames, BoxFinder, Problems, kind_of
 from emgait_ros.recordings.rosbag import (
     BOXES,
     CAMERA_INFO,
@@ -177,7 +176,7 @@ class BagRecording(Rosbag):
 
     def note(self, sentence: str) -> None:
         """Keep a note on messages: sentences that differ in numbers only are one."""
-        kind = re.sub(r"\d+", "#", sentence)
+        kind = kind_of(sentence)
         if kind not in self._noted:
             self._noted.add(kind)
             self.notes.append(sentence)

@@ -19,6 +19,11 @@ from emgait_ros.sensing.pairing import Pair, StampPairer
 WAIT_NS = 10**9  # longer than live, where clouds would queue up: a recorder may write /tf late
 
 
+def kind_of(sentence: str) -> str:
+    """The same for sentences that differ in numbers only."""
+    return re.sub(r"\d+", "#", sentence)
+
+
 class Problems(Counter[str]):
     """Sentence -> how often; sentences that differ in numbers only count as the first of them."""
 
@@ -28,7 +33,7 @@ class Problems(Counter[str]):
 
     def add(self, sentence: str) -> None:
         """Count a sentence."""
-        self[self._first.setdefault(re.sub(r"\d+", "#", sentence), sentence)] += 1
+        self[self._first.setdefault(kind_of(sentence), sentence)] += 1
 
 
 class BoxFinder:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from camera_infos import camera_info
 from scipy.spatial.transform import Rotation
 
 from emgait_ros.sensing.camera_calibration import CameraCalibration
@@ -14,21 +15,6 @@ from emgait_ros.sensing.frames import FrameTree
 
 S = 10**9
 IDENTITY = tuple(np.eye(4).ravel())
-
-
-def camera_info(**changes: Any) -> SimpleNamespace:
-    values: dict[str, Any] = {
-        "width": 1280,
-        "height": 720,
-        "k": [1000.0, 0, 640, 0, 1000, 360, 0, 0, 1],
-        "p": [900.0, 0, 650, 0, 0, 910, 350, 0, 0, 0, 1, 0],
-        "d": [0.1, -0.2, 0, 0, 0],
-        "distortion_model": "plumb_bob",
-        "binning_x": 0,
-        "binning_y": 0,
-        "roi": SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0, do_rectify=False),
-    }
-    return SimpleNamespace(**{**values, **changes})
 
 
 RAW, RECTIFIED = (1000, 1000, 640, 360, 5), (900, 910, 650, 350, 0)

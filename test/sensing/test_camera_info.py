@@ -7,22 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from camera_infos import camera_info
 
 from emgait_ros.sensing.camera_info import camera_from_info
-
-
-def camera_info(**changes: Any) -> SimpleNamespace:
-    values: dict[str, Any] = {
-        "width": 1280,
-        "height": 720,
-        "k": [1000.0, 0, 640, 0, 1000, 360, 0, 0, 1],
-        "d": [0.1, -0.2, 0, 0, 0],
-        "distortion_model": "plumb_bob",
-        "binning_x": 0,
-        "binning_y": 0,
-        "roi": SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0, do_rectify=False),
-    }
-    return SimpleNamespace(**{**values, **changes})
 
 
 def test_camera_model() -> None:

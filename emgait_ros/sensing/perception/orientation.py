@@ -59,16 +59,16 @@ def orientation_problem(points: Float32, estimator: GroundEstimator, look: int |
         look: how many looks there were before: one tries one direction of tilt, in turn. None: all are tried now.
     """
     points = points[:: len(points) // LOOKED_AT | 1]
-    upright = _under_sensor(points, estimator)
+    share, ground_z = ground_share(points, estimator)
+    upright = _under_sensor(share, ground_z)
     if upright >= SURE:
         return ""
-    share, ground_z = ground_share(points, estimator)
     others = OTHERS if upright < ENOUGH else ()
     tilted = TILTED if look is None else (TILTED[look % len(TILTED)],)
     for ways, enough, better in ((others, ENOUGH, BETTER), (tilted, TILTED_ENOUGH, TILTED_BETTER)):
         if not ways:
             continue
-        shares = [_under_sensor(points @ turn.T.astype(np.float32), estimator) for _, _, turn in ways]
+        shares = [_under_sensor(*ground_share(points @ turn.T.astype(np.float32), estimator)) for _, _, turn in ways]
         best = int(np.argmax(shares))
         if upright < ENOUGH <= share and share > shares[best] and abs(ground_z) < LOWEST_SENSOR_M:
             return (
@@ -84,7 +84,6 @@ def orientation_problem(points: Float32, estimator: GroundEstimator, look: int |
     return ""
 
 
-def _under_sensor(points: Float32, estimator: GroundEstimator) -> float:
+def _under_sensor(share: float, ground_z: float) -> float:
     """The share of :func:`ground_share`; 0 where that ground is not under the sensor: it is a ceiling, or the origin lies on it."""
-    share, ground_z = ground_share(points, estimator)
     return share if ground_z < -LOWEST_SENSOR_M else 0.0
