@@ -8,12 +8,14 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.node import Node
 
 from emgait_ros.nodes.diagnostics import OK, WARN, status
 from emgait_ros.nodes.optional_messages import messages_of
 
 TOPIC, TIMEOUT_S, CONNECT_S = "bond", 4.0, 10.0  # as nav2_util::LifecycleNode and bondcpp have them
+LAST_WORD_S = 1.0  # a message whose publisher is gone is not sent again
 
 
 class Bond:
@@ -49,6 +51,7 @@ class Bond:
         """Tell that the node stops on purpose."""
         if self._publisher is not None:
             self._tell(alive=False)
+            self._publisher.wait_for_all_acked(Duration(seconds=LAST_WORD_S))
             self._node.destroy_timer(self._timer)
             self._node.destroy_subscription(self._subscription)
             self._node.destroy_publisher(self._publisher)
