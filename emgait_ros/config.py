@@ -231,6 +231,11 @@ class WindowConfig:
 
     min_samples: int = option(10, "Samples before the first embedding; the paper trains on 10 frames.", within=(1, 200))
     max_samples: int = option(30, "Samples a window keeps: about three strides at 10 Hz.", within=(1, 300))
+    min_step_s: float = option(
+        0.075,
+        "Samples that follow sooner are left out: windows are learnt at 10 Hz, and at 20 Hz ten samples are no stride.",
+        within=(0, 1, "s"),
+    )
     max_gap_s: float = option(
         1.5, "A longer hole in a track clears its window: it may be somebody else.", within=(0.1, 30, "s")
     )

@@ -19,6 +19,8 @@ GROUP = "a group of people who cannot be distinguished"
 """What a track with ``Pedestrian.group`` is; such tracks have no samples and get no name."""
 TOO_MANY_TRACKS = "more tracks than window.max_tracks"
 """Why a track in view is not kept."""
+TOO_SOON = "sooner after the one before than window.min_step_s"
+"""Why a sample of a fast LiDAR is not used; the track goes on."""
 MOST_TRACKERS = 100
 """Trackers kept at most, those heard first go first: one that takes a new name for every frame must not fill the memory."""
 BACKWARDS = "time ran backwards"
@@ -61,6 +63,7 @@ class TrackWindow:
         seen_ns: stamp of the last frame the track was in, by its tracker's clock.
         seen_frame: number of that frame among those of all trackers, as they came.
         observed_ns: stamp of the last frame with LiDAR returns on it; 0 before the first.
+        sampled_ns: stamp of the newest sample's frame; None before the first.
         last_left_out: why the last sample was left out; empty when it was not.
         embedding: (parts, d) float32 of the samples now; None until there are enough.
         fresh: the embedding is of this frame.
@@ -79,6 +82,7 @@ class TrackWindow:
     seen_ns: int = 0
     seen_frame: int = 0
     observed_ns: int = 0
+    sampled_ns: int | None = None
     last_left_out: str = ""
     embedding: Float32 | None = None
     fresh: bool = False
@@ -99,6 +103,7 @@ class TrackWindow:
         bare = dataclasses.replace(pedestrian, crop=None, silhouette=None)
         self.samples.append(WindowSample(features, modalities, *facts, bare, pedestrian if keep else None))
         self.taken += 1
+        self.sampled_ns = self.seen_ns
 
     def modalities(self, needed: int) -> Modality:
         """Sensors with at least ``needed`` samples in the window."""
@@ -122,6 +127,7 @@ class TrackWindow:
         """Start over: what follows may be somebody else."""
         self.samples.clear()
         self.heights.clear()
+        self.sampled_ns = None
         self.restarts += 1
         self.last_left_out = ""
         self.embedding, self.fresh, self.decided_ns = None, False, 0
@@ -198,6 +204,9 @@ class TrackWindows:
             reason, sample = "its frame came twice", None
             if not repeated and pedestrian.track_id not in usable:
                 reason, sample = self._usable_part(pedestrian)
+            if sample is not None and self._too_soon(window, frame.stamp_ns):
+                self.left_out[TOO_SOON] += 1
+                continue
             if sample is not None:
                 usable[pedestrian.track_id] = (window, sample)
             else:
@@ -254,6 +263,9 @@ class TrackWindows:
             window.observed_ns = frame.stamp_ns
         window.fresh = False
         return window
+
+    def _too_soon(self, window: TrackWindow, stamp_ns: int) -> bool:
+        return window.sampled_ns is not None and stamp_ns - window.sampled_ns < self.config.min_step_s * 1e9
 
     def _usable_part(self, pedestrian: Sample) -> tuple[str, Sample | None]:
         """Why a sample is left out, or the sample, its crop taken away when that is too small to show anything."""

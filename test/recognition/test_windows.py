@@ -7,7 +7,7 @@ import pytest
 from made_up_street import STEP_NS, pedestrian
 
 from emgait_ros.config import WindowConfig
-from emgait_ros.recognition.windows import TrackWindow, TrackWindows, WindowSample
+from emgait_ros.recognition.windows import TrackWindow, TrackWindows
 from emgait_ros.samples import Modality, PedestrianFrame
 
 
@@ -19,9 +19,7 @@ def feed(windows, a_frame):
     """Observe a frame and put placeholder features where the encoder's would go."""
     new = windows.observe(a_frame)
     for window, sample in new:
-        window.samples.append(
-            WindowSample(None, Modality.POINTS if sample.crop is None else Modality.BOTH, sample.range_m)
-        )
+        window.add(None, sample, keep=False)
     return new
 
 
@@ -58,6 +56,35 @@ def test_window_keeps_the_newest_samples():
     for index in range(20):
         feed(windows, frame(index, pedestrian(range_m=float(index))))
     assert [sample.range_m for sample in windows.get("a", 1).samples] == list(range(8, 20))
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "samples"),
+    [
+        (5, 10),
+        (10, 20),  # what the network was trained on
+        (20, 20),
+        (100, 25),  # every eighth: a Livox
+    ],
+)
+def test_samples_of_two_seconds_at_any_rate(rate_hz, samples):
+    windows = TrackWindows(WindowConfig())
+    for index in range(2 * rate_hz):
+        feed(windows, PedestrianFrame(index * 10**9 // rate_hz, "lidar", "a", (pedestrian(),)))
+    assert len(windows.get("a", 1).samples) == samples
+    assert sum(windows.left_out.values()) == 2 * rate_hz - samples
+    assert windows.get("a", 1).last_left_out == ""
+
+
+def test_a_skipped_frame_makes_no_sample_too_soon():
+    windows = TrackWindows(WindowConfig())
+    for index in range(4):
+        one = PedestrianFrame(index * 10**9 // 20, "lidar", "a", (pedestrian(),))
+        if index in (0, 2):
+            windows.skip(one, "busy")
+        else:
+            feed(windows, one)
+    assert len(windows.get("a", 1).samples) == 2
 
 
 @pytest.mark.parametrize(
