@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from emgait_ros.gallery.binding import is_sealed, name_seal, not_theirs
 from emgait_ros.gallery.file import GalleryFile
-from emgait_ros.gallery.names import look_alikes, normalised_name, refuse_look_alikes
+from emgait_ros.gallery.names import look_alike_key, normalised_name, refuse_look_alikes
 from emgait_ros.gallery.records import EnrolledIdentity
 from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.gallery.templates import Templates
@@ -19,6 +19,7 @@ class Identities:
 
     file: GalleryFile
     templates: Templates
+    _keys: dict[str, str] = field(default_factory=dict, init=False)  # of those who are enrolled, not of those who left
 
     def all(self) -> list[EnrolledIdentity]:
         """Everybody enrolled, sorted by name."""
@@ -79,7 +80,10 @@ class Identities:
             if self.number_of(clean) is not None:
                 return []
             names = self.names()
-        return look_alikes(clean, [other for other in names if other != apart_from])
+        # Every enrolment compares with everybody, while frames may wait for the gallery.
+        keys = self._keys = {other: self._keys.get(other) or look_alike_key(other) for other in names}
+        key = look_alike_key(clean)
+        return sorted(other for other in names if other != apart_from and keys[other] == key)
 
     def refuse_look_alikes(self, name: str, apart_from: str = "") -> None:
         """Raises LookAlikeNameError (a ValueError) when a name looks like that of somebody else."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import unicodedata
 from collections.abc import Iterable
 
@@ -33,7 +32,6 @@ class LookAlikeNameError(ValueError):
     """The name is not enrolled, but looks like one that is: the caller may confirm that another person is meant."""
 
 
-@functools.lru_cache(maxsize=1 << 15)  # every enrolment compares with everybody, while frames may wait for the gallery
 def look_alike_key(name: str) -> str:
     """Equal for names that look alike: case, blanks, kinds of dashes and apostrophes, compatibility forms and letters of
     other alphabets with the same shape make no difference. Accents do: Zoe and Zoë are two names."""

@@ -1,8 +1,12 @@
 """What a person may be called."""
 
+import tracemalloc
+
 import pytest
+from galleries import enroll
 
 from emgait_ros.gallery.names import look_alikes, normalised_name
+from emgait_ros.gallery.store import Gallery
 
 
 @pytest.mark.parametrize(
@@ -79,3 +83,20 @@ def test_names_that_look_alike(name, other, alike):
 def test_a_name_that_is_enrolled_itself_has_no_look_alikes():
     assert look_alikes("anna", ["Anna", "ANNA"]) == ["ANNA", "Anna"]
     assert look_alikes("anna", ["Anna", "anna"]) == []
+
+
+def test_names_of_who_was_removed_do_not_stay_in_memory(tmp_path):
+    with Gallery(tmp_path / "gallery.db") as gallery:
+        sizes = []
+        for number in range(200):
+            name = f"{number:04d}" + 60 * "\N{GREEK SMALL LETTER ALPHA}"
+            gallery.look_alikes(name)
+            enroll(gallery, name)
+            gallery.look_alikes("somebody else")
+            gallery.remove(name)
+            if number in (50, 199):
+                sizes.append(tracemalloc.get_traced_memory()[0])
+            elif number == 0:
+                tracemalloc.start()
+        tracemalloc.stop()
+    assert sizes[1] - sizes[0] < 20_000
