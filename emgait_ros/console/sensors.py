@@ -54,6 +54,7 @@ class Sensors:
         self._cloud: tuple[float, bytes] | None = None
         self._shown_image = self._shown_cloud = b""
         self._calibration: CameraCalibration | None = None
+        self._info: Any = None
         self.image_type: Any = None
         self.cloud_type: Any = None
         self.image_topic = self.cloud_topic = self.frame = ""
@@ -63,9 +64,8 @@ class Sensors:
 
     def calibrate(self, lookup: Lookup, no_tf: str, info_topic: str, T_camera_lidar: tuple[float, ...]) -> None:
         """Use these extrinsics, or TF where there are none. ValueError: no rigid transform."""
-        info = self._calibration.info if self._calibration is not None else None
         self._calibration = CameraCalibration(lookup, no_tf, info_topic, image_topic=self.image_topic)
-        self._calibration.info = info
+        self._calibration.info = self._info
         self._calibration.configure(T_camera_lidar)
 
     def take_image(self, raw: bytes) -> None:
@@ -84,6 +84,7 @@ class Sensors:
 
     def take_camera_info(self, message: Any) -> None:
         """The sensor_msgs/CameraInfo of the images."""
+        self._info = message
         if self._calibration is not None:
             self._calibration.info = message
 
