@@ -16,6 +16,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from sensor_msgs_py import point_cloud2
 
 from emgait_msgs.msg import Identity, IdentityArray, PedestrianArray
+from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
+from emgait_ros.doctor.findings import Level
+from emgait_ros.doctor.live_system import judge_topic
+from emgait_ros.doctor.observations import CAMERA_INFO
+from emgait_ros.live.probe import watch
 
 pytestmark = pytest.mark.ros
 
@@ -540,6 +545,14 @@ def test_a_camera_info_sent_once_before_the_start_is_used_and_a_remapped_name_sa
     assert graph.wait(lambda: graph.says(f"{name}: calibration", "images are rectified"), every=send), graph.diagnostics
     assert graph.wait(lambda: graph.says(f"{name}: camera_info", "messages on /kept/info"), every=send), (
         graph.diagnostics
+    )
+    tracker = with_options(
+        TrackerNodeConfig(), {"topics.camera_info": "/kept/info", "topics.image": "/kept/image_rect"}
+    )
+    system = watch(tracker, RecognizerNodeConfig(), 4.0)
+    findings = list(judge_topic(system.topics[CAMERA_INFO], system))
+    assert ([finding.level for finding in findings], system.topics[CAMERA_INFO].last.width) == ([Level.OK], 320), (
+        findings
     )
     graph.node.destroy_publisher(publisher)
 
