@@ -14,6 +14,7 @@ from emgait_ros.samples import UInt8
 from emgait_ros.sensing.camera_calibration import CameraCalibration
 from emgait_ros.sensing.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb, stamp_ns
 from emgait_ros.sensing.frames import Lookup
+from emgait_ros.sensing.image_encodings import SignificantBits
 
 KEPT_S, KEPT_EVERY_S, KEPT = 3.0, 0.09, 14  # raw images wait for the answer about the cloud they go with
 SILENT_S = 3.0
@@ -55,6 +56,7 @@ class Sensors:
         self._shown_image = self._shown_cloud = b""
         self._calibration: CameraCalibration | None = None
         self._info: Any = None
+        self._bits = SignificantBits()
         self.image_type: Any = None
         self.cloud_type: Any = None
         self.image_topic = self.cloud_topic = self.frame = ""
@@ -117,8 +119,8 @@ class Sensors:
             if raw is self._shown_image:
                 return None
             message = self._decode(raw, self.image_type)
-            is_compressed = self.image_type.__name__ == "CompressedImage"
-            pixels = compressed_to_rgb(message) if is_compressed else image_to_rgb(message)
+            decode = compressed_to_rgb if self.image_type.__name__ == "CompressedImage" else image_to_rgb
+            pixels = decode(message, bits=self._bits)
             jpeg = small_jpeg_of(pixels, self._width)
         except ValueError as error:
             return f"{self.image_topic}: {error}"
