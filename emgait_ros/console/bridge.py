@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import rclpy
@@ -49,6 +51,7 @@ CLOUD_TYPE, INFO_TYPE = "sensor_msgs/msg/PointCloud2", "sensor_msgs/msg/CameraIn
 ASKED = ("camera.T_camera_lidar", "pairing.cloud_offset_s", "pairing.image_offset_s")
 LOOK_AGAIN_S = 2.0  # at the graph: a tracker may start later than the console, or with other topics
 WAKE_S = 0.5
+DISCOVERY_S = 3.0  # a console that has just started does not see all services that are there
 
 
 class ConsoleNode(Node):
@@ -78,6 +81,10 @@ class ConsoleNode(Node):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._look_timer = self.create_timer(LOOK_AGAIN_S, self._look_again, clock=steady)
         self._look_timer.cancel()
+        self._since_s = time.monotonic()
+        self._calls: list[Callable[[], None]] = []  # that wait for their service to be discovered
+        self._call_timer = self.create_timer(0.1, self._call_again, clock=steady)
+        self._call_timer.cancel()
 
     def watch(self, wanted: Collection[str]) -> None:
         """Subscribe to what is wanted of "people", "picture" and "cloud", and to nothing else."""
@@ -89,6 +96,10 @@ class ConsoleNode(Node):
         """Call a service; ``answer`` gets the response, or a sentence when there is no such service."""
         client = self._callable[name]
         if not client.service_is_ready():
+            if time.monotonic() < self._since_s + DISCOVERY_S:
+                self._calls.append(partial(self.call, name, fields, answer))
+                self._call_timer.reset()
+                return
             answer(
                 f"the service {self.resolve_service_name(client.srv_name)} is not there: start gait_recognizer, in this namespace and ROS_DOMAIN_ID"
             )
@@ -104,6 +115,12 @@ class ConsoleNode(Node):
             answer(f"{name} could not be asked: {type(error).__name__}: {error}")
             return
         future.add_done_callback(lambda done: answer(done.result()))
+
+    def _call_again(self) -> None:
+        self._call_timer.cancel()
+        waiting, self._calls = self._calls, []
+        for call in waiting:
+            call()
 
     def _look_again(self) -> None:
         heard = self._heard_by_tracker() if self._watched & {"picture", "cloud"} else {}

@@ -20,6 +20,7 @@ from emgait_ros.recordings.serialized_header import stamp_of
 FIRST_PATIENCE_S = 60.0  # for the first cloud: the nodes may still be loading
 PATIENCE_S = 10.0
 SAY_S = 2.0
+SETTLE_S = 0.5
 MOST_UNANSWERED = 5
 LONGEST_LAG_NS = 800_000_000  # less than the nodes keep images for
 
@@ -64,6 +65,7 @@ class Answers:
         node.create_subscription(message, topic, self._take, qos, raw=True)
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(node)
+        time.sleep(SETTLE_S)  # an answer is lost that comes before its publisher knows of this subscription
 
     def wait_for(self, stamp_ns: int, meanwhile: Callable[[], None]) -> float:
         """Wait until the answer to this stamp has come, for 10 s at most (60 s the first time); returns the seconds waited."""

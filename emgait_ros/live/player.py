@@ -11,7 +11,6 @@ from typing import Any
 
 import rclpy
 from builtin_interfaces.msg import Time
-from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -22,6 +21,7 @@ from emgait_ros.live.answers import Answers, after_their_images, message_class
 from emgait_ros.live.playback_clock import PlaybackClock
 from emgait_ros.live.qos_overrides import overridden
 from emgait_ros.live.subscriber_wait import SubscriberWait
+from emgait_ros.nodes.delivery import delivered
 from emgait_ros.recordings.rosbag import CAMERA_INFO, CLOUD, COMPRESSED_IMAGE, IMAGE, BagMessage, Rosbag
 from emgait_ros.recordings.serialized_header import stamp_of
 from emgait_ros.stop_signals import StopSignals
@@ -30,6 +30,7 @@ CLOCK_PERIOD_S = 0.01
 EXPECTED = "pedestrian_tracker"  # whom clouds are played for
 STALL_S = 0.25
 STEP_S = 0.05
+LAST_S = 5.0  # for the last messages: what is lost Fast DDS sends again within 3 s
 SENSORS = (CLOUD, IMAGE, COMPRESSED_IMAGE, CAMERA_INFO)
 
 
@@ -181,9 +182,8 @@ class BagPlayer(Node):
             self.report.seconds = time.monotonic() - began_s
             if not self._options.loop:
                 break
-        for sender in self._senders.values():
-            if self._runs():
-                sender.wait_for_all_acked(Duration(seconds=2))
+        clock = [self._clock_publisher] if self._clock_publisher else []
+        delivered([*self._senders.values(), *clock], LAST_S, self._runs)
         return self.report
 
     def _play_once(self, on_message: Callable[[BagMessage], None] | None) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock, ClockType
-from rclpy.duration import Duration
 from rclpy.node import Node
 
+from emgait_ros.nodes.delivery import delivered
 from emgait_ros.nodes.diagnostics import OK, WARN, status
 from emgait_ros.nodes.optional_messages import messages_of
 
 TOPIC, TIMEOUT_S, CONNECT_S = "bond", 4.0, 10.0  # as nav2_util::LifecycleNode and bondcpp have them
-LAST_WORD_S = 1.0  # a message whose publisher is gone is not sent again
+LAST_WORD_S = 0.3  # of the 1.5 s within which the process ends after a signal
 
 
 class Bond:
@@ -34,7 +34,8 @@ class Bond:
     def __init__(self, node: Node, period_s: float) -> None:
         self._node, self._period_s = node, period_s
         self._kind: Any = messages_of("bond", f"bond_heartbeat_period is {period_s}").Status if period_s else None
-        self._publisher: Any = None  # there is one while there is a bond
+        self._publisher: Any = None  # stays from the first bond on: with it would go what has not been delivered
+        self._formed = False
 
     def form(self) -> None:
         """Begin to tell that the node lives."""
@@ -43,23 +44,29 @@ class Bond:
         self._instance, self._lost = str(uuid.uuid4()), ""
         self._formed_s = self._beat_s = time.monotonic()
         self._heard_s: float | None = None
-        self._publisher = self._node.create_publisher(self._kind, TOPIC, 5)
+        if self._publisher is None:
+            self._publisher = self._node.create_publisher(self._kind, TOPIC, 5)
         self._subscription = self._node.create_subscription(self._kind, TOPIC, self._hear, 100)
         self._timer = self._node.create_timer(self._period_s, self._beat, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._formed = True
 
     def end(self) -> None:
         """Tell that the node stops on purpose."""
-        if self._publisher is not None:
+        if self._formed:
+            self._formed = False
             self._tell(alive=False)
-            self._publisher.wait_for_all_acked(Duration(seconds=LAST_WORD_S))
             self._node.destroy_timer(self._timer)
             self._node.destroy_subscription(self._subscription)
-            self._node.destroy_publisher(self._publisher)
-            self._publisher = None
+
+    def close(self) -> None:
+        """End, and give the last message a moment to arrive: called before the node is destroyed."""
+        self.end()
+        if self._publisher is not None:
+            delivered([self._publisher], LAST_WORD_S)
 
     def status(self) -> DiagnosticStatus | None:
         """None while there is no bond to speak of."""
-        if self._publisher is None:
+        if not self._formed:
             return None
         if self._lost:
             sentence = f"the lifecycle manager {self._lost}; this node goes on, activate it again for a new bond"

@@ -57,6 +57,7 @@ class ManagedNode(LifecycleNode, ABC, Generic[Config]):
     def close(self) -> None:
         """Stop the worker and let go of everything; called before the node is destroyed."""
         self._end()
+        self._bond.close()
         self._release()
 
     def _start(self) -> None:

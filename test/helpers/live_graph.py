@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,8 @@ class LiveGraph(SpunNode):
     def __init__(self) -> None:
         super().__init__("test_observer")
         self.diagnostics: dict[str, DiagnosticStatus] = {}
+        self._said_ns: dict[str, int] = {}  # by the speaker's clock
+        self._clients: dict[str, Any] = {}
         self._publishers: dict[tuple[str, str], Any] = {}
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
         self.start()
@@ -132,28 +135,27 @@ class LiveGraph(SpunNode):
 
     def call(self, kind: type, name: str, request: Any, timeout_s: float = PATIENCE_S) -> Any:
         """Call a service and return its answer."""
-        client = self.node.create_client(kind, name)
-        try:
-            assert client.wait_for_service(timeout_s), f"there is no service {name}"
-            future = client.call_async(request)
-            assert self.wait(future.done, timeout_s), f"{name} did not answer"
-            return future.result()
-        finally:
-            self.node.destroy_client(client)
+        if name not in self._clients:  # kept: an answer can be lost to a client that its server has not discovered yet
+            self._clients[name] = self.node.create_client(kind, name)
+        client = self._clients[name]
+        assert client.wait_for_service(timeout_s), f"there is no service {name}"
+        future = client.call_async(request)
+        assert self.wait(future.done, timeout_s), f"{name} did not answer"
+        return future.result()
 
     def change_state(self, node: str, transition: int) -> bool:
         """Ask a lifecycle node for a ``lifecycle_msgs.msg.Transition``; whether it was made."""
         request = ChangeState.Request(transition=Transition(id=transition))
-        return bool(self.call(ChangeState, f"{node}/change_state", request, 60.0).success)
+        return bool(self.call(ChangeState, f"{node}/change_state", request).success)
 
     def state(self, node: str) -> str:
         """Of a lifecycle node: "unconfigured", "inactive", "active"."""
-        return str(self.call(GetState, f"{node}/get_state", GetState.Request(), 60.0).current_state.label)
+        return str(self.call(GetState, f"{node}/get_state", GetState.Request()).current_state.label)
 
     def set_parameter(self, node: str, name: str, value: Any) -> Any:
         """Set one parameter of a node; its SetParametersResult."""
         client = AsyncParameterClient(self.node, node)
-        assert client.wait_for_services(10.0)
+        assert client.wait_for_services(PATIENCE_S)
         future = client.set_parameters([Parameter(name, value=value)])
         assert self.wait(future.done)
         return future.result().results[0]
@@ -168,9 +170,20 @@ class LiveGraph(SpunNode):
         found = self.diagnostics.get(status)
         return {pair.key: pair.value for pair in found.values} if found is not None else {}
 
+    def now_says(self, status: str) -> DiagnosticStatus:
+        """A diagnostic status of this moment or later: they are told once a second. Not for nodes on simulated time."""
+        now_ns = time.time_ns()
+        assert self.wait(lambda: self._said_ns.get(status, 0) >= now_ns), f"nothing is said of {status}"
+        return self.diagnostics[status]
+
+    def now_values(self, status: str) -> dict[str, str]:
+        """As :meth:`values`, of :meth:`now_says`."""
+        return {pair.key: pair.value for pair in self.now_says(status).values}
+
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             self.diagnostics[status.name] = status
+            self._said_ns[status.name] = stamp_of(message)
 
 
 class NodeProcess:
@@ -204,21 +217,28 @@ class NodeProcess:
 
     @property
     def output(self) -> str:
-        return "".join(self._lines)
+        return "".join(list(self._lines))
 
-    def stop(self, number: int = signal.SIGINT, timeout_s: float = 20.0) -> int:
+    def prints(self, words: str, timeout_s: float = PATIENCE_S) -> int:
+        """How often these words are in the output, once they are: it is read in a thread, later than messages come."""
+        deadline = time.monotonic() + timeout_s
+        while words not in self.output and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return self.output.count(words)
+
+    def stop(self, number: int = signal.SIGINT, timeout_s: float = PATIENCE_S) -> int:
         """Send a signal and wait; the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.wait(timeout_s)
 
-    def wait(self, timeout_s: float = 30.0) -> int:
+    def wait(self, timeout_s: float = PATIENCE_S) -> int:
         try:
             status = self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
-        self._reader.join(5.0)
+        self._reader.join(PATIENCE_S)
         return status
 
     def _read(self) -> None:
@@ -240,6 +260,12 @@ def header(stamp_ns: int, frame_id: str) -> Header:
 def street(person_x_m: float = 8.0) -> np.ndarray:
     """(N, 3) float32 m: level ground 1.73 m below the LiDAR and somebody who walks away from it."""
     return scan(person(person_x_m, 0), azimuth_step_deg=0.4, beams=40, max_range_m=30.0)
+
+
+def walk(begin_m: float = 8.0, step_m: float = 0.12, steps: int = 80) -> Iterator[float]:
+    """Places of somebody who walks away and back again, for as long as it takes to be seen."""
+    away = [begin_m + step_m * step for step in range(steps)]
+    return itertools.cycle([*away, *reversed(away)])
 
 
 def cloud(points: np.ndarray, stamp_ns: int, *, order: str = "<", rows: int = 1, row_padding: int = 0) -> PointCloud2:

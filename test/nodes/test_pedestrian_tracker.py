@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import time
 from array import array
-from collections.abc import Iterator
 from importlib.util import find_spec
 
 import cv2
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
-from live_graph import T_CAMERA_LIDAR, LiveGraph, NodeProcess, camera_info, cloud, image, qos, stamp_of, street
+from live_graph import T_CAMERA_LIDAR, LiveGraph, NodeProcess, camera_info, cloud, image, qos, stamp_of, street, walk
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from sensor_msgs_py import point_cloud2
 
@@ -31,12 +30,6 @@ NODE = "/pedestrian_tracker"
 BAD, PAIRING, CALIBRATION, STATE = (
     f"pedestrian_tracker: {name}" for name in ("bad input", "pairing", "calibration", "state")
 )
-
-
-def walking() -> Iterator[float]:
-    """Where somebody is in one frame after another, m ahead: away to 25 m, back, and so on for as long as it takes."""
-    away = [8.0 + 0.12 * step for step in range(142)]
-    return itertools.cycle(away + away[::-1])
 
 
 class Sensors:
@@ -60,16 +53,16 @@ class Sensors:
         return stamp
 
     def answer_to(self, stamp: int) -> PedestrianArray | None:
-        return next((m for m in self.received if stamp_of(m) == stamp), None)
+        return next((m for m in reversed(self.received) if stamp_of(m) == stamp), None)
 
     def goes_on(self) -> bool:
-        """Good frames still come through."""
-        sent: list[int] = []
-        found = self.graph.wait(
-            lambda: any(self.answer_to(s) for s in sent),
-            every=lambda: (sent.append(self.good_frame()), time.sleep(0.1)),
-        )
-        return bool(found) and self.node.process.poll() is None
+        """Good frames still come through; the last that was sent is answered, so that nothing is on its way any more."""
+
+        def answered():
+            stamp = self.good_frame()  # may be lost: best effort, the newest only
+            return self.graph.wait(lambda: self.answer_to(stamp), 3.0)
+
+        return bool(self.graph.wait(answered)) and self.node.process.poll() is None
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +90,10 @@ def test_an_image_without_camera_info_is_explained(sensors):
 
 def test_a_person_is_published_with_points_and_crop(sensors):
     place_m: dict[int, float] = {}
-    walk = walking()
+    places = walk()
 
     def step():
-        here = next(walk)
+        here = next(places)
         place_m[sensors.good_frame(street(here))] = here
         time.sleep(0.1)
 
@@ -139,14 +132,14 @@ def test_the_overlay_is_a_jpeg_for_who_asks_for_that(sensors):
 
 def test_the_returns_on_people_are_a_cloud_for_who_looks(sensors):
     clouds = sensors.graph.collect(PointCloud2, "/pedestrian_tracker/points")
-    walk = walking()
+    places = walk()
 
     def found():
         """A cloud with the person, and the frame it belongs to."""
         frames = {stamp_of(m): m for m in sensors.received if any(p.point_count for p in m.pedestrians)}
         return next(((c, frames[stamp_of(c)]) for c in clouds if c.width and stamp_of(c) in frames), None)
 
-    both = sensors.graph.wait(found, every=lambda: (sensors.good_frame(street(next(walk))), time.sleep(0.1)))
+    both = sensors.graph.wait(found, every=lambda: (sensors.good_frame(street(next(places))), time.sleep(0.1)))
     assert both, sensors.node.output
     message, frame = both
     assert message.header == frame.header
@@ -155,7 +148,8 @@ def test_the_returns_on_people_are_a_cloud_for_who_looks(sensors):
     for person in frame.pedestrians:
         own = points[points["track_id"] == person.track_id]
         assert len(own) == person.point_count, "all returns, before resampling"
-        assert np.median(own["x"]) == pytest.approx(person.center.x, abs=0.4)
+        if len(own):
+            assert np.median(own["x"]) == pytest.approx(person.center.x, abs=0.4)
     assert set(points["track_id"]) <= {p.track_id for p in frame.pedestrians}
 
 
@@ -253,13 +247,13 @@ def test_a_row_step_of_all_bytes_is_read_and_noted_once(sensors):
     assert sensors.graph.wait(used, every=send), sensors.graph.values("pedestrian_tracker: pedestrians")
     for _ in range(5):
         send()
-    assert sensors.node.output.count("read as packed") == 1
+    assert sensors.node.prints("read as packed") == 1
     assert sensors.goes_on()
 
 
 def test_nv12_images_and_coefficients_too_many_are_used(sensors):
     """Crops come of such images; the calibration is noted once, the images not at all."""
-    walk = walking()
+    places = walk()
     begun = sensors.now_ns
 
     def step():
@@ -270,14 +264,14 @@ def test_nv12_images_and_coefficients_too_many_are_used(sensors):
         picture.data = picture.data[: picture.width * picture.height * 3 // 2]
         sensors.graph.publish(INFO, info)
         sensors.graph.publish(IMAGE, picture)
-        sensors.graph.publish(CLOUD, cloud(street(next(walk)), stamp))
+        sensors.graph.publish(CLOUD, cloud(street(next(places)), stamp))
         time.sleep(0.1)
 
     def with_crop():
         return any(stamp_of(m) > begun and p.crop for m in sensors.received[-20:] for p in m.pedestrians)
 
     assert sensors.graph.wait(with_crop, every=step), sensors.graph.diagnostics.get(BAD)
-    assert sensors.node.output.count("8 distortion coefficients for 'plumb_bob'") == 1
+    assert sensors.node.prints("8 distortion coefficients for 'plumb_bob'") == 1
     assert not any(words in sensors.node.output for words in ("nv12 image", "nv12 pixels"))
     assert sensors.goes_on()
 
@@ -319,7 +313,7 @@ def test_clouds_that_show_nothing_are_named_and_good_ones_are_not(sensors, point
 def test_time_running_backwards_starts_over(sensors):
     assert sensors.goes_on()
     ids = {p.track_id for m in sensors.received for p in m.pedestrians}
-    jumps = int(sensors.graph.values(PAIRING).get("time_jumps", 0))
+    jumps = int(sensors.graph.now_values(PAIRING)["time_jumps"])
     sensors.now_ns -= 100 * 10**9
     assert sensors.goes_on(), "frames after the jump must come through"
     assert sensors.graph.wait(lambda: int(sensors.graph.values(PAIRING)["time_jumps"]) > jumps)
@@ -343,7 +337,7 @@ def test_a_silent_camera_is_named_and_clouds_go_on(sensors):
 
     said = sensors.graph.wait(lambda: sensors.graph.says(PAIRING, "clouds go on without one (LiDAR only)"), every=send)
     assert said, sensors.graph.diagnostics.get(PAIRING)
-    assert len(sensors.received) > count
+    assert sensors.graph.wait(lambda: len(sensors.received) > count, every=send)
     assert sensors.goes_on()
 
 
@@ -378,33 +372,39 @@ def late_images(sensors: Sensors, late_steps: int, count: int) -> None:
 
 
 def test_late_images_are_waited_for(sensors):
-    """120 ms and whatever a busy machine adds."""
+    """120 ms and whatever a busy machine adds: clouds get their images, and wait for longer than those are late."""
+    graph = sensors.graph
     assert sensors.goes_on()
-    assert sensors.graph.set_parameter("pedestrian_tracker", "pairing.max_wait_s", 0.6).successful
+    assert graph.set_parameter("pedestrian_tracker", "pairing.max_wait_s", 1.0).successful
+    late_images(sensors, 1, 40)
+    before = graph.now_values(PAIRING)
 
-    def nearly_all_are_paired() -> bool:
-        before = sensors.graph.values(PAIRING)
-        late_images(sensors, 1, 30)
-        values = sensors.graph.values(PAIRING)
-        paired, unpaired = (int(values[name]) - int(before[name]) for name in ("paired", "unpaired"))
-        return paired >= 10 and unpaired <= paired / 4
+    def paired():
+        return int(graph.values(PAIRING)["paired"]) - int(before["paired"]) >= 10
 
-    assert sensors.graph.wait(nearly_all_are_paired), (sensors.graph.values(PAIRING), sensors.node.output)
-    status, values = sensors.graph.diagnostics[PAIRING], sensors.graph.values(PAIRING)
+    def said():
+        found = graph.diagnostics[PAIRING]
+        return "later than clouds with the same stamp" in found.message and found
+
+    assert graph.wait(paired, every=lambda: late_images(sensors, 1, 10)), (before, graph.values(PAIRING))
+    status = graph.wait(said, every=lambda: late_images(sensors, 1, 10))
+    assert status, graph.diagnostics[PAIRING]
+    values = {pair.key: pair.value for pair in status.values}
     lag_ms = float(values["arrival_offset_ms"])
     assert lag_ms >= 100
-    assert min(lag_ms + 35, 600) <= float(values["wait_ms"]) <= 600
-    assert "later than clouds with the same stamp" in status.message
+    assert min(lag_ms + 35, 1000) <= float(values["wait_ms"]) <= 1000
     assert "image_offset_s" not in status.message
 
 
 def test_images_that_come_too_late_are_named_and_no_offset_is_advised(sensors):
     assert sensors.graph.set_parameter("pedestrian_tracker", "pairing.max_wait_s", 0.25).successful
-    found = None
-    for _ in range(4):
+
+
+    def late():
         late_images(sensors, 4, 20)
-        found = found or sensors.graph.says(PAIRING, "pairing.max_wait_s is 0.25 s")
         assert not sensors.graph.says(PAIRING, "image_offset_s")
+
+    found = sensors.graph.wait(lambda: sensors.graph.says(PAIRING, "pairing.max_wait_s is 0.25 s"), every=late)
     assert found, sensors.graph.diagnostics.get(PAIRING)
     assert "later than clouds on /lidar/points with the same stamp" in found
     assert sensors.goes_on()
@@ -414,8 +414,8 @@ def test_only_a_bag_that_starts_over_resets_tracks(sensors):
     """Not an image out of order, nor options that change afterwards."""
 
     def resets() -> int:
-        time.sleep(1.2)
-        return int(sensors.graph.values(PAIRING)["time_jumps"])
+        assert sensors.goes_on()
+        return int(sensors.graph.now_values(PAIRING)["time_jumps"])
 
     def frames(count: int, stray: bool = False) -> None:
         for _ in range(count):
@@ -424,7 +424,6 @@ def test_only_a_bag_that_starts_over_resets_tracks(sensors):
                 sensors.graph.publish(IMAGE, image(sensors.now_ns - 220_000_000))
             time.sleep(0.1)
 
-    assert sensors.goes_on()
     before = resets()
     frames(5, stray=True)
     assert resets() == before
@@ -453,17 +452,14 @@ def test_parameters_change_while_it_runs(sensors):
 
 
 def test_every_topic_has_its_rate_in_diagnostics(sensors):
-    rates: list[float] = []
 
-    def plausible() -> bool:
-        rates[:] = [
-            float(sensors.graph.values(f"pedestrian_tracker: {name}").get("rate_hz", 0))
-            for name in ("cloud", "image", "camera_info")
-        ]
-        return all(0.5 < rate < 15 for rate in rates)
+    def rates():
+        found = [sensors.graph.values(f"pedestrian_tracker: {name}") for name in ("cloud", "image", "camera_info")]
+        return [float(values.get("rate_hz", 0)) for values in found]
 
-    assert sensors.graph.wait(plausible, every=lambda: (sensors.good_frame(), time.sleep(0.1))), rates
-    worker = sensors.graph.values("pedestrian_tracker: worker")
+    shown = lambda: all(0.5 < rate < 15 for rate in rates())  # noqa: E731  # sent at 10 Hz at most
+    assert sensors.graph.wait(shown, every=lambda: (sensors.good_frame(), time.sleep(0.1))), rates()
+    worker = sensors.graph.now_values("pedestrian_tracker: worker")
     assert int(worker["done"]) > 0
     assert int(worker["failed"]) == 0, sensors.node.output
 
@@ -493,12 +489,12 @@ def test_life_cycle_and_tracks_start_over(sensors):
     assert not graph.node.count_subscribers(CLOUD)
     assert graph.change_state(NODE, Transition.TRANSITION_ACTIVATE)
     assert sensors.goes_on()
-    walk = walking()
+    places = walk()
 
     def seen():
         return {p.track_id for m in sensors.received[count:] for p in m.pedestrians}
 
-    assert graph.wait(seen, every=lambda: (sensors.good_frame(street(next(walk))), time.sleep(0.1)))
+    assert graph.wait(seen, every=lambda: (sensors.good_frame(street(next(places))), time.sleep(0.1)))
     assert sensors.received[-1].tracker_id != sensors.received[count - 1].tracker_id or not seen() & ids
     assert graph.wait(lambda: graph.says(STATE, "active") == "active")
 
@@ -593,28 +589,32 @@ def test_the_recognizer_can_give_a_lost_track_its_number_back(graph, start):
         graph.publish("/gait/points", cloud(street(place), now_ns + frames * STEP_NS))
         time.sleep(0.1)
 
+    def newest():
+        """The newest message with somebody in it."""
+        return next((m for m in reversed(received) if m.pedestrians), None)
+
     def tell():
-        seen = received[-1]
+        seen = newest()
         answer = Identity(
             track_id=seen.pedestrians[0].track_id, tracker_id=seen.tracker_id, status=Identity.STATUS_KNOWN, name="Anna"
         )
         graph.publish("/gait/identities", IdentityArray(header=seen.header, identities=[answer]))
 
-    walk = walking()
-    assert graph.wait(lambda: received and received[-1].pedestrians, every=lambda: frame(next(walk))), node.output
-    first = received[-1].pedestrians[0].track_id
-    tell()
+    def walks_and_is_named():
+        """Told again and again: when the tracker hears of it beside its clouds is not known."""
+        frame(next(places))
+        tell()
+
+    places = walk(step_m=0.1, steps=120)
+    assert graph.wait(newest, every=lambda: frame(next(places))), node.output
+    first, since = newest().pedestrians[0].track_id, len(received)
+    assert graph.wait(lambda: len(received) >= since + 5, every=walks_and_is_named), node.output
     now_ns += 6 * 10**9  # nobody was seen for six seconds
-    assert graph.wait(
-        lambda: received[-1].pedestrians and received[-1].pedestrians[0].track_id != first,
-        every=lambda: frame(next(walk)),
-    ), node.output
-    second = received[-1].pedestrians[0].track_id
-    tell()
+    since = len(received)
 
     def linked():
-        return next((p for m in received for p in m.pedestrians if p.previous_track_id == second), None)
+        return next((p for m in received[since:] for p in m.pedestrians if p.relinked), None)
 
-    found = graph.wait(linked, every=lambda: frame(next(walk)))
+    found = graph.wait(linked, every=walks_and_is_named)
     assert found, node.output
     assert found.track_id == first

@@ -41,6 +41,7 @@ class Graph:
         self.answers: dict[int, tuple[int, IdentityArray]] = {}
         self.values: dict[str, dict[str, str]] = {}
         self._tracked_ns = self._sent_ns = self.answered_ns = 0
+        self._own = int(with_tracker)  # subscriptions to the tracker
         self._context = Context()
         rclpy.init(context=self._context)
         self._node = rclpy.create_node("soak", context=self._context)
@@ -76,7 +77,7 @@ class Graph:
     def ready(self) -> bool:
         """Both nodes listen."""
         heard = all(sender.get_subscription_count() for sender in self._senders)
-        return heard and bool(self._node.count_subscribers("pedestrian_tracker/pedestrians"))
+        return heard and self._node.count_subscribers("pedestrian_tracker/pedestrians") > self._own
 
     def send(self, messages: tuple[bytes, bytes, bytes]) -> None:
         """CameraInfo, image and cloud; an answer to an earlier cloud with this stamp is forgotten."""
