@@ -399,7 +399,6 @@ def test_late_images_are_waited_for(sensors):
 def test_images_that_come_too_late_are_named_and_no_offset_is_advised(sensors):
     assert sensors.graph.set_parameter("pedestrian_tracker", "pairing.max_wait_s", 0.25).successful
 
-
     def late():
         late_images(sensors, 4, 20)
         assert not sensors.graph.says(PAIRING, "image_offset_s")
