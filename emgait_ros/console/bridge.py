@@ -31,6 +31,7 @@ from emgait_ros.config import TrackerTopicsConfig
 from emgait_ros.console.changes import BY
 from emgait_ros.console.sensors import Sensors
 from emgait_ros.console.view import View
+from emgait_ros.nodes.kept_messages import KeptMessages
 from emgait_ros.nodes.qos import output_qos, sensor_qos
 from emgait_ros.nodes.transforms import Transforms
 
@@ -119,7 +120,10 @@ class ConsoleNode(Node):
         if known == topics:
             return
         for subscription in subscriptions:
-            self.destroy_subscription(subscription)
+            if isinstance(subscription, KeptMessages):
+                subscription.close()
+            else:
+                self.destroy_subscription(subscription)
         made: list[Any] = []
         newest = sensor_qos("best_effort", 1)
         if what == "people" and topics:
@@ -134,6 +138,7 @@ class ConsoleNode(Node):
                 made = [
                     self.create_subscription(IMAGE_TYPES[kind], image, self.sensors.take_image, newest, raw=True),
                     self.create_subscription(CameraInfo, info, self.sensors.take_camera_info, newest),
+                    KeptMessages(self, CameraInfo, info, self.sensors.take_camera_info),
                 ]
         self._subscriptions_of[what] = (topics, *made)
 

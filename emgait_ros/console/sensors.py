@@ -14,6 +14,7 @@ from emgait_ros.samples import UInt8
 from emgait_ros.sensing.camera_calibration import CameraCalibration
 from emgait_ros.sensing.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb, stamp_ns
 from emgait_ros.sensing.frames import Lookup
+from emgait_ros.sensing.image_encodings import SignificantBits
 
 KEPT_S, KEPT_EVERY_S, KEPT = 3.0, 0.09, 14  # raw images wait for the answer about the cloud they go with
 SILENT_S = 3.0
@@ -54,6 +55,8 @@ class Sensors:
         self._cloud: tuple[float, bytes] | None = None
         self._shown_image = self._shown_cloud = b""
         self._calibration: CameraCalibration | None = None
+        self._info: Any = None
+        self._bits = SignificantBits()
         self.image_type: Any = None
         self.cloud_type: Any = None
         self.image_topic = self.cloud_topic = self.frame = ""
@@ -63,9 +66,8 @@ class Sensors:
 
     def calibrate(self, lookup: Lookup, no_tf: str, info_topic: str, T_camera_lidar: tuple[float, ...]) -> None:
         """Use these extrinsics, or TF where there are none. ValueError: no rigid transform."""
-        info = self._calibration.info if self._calibration is not None else None
         self._calibration = CameraCalibration(lookup, no_tf, info_topic, image_topic=self.image_topic)
-        self._calibration.info = info
+        self._calibration.info = self._info
         self._calibration.configure(T_camera_lidar)
 
     def take_image(self, raw: bytes) -> None:
@@ -84,6 +86,7 @@ class Sensors:
 
     def take_camera_info(self, message: Any) -> None:
         """The sensor_msgs/CameraInfo of the images."""
+        self._info = message
         if self._calibration is not None:
             self._calibration.info = message
 
@@ -116,8 +119,8 @@ class Sensors:
             if raw is self._shown_image:
                 return None
             message = self._decode(raw, self.image_type)
-            is_compressed = self.image_type.__name__ == "CompressedImage"
-            pixels = compressed_to_rgb(message) if is_compressed else image_to_rgb(message)
+            decode = compressed_to_rgb if self.image_type.__name__ == "CompressedImage" else image_to_rgb
+            pixels = decode(message, bits=self._bits)
             jpeg = small_jpeg_of(pixels, self._width)
         except ValueError as error:
             return f"{self.image_topic}: {error}"

@@ -15,6 +15,7 @@ STATUS = ("pending", "unknown", "known")  # values of emgait_msgs/Identity.statu
 ENROLLMENT = ("collecting", "stored", "refused", "done")  # of emgait_msgs/Enrollment.state
 LEVELS = ("ok", "warning", "error", "stale")  # of diagnostic_msgs/DiagnosticStatus.level
 HEARD_S = 3.0  # a tracker unheard for so long is not shown
+OTHERS_S = 0.5  # one of several in a frame that named people so lately is not the one that sees nobody now
 ENROLLMENT_S = 20.0
 SILENT_S = 5.0
 FASTEST_M_S = 5.0  # what moves faster than that between two frames is another person under the same number
@@ -56,12 +57,17 @@ class View:
     # What comes in.
 
     def take_identities(self, message: Any) -> None:
-        """An emgait_msgs/IdentityArray; one tracker's at a time, an empty array is of all that were heard in its frame."""
+        """An emgait_msgs/IdentityArray; one tracker's at a time. An empty one does not say whose it is: of the only tracker in its frame,
+        or of those that have named nobody lately."""
         stamp, frame, now_s = stamp_ns(message.header), message.header.frame_id, self._clock_s()
         trackers = {identity.tracker_id for identity in message.identities}
         with self._lock:
             if not trackers:
-                trackers = {name for name, head in self._heads.items() if head["frame"] == frame}
+                here = {name: head for name, head in self._heads.items() if head["frame"] == frame}
+                quiet = {
+                    name for name, head in here.items() if now_s - head["heard_s"] > OTHERS_S or not head["people"]
+                }
+                trackers = set(here) if len(here) == 1 else quiet
             for tracker in trackers:
                 before = self._heads.get(tracker, {"stamp_ns": 0, "people": []})
                 people = [_person(identity) for identity in message.identities if identity.tracker_id == tracker]

@@ -89,7 +89,7 @@ def judge_image(seen: TopicSeen, compressed: bool) -> tuple[list[Finding], UInt8
     message, subject = seen.last, f"{seen.topic} content"
     notes: list[str] = []
     try:
-        pixels = compressed_to_rgb(message) if compressed else image_to_rgb(message, notes.append)
+        pixels = (compressed_to_rgb if compressed else image_to_rgb)(message, notes.append)
     except ValueError as error:
         return [
             fail(

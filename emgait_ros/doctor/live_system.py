@@ -88,6 +88,12 @@ def judge_topic(seen: TopicSeen, system: LiveSystem) -> Iterator[Finding]:
             f"QoS mismatch: {sentence}",
             "set topics.reliability to what is offered, or change the publisher",
         )
+    if seen.kept:
+        yield ok(
+            seen.topic,
+            f"its last message is kept for who comes late, by {'; '.join(seen.publishers) or 'nobody any more'}",
+        )
+        return
     if not seen.arrivals_s:
         # What our own nodes publish cannot come while they do not run: that is said already.
         if seen.role in (CLOUD, IMAGE, CAMERA_INFO) or seen.publishers:

@@ -31,6 +31,7 @@ class TopicSeen:
         last: the newest message, decoded; None before the first.
         recent: the newest clouds, decoded, in order; of other topics nothing.
         silent_s: how long ago the last message came when the watch ended.
+        kept: its publisher keeps the last message for who comes late: it may be the only one.
     """
 
     role: str
@@ -48,6 +49,7 @@ class TopicSeen:
     last: Any = None
     recent: Sequence[Any] = ()
     silent_s: float = 0.0
+    kept: bool = False
 
     @property
     def rate_hz(self) -> float:

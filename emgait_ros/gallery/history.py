@@ -102,8 +102,15 @@ class History:
         Raises:
             GalleryError: the database is lost.
         """
+        return self.newest()[0]
+
+    def newest(self) -> tuple[int, int | None]:
+        """As :meth:`last_change`, and when that was made (ns since 1970), by which another gallery of as many changes shows; None: not known."""
         known = self.file.connection.newest_change()
-        return int(self.file.rows("SELECT coalesce(max(id), 0) FROM audit")[0][0]) if known is None else known
+        if known is not None:
+            return known, None
+        row = self.file.row("SELECT id, at_ns FROM audit ORDER BY id DESC LIMIT 1")
+        return (row[0], row[1]) if row else (0, None)
 
     def since(self, change: int) -> list[Change]:
         """Change number ``change``, if there is one of that number, and all later ones, in their order."""

@@ -14,7 +14,7 @@ from lifecycle_msgs.srv import GetState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.serialization import deserialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
@@ -22,6 +22,7 @@ from emgait_msgs.msg import IdentityArray, PedestrianArray
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig
 from emgait_ros.doctor.observations import CAMERA_INFO, CLOUD, IDENTITIES, IMAGE, PEDESTRIANS, LiveSystem, TopicSeen
 from emgait_ros.nodes.diagnostics import OK, WARN
+from emgait_ros.nodes.kept_messages import KeptMessages
 from emgait_ros.nodes.qos import described, mismatch, sensor_qos
 from emgait_ros.nodes.topic_watch import TopicWatch
 from emgait_ros.nodes.transforms import Transforms
@@ -105,6 +106,7 @@ class GraphProbe(Node):
             self._watch(IMAGE, CompressedImage if topics.image_compressed else Image, topics.image, topics.reliability)
             self._watch(CAMERA_INFO, CameraInfo, topics.camera_info, topics.reliability)
             self._watches[IMAGE].beside = self._watches[CAMERA_INFO]
+            KeptMessages(self, CameraInfo, topics.camera_info, self._on_kept_info)
         self._watch(PEDESTRIANS, PedestrianArray, recognizer.topics.pedestrians, "reliable")
         self._watch(IDENTITIES, IdentityArray, "gait_recognizer/identities", "reliable")
         self.create_subscription(Clock, "/clock", self._on_clock, sensor_qos("best_effort", 1))
@@ -133,6 +135,10 @@ class GraphProbe(Node):
         self._raw[role] = raw
         if role == CLOUD:
             self._clouds.append(raw)
+
+    def _on_kept_info(self, message: CameraInfo) -> None:
+        self._seen[CAMERA_INFO].kept = True
+        self._raw[CAMERA_INFO] = serialize_message(message)
 
     def _on_clock(self, message: Clock) -> None:
         self._simulated_ns = message.clock.sec * 1_000_000_000 + message.clock.nanosec

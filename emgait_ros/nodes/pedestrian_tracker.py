@@ -13,6 +13,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -53,7 +54,11 @@ class PedestrianTrackerNode(ManagedNode[TrackerNodeConfig]):
         box_message(config.topics)  # missing ones are said at once
         transforms = Transforms(self, self._problems.report)
         self._assembler = FrameAssembler(
-            config, transforms.matrix, self._report_message, transforms.problem, self._problems.note
+            self._with_full_names(config),
+            transforms.matrix,
+            self._report_message,
+            transforms.problem,
+            self._problems.note,
         )
         self._models: Models | None = None
         self._sensing: PedestrianSensing | None = None
@@ -68,6 +73,12 @@ class PedestrianTrackerNode(ManagedNode[TrackerNodeConfig]):
         self._points = self.create_lifecycle_publisher(PointCloud2, "~/points", newest)
         self._overlay = self.create_lifecycle_publisher(Image, "~/overlay", newest)
         self._overlay_jpeg = self.create_lifecycle_publisher(CompressedImage, "~/overlay/compressed", newest)
+
+    def _with_full_names(self, config: TrackerNodeConfig) -> TrackerNodeConfig:
+        """The config with the topics as they are after remapping: the image's name says whether it is rectified."""
+        topics, full = config.topics, lambda topic: self.resolve_topic_name(topic) if topic else ""
+        cloud, image, info, boxes = map(full, (topics.cloud, topics.image, topics.camera_info, topics.boxes))
+        return replace(config, topics=replace(topics, cloud=cloud, image=image, camera_info=info, boxes=boxes))
 
     def _load(self) -> None:
         """Load the models and compile the kernels."""
@@ -192,7 +203,7 @@ class PedestrianTrackerNode(ManagedNode[TrackerNodeConfig]):
             self._models = load_models(config, self._models)
 
     def _change(self, config: TrackerNodeConfig, names: set[str]) -> None:
-        self._assembler.configure(config)
+        self._assembler.configure(self._with_full_names(config))
         if self._inputs is not None:
             self._inputs.configure(config, names)
         if any(name.startswith(SENSING_OPTIONS) for name in names):
@@ -216,10 +227,13 @@ class PedestrianTrackerNode(ManagedNode[TrackerNodeConfig]):
 
     def _camera_status(self) -> DiagnosticStatus:
         problem = self._assembler.calibration.problem() or self._assembler.camera_problem
-        source = self._assembler.calibration.source
+        calibration = self._assembler.calibration
         if not problem and self._sensing is not None and (unlikely := self._sensing.calibration_problem):
-            problem = f"{unlikely}. T_camera_lidar is that of {source}"
-        return status("calibration", WARN if problem else OK, problem or f"extrinsics from {source}")
+            problem = f"{unlikely}. T_camera_lidar is that of {calibration.source}"
+        rectified = ", images are rectified" if calibration.rectified else ""
+        return status(
+            "calibration", WARN if problem else OK, problem or f"extrinsics from {calibration.source}{rectified}"
+        )
 
 
 def main(args: list[str] | None = None) -> NoReturn:

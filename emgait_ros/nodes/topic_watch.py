@@ -14,6 +14,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from emgait_ros.nodes.diagnostics import ERROR, OK, WARN, status
 from emgait_ros.nodes.distribution import SubscriptionEventCallbacks
+from emgait_ros.nodes.kept_messages import is_kept
 from emgait_ros.nodes.qos import mismatch
 from emgait_ros.sensing.conversions import stamp_ns as stamp_of
 from emgait_ros.sensing.stamps import LOST, lost_share
@@ -68,6 +69,7 @@ class TopicWatch:
         self._losses: deque[tuple[float, int]] = deque(maxlen=1000)  # when, how many
         self.beside: TopicWatch | None = None
         self.count = self._bytes = 0
+        self._keeps = False
 
     def events(self) -> SubscriptionEventCallbacks | None:
         """What the subscription is to be made with, so that it tells of messages that the middleware knows were lost."""
@@ -81,6 +83,12 @@ class TopicWatch:
     def note(self, message: Any) -> None:
         """A message with a header has arrived: callback of its subscription."""
         self.tick(stamp_of(message.header), len(getattr(message, "data", ())))
+
+    def keep(self, message: Any) -> None:
+        """A message that its publisher keeps for who comes late: it may be the only one, and silence is no fault then."""
+        self._keeps = True
+        if not self.count:
+            self.note(message)
 
     def tick(self, stamp_ns: int = 0, size: int = 0) -> None:
         """A message has arrived, with this stamp (0: none) and about so many bytes."""
@@ -171,6 +179,8 @@ class TopicWatch:
                 fix = f"set topics.image_compressed to {other} or {self._parameter} to another topic"
             return f"{self.topic} carries {types}, but {self._type_name} is expected: {fix}"
         names = named(right)
+        if self._keeps and any(is_kept(p.qos_profile) for p in right):
+            return ""
         if self._unfit:
             return (
                 f"QoS mismatch on {self.topic} (publisher {names}): {refused[0]}; "

@@ -15,6 +15,7 @@ from emgait_msgs.msg import IdentityArray
 from emgait_ros.config import TrackerNodeConfig, TrackerTopicsConfig
 from emgait_ros.nodes.box_input import BoxInput
 from emgait_ros.nodes.diagnostics import WARN
+from emgait_ros.nodes.kept_messages import KeptMessages
 from emgait_ros.nodes.nearest_stamp import NearestStamp
 from emgait_ros.nodes.qos import sensor_qos
 from emgait_ros.nodes.topic_watch import TopicWatch
@@ -60,6 +61,7 @@ class TrackerInputs:
         inputs = [self._input(PointCloud2, topics.cloud, qos, self.cloud)]
         self.image: TopicWatch | None = None
         self._info: TopicWatch | None = None
+        self._kept: KeptMessages | None = None
         if topics.image:
             inputs.append(self._subscribe_to_camera(topics))
         self._nearest = NearestStamp(inputs, node, config.pairing, report)
@@ -71,6 +73,8 @@ class TrackerInputs:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._nearest.close()
+        if self._kept is not None:
+            self._kept.close()
         if self.boxes is not None:
             self.boxes.close()
 
@@ -103,6 +107,7 @@ class TrackerInputs:
         info.registerCallback(self._info.note)
         info.registerCallback(self._on_camera_info)
         self._subscriptions.append(info.sub)
+        self._kept = KeptMessages(self._node, CameraInfo, topics.camera_info, self._on_kept_info)
         return self._input(kind, topics.image, image_qos, self.image)
 
     def _watch(self, topics: TrackerTopicsConfig, name: str, kind: type, qos: QoSProfile) -> TopicWatch:
@@ -128,3 +133,8 @@ class TrackerInputs:
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._assembler.calibration.info = message
+
+    def _on_kept_info(self, message: CameraInfo) -> None:
+        if self._info is not None:
+            self._info.keep(message)
+        self._on_camera_info(message)

@@ -100,14 +100,6 @@ class Worker(Generic[Job]):
                 self._drop(len(self._waiting.pop(next(iter(self._waiting)))))
             self._changed.notify_all()
 
-    def clear(self) -> int:
-        """Drop what waits (the current job goes on); returns how many jobs that were."""
-        with self._changed:
-            count = self._count_waiting()
-            self._waiting.clear()
-            self._dropped += count
-            return count
-
     def wait_idle(self, timeout_s: float) -> bool:
         """Wait until nothing waits or runs; False when that took longer."""
         with self._changed:

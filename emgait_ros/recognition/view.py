@@ -48,8 +48,8 @@ class GalleryView:
         Raises:
             GalleryError: the gallery cannot be read. ValueError: its calibration cannot.
         """
-        change = self.gallery.history.last_change()
-        if change == self.change:
+        change, at_ns = self.gallery.history.newest()
+        if change == self.change and at_ns in (None, self._changed_ns):
             return False
         first = change if self.change < 0 else min(change, self.change)
         news = {found.number: found for found in self.gallery.history.since(first)}

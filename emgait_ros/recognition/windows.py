@@ -21,6 +21,10 @@ TOO_MANY_TRACKS = "more tracks than window.max_tracks"
 """Why a track in view is not kept."""
 MOST_TRACKERS = 100
 """Trackers kept at most, those heard first go first: one that takes a new name for every frame must not fill the memory."""
+LEAST_APART_NS = 75_000_000
+"""Between two samples of a track: networks learn from ten a second, and a stride takes one second whatever the LiDAR's rate."""
+TOO_CLOSE = "sooner after the one before than the 0.1 s of training"
+"""Why a good sample of a LiDAR that is faster than 10 Hz is not needed."""
 BACKWARDS = "time ran backwards"
 """Why all tracks of a tracker start over."""
 
@@ -66,6 +70,7 @@ class TrackWindow:
         fresh: the embedding is of this frame.
         taken: samples ever put in.
         restarts: how often the window started over: what followed may be somebody else.
+        taken_ns: stamp of the last sample put in.
         decided_ns: stamp of the last frame something was decided in; 0 before the first.
         group: in the last frame the track was a group of people who cannot be distinguished.
         gone: no longer kept.
@@ -84,6 +89,7 @@ class TrackWindow:
     fresh: bool = False
     taken: int = 0
     restarts: int = 0
+    taken_ns: int = 0
     decided_ns: int = 0
     group: bool = False
     gone: bool = False
@@ -99,6 +105,7 @@ class TrackWindow:
         bare = dataclasses.replace(pedestrian, crop=None, silhouette=None)
         self.samples.append(WindowSample(features, modalities, *facts, bare, pedestrian if keep else None))
         self.taken += 1
+        self.taken_ns = self.seen_ns
 
     def modalities(self, needed: int) -> Modality:
         """Sensors with at least ``needed`` samples in the window."""
@@ -198,7 +205,9 @@ class TrackWindows:
             reason, sample = "its frame came twice", None
             if not repeated and pedestrian.track_id not in usable:
                 reason, sample = self._usable_part(pedestrian)
-            if sample is not None:
+            if sample is not None and window.samples and frame.stamp_ns - window.taken_ns < LEAST_APART_NS:
+                self.left_out[TOO_CLOSE] += 1
+            elif sample is not None:
                 usable[pedestrian.track_id] = (window, sample)
             else:
                 self.left_out[reason] += 1

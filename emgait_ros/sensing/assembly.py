@@ -11,6 +11,7 @@ from emgait_ros.sensing.boxes import BoxReader
 from emgait_ros.sensing.camera_calibration import CameraCalibration
 from emgait_ros.sensing.conversions import Note, cloud_to_points, compressed_to_rgb, image_to_rgb, unnoted
 from emgait_ros.sensing.frames import Lookup
+from emgait_ros.sensing.image_encodings import SignificantBits
 from emgait_ros.sensing.pairing import Pair
 
 
@@ -46,6 +47,7 @@ class FrameAssembler:
         self.boxes = BoxReader(config.boxes, lookup)
         self.camera_problem = ""
         self._lidar_frame = ""
+        self._bits = SignificantBits()
         self.configure(config)
 
     def configure(self, config: TrackerNodeConfig) -> None:
@@ -120,11 +122,8 @@ class FrameAssembler:
         """Pixels and camera; both None when either is not usable: then the cloud goes on alone."""
         topics = self._config.topics
         try:
-            pixels = (
-                compressed_to_rgb(image)
-                if topics.image_compressed
-                else image_to_rgb(image, lambda s: self._note(f"{topics.image}: {s}"))
-            )
+            decode = compressed_to_rgb if topics.image_compressed else image_to_rgb
+            pixels = decode(image, lambda s: self._note(f"{topics.image}: {s}"), self._bits)
         except ValueError as error:
             self._report(f"{topics.image}: {error}; the cloud goes on without it", False)
             return None, None

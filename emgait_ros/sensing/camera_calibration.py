@@ -26,13 +26,14 @@ class CameraCalibration:
 
     Attributes:
         info: the newest sensor_msgs/CameraInfo, from rclpy or rosbags.
+        rectified: images are, by their topic's name.
     """
 
     def __init__(
         self, lookup: Lookup, no_tf: str, info_topic: str, note: Note = unnoted, image_topic: str = ""
     ) -> None:
         self._lookup, self._no_tf, self._info_topic, self._note = lookup, no_tf, info_topic, note
-        self._rectified = is_rectified(image_topic)
+        self.rectified = is_rectified(image_topic)
         self._configured: Float64 | None = None
         self._frames = ""
         self._camera: CameraModel | None = None
@@ -88,7 +89,7 @@ class CameraCalibration:
                     T_camera_lidar,
                     image_shape,
                     lambda s: self._note(f"{self._info_topic}: {s}"),
-                    self._rectified,
+                    self.rectified,
                 )
             except ValueError as error:
                 raise ValueError(f"{self._info_topic}: {error}; images cannot be used (LiDAR only)") from error

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from emgait_ros.samples import Float32, Float64, UInt8
-from emgait_ros.sensing.image_encodings import DEPTH, pixels_to_rgb
+from emgait_ros.sensing.image_encodings import DEPTH, SignificantBits, pixels_to_rgb
 
 # sensor_msgs/PointField datatypes
 _FLOAT_TYPES = {7: "f4", 8: "f8"}
@@ -170,12 +170,13 @@ def _strided_points(
         return np.ascontiguousarray(view.reshape(-1, 3), dtype=np.float32)
 
 
-def image_to_rgb(message: Any, note: Note = unnoted) -> UInt8:
+def image_to_rgb(message: Any, note: Note = unnoted, bits: SignificantBits | None = None) -> UInt8:
     """The pixels of a sensor_msgs/Image as (H, W, 3) uint8 RGB (a view of the data for a packed rgb8 image).
 
     Args:
         message: the Image.
-        note: given a sentence when its fields contradict each other but can be read in only one way.
+        note: given a sentence when its fields contradict each other but can be read in only one way, or not all 16 bits are used.
+        bits: of the images before it.
 
     Raises:
         ValueError: an encoding that is unknown or no picture, an empty image, or data that does not fit the fields.
@@ -188,14 +189,15 @@ def image_to_rgb(message: Any, note: Note = unnoted) -> UInt8:
         int(message.height),
         int(message.step),
         bool(getattr(message, "is_bigendian", False)),
+        bits,
     )
     if remark:
         note(remark)
     return pixels
 
 
-def compressed_to_rgb(message: Any) -> UInt8:
-    """Decode a sensor_msgs/CompressedImage (JPEG, PNG, WebP, ...) to (H, W, 3) uint8 RGB.
+def compressed_to_rgb(message: Any, note: Note = unnoted, bits: SignificantBits | None = None) -> UInt8:
+    """Decode a sensor_msgs/CompressedImage (JPEG, PNG, WebP, ...) to (H, W, 3) uint8 RGB; arguments as :func:`image_to_rgb`.
 
     Raises:
         ValueError: the data is no image (a depth image, a frame of a video stream), or is cut off.
@@ -222,11 +224,15 @@ def compressed_to_rgb(message: Any) -> UInt8:
         if jpeg.count(b"\xff\xda") > _MOST_SCANS:
             raise ValueError(f"{described} is no picture of a camera: it has more than {_MOST_SCANS} scans")
     try:
-        pixels = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        pixels = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
         raise ValueError(f"{described} cannot be decoded: {error}") from error
-    if pixels is None:
+    if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"{described} cannot be decoded: it is no JPEG or PNG picture, or it is damaged")
+    if pixels.dtype == np.uint16:
+        pixels, remark = (bits or SignificantBits()).upper_eight(pixels)
+        if remark:
+            note(remark)
     if pixels.ndim == 2:  # a mosaic keeps its pattern in the first word of the format
         encoding = pattern.replace("16", "8") if pattern.startswith("bayer_") else "mono8"
         return pixels_to_rgb(

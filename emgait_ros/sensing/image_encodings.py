@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from emgait_ros.samples import UInt8
 
@@ -62,14 +63,38 @@ _HALF_CHROMA = {"nv12": cv2.COLOR_YUV2RGB_NV12, "nv21": cv2.COLOR_YUV2RGB_NV21}
 KNOWN = (*_PACKED, *_HALF_CHROMA, "nv24")
 
 
+class SignificantBits:
+    """How many of 16 bits the images of one camera use: of 10, 12, 14 and 16 the fewest that hold the brightest value so far.
+
+    Drivers of 12-bit cameras fill the lower bits as they come, and nothing in the message says so. The number only grows:
+    no picture is brighter than the same scene was before.
+    """
+
+    def __init__(self) -> None:
+        self.bits = 10
+
+    def upper_eight(self, values: NDArray[np.uint16]) -> tuple[UInt8, str]:
+        """The upper 8 of the significant bits, and a remark when these are not all 16."""
+        brightest = int(values.max(initial=0))
+        self.bits = next(bits for bits in (10, 12, 14, 16) if bits >= self.bits and brightest >> bits == 0)
+        remark = f"no value of 16 bits is above {2**self.bits - 1} so far: read as {self.bits} bits"
+        return (values >> (self.bits - 8)).astype(np.uint8), remark if self.bits < 16 else ""
+
+
 def pixels_to_rgb(
-    data: UInt8, encoding: str, width: int, height: int, step: int, big_endian: bool = False
+    data: UInt8,
+    encoding: str,
+    width: int,
+    height: int,
+    step: int,
+    big_endian: bool = False,
+    bits: SignificantBits | None = None,
 ) -> tuple[UInt8, str]:
-    """Decode the data of a sensor_msgs/Image; the arguments are its fields. 16 bits become the upper 8.
+    """Decode the data of a sensor_msgs/Image; the arguments are its fields, and ``bits`` what is known of the images before it.
 
     Returns:
         (H, W, 3) uint8 RGB, a view of the data for a packed rgb8 image, and a remark when fields contradict each other
-        but allow only one reading.
+        but allow only one reading, or not all bits are used.
 
     Raises:
         ValueError: the encoding is no picture, the image is empty, or data and fields do not fit.
@@ -94,9 +119,10 @@ def pixels_to_rgb(
     row = width * packed.pixel_bytes
     stride, remark = _stride(data, kind, (width, height), step, row, height)
     rows = np.ndarray((height, width, packed.pixel_bytes), np.uint8, data, 0, (stride, packed.pixel_bytes, 1))
-    if packed.depth == 2:
-        rows = rows[:, :, 0 if big_endian else 1 :: 2]
     pixels = np.ascontiguousarray(rows)
+    if packed.depth == 2:
+        pixels, unused = (bits or SignificantBits()).upper_eight(pixels.view(">u2" if big_endian else "<u2"))
+        remark = remark or unused
     if packed.conversion is None:
         return pixels, remark
     return np.asarray(cv2.cvtColor(pixels[:, :, 0] if packed.channels == 1 else pixels, packed.conversion)), remark

@@ -69,6 +69,18 @@ def test_nobody_in_view_and_trackers_that_fell_silent(view, clock):
     assert view.heads() == []
 
 
+def test_an_empty_frame_of_one_tracker_leaves_the_people_of_another_in_the_same_frame(view, clock):
+    seen = []
+    for tenth in range(12):
+        clock[0] = tenth / 10
+        view.take_identities(identities(clock[0], identity(tracker="wide")))
+        view.take_identities(identities(clock[0], *([identity(tracker="long")] if tenth < 3 else [])))
+        seen.append([len(head["people"]) for head in view.heads()])  # of long, of wide
+    assert seen[0] == [1, 1]
+    assert seen[-1] == [0, 1]
+    assert all(people[1] for people in seen)
+
+
 def test_enrolments_keep_their_quality_and_go(view, clock):
     news = Message(
         name="Anna", tracker_id="front", track_id=1, state=1, remaining_s=4.0, samples=0, samples_needed=30, templates=2,

@@ -26,7 +26,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node, NodeNameNonExistentError
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 from synthetic_clouds import person, scan
@@ -39,9 +39,13 @@ FOCAL_PX = 200.0
 T_CAMERA_LIDAR = (0.0, -1.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 
-def qos(reliability: str = "reliable", depth: int = 20) -> QoSProfile:
+def qos(reliability: str = "reliable", depth: int = 20, durability: str = "volatile") -> QoSProfile:
     """QoS of the test's own end."""
-    return QoSProfile(depth=depth, reliability=getattr(ReliabilityPolicy, reliability.upper()))
+    return QoSProfile(
+        depth=depth,
+        reliability=getattr(ReliabilityPolicy, reliability.upper()),
+        durability=getattr(DurabilityPolicy, durability.upper()),
+    )
 
 
 PATIENCE_S = 60.0  # what is waited for comes within seconds; a machine that runs two suites at once takes longer
@@ -172,13 +176,16 @@ class LiveGraph(SpunNode):
 class NodeProcess:
     """A node of this repository in a process of its own; ``output`` is what it has printed. "__" in a parameter is a dot.
 
-    ``prelude`` is Python that runs before the node, to put a fault into it (a slow network).
+    ``prelude`` is Python that runs before the node, to put a fault into it (a slow network); ``remap`` one rule of topics.
     """
 
-    def __init__(self, name: str, *, namespace: str = "", prelude: str = "", **parameters: Any) -> None:
+    def __init__(
+        self, name: str, *, namespace: str = "", prelude: str = "", remap: str = "", **parameters: Any
+    ) -> None:
         start = ["-c", f"{prelude}\nfrom emgait_ros.nodes.{name} import main\nmain()"]
         program = start if prelude else ["-m", "emgait_ros.nodes.entry", name]
         words = [sys.executable, *program, "--ros-args", "-r", f"__ns:=/{namespace}"]
+        words += ["-r", remap] if remap else []
         if name == "gait_recognizer":
             parameters.setdefault("enrollment__min_leg_swing_m", 0.0)  # the people of these tests are stiff
         for key, value in parameters.items():

@@ -12,10 +12,15 @@ import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
 from live_graph import T_CAMERA_LIDAR, LiveGraph, NodeProcess, camera_info, cloud, image, qos, stamp_of, street
-from sensor_msgs.msg import CompressedImage, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from sensor_msgs_py import point_cloud2
 
 from emgait_msgs.msg import Identity, IdentityArray, PedestrianArray
+from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_options
+from emgait_ros.doctor.findings import Level
+from emgait_ros.doctor.live_system import judge_topic
+from emgait_ros.doctor.observations import CAMERA_INFO
+from emgait_ros.live.probe import watch
 
 pytestmark = pytest.mark.ros
 
@@ -519,6 +524,37 @@ def test_silence_is_explained_by_its_cause(graph, start):
     fitting = graph.node.create_publisher(PointCloud2, "/quiet/points", qos())
     assert graph.wait(lambda: graph.says(f"{name}: cloud", "it has sent nothing yet")), graph.diagnostics
     graph.node.destroy_publisher(fitting)
+
+
+def test_a_camera_info_sent_once_before_the_start_is_used_and_a_remapped_name_says_what_is_rectified(graph, start):
+    publisher = graph.node.create_publisher(CameraInfo, "/kept/info", qos(depth=1, durability="transient_local"))
+    publisher.publish(camera_info(time.time_ns()))
+    topics = {"topics__cloud": "/kept/points", "topics__image": "raw", "topics__camera_info": "/kept/info"}
+    remap = "raw:=/kept/image_rect"
+    start("pedestrian_tracker", namespace="kept", remap=remap, camera__T_camera_lidar=T_CAMERA_LIDAR, **topics)
+    name = "kept/pedestrian_tracker"
+
+    def send():
+        stamp = time.time_ns()
+        graph.publish("/kept/image_rect", image(stamp))
+        graph.publish("/kept/points", cloud(street(), stamp))
+        time.sleep(0.1)
+
+    paired = graph.wait(lambda: int(graph.values(f"{name}: pairing").get("paired", 0)) > 20, every=send)
+    assert paired, graph.diagnostics
+    assert graph.wait(lambda: graph.says(f"{name}: calibration", "images are rectified"), every=send), graph.diagnostics
+    assert graph.wait(lambda: graph.says(f"{name}: camera_info", "messages on /kept/info"), every=send), (
+        graph.diagnostics
+    )
+    tracker = with_options(
+        TrackerNodeConfig(), {"topics.camera_info": "/kept/info", "topics.image": "/kept/image_rect"}
+    )
+    system = watch(tracker, RecognizerNodeConfig(), 4.0)
+    findings = list(judge_topic(system.topics[CAMERA_INFO], system))
+    assert ([finding.level for finding in findings], system.topics[CAMERA_INFO].last.width) == ([Level.OK], 320), (
+        findings
+    )
+    graph.node.destroy_publisher(publisher)
 
 
 def test_array_is_what_rclpy_sends_fast():

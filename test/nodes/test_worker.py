@@ -112,19 +112,6 @@ def test_timings():
     assert report.max_s >= 0.06
 
 
-def test_clear_drops_what_waits():
-    gate = Gate()
-    worker = Worker(gate, "test")
-    worker.submit(1)
-    assert gate.entered.wait(5.0)
-    worker.submit(2)
-    assert worker.clear() == 1
-    gate.open.set()
-    worker.wait_idle(5.0)
-    worker.close()
-    assert gate.done == [1]
-
-
 def test_a_queue_that_can_hold_nothing_is_refused():
     with pytest.raises(ValueError, match="depth 0"):
         Worker(print, "test", depth=0)

@@ -144,10 +144,11 @@ def test_a_removed_name_is_gone_with_the_next_frame(recognizer, gallery):
     assert "Anna" not in [candidate.name for candidate in result.decision.candidates]
 
 
-def test_another_gallery_in_its_place_takes_no_name_over(recognizer, gallery, tmp_path):
+@pytest.mark.parametrize("others", [["Zoe", "Yan"], ["Zoe"]])  # more changes, and as many
+def test_another_gallery_in_its_place_takes_no_name_over(recognizer, gallery, tmp_path, others):
     enroll_people(recognizer, ["Anna"])
     with Gallery(tmp_path / "other.db") as other:
-        enroll_people(GaitRecognizer(CONFIG, BuildEncoder(), other), ["Zoe", "Yan"], seed=7)
+        enroll_people(GaitRecognizer(CONFIG, BuildEncoder(), other), others, seed=7)
     street = Street(1)
     assert walk(recognizer, street, {1: 1})[1].name == "Anna"
     (tmp_path / "other.db").replace(gallery.place)  # there, Anna's number is Zoe's

@@ -7,21 +7,19 @@ import pytest
 from made_up_street import STEP_NS, pedestrian
 
 from emgait_ros.config import WindowConfig
-from emgait_ros.recognition.windows import TrackWindow, TrackWindows, WindowSample
+from emgait_ros.recognition.windows import TOO_CLOSE, TrackWindow, TrackWindows
 from emgait_ros.samples import Modality, PedestrianFrame
 
 
 def frame(index, *pedestrians, tracker="a"):
-    return PedestrianFrame(1_000_000_000 + index * STEP_NS, "lidar", tracker, pedestrians)
+    return PedestrianFrame(1_000_000_000 + round(index * STEP_NS), "lidar", tracker, pedestrians)
 
 
 def feed(windows, a_frame):
     """Observe a frame and put placeholder features where the encoder's would go."""
     new = windows.observe(a_frame)
     for window, sample in new:
-        window.samples.append(
-            WindowSample(None, Modality.POINTS if sample.crop is None else Modality.BOTH, sample.range_m)
-        )
+        window.add(None, sample, False)
     return new
 
 
@@ -58,6 +56,35 @@ def test_window_keeps_the_newest_samples():
     for index in range(20):
         feed(windows, frame(index, pedestrian(range_m=float(index))))
     assert [sample.range_m for sample in windows.get("a", 1).samples] == list(range(8, 20))
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "jitter_s", "span_s"),
+    [
+        (5, 0.0, 1.8),  # fewer than in training: all are taken
+        (10, 0.0, 0.9),
+        (10, 0.024, 0.9),
+        (20, 0.0, 0.9),  # every second one
+        (100, 0.0, 0.72),  # every eighth: a solid-state LiDAR that sends parts of its pattern
+    ],
+)
+def test_ten_samples_span_about_a_stride_whatever_the_rate_of_the_lidar(rate_hz, jitter_s, span_s):
+    windows, taken_s = TrackWindows(WindowConfig()), []
+    for index in range(200):
+        at_s = index / rate_hz + jitter_s * (index % 2 - 0.5)
+        new = feed(windows, frame(at_s * 10, pedestrian()))
+        taken_s += [at_s] * len(new)
+    assert taken_s[10] - taken_s[1] == pytest.approx(span_s, abs=0.03)
+    assert len(taken_s) + windows.left_out[TOO_CLOSE] == 200
+    assert windows.get("a", 1).last_left_out == ""
+
+
+def test_a_skipped_sample_is_not_missed_twice():
+    windows = TrackWindows(WindowConfig())
+    for index in range(20):  # 20 Hz, and the first of each two frames is overtaken
+        windows.skip(frame(index, pedestrian()), "too late")
+        feed(windows, frame(index + 0.5, pedestrian()))
+    assert len(windows.get("a", 1).samples) == 20
 
 
 @pytest.mark.parametrize(

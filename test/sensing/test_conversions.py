@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from emgait_ros.sensing.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb, rigid_transform, stamp_ns
+from emgait_ros.sensing.image_encodings import SignificantBits
 
 XYZ = np.array([[1.5, -2.0, 0.25], [np.nan, 0, 0], [30, 4, -1.75], [0, np.inf, 0], [5, 5, 5], [-1, -2, -3]])
 FINITE = XYZ[[0, 2, 4, 5]]
@@ -246,6 +247,23 @@ def test_sixteen_bits_of_either_byte_order() -> None:
     message = image_message(sixteen(rgb, ">"), "rgb16")
     message.width, message.is_bigendian = rgb.shape[1], 1
     np.testing.assert_array_equal(image_to_rgb(message), rgb)
+
+
+@pytest.mark.parametrize(("used", "noted"), [(10, 1), (12, 1), (14, 1), (16, 0)])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_cameras_that_use_fewer_than_sixteen_bits_are_not_dark(used: int, noted: int, compressed: bool) -> None:
+    grey, notes, bits = picture()[..., 0], [], SignificantBits()
+    for dark in (1, 8):  # the second is darker, and stays so
+        values = (grey // dark).astype(np.uint16) << (used - 8)
+        if compressed:
+            data = cv2.imencode(".png", values)[1].tobytes()
+            message = SimpleNamespace(format="mono16; png compressed ", data=data)
+        else:
+            message = image_message(values.view(np.uint8), "mono16")
+            message.width = grey.shape[1]
+        decoded = (compressed_to_rgb if compressed else image_to_rgb)(message, notes.append, bits)
+        np.testing.assert_array_equal(decoded, np.stack([grey // dark] * 3, axis=-1))
+    assert (len(notes), len(set(notes))) == (2 * noted, noted)
 
 
 def planes(rgb: np.ndarray, encoding: str, step: int) -> np.ndarray:

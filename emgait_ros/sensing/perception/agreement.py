@@ -14,6 +14,10 @@ ENOUGH = 30  # people, one a frame, before anything is said about the inverse
 PLENTY = 300  # ... before it is reported that no person is ever in the image
 FEW, SOME = 0.05, 0.2
 IN_IMAGE = 0.005  # least fraction of a cloud that a forward camera sees
+SMALL_TURN_DEG, SMALL_STEP_M = (
+    10.0,
+    0.1,
+)  # between two images: a camera that is turned or swings, not another calibration
 MEMORY = 2000  # people counted; then halved, so that a corrected calibration shows
 
 
@@ -38,11 +42,12 @@ class ProjectionWatch:
 
         Args:
             center, size: (K, 3) upright boxes where they are when the image is taken, m, LiDAR frame.
-            camera: of the image; another one starts over.
+            camera: of the image; another one starts over, but for one that has turned a little.
             cloud: (N, 3) m, used only in some frames.
         """
         if camera is not self._camera:
-            self.reset()
+            if self._camera is None or not _turned_a_little(self._camera, camera):
+                self.reset()
             T = np.asarray(np.linalg.inv(camera.T_camera_lidar), np.float64)
             self._camera, self._inverse = camera, replace(camera, T_camera_lidar=T)
         if len(center) == 0 or self._inverse is None:
@@ -87,6 +92,15 @@ class ProjectionWatch:
         if people >= PLENTY:
             return f"{missed}: does the camera look where people walk? If so, check T_camera_lidar"
         return ""
+
+
+def _turned_a_little(before: CameraModel, now: CameraModel) -> bool:
+    """Whether it is the same camera, hardly moved."""
+    lens = [(c.width, c.height, c.K.tobytes(), c.distortion.tobytes(), c.distortion_model) for c in (before, now)]
+    first, second = (np.linalg.inv(c.T_camera_lidar) for c in (before, now))
+    cosine = (np.trace(first[:3, :3].T @ second[:3, :3]) - 1.0) / 2.0
+    step_m = np.linalg.norm(second[:3, 3] - first[:3, 3])
+    return bool(lens[0] == lens[1] and cosine > np.cos(np.radians(SMALL_TURN_DEG)) and step_m < SMALL_STEP_M)
 
 
 def upright_inside(center: Float64, size: Float64, camera: CameraModel) -> NDArray[np.bool_]:

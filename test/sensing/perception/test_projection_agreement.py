@@ -75,6 +75,22 @@ def test_another_camera_starts_over():
 
 
 @pytest.mark.parametrize(
+    ("step_deg", "said"),
+    [
+        (2.0, True),  # a camera that pans at 20 degrees a second is watched all the same
+        (20.0, False),  # each image could be of another calibration
+    ],
+)
+def test_a_camera_that_is_turned_is_judged_all_the_same(step_deg, said):
+    watch = ProjectionWatch()
+    for frame in range(PLENTY):
+        pan = turned(1, step_deg * abs(frame % 20 - 10))  # to and fro
+        view = camera(np.linalg.inv(AXES) @ pan)
+        watch.observe(np.array([[12.0, 0, -0.8]]), np.array([[0.6, 0.6, 1.8]]), view, CLOUD)
+    assert bool(watch.problem()) == said
+
+
+@pytest.mark.parametrize(
     ("center", "inside"),
     [
         ((12.0, 0.0, -0.8), True),
