@@ -13,7 +13,7 @@ from emgait_ros.doctor.findings import Finding, fail, ok, warn
 from emgait_ros.doctor.observations import CAMERA_INFO, IMAGE, LiveSystem, TopicSeen
 from emgait_ros.samples import CameraModel, Float32, Float64, UInt8
 from emgait_ros.sensing.camera_info import camera_from_info, is_rectified
-from emgait_ros.sensing.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb
+from emgait_ros.sensing.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb, stamp_ns
 from emgait_ros.sensing.pairing_health import OTHER_CLOCK_S
 from emgait_ros.sensing.perception.agreement import IN_IMAGE, share_in_image
 from emgait_ros.sensing.perception.cloud_watch import CloudWatch
@@ -80,7 +80,7 @@ def _watched(seen: TopicSeen) -> str:
     watch = CloudWatch()
     for message in seen.recent:
         with suppress(ValueError):
-            watch.observe(cloud_to_points(message))
+            watch.observe(cloud_to_points(message), stamp_ns(message.header))
     return watch.problem()
 
 

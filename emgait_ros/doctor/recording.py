@@ -43,7 +43,7 @@ def judge_recording(
             int(((distance >= config.detector.min_range_m) & (distance <= config.detector.max_range_m)).sum())
         )
         images += frame.image is not None
-        watch.observe(frame.points)
+        watch.observe(frame.points, frame.stamp_ns)
         if sentence := watch.problem():
             found.setdefault(kind_of(sentence), sentence)
     for sentence in found.values():

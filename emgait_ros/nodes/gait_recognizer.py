@@ -187,7 +187,7 @@ class GaitRecognizerNode(ManagedNode[RecognizerNodeConfig]):
 
     def _statuses(self) -> Iterator[DiagnosticStatus]:
         if self._watch is not None:
-            yield self._watch.status("pedestrians")
+            yield self._watch.status("pedestrians", one_sender=False)
         if self._worker is not None:
             yield worker_status(self._worker.report(), "frame")
         recognizer, encoder = self._recognizer, self._encoder

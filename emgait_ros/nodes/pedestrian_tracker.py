@@ -227,13 +227,13 @@ class PedestrianTrackerNode(ManagedNode[TrackerNodeConfig]):
 
     def _camera_status(self) -> DiagnosticStatus:
         problem = self._assembler.calibration.problem() or self._assembler.camera_problem
-        if not problem and self._sensing is not None:
-            problem = self._sensing.calibration_problem
-        if problem:
-            return status("calibration", WARN, problem)
         calibration = self._assembler.calibration
+        if not problem and self._sensing is not None and (unlikely := self._sensing.calibration_problem):
+            problem = f"{unlikely}. T_camera_lidar is that of {calibration.source}"
         rectified = ", images are rectified" if calibration.rectified else ""
-        return status("calibration", OK, f"extrinsics from {calibration.source}{rectified}")
+        return status(
+            "calibration", WARN if problem else OK, problem or f"extrinsics from {calibration.source}{rectified}"
+        )
 
 
 def main(args: list[str] | None = None) -> NoReturn:

@@ -207,13 +207,25 @@ class TopicWatch:
             f"DDS segment in the publisher's process: start it with {_profile_advice()}"
         )
 
-    def status(self, name: str, level_when_silent: bytes = ERROR) -> DiagnosticStatus:
+    def why_mixed(self) -> str:
+        """Empty unless several nodes publish the topic: who they are, and what to do."""
+        publishers = self._node.get_publishers_info_by_topic(self._subscribed)
+        names = sorted({named([publisher]) for publisher in publishers})
+        return (
+            f"{len(names)} nodes publish {self.topic}, and their messages mix: stop all but one of {', '.join(names)}; "
+            "each of several LiDARs needs a topic and a pedestrian_tracker of its own"
+            if len(names) > 1
+            else ""
+        )
+
+    def status(self, name: str, level_when_silent: bytes = ERROR, one_sender: bool = True) -> DiagnosticStatus:
         """Rate and age of the topic, or why it is silent, as a diagnostic status.
 
         Args:
             name: of the status.
             level_when_silent: of a topic that has stopped, or whose messages cannot be received; one on which nothing has
                 come yet is a warning, within the grace after the start information.
+            one_sender: the topic is that of one sensor; else any number of nodes may publish it.
         """
         reason = self.why_silent()
         lost = (
@@ -240,6 +252,8 @@ class TopicWatch:
         if not self._arrivals:
             text = f"waiting for {self.topic}" if self._offered_since_s is None else f"{self.topic} has a publisher now"
             return status(name, OK, text, values)
+        if one_sender and (mixed := self.why_mixed()):
+            return status(name, WARN, mixed, values)
         rate_hz = self.rate_hz
         return status(name, OK, f"{rate_hz:.1f} Hz on {self.topic}" if rate_hz else f"messages on {self.topic}", values)
 

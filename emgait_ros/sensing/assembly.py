@@ -46,6 +46,7 @@ class FrameAssembler:
         self.calibration = CameraCalibration(lookup, no_tf, config.topics.camera_info, note, config.topics.image)
         self.boxes = BoxReader(config.boxes, lookup)
         self.camera_problem = ""
+        self._lidar_frame = ""
         self._bits = SignificantBits()
         self.configure(config)
 
@@ -78,6 +79,14 @@ class FrameAssembler:
         except ValueError as error:
             self._report(f"{topic}: {error}; the cloud is left out", True)
             return None
+        if self._lidar_frame not in ("", lidar_frame) and not fixed:
+            frames = " and ".join(sorted((self._lidar_frame, lidar_frame)))
+            self._report(
+                f"{topic}: clouds come in the frames {frames}, and nobody can be followed from one to the other: give each LiDAR a topic "
+                "and a pedestrian_tracker of its own",
+                False,
+            )
+        self._lidar_frame = lidar_frame
         if len(points) == 0:
             self._report(f"{topic}: the cloud has no finite points: nobody can be seen", False)
         T_fixed_lidar: Float64 | None = None

@@ -35,6 +35,7 @@ class CameraCalibration:
         self._lookup, self._no_tf, self._info_topic, self._note = lookup, no_tf, info_topic, note
         self.rectified = is_rectified(image_topic)
         self._configured: Float64 | None = None
+        self._frames = ""
         self._camera: CameraModel | None = None
         self._key: tuple[Any, ...] = ()
         self.info: Any = None
@@ -52,7 +53,7 @@ class CameraCalibration:
         """Where the extrinsics come from, in words."""
         if self._configured is not None:
             return "parameter camera.T_camera_lidar"
-        return "" if self._no_tf else "TF"
+        return "" if self._no_tf else f"TF{self._frames}"
 
     def problem(self) -> str:
         """Why crops cannot be cut, known before any image has come; empty when they can."""
@@ -99,6 +100,7 @@ class CameraCalibration:
         """At the image's stamp; the newest where TF does not reach that far."""
         if self._no_tf:
             raise ValueError(self.problem())
+        self._frames = f", '{lidar_frame}' to '{camera_frame}'"
         try:
             try:
                 return self._lookup(camera_frame, lidar_frame, stamp_ns)

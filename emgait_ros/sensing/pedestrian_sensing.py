@@ -234,7 +234,7 @@ class PedestrianSensing:
                 f"the sensor moves: {watch.alike} of {watch.judged} tracks move alike, at {watch.speed_m_s:.1f} m/s, and things "
                 "that stand are taken for walkers: set frames.fixed to the odometry frame"
             )
-        self._clouds.observe(frame.points)
+        self._clouds.observe(frame.points, frame.stamp_ns)
         unusable = self._clouds.problem()
         if self._frames % LOOK_EVERY == 0:
             usual = self._clouds.shows_scene

@@ -282,7 +282,7 @@ def cloud_message(points=None, names="xyz", frame="lidar"):
     points = np.random.default_rng(0).uniform(2, 30, (500, 3)).astype(np.float32) if points is None else points
     fields = [SimpleNamespace(name=name, offset=4 * i, datatype=7, count=1) for i, name in enumerate(names)]
     return SimpleNamespace(
-        header=SimpleNamespace(frame_id=frame),
+        header=SimpleNamespace(frame_id=frame, stamp=SimpleNamespace(sec=0, nanosec=0)),
         height=1,
         width=len(points),
         fields=fields,

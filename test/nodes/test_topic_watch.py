@@ -112,6 +112,24 @@ def test_images_that_another_node_thins_out_are_not_lost(graph):
     graph.node.destroy_publisher(driver)
 
 
+def test_two_nodes_on_one_topic_are_named_where_one_is_expected(graph):
+    """A bag that is played beside the driver, or two LiDARs whose drivers were started alike."""
+    watch = TopicWatch(graph.node, "/watched/mixed", TYPE, sensor_qos("reliable", 1), "topics.cloud")
+    senders = [rclpy.create_node(name, context=graph.context) for name in ("driver", "bag_player")]
+    for count, sender in enumerate(senders, 1):
+        watch.tick()
+        assert watch.status("cloud").level == diagnostics.OK
+        sender.create_publisher(PointCloud2, "/watched/mixed", qos())
+        assert graph.wait(lambda count=count: graph.node.count_publishers("/watched/mixed") == count)
+    watch.tick()
+    found = watch.status("cloud")
+    assert found.level == diagnostics.WARN
+    assert "/bag_player, /driver" in found.message
+    assert watch.status("pedestrians", one_sender=False).level == diagnostics.OK
+    for sender in senders:
+        sender.destroy_node()
+
+
 def test_the_first_burst_is_no_rate(graph):
     watch = TopicWatch(graph.node, "/watched/burst", TYPE, sensor_qos("reliable", 1), "topics.cloud")
     for _ in range(20):

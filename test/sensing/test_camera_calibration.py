@@ -61,6 +61,7 @@ def test_a_camera_that_tf_tells_of_again_and_again_stays_the_same() -> None:
     calibration.info = camera_info()
     assert len({tree.matrix("camera", "lidar", k * S // 30).tobytes() for k in range(50)}) > 1
     assert len({id(calibration.camera((720, 1280, 3), "camera", "lidar", k * S // 30)) for k in range(50)}) == 1
+    assert calibration.source == "TF, 'lidar' to 'camera'"
     before = calibration.camera((720, 1280, 3), "camera", "lidar", S)
     T = tree.matrix("camera", "lidar", S)
     T[0, 3] += 0.001

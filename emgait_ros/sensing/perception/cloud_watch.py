@@ -1,4 +1,5 @@
-"""What clouds contain, over some seconds: nothing but zeros, one plane, parts of a turn, or other units than metres are named."""
+"""What clouds contain, over some seconds: nothing but zeros, one plane, parts of a turn or of a pattern, or other units than metres
+are named."""
 
 from __future__ import annotations
 
@@ -23,12 +24,14 @@ APART = (
 WIDER = 1.3  # how much more all clouds see than one
 FLAT_M = 0.02  # between the lowest and the highest return of a 2D scanner
 FAR_M = 300.0  # no LiDAR has half its returns beyond; in millimetres a room has
+PART_NS, PART_RETURNS = 40_000_000, 10_000  # clouds that come faster and hold less are parts of a pattern that fills up
 
 
 @dataclass(frozen=True)
 class _Look:
-    """One cloud: its returns, those away from the sensor (fraction), their median range and extent in z (m), directions seen (bits)."""
+    """One cloud: its stamp, returns, those away from the sensor (fraction), their median range and extent in z (m), directions seen (bits)."""
 
+    stamp_ns: int
     count: int
     away: float
     range_m: float
@@ -56,14 +59,14 @@ class CloudWatch:
         """Whether the last cloud can be one in metres, and of more than one plane."""
         return bool(self._looks) and self._looks[-1].is_scene
 
-    def observe(self, points: Float32) -> None:
-        """Look at a cloud: (N, 3) m, finite, LiDAR frame."""
+    def observe(self, points: Float32, stamp_ns: int) -> None:
+        """Look at a cloud: (N, 3) m, finite, LiDAR frame; and its stamp."""
         # An odd step does not meet the same beam again and again.
         some = points[:: len(points) // SAMPLE | 1]
         distance = np.hypot(some[:, 0], some[:, 1])
         away = (distance > AT_SENSOR_M) | (np.abs(some[:, 2]) > AT_SENSOR_M)
         if not away.any():
-            self._looks.append(_Look(len(points), 0.0, 0.0, 0.0, 0))
+            self._looks.append(_Look(stamp_ns, len(points), 0.0, 0.0, 0.0, 0))
             return
         far, distance = some[away], distance[away]
         sectors = 0
@@ -72,7 +75,7 @@ class CloudWatch:
             seen = np.flatnonzero(np.bincount(angle.astype(np.int64) % SECTORS, minlength=SECTORS) >= IN_SECTOR)
             sectors = int(np.left_shift(1, seen).sum())
         share, high_m = len(far) / len(some), float(np.ptp(far[:, 2]))
-        self._looks.append(_Look(len(points), share, float(np.median(distance)), high_m, sectors))
+        self._looks.append(_Look(stamp_ns, len(points), share, float(np.median(distance)), high_m, sectors))
 
     def problem(self) -> str:
         """What is wrong with every one of the last clouds, in a sentence; empty when nothing is, or too few came."""
@@ -93,7 +96,7 @@ class CloudWatch:
                 f"all returns of the last {CLOUDS} clouds lie at one height, as those of a 2D scanner do: nobody can be recognized "
                 "from them, a LiDAR with several beams (16 or more) is needed"
             )
-        return _parts([look.sectors for look in looks if look.sectors])
+        return _parts([look.sectors for look in looks if look.sectors]) or _thin(looks)
 
 
 def _nothing(looks: deque[_Look]) -> str:
@@ -121,4 +124,16 @@ def _parts(sectors: list[int]) -> str:
     return (
         f"each cloud covers {one * degrees:.0f} of the {all_ * degrees} degrees that the sensor looks into, the next another "
         "part: people are lost between them; let the driver publish whole turns"
+    )
+
+
+def _thin(looks: deque[_Look]) -> str:
+    """Whether clouds follow each other so fast, with so few returns, that each is a part of a pattern that does not repeat."""
+    gap_ns = float(np.median([after.stamp_ns - before.stamp_ns for before, after in pairwise(looks)]))
+    count = float(np.median([look.count for look in looks]))
+    if not 0 < gap_ns < PART_NS or count >= PART_RETURNS:
+        return ""
+    return (
+        f"clouds come {1e9 / gap_ns:.0f} times a second with {count:.0f} returns each, too few to show people: let the driver join "
+        "0.1 s (Livox: publish_freq 10)"
     )

@@ -24,11 +24,11 @@ ANGLE = np.linspace(-np.pi, np.pi, 720, endpoint=False)
 Clouds = Callable[[int], np.ndarray]
 
 
-def said(clouds: Iterable[np.ndarray]) -> list[str]:
+def said(clouds: Iterable[np.ndarray], rate_hz: float = 10.0) -> list[str]:
     """What is said after each cloud."""
     watch, sentences = CloudWatch(), []
-    for points in clouds:
-        watch.observe(points)
+    for number, points in enumerate(clouds):
+        watch.observe(points, round(number / rate_hz * 1e9))
         sentences.append(watch.problem())
     return sentences
 
@@ -63,6 +63,22 @@ def test_clouds_that_cannot_be_used_are_named(cloud: Clouds, words: str) -> None
     sentences = said(cloud(number) for number in range(60))
     assert not any(sentences[: CLOUDS - 1])
     assert all(re.search(words, sentence) for sentence in sentences[CLOUDS - 1 :]), set(sentences)
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "returns", "named"),
+    [
+        (100.0, 2000, True),  # Livox Mid-360 at its fastest
+        (50.0, 4000, True),
+        (20.0, 10_000, False),  # a person 10 m away has 20 returns and more
+        (10.0, 2000, False),  # a sensor with few returns, in whole frames
+        (30.0, 30_000, False),  # a flash LiDAR
+    ],
+)
+def test_parts_of_a_pattern_that_does_not_repeat_are_named(rate_hz: float, returns: int, named: bool) -> None:
+    rng = np.random.default_rng(0)
+    sentences = said((STREET[rng.integers(len(STREET), size=returns)] for _ in range(CLOUDS)), rate_hz)
+    assert ("publish_freq" in sentences[-1]) == named
 
 
 def test_the_first_good_cloud_ends_the_complaint() -> None:
