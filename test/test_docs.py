@@ -100,14 +100,14 @@ def test_the_parameters_and_launch_arguments_it_names_exist(repository: Path) ->
     known = {name for node in nodes for name in options_of(node)}
     groups = "|".join({name.split(".")[0] for name in known if "." in name})
     launch = (repository / "launch/gait.launch.py").read_text(encoding="utf-8")
-    arguments = set(re.findall(r'^    "(\w+)": \(', launch, re.MULTILINE)) | {"vision"}  # -p vision:=true of bridges
+    arguments = set(re.findall(r'^    "(\w+)": \(', launch, re.MULTILINE)) | {"vision", "__ns"}  # -p vision:=true of bridges
     wrong = []
     for page in _pages(repository):
         for code in _code(page):
             named = re.findall(rf"(?<![\w/.])(?:{groups})\.(?!py\b|md\b|yaml\b|onnx\b)[\w*]+(?![\w/])", code)
             wrong += [f"{page.name}: {name}" for name in named if not fnmatch.filter(known, name)]
             wrong += [
-                f"{page.name}: {name}:=" for name in re.findall(r"(?<![\w/])(\w+):=", code) if name not in arguments
+                f"{page.name}: {name}:=" for name in re.findall(r"(?<![\w/.])(\w+):=", code) if name not in arguments
             ]
     assert not wrong
 
