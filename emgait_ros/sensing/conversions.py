@@ -230,7 +230,7 @@ def compressed_to_rgb(message: Any, note: Note = unnoted, bits: SignificantBits 
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"{described} cannot be decoded: it is no JPEG or PNG picture, or it is damaged")
     if pixels.dtype == np.uint16:
-        pixels, remark = (bits or SignificantBits()).upper_eight(pixels)
+        pixels, remark = (bits or SignificantBits()).upper_eight(np.asarray(pixels, np.uint16))
         if remark:
             note(remark)
     if pixels.ndim == 2:  # a mosaic keeps its pattern in the first word of the format

@@ -84,7 +84,7 @@ def test_another_camera_starts_over():
 def test_a_camera_that_is_turned_is_judged_all_the_same(step_deg, said):
     watch = ProjectionWatch()
     for frame in range(PLENTY):
-        pan = turned(1, step_deg * abs(frame % 20 - 10))  # to and fro
+        pan = turned(1, step_deg * abs(frame % 20 - 10))  # right, left, right
         view = camera(np.linalg.inv(AXES) @ pan)
         watch.observe(np.array([[12.0, 0, -0.8]]), np.array([[0.6, 0.6, 1.8]]), view, CLOUD)
     assert bool(watch.problem()) == said
