@@ -100,7 +100,8 @@ def test_the_parameters_and_launch_arguments_it_names_exist(repository: Path) ->
     known = {name for node in nodes for name in options_of(node)}
     groups = "|".join({name.split(".")[0] for name in known if "." in name})
     launch = (repository / "launch/gait.launch.py").read_text(encoding="utf-8")
-    arguments = set(re.findall(r'^    "(\w+)": \(', launch, re.MULTILINE)) | {"vision", "__ns"}  # -p and -r of ROS
+    others = {"vision", "__ns"}  # -p vision:=true of bridges, -r __ns:=/rear of all nodes
+    arguments = set(re.findall(r'^    "(\w+)": \(', launch, re.MULTILINE)) | others
     wrong = []
     for page in _pages(repository):
         for code in _code(page):

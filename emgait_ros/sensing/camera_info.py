@@ -27,8 +27,8 @@ _PINHOLES = ("", "none", "pinhole", "perspective", "rectilinear")  # say nothing
 
 
 def is_rectified(image_topic: str) -> bool:
-    """Whether the name says that images are rectified, as ROS names them: image_rect, image_rect_color, left/rect/image."""
-    return "rect" in re.split("[/_]", image_topic)
+    """Whether the name says that images are rectified, as ROS names them: image_rect, image_rect_color, left/rect/image, or image_rectified."""
+    return not {"rect", "rectified"}.isdisjoint(re.split("[/_]", image_topic))
 
 
 def camera_from_info(

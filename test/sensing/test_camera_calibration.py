@@ -28,6 +28,7 @@ FISHEYE = {"distortion_model": "equidistant", "d": [0.0] * 4}
         ("/cam/image_rect", {}, RECTIFIED),  # image_proc: with the CameraInfo of the raw image
         ("/cam/image_rect_color/compressed", {}, RECTIFIED),
         ("/zed/left/color/rect/image", {}, RECTIFIED),
+        ("/cam/image_rectified", {}, RECTIFIED),
         ("/cam/image_rect", FISHEYE, RECTIFIED),
         ("/cam/image_rect", {"d": [0.0] * 5}, (1000, 1000, 640, 360, 0)),  # drivers that rectify say so
         ("/cam/image_rect", {"p": [0.0] * 12}, (1000, 1000, 640, 360, 0)),  # OpenCV's default: K stays
