@@ -11,9 +11,7 @@ from rclpy.publisher import Publisher
 STEP_S = 0.005
 
 
-def delivered(
-    publishers: Iterable[Publisher], patience_s: float, runs: Callable[[], bool] = lambda: True
-) -> bool:
+def delivered(publishers: Iterable[Publisher], patience_s: float, runs: Callable[[], bool] = lambda: True) -> bool:
     """Wait until all reliable subscriptions have acknowledged everything; False after ``patience_s``, or when stopped.
 
     Fast DDS asks for acknowledgements every 3 s, and with each message where the publisher's depth is full: a publisher

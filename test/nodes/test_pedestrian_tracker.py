@@ -394,7 +394,6 @@ def test_late_images_are_waited_for(sensors):
 def test_images_that_come_too_late_are_named_and_no_offset_is_advised(sensors):
     assert sensors.graph.set_parameter("pedestrian_tracker", "pairing.max_wait_s", 0.25).successful
 
-
     def late():
         late_images(sensors, 4, 20)
         assert not sensors.graph.says(PAIRING, "image_offset_s")
@@ -495,7 +494,7 @@ def test_life_cycle_and_tracks_start_over(sensors):
 
 def test_a_model_that_is_not_there_ends_the_process_with_its_name(start):
     node = start("pedestrian_tracker", namespace="broken", image_detector__model="/nowhere.onnx")
-    assert node.wait(60.0) == 1, node.output
+    assert node.wait() == 1, node.output
     assert "pedestrian_tracker cannot start" in node.output
     assert "/nowhere.onnx" in node.output
     assert "Traceback" not in node.output
