@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import socket
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
+
+def own_domain() -> str:
+    """A DDS domain that no other session of tests on this machine has: each holds a name of the kernel's as long as it runs."""
+    for number in random.SystemRandom().sample(range(1, 102), 101):
+        with contextlib.suppress(OSError):  # taken
+            _HELD.bind(f"\0emgait_ros test domain {number}")
+            return str(number)
+    raise OSError("all domains from 1 to 101 are taken by sessions of tests: set ROS_DOMAIN_ID")
+
+
+_HELD = socket.socket(socket.AF_UNIX)
 # Before rclpy, numpy or onnxruntime are imported: they read these once.
-os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 101)))
+if "ROS_DOMAIN_ID" not in os.environ:
+    os.environ["ROS_DOMAIN_ID"] = own_domain()
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 for name in (
     "FASTRTPS_DEFAULT_PROFILES_FILE",

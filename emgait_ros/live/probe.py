@@ -35,7 +35,7 @@ from emgait_ros.transport import use_shipped_profile
 DEPTH = 10  # to judge the sender, not how fast this process reads
 OUR_NODES = ("pedestrian_tracker", "gait_recognizer")
 HARDWARE_ID = "emgait_ros"
-STATE_WAIT_S = 2.0
+STATE_WAIT_S, STATE_TRIES = 2.0, 2  # an answer is lost where the node does not know of this client yet
 
 
 def watch(
@@ -197,11 +197,13 @@ class GraphProbe(Node):
         """Life-cycle state of each node; one that does not answer is called "not answering"."""
         states = {}
         for node in sorted(set(nodes)):
-            client = self.create_client(GetState, f"{node}/get_state")
-            future = client.call_async(GetState.Request()) if client.wait_for_service(STATE_WAIT_S) else None
-            if future is not None:
+            client, answer = self.create_client(GetState, f"{node}/get_state"), None
+            tries = STATE_TRIES if client.wait_for_service(STATE_WAIT_S) else 0
+            while answer is None and tries:
+                tries -= 1
+                future = client.call_async(GetState.Request())
                 executor.spin_until_future_complete(future, STATE_WAIT_S)
-            answer = future.result() if future is not None and future.done() else None
+                answer = future.result() if future.done() else None
             states[node] = answer.current_state.label if answer is not None else "not answering"
             self.destroy_client(client)
         return states

@@ -73,6 +73,14 @@ def answerer(request: pytest.FixtureRequest) -> Iterator[Answerer]:
     made.close()
 
 
+def all_received(answerer: Answerer) -> bool:
+    """The last comes when the player has ended already."""
+    deadline = time.monotonic() + 60.0
+    while len(answerer.received_s) < CLOUDS and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return len(answerer.received_s) == CLOUDS
+
+
 def follow(bag: Path, report: Path, *words: str) -> tuple[int, str, dict[str, Any]]:
     """Play and follow; exit status, what it said, and its report."""
     command = [sys.executable, "-m", "emgait_ros", "play", str(bag), "--follow", TOPIC, "--json", str(report), *words]
@@ -85,7 +93,7 @@ def follow(bag: Path, report: Path, *words: str) -> tuple[int, str, dict[str, An
 def test_a_slow_listener_is_waited_for(answerer: Answerer, bag: Path, tmp_path: Path) -> None:
     status, said, report = follow(bag, tmp_path / "report.json")
     assert status == 0, said
-    assert len(answerer.received_s) == CLOUDS
+    assert all_received(answerer)
     assert min(np.diff(answerer.received_s)) >= 0.2, "the next cloud must not come before the answer"
     assert report["unanswered"] == 0
     assert report["held_s"] > (CLOUDS - 2) * (0.2 - PERIOD_S)
@@ -95,7 +103,8 @@ def test_a_slow_listener_is_waited_for(answerer: Answerer, bag: Path, tmp_path: 
 @pytest.mark.parametrize("answerer", [0.0], indirect=True)
 def test_a_fast_listener_gets_the_pace_of_the_recording(answerer: Answerer, bag: Path, tmp_path: Path) -> None:
     status, said, report = follow(bag, tmp_path / "report.json")
-    assert (status, len(answerer.received_s)) == (0, CLOUDS), said
+    assert status == 0, said
+    assert all_received(answerer), answerer.received_s
     assert report["seconds"] >= (CLOUDS - 1) * PERIOD_S
 
 
@@ -107,7 +116,7 @@ def test_without_answers_it_plays_on(answerer: Answerer, bag: Path, tmp_path: Pa
     )
     words = ["play", str(bag), "--follow", TOPIC, "--json", str(tmp_path / "r.json"), "--wait-for", "answerer"]
     process = subprocess.run(
-        [sys.executable, "-c", impatient, *words], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", impatient, *words], capture_output=True, text=True, timeout=120, check=False
     )
     assert process.returncode == 0, process.stderr
     report = json.loads((tmp_path / "r.json").read_text())
@@ -177,9 +186,9 @@ def play_to_the_tracker(folder: Path, *parameters: str) -> tuple[dict[str, Any],
     tracker = subprocess.Popen(command)
     try:
         answers_topic = "/pedestrian_tracker/pedestrians"
-        play = [sys.executable, "-m", "emgait_ros", "play", str(folder / "bag"), "--clock", "--wait", "40"]
+        play = [sys.executable, "-m", "emgait_ros", "play", str(folder / "bag"), "--clock", "--wait", "120"]
         play += ["--follow", answers_topic, "--json", str(folder / "report.json")]
-        said = subprocess.run(play, check=True, timeout=150, capture_output=True, text=True).stderr
+        said = subprocess.run(play, check=True, timeout=400, capture_output=True, text=True).stderr
         report = json.loads((folder / "report.json").read_text())
         pairs = lambda: graph.values("pedestrian_tracker: pairing")  # noqa: E731  # told every second
         graph.wait(lambda: sum(int(pairs().get(name, 0)) for name in ("paired", "unpaired")) >= 30)

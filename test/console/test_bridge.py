@@ -9,7 +9,19 @@ import pytest
 pytest.importorskip("rclpy")
 
 import rclpy
-from live_graph import FOCAL_PX, HEIGHT, T_CAMERA_LIDAR, WIDTH, LiveGraph, camera_info, cloud, header, image, street
+from live_graph import (
+    FOCAL_PX,
+    HEIGHT,
+    PATIENCE_S,
+    T_CAMERA_LIDAR,
+    WIDTH,
+    LiveGraph,
+    camera_info,
+    cloud,
+    header,
+    image,
+    street,
+)
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from emgait_msgs.msg import Identity, IdentityArray
@@ -102,7 +114,7 @@ def test_services_are_asked_by_their_remapped_names_and_absent_ones_are_said(gra
         return response
 
     graph.node.create_service(RemoveIdentity, "/elsewhere/remove", remove)
-    call = lambda name, fields: asyncio.run(bridge.call(name, fields, 10.0))  # noqa: E731
+    call = lambda name, fields: asyncio.run(bridge.call(name, fields, PATIENCE_S))  # noqa: E731
     done = graph.wait(lambda: (answer := call("remove", {"name": "Zoë"}))["success"] and answer)
     assert done == {"success": True, "message": "removed", "templates": 3}
     assert asked == [("Zoë", "console")]
@@ -110,3 +122,18 @@ def test_services_are_asked_by_their_remapped_names_and_absent_ones_are_said(gra
     assert not absent["success"]
     assert "/console7/gait_recognizer/undo is not there: start gait_recognizer" in absent["message"]
     assert "could not be asked" in call("remove", {"name": 7})["message"]
+
+
+def test_a_console_that_has_just_started_does_not_call_a_service_absent(graph, monkeypatch):
+    monkeypatch.setattr("emgait_ros.console.bridge.DISCOVERY_S", PATIENCE_S)
+
+    def remove(request, response):
+        response.success = True
+        return response
+
+    graph.node.create_service(RemoveIdentity, "/console8/gait_recognizer/remove", remove)
+    started = Bridge(320, ["--ros-args", "-r", "__ns:=/console8"])
+    try:
+        assert asyncio.run(started.call("remove", {"name": "Anna"}, PATIENCE_S))["success"]
+    finally:
+        started.close()

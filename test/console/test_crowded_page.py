@@ -55,7 +55,7 @@ def address(tmp_path):
     found_loop: dict = {}
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert started.wait(30)
+    assert started.wait(60)
     yield found[0]
     found_loop["loop"].call_soon_threadsafe(found_loop["ended"].set)
     thread.join(30)

@@ -76,7 +76,7 @@ def test_offline_is_the_same_twice(recording, offline, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.ros
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_live_nodes_agree_with_offline(recording, offline, tmp_path):
     """The player keeps step with the nodes, so no frame is lost and every single decision can be compared."""
     isolate(os.environ)

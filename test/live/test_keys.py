@@ -21,7 +21,7 @@ pressed = []
 actions = {key: lambda key=key: pressed.append(key) for key in (" ", "up", "right", "s")}
 with pressed_keys(actions) as ours:
     print("ready", ours, flush=True)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while time.monotonic() < end and "s" not in pressed:
         time.sleep(0.01)
 print("pressed", "|".join(pressed), flush=True)

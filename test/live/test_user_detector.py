@@ -97,7 +97,7 @@ def played(recording: Recording, folder: Path) -> tuple[DemoNotes, dict[str, str
 
 @pytest.mark.slow
 @pytest.mark.ros
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_boxes_alone_give_tracks_and_names(tmp_path):
     isolate(os.environ)
     recording = record(somebody_twice_and_a_stranger(), tmp_path / "bag", jpeg=True)
@@ -108,5 +108,5 @@ def test_boxes_alone_give_tracks_and_names(tmp_path):
     assert found == [("Anna", "Anna", True), ("unknown", "unknown", True)], log
     assert all(len(v.tracks) == 1 and v.frames > 60 for v in verdicts), verdicts
     assert sent > 200
-    assert int(values["clouds_with_boxes"]) > 0.95 * sent, values
+    assert int(values["clouds_with_boxes"]) > 0.9 * sent, values  # told once a second: the last may be missing
     assert int(values["left out: class 'car'"]) > 0

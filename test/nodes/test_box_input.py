@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from box_messages import array, box, real
 from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
-from live_graph import LiveGraph, NodeProcess, cloud, header, qos, stamp_of, street
+from live_graph import PATIENCE_S, LiveGraph, NodeProcess, cloud, header, qos, stamp_of, street, walk
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from emgait_msgs.msg import PedestrianArray
@@ -36,14 +36,13 @@ class Detector:
         self.received = graph.collect(PedestrianArray, f"{namespace}/pedestrian_tracker/pedestrians")
         self._clouds = graph.node.create_publisher(type(cloud(street(), 1)), f"{namespace}{CLOUD}", qos())
         self._boxes = graph.node.create_publisher(Detection3DArray, BOXES, qos())
-        self.now_ns, self.steps = time.time_ns(), 0
+        self.now_ns, self._walk = time.time_ns(), walk(steps=60)
         self.places: dict[int, float] = {}
 
     def frame(self, late_s: float = 0.05, stamp_error_s: float = 0.0, frame_id: str = "map", name: str = "PEDESTRIAN"):
         """A cloud; the boxes follow ``late_s`` after it from a thread of the detector's own."""
         self.now_ns += STEP_NS
-        stamp, x = self.now_ns, 8.0 + 0.12 * (self.steps % 60)
-        self.steps += 1
+        stamp, x = self.now_ns, next(self._walk)
         self.places[stamp] = x
         self._clouds.publish(cloud(street(x), stamp))
         place = np.array([x, 0.0, -0.85]) + self.random.normal(0, (0.12, 0.12, 0.06))
@@ -53,7 +52,7 @@ class Detector:
         threading.Timer(late_s, self._boxes.publish, [message]).start()
         time.sleep(0.1)
 
-    def until(self, happened, timeout_s: float = 40.0, **frames):
+    def until(self, happened, timeout_s: float = PATIENCE_S, **frames):
         return self.graph.wait(happened, timeout_s, lambda: self.frame(**frames))
 
 
@@ -102,7 +101,7 @@ def test_late_noisy_boxes_of_another_frame_make_a_track_with_samples(detector):
     )
     message = detector.until(walking)
     assert message, detector.node.output
-    (person,) = message.pedestrians
+    person = next(p for p in message.pedestrians if p.moving and len(p.points))
     assert person.center.x == pytest.approx(detector.places[stamp_of(message)], abs=0.3)
     assert person.center.y == pytest.approx(0.0, abs=0.3)
     assert len(person.points) == 128 * 3

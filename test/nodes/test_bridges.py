@@ -77,10 +77,12 @@ def test_boxes_with_track_and_name(street):
 
     def complete():
         """Both, with the tracker's scores: the first answers may come before the bridges hear the tracker."""
-        return found and [round(d.results[0].hypothesis.score, 2) for d in found[-1].detections] == [0.9, 0.9]
+        newest = found[-1] if found else None
+        scores = [round(d.results[0].hypothesis.score, 2) for d in newest.detections] if newest else []
+        return newest if scores == [0.9, 0.9] else None
 
-    assert street.graph.wait(complete, every=lambda: street.frame(KNOWN, {}))
-    message = found[-1]
+    message = street.graph.wait(complete, every=lambda: street.frame(KNOWN, {}))
+    assert message, found[-3:]
     assert message.header.frame_id == "lidar"
     known, other = message.detections
     assert (known.id, other.id) == ("test/1", "test/2")
@@ -97,8 +99,15 @@ def test_people_for_navigation(street):
     from people_msgs.msg import People
 
     found = street.graph.collect(People, "/people")
-    assert street.graph.wait(lambda: found and len(found[-1].people) == 2, every=lambda: street.frame(KNOWN, {}))
-    known, other = found[-1].people
+
+    def complete():
+        """Both, with the tracker's velocities."""
+        newest = found[-1].people if found else []
+        return newest if len(newest) == 2 and newest[0].velocity.x else None
+
+    both = street.graph.wait(complete, every=lambda: street.frame(KNOWN, {}))
+    assert both, found[-3:]
+    known, other = both
     assert (known.name, other.name) == ("Anna", "test_2")
     assert (known.velocity.x, known.velocity.y) == pytest.approx((1.2, 0.0))
     assert known.position.z == pytest.approx(-0.8 - 0.9)
@@ -122,15 +131,24 @@ def test_ros4hri(street):
         graph.node.create_subscription(
             kind, f"/humans/persons/Anna/{topic}", lambda m, t=topic: told.update({t: m.data}), latched
         )
-    seen = lambda: bodies and persons and matches and transforms and len(told) == 2  # noqa: E731
-    assert graph.wait(seen, every=lambda: street.frame(KNOWN, {}))
-    assert sorted(bodies[-1].ids) == ["test_1", "test_2"]
-    assert list(persons[-1].ids) == ["Anna"]
-    match = matches[-1]
+
+    def seen():
+        """All of it at once: who has not been heard of for two seconds is not in view any more."""
+        return (
+            (bodies and persons and matches and transforms and len(told) == 2)
+            and sorted(bodies[-1].ids) == ["test_1", "test_2"]
+            and list(persons[-1].ids) == ["Anna"]
+            and matches[-1].confidence > 0
+            and (matches[-1], transforms[-1])
+        )
+
+    found = graph.wait(seen, every=lambda: street.frame(KNOWN, {}))
+    assert found, (bodies[-3:], persons[-3:], matches[-3:], told)
+    match, moved = found
     assert {match.id1: match.id1_type, match.id2: match.id2_type} == {"test_1": IdsMatch.BODY, "Anna": IdsMatch.PERSON}
     assert match.confidence == pytest.approx(0.75)
     assert told == {"anonymous": False, "body_id": "test_1"}
-    frames = {t.child_frame_id: t for t in transforms[-1].transforms}
+    frames = {t.child_frame_id: t for t in moved.transforms}
     assert {c: t.header.frame_id for c, t in frames.items()} == {
         "body_test_1": "lidar",
         "person_Anna": "body_test_1",

@@ -7,7 +7,7 @@ import time
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from galleries import enroll, rows
-from live_graph import pedestrian, pedestrians, stamp_of
+from live_graph import PATIENCE_S, pedestrian, pedestrians, stamp_of
 from std_srvs.srv import Trigger
 
 from emgait_msgs.msg import IdentityArray
@@ -38,7 +38,7 @@ def test_expired_people_and_moved_templates_are_said_and_the_others_are_known(gr
         request = ListIdentities.Request(templates_of=templates_of)
         return graph.call(ListIdentities, "/gait_recognizer/list", request)
 
-    assert graph.wait(lambda: "identities in" in node.output, 60.0), node.output
+    assert graph.wait(lambda: "identities in" in node.output), node.output
     answer = listed()
     assert dict(zip(answer.names, answer.disabled, strict=True)) == {
         "Anna": True,
@@ -119,11 +119,11 @@ def test_a_read_only_node_changes_nothing_and_a_flood_of_calls_leaves_it_recogni
         assert not answer.success
         assert "services.read_only" in answer.message
     assert not graph.set_parameter(name, "services.read_only", False).successful
-    assert graph.wait(lambda: "identities in" in node.output, 60.0), node.output
+    assert graph.wait(lambda: "identities in" in node.output), node.output
 
     client, frames = graph.node.create_client(ListIdentities, f"{name}/list"), []
     found = graph.collect(IdentityArray, f"{name}/identities")
-    assert client.wait_for_service(20.0)
+    assert client.wait_for_service(PATIENCE_S)
     answers, first = [], time.time_ns()
     for number in range(40):
         answers += [client.call_async(ListIdentities.Request()) for _ in range(25)]

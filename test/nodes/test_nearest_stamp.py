@@ -93,7 +93,7 @@ def test_a_clock_that_stands_still_holds_no_cloud_for_ever(live, before):
         assert (at, None) not in found, "an image may still come"
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
-        deadline = time.monotonic() + 10.0
+        deadline = time.monotonic() + 60.0
         while (at, None) not in found and time.monotonic() < deadline:
             executor.spin_once(timeout_sec=0.02)
         executor.shutdown()

@@ -21,7 +21,7 @@ class Gate:
 
     def __call__(self, job: int) -> None:
         self.entered.set()
-        assert self.open.wait(5.0)
+        assert self.open.wait(60.0)
         self.done.append(job)
 
 
@@ -42,11 +42,11 @@ def test_the_newest_of_each_key_is_done(key, skips, depth, jobs, done, skipped):
     keyed = {"key": lambda job: job % 2} if key else {}
     worker = Worker(gate, "test", skip=seen.append if skips else None, depth=depth, **keyed)
     worker.submit(jobs[0])
-    assert gate.entered.wait(5.0)
+    assert gate.entered.wait(60.0)
     for job in jobs[1:]:
         worker.submit(job)
     gate.open.set()
-    assert worker.wait_idle(5.0)
+    assert worker.wait_idle(60.0)
     report = worker.report()
     assert worker.close()
     assert (gate.done, seen) == (done, skipped)
@@ -64,7 +64,7 @@ def test_an_exception_is_counted_reported_and_survived():
     worker = Worker(work, "test", told.append)
     for job in (-1, 1, -2, 2):
         worker.submit(job)
-        assert worker.wait_idle(5.0)
+        assert worker.wait_idle(60.0)
     report = worker.report()
     worker.close()
     assert (report.done, report.failed) == (2, 2)
@@ -79,7 +79,7 @@ def test_a_broken_error_reporter_does_not_end_the_thread():
     worker = Worker(fail, "test", fail)
     for job in (1, 2):
         worker.submit(job)
-        assert worker.wait_idle(5.0)
+        assert worker.wait_idle(60.0)
     assert worker.report().failed == 2
     assert worker.close()
 
@@ -88,7 +88,7 @@ def test_close_joins_and_drops_what_waits():
     gate = Gate()
     worker = Worker(gate, "test")
     worker.submit(1)
-    assert gate.entered.wait(5.0)
+    assert gate.entered.wait(60.0)
     worker.submit(2)
     assert not worker.close(timeout_s=0.05), "the first job still runs"
     gate.open.set()
@@ -105,10 +105,10 @@ def test_timings():
     assert math.isnan(worker.report().median_s)
     for seconds in (0.02, 0.06):
         worker.submit(seconds)
-        assert worker.wait_idle(5.0)
+        assert worker.wait_idle(60.0)
     report = worker.report()
     worker.close()
-    assert 0.03 < report.median_s < 0.2
+    assert 0.03 < report.median_s < report.max_s
     assert report.max_s >= 0.06
 
 
@@ -121,7 +121,7 @@ def test_not_more_keys_wait_than_there_are_trackers():
     gate = Gate()
     worker = Worker(gate, "test", key=lambda job: job)
     worker.submit(0)
-    assert gate.entered.wait(5.0)
+    assert gate.entered.wait(60.0)
     for job in range(1, 1001):
         worker.submit(job)
     report = worker.report()

@@ -494,13 +494,13 @@ def test_nothing_but_frames_waits_for_the_network(gallery):
 
     def slow(*arguments):
         entered.set()
-        assert release.wait(30)
+        assert release.wait(120)
         return encode(*arguments)
 
     encoder.encode_frames = slow
     frame = threading.Thread(target=recognizer.process, args=(street.frame({1: 1}),))
     frame.start()
-    assert entered.wait(10)
+    assert entered.wait(60)
     done = threading.Event()
 
     def ask():
@@ -512,7 +512,7 @@ def test_nothing_but_frames_waits_for_the_network(gallery):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    answered = done.wait(10)
+    answered = done.wait(60)
     release.set()
     frame.join()
     asking.join()
@@ -898,12 +898,12 @@ def test_frames_do_not_wait_for_the_gallery(recognizer, gallery):
     def hold():
         with gallery.file.lock:
             held.set()
-            release.wait(10)
+            release.wait(120)
 
     recognizer._view.try_to_follow = lambda: False  # this test holds the lock that following takes too
     holder = threading.Thread(target=hold)
     holder.start()
-    held.wait(10)
+    held.wait(60)
     walk(recognizer, street, {1: 1}, frames=40)
     assert all(item.state == EnrollmentState.COLLECTING for item in recognizer.enrollment_news())
     release.set()

@@ -79,7 +79,7 @@ def test_messages_reach_the_callbacks_over_dds(node):
     publisher = node.create_publisher(String, "spoken", 10)
     executor = rclpy.executors.SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while publisher.get_subscription_count() == 0 and time.monotonic() < deadline:
         executor.spin_once(timeout_sec=0.05)
     publisher.publish(String(data="hello"))

@@ -12,9 +12,16 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from live_graph import PATIENCE_S, SpunNode
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+from emgait_msgs.msg import PedestrianArray
 from emgait_ros.cli import soak as command
 from emgait_ros.cli.main import main
+from emgait_ros.config import TrackerTopicsConfig
 from emgait_ros.lab.bench.live import people_walking
+from emgait_ros.lab.soak.graph import Graph
+from emgait_ros.lab.soak.robot import wait_until
 from emgait_ros.lab.soak.soak import SoakPlan, slope
 
 
@@ -38,6 +45,25 @@ def test_too_short_for_a_slope():
     assert all(math.isnan(value) for value in slope([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]))
 
 
+@pytest.mark.ros
+@pytest.mark.parametrize("with_tracker", [False, True])
+def test_it_is_ready_once_the_recognizer_listens_too(with_tracker):
+    """Its own subscription to the tracker is not the recognizer's."""
+    listener, topics = SpunNode("listener"), TrackerTopicsConfig()
+    try:
+        for kind, topic in ((CameraInfo, topics.camera_info), (Image, topics.image), (PointCloud2, topics.cloud)):
+            listener.node.create_subscription(kind, topic, print, 1)
+        with Graph(with_tracker) as graph:
+            heard = lambda: all(sender.get_subscription_count() for sender in graph._senders)  # noqa: E731
+            assert wait_until(heard, PATIENCE_S)
+            assert not graph.ready()
+            listener.node.create_subscription(PedestrianArray, "pedestrian_tracker/pedestrians", print, 1)
+            assert wait_until(graph.ready, PATIENCE_S)
+    finally:
+        listener.start()
+        listener.close()
+
+
 def interrupt_after(file):
     """Ctrl-C as soon as the file is there."""
     while not file.is_file():
@@ -51,6 +77,7 @@ def test_a_short_soak_loses_nothing_and_answers_alike(tmp_path, monkeypatch, cap
     if minutes > 1:
         threading.Thread(target=interrupt_after, args=(tmp_path / "out/copy.backup",), daemon=True).start()
     small = {"seconds": 6.0}
+    monkeypatch.setattr("emgait_ros.lab.soak.soak.ANSWER_S", 30.0)  # a busy machine is late, and loses nothing
     monkeypatch.setattr(command, "SoakPlan", lambda **options: SoakPlan(**options, **small))
     file = tmp_path / "soak.json"
     words = ["--minutes", str(minutes), "--kills", "1", "--people", "20", "--width", "320", "--json", str(file)]
