@@ -158,7 +158,8 @@ def test_a_drive_is_tracked_live_as_offline(graph: LiveGraph, start, tmp_path: P
         "topics.cloud": "/lidar/points", "topics.image": "/camera/image", "topics.camera_info": "/camera/camera_info"
     }  # fmt: skip
     parameters = {name.replace(".", "__"): value for name, value in (options | played_topics).items()}
-    node = start("pedestrian_tracker", namespace="drive", **parameters)
+    patient = "from emgait_ros.nodes import transforms\ntransforms.WAIT_S = 20.0"  # a busy machine is late with /tf
+    node = start("pedestrian_tracker", prelude=patient, namespace="drive", **parameters)
     received = graph.collect(PedestrianArray, "/drive/pedestrian_tracker/pedestrians")
     assert graph.wait(lambda: graph.says("drive/pedestrian_tracker: state", "active") == "active", 90.0), node.output
     follow = ["--follow", "/drive/pedestrian_tracker/pedestrians"]
