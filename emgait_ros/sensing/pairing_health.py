@@ -136,7 +136,8 @@ def pair_problem(health: PairingHealth, config: PairingConfig, cloud_topic: str,
     if not silent:
         return ""
     if health.hint:
-        return f"{start}: {health.hint}"
+        raised_s = abs(health.constant_offset_s) + 0.01
+        return f"{start}: {health.hint}; if they do not, raise pairing.max_dt_s (now {config.max_dt_s:g} s) to {raised_s:.2f}"
     return (
         f"{start}: images on {image_topic} are too rare for clouds on {cloud_topic} ({rates}): "
         f"raise pairing.max_dt_s (now {config.max_dt_s:g} s) or the camera's rate"

@@ -122,6 +122,17 @@ def test_what_is_said_when_nothing_pairs(
     assert ("image_offset_s" in problem) == advises_offset
 
 
+def test_a_slow_camera_that_is_triggered_far_from_the_cloud_can_be_paired_all_the_same() -> None:
+    pairer = StampPairer(PairingConfig(), "/lidar", "/camera")
+    events = sorted(
+        [(200 * k, "c", 200 * k) for k in range(50)] + [(200 * k + 80, "i", 200 * k + 80) for k in range(50)]
+    )
+    assert not [p for p in play(pairer, events) if p.image is not None]
+    (problem,) = pairer.health(START + 10_000 * MS).problems
+    assert "set pairing.image_offset_s to -0.080" in problem  # stamps that are wrong
+    assert "raise pairing.max_dt_s (now 0.05 s) to 0.09" in problem  # and those that are right
+
+
 def late(events: list[tuple[int, str, int]], kind: str, lag_ms: float, from_ms: float = 0.0) -> list:
     """The same messages; one sensor's arrive later by ``lag_ms`` from then on."""
     return sorted(((a + lag_ms * (k == kind and a >= from_ms), k, s) for a, k, s in events), key=lambda e: e[0])
