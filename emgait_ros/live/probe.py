@@ -35,6 +35,7 @@ from emgait_ros.transport import use_shipped_profile
 DEPTH = 10  # to judge the sender, not how fast this process reads
 OUR_NODES = ("pedestrian_tracker", "gait_recognizer")
 HARDWARE_ID = "emgait_ros"
+LOOK_EVERY_S = 0.5
 STATE_WAIT_S, STATE_TRIES = 2.0, 2  # an answer is lost where the node does not know of this client yet
 
 
@@ -111,6 +112,12 @@ class GraphProbe(Node):
         self._watch(IDENTITIES, IdentityArray, "gait_recognizer/identities", "reliable")
         self.create_subscription(Clock, "/clock", self._on_clock, sensor_qos("best_effort", 1))
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        self.create_timer(LOOK_EVERY_S, self._look)
+
+    def _look(self) -> None:
+        """A publisher that sends nothing is told from one that has only just appeared by how long it has been there."""
+        for watched in self._watches.values():
+            watched.why_silent()
 
     def _watch(self, role: str, message_type: type, topic: str, reliability: str) -> None:
         qos = sensor_qos(reliability, DEPTH)

@@ -97,6 +97,15 @@ def test_the_doctor_says_the_same(sender):
     assert all("image_offset_s" not in f.fix for f in pairing), pairing
 
 
+def test_the_doctor_names_who_sends_nothing(graph):
+    mute = graph.node.create_publisher(PointCloud2, "/mute/points", qos("best_effort"))
+    config = with_options(TrackerNodeConfig(), {"topics.cloud": "/mute/points", "topics.image": ""})
+    (found,) = [f for f in live.judge(watch(config, RecognizerNodeConfig(), 6.0), config) if f.subject == "/mute/points"]
+    assert found.level is Level.FAIL
+    assert "nothing arrives on /mute/points" in found.fix
+    graph.node.destroy_publisher(mute)
+
+
 def test_a_sender_with_the_profile_loses_nothing_to_who_comes_late(graph):
     """The middleware does not count what was sent before; nor does a steady rate look lossy."""
     watched = TopicWatch(
