@@ -100,7 +100,9 @@ def test_the_doctor_says_the_same(sender):
 def test_the_doctor_names_who_sends_nothing(graph):
     mute = graph.node.create_publisher(PointCloud2, "/mute/points", qos("best_effort"))
     config = with_options(TrackerNodeConfig(), {"topics.cloud": "/mute/points", "topics.image": ""})
-    (found,) = [f for f in live.judge(watch(config, RecognizerNodeConfig(), 6.0), config) if f.subject == "/mute/points"]
+    (found,) = [
+        f for f in live.judge(watch(config, RecognizerNodeConfig(), 6.0), config) if f.subject == "/mute/points"
+    ]
     assert found.level is Level.FAIL
     assert "nothing arrives on /mute/points" in found.fix
     graph.node.destroy_publisher(mute)

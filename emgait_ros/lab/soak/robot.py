@@ -103,10 +103,9 @@ class Robot:
         self.folder, self.gallery = folder, folder / "gallery.db"
         self._params = folder / "params.yaml"
         self._params.write_text(params, encoding="utf-8")
-        quiet = "--disable-rosout-logs"  # /rosout keeps 1,000 lines, in buffers that grow for hours: not ours, and bounded
         self._words = {
-            TRACKER: [quiet, "--params-file", str(self._params)],
-            RECOGNIZER: [quiet, "-p", f"gallery.path:={self.gallery}"],
+            TRACKER: ["--params-file", str(self._params)],
+            RECOGNIZER: ["-p", f"gallery.path:={self.gallery}"],
         }
         if bundle:
             self._words[RECOGNIZER] += ["-p", f"engine.bundle:={Path(bundle).absolute()}"]
