@@ -10,7 +10,19 @@ from emgait_ros.config.sensing import SensingConfig
 
 
 @dataclass(frozen=True)
-class TrackerTopicsConfig:
+class NodeTopicsConfig:
+    """What the topics of all nodes share."""
+
+    output_depth: int = option(5, "Queue depth of what the node publishes.", within=(1, 100))
+    start_grace_s: float = option(
+        5.0,
+        "So long after the start a topic on which nothing has come yet is information; then it is a warning.",
+        within=(0, 600, "s"),
+    )
+
+
+@dataclass(frozen=True)
+class TrackerTopicsConfig(NodeTopicsConfig):
     """Topics, frames and QoS of the pedestrian_tracker node. Relative names can be remapped and follow a namespace."""
 
     cloud: str = option("lidar/points", "sensor_msgs/PointCloud2, frame with z up (REP-103).", topic="needed")
@@ -31,12 +43,6 @@ class TrackerTopicsConfig:
     )
     depth: int = option(
         1, "Queue depth of the cloud subscription: 1 is latest wins; deeper queues deliver old data.", within=(1, 100)
-    )
-    output_depth: int = option(5, "Queue depth of what the node publishes.", within=(1, 100))
-    start_grace_s: float = option(
-        5.0,
-        "So long after the start a topic on which nothing has come yet is information; then it is a warning.",
-        within=(0, 600, "s"),
     )
     identities: str = option(
         "",
@@ -89,7 +95,7 @@ class TrackerNodeConfig(SensingConfig, LifeCycleConfig):
 
 
 @dataclass(frozen=True)
-class RecognizerTopicsConfig:
+class RecognizerTopicsConfig(NodeTopicsConfig):
     """Topics and QoS of the gait_recognizer node."""
 
     pedestrians: str = option(
@@ -104,12 +110,6 @@ class RecognizerTopicsConfig:
         10,
         "Queue depth of that subscription, and frames of one tracker that may wait: the newest is answered, those before it are looked at for who is in view.",
         within=(1, 100),
-    )
-    output_depth: int = option(5, "Queue depth of what the node publishes.", within=(1, 100))
-    start_grace_s: float = option(
-        5.0,
-        "So long after the start a topic on which nothing has come yet is information; then it is a warning.",
-        within=(0, 600, "s"),
     )
 
 
@@ -132,7 +132,7 @@ class RecognizerNodeConfig(RecognitionConfig, LifeCycleConfig):
 
 
 @dataclass(frozen=True)
-class BridgesTopicsConfig:
+class BridgesTopicsConfig(NodeTopicsConfig):
     """Topics of the bridges node. Those of REP-155 have fixed names (/humans/...)."""
 
     identities: str = option(
@@ -147,12 +147,6 @@ class BridgesTopicsConfig:
         "people", "people_msgs/People that is published; Nav2's social layers read /people.", topic="needed"
     )
     depth: int = option(10, "Queue depth of both subscriptions.", within=(1, 100))
-    output_depth: int = option(5, "Queue depth of what the node publishes.", within=(1, 100))
-    start_grace_s: float = option(
-        5.0,
-        "So long after the start a topic on which nothing has come yet is information; then it is a warning.",
-        within=(0, 600, "s"),
-    )
 
 
 @dataclass(frozen=True)

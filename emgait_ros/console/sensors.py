@@ -12,7 +12,7 @@ from emgait_ros.console.pictures import boxes_in, places_of, seen_from_above, sm
 from emgait_ros.recordings.serialized_header import frame_of, stamp_of
 from emgait_ros.samples import UInt8
 from emgait_ros.sensing.camera_calibration import CameraCalibration
-from emgait_ros.sensing.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb, stamp_ns
+from emgait_ros.sensing.conversions import cloud_to_points, picture_to_rgb, stamp_ns
 from emgait_ros.sensing.frames import Lookup
 from emgait_ros.sensing.image_encodings import SignificantBits
 
@@ -119,8 +119,7 @@ class Sensors:
             if raw is self._shown_image:
                 return None
             message = self._decode(raw, self.image_type)
-            decode = compressed_to_rgb if self.image_type.__name__ == "CompressedImage" else image_to_rgb
-            pixels = decode(message, bits=self._bits)
+            pixels = picture_to_rgb(message, self.image_type.__name__ == "CompressedImage", bits=self._bits)
             jpeg = small_jpeg_of(pixels, self._width)
         except ValueError as error:
             return f"{self.image_topic}: {error}"

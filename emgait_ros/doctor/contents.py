@@ -13,7 +13,7 @@ from emgait_ros.doctor.findings import Finding, fail, ok, warn
 from emgait_ros.doctor.observations import CAMERA_INFO, IMAGE, LiveSystem, TopicSeen
 from emgait_ros.samples import CameraModel, Float32, Float64, UInt8
 from emgait_ros.sensing.camera_info import camera_from_info, is_rectified
-from emgait_ros.sensing.conversions import cloud_to_points, compressed_to_rgb, image_to_rgb, stamp_ns
+from emgait_ros.sensing.conversions import cloud_to_points, picture_to_rgb, stamp_ns
 from emgait_ros.sensing.pairing_health import OTHER_CLOCK_S
 from emgait_ros.sensing.perception.agreement import IN_IMAGE, share_in_image
 from emgait_ros.sensing.perception.cloud_watch import CloudWatch
@@ -89,7 +89,7 @@ def judge_image(seen: TopicSeen, compressed: bool) -> tuple[list[Finding], UInt8
     message, subject = seen.last, f"{seen.topic} content"
     notes: list[str] = []
     try:
-        pixels = (compressed_to_rgb if compressed else image_to_rgb)(message, notes.append)
+        pixels = picture_to_rgb(message, compressed, notes.append)
     except ValueError as error:
         return [
             fail(

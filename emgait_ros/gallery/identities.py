@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from emgait_ros.gallery.binding import is_sealed, name_seal, not_theirs
 from emgait_ros.gallery.file import GalleryFile
-from emgait_ros.gallery.names import look_alike_key, normalised_name, refuse_look_alikes
+from emgait_ros.gallery.names import look_alike_key, look_alikes, normalised_name, refuse_look_alikes
 from emgait_ros.gallery.records import EnrolledIdentity
 from emgait_ros.gallery.schema import GalleryError
 from emgait_ros.gallery.templates import Templates
@@ -82,8 +82,7 @@ class Identities:
             names = self.names()
         # Every enrolment compares with everybody, while frames may wait for the gallery.
         keys = self._keys = {other: self._keys.get(other) or look_alike_key(other) for other in names}
-        key = look_alike_key(clean)
-        return sorted(other for other in names if other != apart_from and keys[other] == key)
+        return look_alikes(clean, [other for other in names if other != apart_from], keys.__getitem__)
 
     def refuse_look_alikes(self, name: str, apart_from: str = "") -> None:
         """Raises LookAlikeNameError (a ValueError) when a name looks like that of somebody else."""

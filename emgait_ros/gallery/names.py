@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 MAX_CHARACTERS = 64
 """Longest name, counted in Unicode characters after normalisation."""
@@ -47,10 +47,10 @@ def _is_invisible(character: str) -> bool:
     return unicodedata.category(character) in _INVISIBLE_CATEGORIES or character in _WITHOUT_INK
 
 
-def look_alikes(name: str, names: Iterable[str]) -> list[str]:
-    """Those of ``names`` that look like ``name``, sorted; none when it is among them itself."""
+def look_alikes(name: str, names: Iterable[str], key_of: Callable[[str], str] = look_alike_key) -> list[str]:
+    """Those of ``names`` that look like ``name``, sorted; none when it is among them itself. ``key_of`` gives their keys."""
     others, key = list(names), look_alike_key(name)
-    return [] if name in others else sorted(other for other in others if look_alike_key(other) == key)
+    return [] if name in others else sorted(other for other in others if key_of(other) == key)
 
 
 def refuse_look_alikes(name: str, alike: list[str], otherwise: str) -> None:

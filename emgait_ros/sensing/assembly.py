@@ -9,7 +9,7 @@ from emgait_ros.config import TrackerNodeConfig
 from emgait_ros.samples import Boxes, CameraModel, Float64, SensorFrame, UInt8
 from emgait_ros.sensing.boxes import BoxReader
 from emgait_ros.sensing.camera_calibration import CameraCalibration
-from emgait_ros.sensing.conversions import Note, cloud_to_points, compressed_to_rgb, image_to_rgb, unnoted
+from emgait_ros.sensing.conversions import Note, cloud_to_points, picture_to_rgb, unnoted
 from emgait_ros.sensing.frames import Lookup
 from emgait_ros.sensing.image_encodings import SignificantBits
 from emgait_ros.sensing.pairing import Pair
@@ -122,8 +122,9 @@ class FrameAssembler:
         """Pixels and camera; both None when either is not usable: then the cloud goes on alone."""
         topics = self._config.topics
         try:
-            decode = compressed_to_rgb if topics.image_compressed else image_to_rgb
-            pixels = decode(image, lambda s: self._note(f"{topics.image}: {s}"), self._bits)
+            pixels = picture_to_rgb(
+                image, topics.image_compressed, lambda s: self._note(f"{topics.image}: {s}"), self._bits
+            )
         except ValueError as error:
             self._report(f"{topics.image}: {error}; the cloud goes on without it", False)
             return None, None

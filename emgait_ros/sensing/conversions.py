@@ -170,6 +170,11 @@ def _strided_points(
         return np.ascontiguousarray(view.reshape(-1, 3), dtype=np.float32)
 
 
+def picture_to_rgb(message: Any, compressed: bool, note: Note = unnoted, bits: SignificantBits | None = None) -> UInt8:
+    """A sensor_msgs/CompressedImage or Image as (H, W, 3) uint8 RGB; arguments and errors as :func:`image_to_rgb`."""
+    return (compressed_to_rgb if compressed else image_to_rgb)(message, note, bits)
+
+
 def image_to_rgb(message: Any, note: Note = unnoted, bits: SignificantBits | None = None) -> UInt8:
     """The pixels of a sensor_msgs/Image as (H, W, 3) uint8 RGB (a view of the data for a packed rgb8 image).
 

@@ -14,10 +14,7 @@ ENOUGH = 30  # people, one a frame, before anything is said about the inverse
 PLENTY = 300  # ... before it is reported that no person is ever in the image
 FEW, SOME = 0.05, 0.2
 IN_IMAGE = 0.005  # least fraction of a cloud that a forward camera sees
-SMALL_TURN_DEG, SMALL_STEP_M = (
-    10.0,
-    0.1,
-)  # between two images: a camera that is turned or swings, not another calibration
+SMALL_TURN_DEG, SMALL_STEP_M = 10.0, 0.1  # between two images: a camera that turns or swings, not another one
 MEMORY = 2000  # people counted; then halved, so that a corrected calibration shows
 
 
