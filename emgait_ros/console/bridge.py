@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
@@ -20,7 +19,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.srv import GetParameters
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
@@ -35,6 +34,7 @@ from emgait_ros.console.sensors import Sensors
 from emgait_ros.console.view import View
 from emgait_ros.nodes.kept_messages import KeptMessages
 from emgait_ros.nodes.qos import output_qos, sensor_qos
+from emgait_ros.nodes.spinning import LastingExecutor
 from emgait_ros.nodes.transforms import Transforms
 
 SERVICES = {
@@ -230,8 +230,7 @@ class Bridge:
         self._node = ConsoleNode(width, context=self._context)
         self.view, self.sensors = self._node.view, self._node.sensors
         self.namespace = self._node.get_namespace().strip("/")
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
+        self._executor = LastingExecutor(self._node, context=self._context)
         self._todo: deque[Callable[[], None]] = deque()
         self._wake = self._node.create_guard_condition(self._do)
         self._ends = threading.Event()
@@ -285,16 +284,11 @@ class Bridge:
             self._todo.popleft()()
 
     def _spin(self) -> None:
-        while not self._ends.is_set():
+        while not self._ends.is_set() and self._context.ok():
             try:
                 self._executor.spin_once(timeout_sec=WAKE_S)
             except ExternalShutdownException:
                 return
-            except Exception:
-                if not self._context.ok():
-                    return
-                self._node.get_logger().error(f"a callback failed, the console goes on: {traceback.format_exc()}")
-                self._ends.wait(WAKE_S)
 
 
 def _plain(value: Any) -> Any:

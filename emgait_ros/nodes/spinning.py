@@ -7,9 +7,11 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 
 import rclpy
+from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -21,6 +23,50 @@ STOP_CHECK_S = 0.2  # rcl_wait does not return on a signal, so this bounds how l
 
 
 NodeType = TypeVar("NodeType", bound=Node)
+
+
+class LastingExecutor(SingleThreadedExecutor):
+    """Spins one node, whatever a callback raises: it is logged, and the node goes on.
+
+    rclpy's own raises it, a wrong life cycle request too. And where a message cannot be taken, as when memory is short for
+    a moment, it never takes one of that topic again.
+
+    Args:
+        node: is added.
+        context: of the node; default: the process's.
+    """
+
+    def __init__(self, node: Node, *, context: Context | None = None) -> None:
+        super().__init__(context=context)
+        self._node = node
+        self.add_node(node)
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """One callback.
+
+        Raises:
+            rclpy.executors.ExternalShutdownException: the context was shut down.
+        """
+        try:
+            super().spin_once(timeout_sec)
+        except ExternalShutdownException:
+            raise
+        except Exception:
+            self._log()
+
+    def _make_handler(self, entity: Any, node: Node, take_from_wait_list: Callable[[Any], Any]) -> Any:
+        return super()._make_handler(entity, node, partial(self._take, take_from_wait_list))
+
+    def _take(self, take: Callable[[Any], Any], entity: Any) -> Any:
+        try:
+            return take(entity)
+        except Exception:
+            self._log()
+            return None
+
+    def _log(self) -> None:
+        if self.context.ok():
+            self._node.get_logger().error(f"a callback failed, the node goes on: {traceback.format_exc()}")
 
 
 def run_node(create: Callable[[], NodeType], args: list[str] | None = None) -> int:
@@ -43,11 +89,10 @@ def _run(create: Callable[[], NodeType], args: list[str] | None, stop: StopSigna
         print(f"cannot start: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 1
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    executor = LastingExecutor(node)
     try:
         while not stop.asked.is_set() and rclpy.ok() and not getattr(node, "exit_status", 0):
-            _spin_once(executor, node)
+            executor.spin_once(timeout_sec=STOP_CHECK_S)
     except ExternalShutdownException:
         pass
     finally:
@@ -70,14 +115,3 @@ def end_process(status: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
-
-
-def _spin_once(executor: SingleThreadedExecutor, node: Node) -> None:
-    """One callback. What it raises is logged: rclpy itself raises on a wrong life cycle request, and nobody may stop the node."""
-    try:
-        executor.spin_once(timeout_sec=STOP_CHECK_S)
-    except ExternalShutdownException:
-        raise
-    except Exception:
-        if rclpy.ok():
-            node.get_logger().error(f"a callback failed, the node goes on: {traceback.format_exc()}")

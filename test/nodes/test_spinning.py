@@ -11,10 +11,15 @@ import time
 from pathlib import Path
 
 import pytest
-from live_graph import ROOT
+from live_graph import PATIENCE_S, ROOT
 
 pytest.importorskip("rclpy")
 
+import rclpy
+from rclpy.context import Context
+from std_msgs.msg import String
+
+from emgait_ros.nodes.spinning import LastingExecutor
 from emgait_ros.stop_signals import STOP_WITHIN_S, StopSignals
 
 pytestmark = pytest.mark.ros
@@ -98,6 +103,42 @@ def test_a_main_thread_that_hangs_is_not_waited_for(tmp_path):
     status, took_s = stopped([sys.executable, "-c", hangs], "begun", 0.2, signal.SIGINT, tmp_path / "log")
     assert status == 0, (tmp_path / "log").read_text()
     assert took_s < ENDS_S
+
+
+@pytest.mark.parametrize("where", ["in the callback", "before it"])
+def test_an_error_of_one_message_does_not_end_its_topic(monkeypatch, where):
+    """Before it: there is no memory for the message, and rclpy by itself would never take another."""
+    context = Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("lasts", namespace="spinning", context=context)
+    fails, heard = [True], []
+
+    def short_of_memory(self, **fields):
+        if fails:
+            fails.clear()
+            raise MemoryError
+        filled(self, **fields)
+
+    def on_message(message):
+        heard.append(message.data)
+        assert where == "before it" or len(heard) > 1
+
+    node.create_subscription(String, "said", on_message, 10)
+    publisher = node.create_publisher(String, "said", 10)
+    executor = LastingExecutor(node, context=context)
+    words = [String(data=str(number)) for number in range(3)]
+    filled = String.__init__
+    if where == "before it":
+        monkeypatch.setattr(String, "__init__", short_of_memory)
+    deadline = time.monotonic() + PATIENCE_S
+    for word in words:
+        publisher.publish(word)
+    while words[-1].data not in heard and time.monotonic() < deadline:
+        executor.spin_once(timeout_sec=0.1)
+    assert heard == (["0", "1", "2"] if where == "in the callback" else ["1", "2"])
+    executor.shutdown()
+    node.destroy_node()
+    context.try_shutdown()
 
 
 def test_who_plays_a_bag_goes_on_after_a_signal_and_has_its_handlers_back():
