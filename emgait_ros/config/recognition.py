@@ -14,8 +14,8 @@ class WindowConfig:
     min_samples: int = option(10, "Samples before the first embedding; the paper trains on 10 frames.", within=(1, 200))
     max_samples: int = option(30, "Samples a window keeps: about three strides at 10 Hz.", within=(1, 300))
     min_step_s: float = option(
-        0.075,
-        "Samples that follow sooner are left out: windows are learnt at 10 Hz, and at 20 Hz ten samples are no stride.",
+        0.09,
+        "Samples are this far apart on average, more are left out: windows are learnt at 10 Hz, at 20 Hz ten are no stride.",
         within=(0, 1, "s"),
     )
     max_gap_s: float = option(

@@ -45,7 +45,7 @@ class Bond:
         self._formed_s = self._beat_s = time.monotonic()
         self._heard_s: float | None = None
         if self._publisher is None:
-            self._publisher = self._node.create_publisher(self._kind, TOPIC, 5)
+            self._publisher = self._node.create_publisher(self._kind, TOPIC, 1)
         self._subscription = self._node.create_subscription(self._kind, TOPIC, self._hear, 100)
         self._timer = self._node.create_timer(self._period_s, self._beat, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._formed = True

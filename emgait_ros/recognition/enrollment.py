@@ -21,7 +21,7 @@ from emgait_ros.recognition.identity_results import samples_to_count
 from emgait_ros.recognition.matcher import Matcher
 from emgait_ros.recognition.quality import WalkQuality, leg_spread, walk_quality
 from emgait_ros.recognition.track_choice import TrackChoiceError
-from emgait_ros.recognition.windows import TrackWindow
+from emgait_ros.recognition.track_window import TrackWindow
 from emgait_ros.samples import Float32, Modality
 
 

@@ -12,7 +12,8 @@ from emgait_ros.gallery.history import TakenBackError, UndoStep
 from emgait_ros.gallery.names import look_alikes, refuse_look_alikes
 from emgait_ros.recognition.enrollment import EnrollmentResult, PreparedWalk
 from emgait_ros.recognition.track_choice import too_short
-from emgait_ros.recognition.windows import GROUP, TrackWindow
+from emgait_ros.recognition.track_window import TrackWindow
+from emgait_ros.recognition.windows import GROUP
 
 GONE_S = 0.5
 """A pedestrian not seen for so long has left: an enrolment over time ends."""

@@ -13,8 +13,8 @@ from emgait_ros.config import WindowConfig
 from emgait_ros.gallery.records import Calibration
 from emgait_ros.recognition.decision import Decision, Vote, Why
 from emgait_ros.recognition.explain import explain, warnings
+from emgait_ros.recognition.track_window import TrackWindow
 from emgait_ros.recognition.view import GalleryView
-from emgait_ros.recognition.windows import TrackWindow
 from emgait_ros.samples import Float64, PedestrianFrame, Sample, Status
 
 STATUS_COLORS = {

@@ -26,8 +26,9 @@ from emgait_ros.recognition.identity_results import IdentityResult, identity_res
 from emgait_ros.recognition.matcher import Matcher, Matches
 from emgait_ros.recognition.replay import Replay
 from emgait_ros.recognition.track_choice import chosen_window, full_window
+from emgait_ros.recognition.track_window import TrackWindow
 from emgait_ros.recognition.view import GalleryView
-from emgait_ros.recognition.windows import TrackWindow, TrackWindows, window_for
+from emgait_ros.recognition.windows import TrackWindows, window_for
 from emgait_ros.samples import Float32, Modality, PedestrianFrame, Sample
 
 BUSY = "a newer frame had come already"

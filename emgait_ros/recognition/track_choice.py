@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emgait_ros.recognition.explain import counted_samples
-from emgait_ros.recognition.windows import GROUP, TrackWindow, TrackWindows
+from emgait_ros.recognition.track_window import TrackWindow
+from emgait_ros.recognition.windows import GROUP, TrackWindows
 
 _LISTED = 10  # tracks named in a message at most
 

@@ -6,132 +6,23 @@ import dataclasses
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from emgait_ros.config import WindowConfig
-from emgait_ros.inference.steady_box import FRAMES
-from emgait_ros.recognition.decision import TrackState, Weakness
-from emgait_ros.samples import Float32, Modality, PedestrianFrame, Sample, UInt8
+from emgait_ros.recognition.track_window import TrackWindow, WindowSample
+from emgait_ros.samples import Modality, PedestrianFrame, Sample, UInt8
 
 GROUP = "a group of people who cannot be distinguished"
 """What a track with ``Pedestrian.group`` is; such tracks have no samples and get no name."""
 TOO_MANY_TRACKS = "more tracks than window.max_tracks"
 """Why a track in view is not kept."""
-TOO_SOON = "sooner after the one before than window.min_step_s"
+TOO_SOON = "more often than window.min_step_s"
 """Why a sample of a fast LiDAR is not used; the track goes on."""
 MOST_TRACKERS = 100
 """Trackers kept at most, those heard first go first: one that takes a new name for every frame must not fill the memory."""
 BACKWARDS = "time ran backwards"
 """Why all tracks of a tracker start over."""
-
-
-@dataclass(frozen=True)
-class WindowSample:
-    """One encoded sample: its per-frame features (as the encoder gave them) and what is known of it.
-
-    Attributes:
-        features: of the encoder.
-        modalities: sensors.
-        range_m: m, horizontal distance.
-        point_count: LiDAR returns before resampling.
-        brightness: mean of the crop, 0..255; NaN without one.
-        position: (2,) m, horizontal place in the LiDAR frame.
-        bare: the sample without its picture, in which an enrolment looks for legs that swing.
-        pedestrian: the sample itself, where samples of enrolled walks are to be saved.
-    """
-
-    features: Any
-    modalities: Modality
-    range_m: float
-    point_count: int = 0
-    brightness: float = float("nan")
-    position: tuple[float, float] = (float("nan"), float("nan"))
-    bare: Sample | None = None
-    pedestrian: Sample | None = None
-
-
-@dataclass(eq=False)
-class TrackWindow:
-    """The newest samples of one track and what was made of them.
-
-    Attributes:
-        tracker_id, track_id: of the track.
-        samples: oldest first, at most ``max_samples``.
-        heights: of the newest samples, for the box (``inference.steady_box``).
-        seen_ns: stamp of the last frame the track was in, by its tracker's clock.
-        seen_frame: number of that frame among those of all trackers, as they came.
-        observed_ns: stamp of the last frame with LiDAR returns on it; 0 before the first.
-        sampled_ns: stamp of the newest sample's frame; None before the first.
-        last_left_out: why the last sample was left out; empty when it was not.
-        embedding: (parts, d) float32 of the samples now; None until there are enough.
-        fresh: the embedding is of this frame.
-        taken: samples ever put in.
-        restarts: how often the window started over: what followed may be somebody else.
-        decided_ns: stamp of the last frame something was decided in; 0 before the first.
-        group: in the last frame the track was a group of people who cannot be distinguished.
-        gone: no longer kept.
-        state: what was decided from its windows.
-    """
-
-    tracker_id: str
-    track_id: int
-    samples: deque[WindowSample]
-    heights: deque[float] = field(default_factory=lambda: deque(maxlen=FRAMES))
-    seen_ns: int = 0
-    seen_frame: int = 0
-    observed_ns: int = 0
-    sampled_ns: int | None = None
-    last_left_out: str = ""
-    embedding: Float32 | None = None
-    fresh: bool = False
-    taken: int = 0
-    restarts: int = 0
-    decided_ns: int = 0
-    group: bool = False
-    gone: bool = False
-    state: TrackState = field(default_factory=TrackState)
-
-    def add(self, features: Any, pedestrian: Sample, keep: bool, sensors: Modality = Modality.BOTH) -> None:
-        """Put an encoded sample in; ``keep`` the sample itself too. ``sensors`` are those that the model looks at."""
-        modalities, brightness = Modality.POINTS & sensors, float("nan")
-        if pedestrian.crop is not None and Modality.IMAGE in sensors:
-            modalities, brightness = sensors, float(pedestrian.crop[::8, ::8].mean())
-        place = (float(pedestrian.center[0]), float(pedestrian.center[1]))
-        facts = pedestrian.range_m, int(pedestrian.point_count), brightness, place
-        bare = dataclasses.replace(pedestrian, crop=None, silhouette=None)
-        self.samples.append(WindowSample(features, modalities, *facts, bare, pedestrian if keep else None))
-        self.taken += 1
-        self.sampled_ns = self.seen_ns
-
-    def modalities(self, needed: int) -> Modality:
-        """Sensors with at least ``needed`` samples in the window."""
-        found = Modality.NONE
-        for sensor in (Modality.IMAGE, Modality.POINTS):
-            if self.samples and sum(sensor in sample.modalities for sample in self.samples) >= needed:
-                found |= sensor
-        return found
-
-    def weakness(self, config: WindowConfig) -> Weakness:
-        """Why the window is weak evidence of an identity, if it is. (A single sensor has its own limit.)"""
-        counts = [sample.point_count for sample in self.samples if sample.modalities != Modality.IMAGE]
-        returns = float(np.median(counts)) if counts else float("inf") if self.samples else 0.0
-        light = [sample.brightness for sample in self.samples if np.isfinite(sample.brightness)]
-        return Weakness(
-            few_returns=returns if returns < config.weak_points else None,
-            dark=bool(light) and float(np.median(light)) < config.weak_brightness,
-        )
-
-    def clear(self) -> None:
-        """Start over: what follows may be somebody else."""
-        self.samples.clear()
-        self.heights.clear()
-        self.sampled_ns = None
-        self.restarts += 1
-        self.last_left_out = ""
-        self.embedding, self.fresh, self.decided_ns = None, False, 0
-        self.state.reset()
 
 
 @dataclass
@@ -204,7 +95,7 @@ class TrackWindows:
             reason, sample = "its frame came twice", None
             if not repeated and pedestrian.track_id not in usable:
                 reason, sample = self._usable_part(pedestrian)
-            if sample is not None and self._too_soon(window, frame.stamp_ns):
+            if sample is not None and window.too_soon(frame.stamp_ns, sample.crop is not None):
                 self.left_out[TOO_SOON] += 1
                 continue
             if sample is not None:
@@ -253,6 +144,7 @@ class TrackWindows:
             samples: deque[WindowSample] = deque(maxlen=self.config.max_samples)
             window = self._windows[key] = TrackWindow(*key, samples, observed_ns=frame.stamp_ns)
         window.seen_ns, window.seen_frame = frame.stamp_ns, self._frames
+        window.step_ns = round(self.config.min_step_s * 1e9)
         if pedestrian.group and not window.group:
             window.clear()  # whoever the track is once they part
         window.group = pedestrian.group
@@ -263,9 +155,6 @@ class TrackWindows:
             window.observed_ns = frame.stamp_ns
         window.fresh = False
         return window
-
-    def _too_soon(self, window: TrackWindow, stamp_ns: int) -> bool:
-        return window.sampled_ns is not None and stamp_ns - window.sampled_ns < self.config.min_step_s * 1e9
 
     def _usable_part(self, pedestrian: Sample) -> tuple[str, Sample | None]:
         """Why a sample is left out, or the sample, its crop taken away when that is too small to show anything."""

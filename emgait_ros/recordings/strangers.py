@@ -11,7 +11,7 @@ from emgait_ros.pipeline import GaitPipeline
 from emgait_ros.recognition.decision import Weakness
 from emgait_ros.recognition.identity_results import IdentityResult, samples_to_count
 from emgait_ros.recognition.replay import Replay, WalkWindows
-from emgait_ros.recognition.windows import TrackWindow
+from emgait_ros.recognition.track_window import TrackWindow
 from emgait_ros.samples import Float32, Modality, PedestrianFrame, SensorFrame
 
 

@@ -7,7 +7,8 @@ import pytest
 from made_up_street import STEP_NS, pedestrian
 
 from emgait_ros.config import WindowConfig
-from emgait_ros.recognition.windows import TrackWindow, TrackWindows
+from emgait_ros.recognition.track_window import TrackWindow
+from emgait_ros.recognition.windows import TrackWindows
 from emgait_ros.samples import Modality, PedestrianFrame
 
 
@@ -58,22 +59,53 @@ def test_window_keeps_the_newest_samples():
     assert [sample.range_m for sample in windows.get("a", 1).samples] == list(range(8, 20))
 
 
+def observed_at(stamps_s, crop_of=lambda index: True):
+    """Windows that have seen one pedestrian at these times, with a crop in the frames for which ``crop_of`` is true."""
+    windows = TrackWindows(WindowConfig(max_samples=300))
+    for index, stamp_s in enumerate(stamps_s):
+        one = pedestrian() if crop_of(index) else pedestrian(crop=None)
+        feed(windows, PedestrianFrame(round(stamp_s * 1e9), "lidar", "a", (one,)))
+    return windows
+
+
 @pytest.mark.parametrize(
     ("rate_hz", "samples"),
     [
         (5, 10),
         (10, 20),  # what the network was trained on
         (20, 20),
-        (100, 25),  # every eighth: a Livox
+        (100, 23),  # a Livox
     ],
 )
 def test_samples_of_two_seconds_at_any_rate(rate_hz, samples):
-    windows = TrackWindows(WindowConfig())
-    for index in range(2 * rate_hz):
-        feed(windows, PedestrianFrame(index * 10**9 // rate_hz, "lidar", "a", (pedestrian(),)))
+    windows = observed_at(np.arange(2 * rate_hz) / rate_hz)
     assert len(windows.get("a", 1).samples) == samples
     assert sum(windows.left_out.values()) == 2 * rate_hz - samples
     assert windows.get("a", 1).last_left_out == ""
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "jitter_s", "least", "most"),
+    [
+        (10, 0.005, 200, 200),
+        (10, 0.02, 185, 200),  # a LiDAR stamped on arrival, over a busy network
+        (20, 0.02, 185, 223),  # and never more than 1 / min_step_s
+        (100, 0.02, 185, 223),
+    ],
+)
+def test_stamps_that_jitter_lose_hardly_a_sample(rate_hz, jitter_s, least, most):
+    times_s = np.arange(20 * rate_hz) / rate_hz + np.random.default_rng(0).normal(1.0, jitter_s, 20 * rate_hz)
+    samples = observed_at(np.sort(times_s)).get("a", 1).samples
+    assert least <= len(samples) <= most
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_a_fast_lidar_the_clouds_with_an_image_are_taken(first):
+    """20 Hz and a camera of 10 Hz: whichever cloud came first."""
+    windows = observed_at(np.arange(80) / 20, crop_of=lambda index: index % 2 == first)
+    samples = windows.get("a", 1).samples
+    assert sum(Modality.IMAGE in sample.modalities for sample in samples) == 40
+    assert len(samples) == 40 + first
 
 
 def test_a_skipped_frame_makes_no_sample_too_soon():

@@ -17,7 +17,7 @@ from emgait_ros.lab.datasets.sequences import SequenceSource
 from emgait_ros.lab.evaluation.gallery_calibration import growing_windows, sequence_features, window_samples
 from emgait_ros.recognition.enrollment import template_embeddings
 from emgait_ros.recognition.replay import WalkWindows
-from emgait_ros.recognition.windows import WindowSample
+from emgait_ros.recognition.track_window import WindowSample
 from emgait_ros.samples import Float32, Int64, Modality
 
 PIECE = 15  # samples of a window: half a full one, so that short tracks have two

@@ -25,7 +25,7 @@ from emgait_ros.recognition.enrollment import template_embeddings
 from emgait_ros.recognition.identity_results import samples_to_count
 from emgait_ros.recognition.matcher import Matcher
 from emgait_ros.recognition.replay import Replay, WalkWindows
-from emgait_ros.recognition.windows import TrackWindow, WindowSample
+from emgait_ros.recognition.track_window import TrackWindow, WindowSample
 from emgait_ros.samples import Float32, Float64, Int64, Modality
 
 FRAMES_AT_ONCE = 64

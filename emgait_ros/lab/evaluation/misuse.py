@@ -27,7 +27,7 @@ from emgait_ros.recognition.calibration import share_interval
 from emgait_ros.recognition.decision import Decider
 from emgait_ros.recognition.enrollment import quality_of, template_embeddings
 from emgait_ros.recognition.replay import WalkWindows
-from emgait_ros.recognition.windows import TrackWindow
+from emgait_ros.recognition.track_window import TrackWindow
 from emgait_ros.samples import Bool, Float32, Float64, Int64, Sample
 
 FIRST_IDENTITY, SEED = 940_000, 11
