@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
@@ -119,6 +120,7 @@ class ManagedNode(LifecycleNode, ABC, Generic[Config]):
             self._state = ERROR, f"not activated: {self._failure}"
             return FAILURE
         self._bond.form()
+        _collect_only_what_comes()
         self._state = OK, "active"
         return super().on_activate(state)
 
@@ -163,6 +165,7 @@ class ManagedNode(LifecycleNode, ABC, Generic[Config]):
 
     def _release(self) -> None:
         self._unload()
+        gc.unfreeze()
         self._state = UNCONFIGURED
 
     def _all_statuses(self) -> Iterator[DiagnosticStatus]:
@@ -171,3 +174,13 @@ class ManagedNode(LifecycleNode, ABC, Generic[Config]):
         if bond is not None:
             yield bond
         yield from self._statuses()
+
+
+def _collect_only_what_comes() -> None:
+    """Take what is loaded out of Python's garbage collection.
+
+    With it, a full pass stops all threads for 30 ms and more, and comes so rarely that memory creeps up between two.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.collect()  # the next pass is due in proportion to what this one saw
