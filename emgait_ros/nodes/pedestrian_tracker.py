@@ -29,6 +29,7 @@ from emgait_ros.nodes.qos import output_qos
 from emgait_ros.nodes.spinning import end_process, run_node
 from emgait_ros.nodes.tracker_inputs import TrackerInputs
 from emgait_ros.nodes.tracker_status import FrameTimes, frame_status
+from emgait_ros.nodes.transform_queue import TransformQueue
 from emgait_ros.nodes.transforms import Transforms
 from emgait_ros.nodes.worker import Worker
 from emgait_ros.samples import PedestrianFrame, SensorFrame
@@ -52,7 +53,7 @@ class PedestrianTrackerNode(ManagedNode[TrackerNodeConfig]):
         super().__init__("pedestrian_tracker", TrackerNodeConfig(), **arguments)
         config = self._options.config
         box_message(config.topics)  # missing ones are said at once
-        transforms = Transforms(self, self._problems.report)
+        self._transforms = transforms = Transforms(self, self._problems.report)
         self._assembler = FrameAssembler(
             self._with_full_names(config),
             transforms.matrix,
@@ -64,6 +65,7 @@ class PedestrianTrackerNode(ManagedNode[TrackerNodeConfig]):
         self._sensing: PedestrianSensing | None = None
         self._is_stale = threading.Event()  # the options have changed: the worker makes a new one
         self._inputs: TrackerInputs | None = None
+        self._queue: TransformQueue | None = None
         self._answers: deque[IdentityArray] = deque(maxlen=10)
         self._epoch = 0
         self._times = FrameTimes()
@@ -91,7 +93,8 @@ class PedestrianTrackerNode(ManagedNode[TrackerNodeConfig]):
     def _begin(self) -> None:
         self._worker = Worker(self._process, "pedestrian_tracker", on_error=self._on_worker_error)
         config = self._options.config
-        report, submit = self._problems.report, self._worker.submit
+        self._queue = TransformQueue(self._transforms, lambda: self._options.config.frames, self._worker.submit)
+        report, submit = self._problems.report, self._queue.add
         self._inputs = TrackerInputs(self, config, self._assembler, report, submit, self._on_identities)
         image = self._inputs.image
         self.get_logger().info(
@@ -103,6 +106,9 @@ class PedestrianTrackerNode(ManagedNode[TrackerNodeConfig]):
         if self._inputs is not None:
             self._inputs.close()
             self._inputs = None
+        if self._queue is not None:
+            self._queue.close()
+            self._queue = None
         if self._sensing is not None:
             self._sensing.reset()
         self._answers.clear()
@@ -218,6 +224,9 @@ class PedestrianTrackerNode(ManagedNode[TrackerNodeConfig]):
             yield from inputs.statuses()
             if inputs.image is not None:
                 yield self._camera_status()
+            waiting = self._queue.status() if self._queue is not None else None
+            if waiting is not None:
+                yield waiting
             yield worker_status(self._worker.report(), "cloud")
             yield frame_status(self._times)
         yield self._problems.status("bad input")

@@ -25,6 +25,10 @@ class Transforms:
     Args:
         node: subscribes to /tf and /tf_static.
         report: called with sentences about transforms that cannot be used.
+
+    Attributes:
+        problem: why TF cannot be read here; empty where it can.
+        heard: called, in the thread that spins the node, whenever transforms have come.
     """
 
     def __init__(self, node: Node, report: Callable[[str], None] = lambda sentence: None) -> None:
@@ -33,6 +37,7 @@ class Transforms:
         self._changed = threading.Condition()
         self._in_vain: dict[tuple[str, str], tuple[int, float]] = {}  # frames: waits in a row, no further one before
         self.problem = ""
+        self.heard: Callable[[], None] = lambda: None
         try:
             message = import_module("tf2_msgs.msg").TFMessage
         except ImportError:
@@ -70,9 +75,21 @@ class Transforms:
                         raise
                 self._changed.wait(until_s - now_s)
 
+    def may_come(self, target: str, source: str, stamp_ns: int) -> bool:
+        """Whether the tree connects the frames, but does not know them yet at this stamp."""
+        try:
+            with self._changed:
+                self._tree.matrix(target, source, stamp_ns)
+        except NotYetError:
+            return True
+        except ValueError:
+            return False
+        return False
+
     def _add(self, message: Any, is_static: bool) -> None:
         with self._changed:
             problems = self._tree.add(message, is_static)
             self._changed.notify_all()
+        self.heard()
         for sentence in problems:
             self._report(sentence)

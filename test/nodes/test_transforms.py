@@ -27,6 +27,7 @@ HAS_TF = find_spec("tf2_msgs") is not None
 needs_tf = pytest.mark.skipif(not HAS_TF, reason="tf2_msgs is not installed here")
 TOPICS = {"topics__cloud": "/tf_test/points", "topics__image": "/tf_test/image", "topics__camera_info": "/tf_test/info"}
 S = 10**9
+STEP_NS = S // 10
 
 
 @pytest.mark.skipif(HAS_TF, reason="tf2_msgs is installed here")
@@ -133,6 +134,32 @@ def test_extrinsics_and_fixed_frame_from_tf(graph: LiveGraph, start) -> None:
     assert person.center.x == pytest.approx(8.0 + 0.05 * number, abs=0.5), "places are in the LiDAR frame"
     # 0.05 m away from the LiDAR in each frame, while the LiDAR itself moves 0.1 m: 1.5 m/s over the ground
     assert person.velocity.x == pytest.approx(1.5, abs=0.5)
+
+
+@needs_tf
+def test_odometry_that_comes_three_clouds_late_loses_none(graph: LiveGraph, start) -> None:
+    """As odometry from the LiDAR itself does on a busy machine."""
+    from tf2_msgs.msg import TFMessage
+
+    only_lidar = {"topics__cloud": "/tf_late/points", "topics__image": ""}
+    node = start("pedestrian_tracker", namespace="tf_late", frames__fixed="odom", **only_lidar)
+    received = graph.collect(PedestrianArray, "/tf_late/pedestrian_tracker/pedestrians")
+    begin_ns, frames = time.time_ns(), 0
+
+    def drive() -> None:
+        nonlocal frames
+        frames += 1
+        graph.publish("/tf_late/points", cloud(street(8.0 + 0.05 * frames), begin_ns + frames * STEP_NS))
+        late_ns = begin_ns + (frames - 3) * STEP_NS
+        graph.publish("/tf", TFMessage(transforms=[transform(late_ns, "odom", "lidar", 0.1 * (frames - 3))]))
+        time.sleep(0.1)
+
+    def ten_in_a_row() -> bool:
+        numbers = [(stamp_of(message) - begin_ns) // STEP_NS for message in received[-10:]]
+        return len(numbers) == 10 and numbers[-1] - numbers[0] == 9
+
+    assert graph.wait(ten_in_a_row, every=drive), node.output
+    assert len(received[-1].pedestrians) == 1
 
 
 @needs_tf
