@@ -81,3 +81,19 @@ def walk(recognizer, street, tracks, frames=30, **changes):
     for _ in range(frames):
         results = recognizer.process(street.frame(tracks, **changes))
     return {result.track_id: result for result in results}
+
+
+def enroll_people(recognizer, names, seed=100):
+    """Each walks past once, at a tracker of their own."""
+    street = Street(seed, tracker="enrolment")
+    for person, name in enumerate(names, 1):
+        walk(recognizer, street, {person: person})
+        assert recognizer.enroll(name, person).success
+    recognizer.forget_tracks()
+
+
+def both(recognizer, heads, tracks, frames):
+    """Results of the last frame of both heads, by tracker and track."""
+    for _ in range(frames):
+        results = [result for head in heads for result in recognizer.process(head.frame(tracks))]
+    return {(result.tracker_id, result.track_id): result for result in results}

@@ -1,41 +1,20 @@
 """From pedestrians to names and back: windows, enrolment, the gallery and the decision working together."""
 
 import dataclasses
-import json
 import threading
 
 import numpy as np
 import pytest
-from made_up_street import CONFIG, BuildEncoder, Street, body, walk
+from made_up_street import CONFIG, BuildEncoder, Street, body, both, enroll_people, walk
 
 from emgait_ros.config import RecognitionConfig, RecognizerNodeConfig, options_of, with_options
-from emgait_ros.gallery.records import Calibration
 from emgait_ros.gallery.store import Gallery
 from emgait_ros.inference.bundle import default_bundle_path, load_bundle
 from emgait_ros.inference.encoder import GaitEncoder
-from emgait_ros.recognition.decision import Weakness, Why
+from emgait_ros.recognition.decision import Why
 from emgait_ros.recognition.enrollments_over_time import EnrollmentState
 from emgait_ros.recognition.recognizer import GaitRecognizer
 from emgait_ros.samples import Modality, Status
-
-
-@pytest.fixture
-def gallery(tmp_path):
-    with Gallery(tmp_path / "gallery.db") as opened:
-        yield opened
-
-
-@pytest.fixture
-def recognizer(gallery):
-    return GaitRecognizer(CONFIG, BuildEncoder(), gallery)
-
-
-def enroll_people(recognizer, names, seed=100):
-    street = Street(seed, tracker="enrolment")
-    for person, name in enumerate(names, 1):
-        walk(recognizer, street, {person: person})
-        assert recognizer.enroll(name, person).success
-    recognizer.forget_tracks()
 
 
 def test_enrol_then_recognise_all_at_once_and_leave_strangers_unknown(recognizer):
@@ -156,145 +135,6 @@ def test_another_gallery_in_its_place_takes_no_name_over(recognizer, gallery, tm
     assert (result.status, result.name) == (Status.PENDING, "")
 
 
-def test_a_calibration_that_cannot_be_read_stops_no_frame(recognizer, gallery):
-    enroll_people(recognizer, ["Anna"])
-    street = Street(1)
-    walk(recognizer, street, {1: 1})
-    gallery.set_calibration(recognizer.fingerprint, calibrated(0.5))
-    gallery.file.connection.execute('UPDATE calibrations SET content = \'{"of": "a newer version"}\'')
-    assert recognizer.process(street.frame({1: 1}))[0].name == "Anna"
-    assert "calibration is damaged" in recognizer.gallery_note
-
-
-def test_a_threshold_that_comes_with_an_enrolment_counts_from_then_on(gallery):
-    recognizer = GaitRecognizer(with_options(CONFIG, {"decision.threshold": 0.0}), BuildEncoder(), gallery)
-    walk(recognizer, Street(1), {1: 1})
-    gallery.set_calibration(recognizer.fingerprint, calibrated(0.5))
-    assert recognizer.enroll("Anna", 1).success
-    recognizer.process(Street(1, tracker="later").frame({}))
-    assert recognizer.threshold == 0.5
-
-
-# Enrolment.
-
-
-@pytest.mark.parametrize(
-    ("frames", "samples", "templates"),
-    [
-        (10, [10], 1),  # just long enough
-        (19, [19], 1),
-        (20, [20, 10, 10], 3),  # the whole window and its halves
-        (45, [30, 10, 10, 10], 4),  # the window keeps the newest 30
-    ],
-)
-def test_templates_of_an_enrolment(gallery, frames, samples, templates):
-    encoder = BuildEncoder()
-    recognizer = GaitRecognizer(CONFIG, encoder, gallery)
-    walk(recognizer, Street(1), {5: 1}, frames=frames)
-    result = recognizer.enroll("Anna", 5)
-    assert (result.success, result.track_id, result.samples, result.templates) == (True, 5, samples[0], templates)
-    assert result.message == f"enrolled 'Anna' from track 5: {samples[0]} samples, {templates} templates now"
-    assert encoder.window_batches[-1] == samples
-
-
-@pytest.mark.parametrize(
-    ("name", "track_id", "said"),
-    [
-        ("", 1, "empty or only blanks"),
-        ("x" * 65, 1, "65 characters"),
-        ("Anna\n", 1, "control character"),
-        (
-            "Anna",
-            99,
-            "track 99 is unknown: in view are 1 (10 of 10 samples), 2 (10 of 10 samples), 3 (4 of 10 samples)",
-        ),
-        ("Anna", 3, "track 3 has 4 of 10 samples: let the person walk on and call again"),
-        ("Anna", -1, "3 pedestrians are in view, give the track_id of one of them: 1 (10 of 10 samples)"),
-    ],
-)
-def test_enrolments_refused(recognizer, gallery, name, track_id, said):
-    street = Street(1)
-    walk(recognizer, street, {1: 1, 2: 2}, frames=8)
-    walk(recognizer, street, {1: 1, 2: 2, 3: 3}, frames=4)
-    result = recognizer.enroll(name, track_id)
-    assert not result.success
-    assert said in result.message
-    assert gallery.identities() == []
-
-
-def test_enrolling_says_why_samples_are_missing(recognizer):
-    street = Street(1)
-    walk(recognizer, street, {1: 1}, frames=2)
-    walk(recognizer, street, {1: 1}, frames=20, moving=False)
-    assert (
-        recognizer.enroll("Anna").message
-        == "track 1 has 2 of 10 samples (standing still): let the person walk on and call again"
-    )
-    decision = recognizer.process(street.frame({1: 1}, moving=False))[0].decision
-    assert (decision.vote.why, decision.samples, decision.left_out) == (Why.FEW_SAMPLES, 2, "standing still")
-
-
-def test_enrolling_with_nobody_in_view(recognizer):
-    said = "no pedestrian is in view: let one person walk past the sensors and call again"
-    assert recognizer.enroll("Anna").message == said
-    street = Street(1)
-    walk(recognizer, street, {1: 1})
-    recognizer.process(street.frame({}))
-    assert recognizer.enroll("Anna", -1).message == said
-    assert recognizer.enroll("Anna", 8).message == "track 8 is unknown: no pedestrian is in view"
-
-
-@pytest.mark.parametrize(
-    ("frames_gone", "success"),
-    [
-        (30, True),  # 3.0 s
-        (31, False),  # longer than window.keep_s
-    ],
-)
-def test_enrolling_right_after_somebody_has_passed(recognizer, frames_gone, success):
-    street = Street(1)
-    walk(recognizer, street, {1: 1})
-    for _ in range(frames_gone):
-        recognizer.process(street.frame({}))
-    assert recognizer.enroll("Anna", 1).success is success
-
-
-def test_the_only_pedestrian_in_view(recognizer):
-    street = Street(1)
-    walk(recognizer, street, {1: 1, 2: 2})
-    walk(recognizer, street, {2: 2}, frames=2)
-    result = recognizer.enroll("Ben")
-    assert (result.success, result.track_id) == (True, 2)
-
-
-def test_one_track_number_at_two_trackers_is_ambiguous(recognizer):
-    for tracker in ("front", "rear"):
-        walk(recognizer, Street(1, tracker), {4: 1})
-    result = recognizer.enroll("Anna", 4)
-    assert not result.success
-    assert "track 4 exists at the trackers 'front', 'rear'" in result.message
-
-
-def test_enrolling_somebody_elses_walk_is_noted(recognizer):
-    enroll_people(recognizer, ["Anna"])
-    walk(recognizer, Street(1), {1: 1})
-    assert "note" not in recognizer.enroll("Anna", 1).message
-    result = recognizer.enroll("Anne", 1)
-    assert result.success
-    assert "note: this walk is like that of 'Anna' (0.0" in result.message
-
-
-def test_a_full_or_locked_store_is_an_answer(recognizer, gallery):
-    walk(recognizer, Street(1), {1: 1})
-    gallery.file.connection.execute(
-        f"PRAGMA max_page_count = {gallery.file.connection.execute('PRAGMA page_count').fetchone()[0]}"
-    )
-    answers = [recognizer.enroll("Anna", 1) for _ in range(100)]
-    assert not answers[-1].success
-    assert "the disk is full" in answers[-1].message
-    assert recognizer.process(Street(9, "other").frame({1: 1}))  # and recognising goes on
-
-
 # One sensor missing.
 
 
@@ -321,22 +161,6 @@ def test_a_lidar_only_walk_gets_no_name_from_templates_of_both_sensors(recognize
 # Several trackers, groups, names that look alike.
 
 
-@pytest.fixture
-def heads(recognizer):
-    """Two trackers that see the same street, their clocks 10 s apart, their track numbers the same."""
-    enroll_people(recognizer, ["Anna", "Ben"])
-    first, second = Street(1, "front"), Street(2, "rear")
-    second.index = 100
-    return first, second
-
-
-def both(recognizer, heads, tracks, frames):
-    """Results of the last frame of both heads, by tracker and track."""
-    for _ in range(frames):
-        results = [result for head in heads for result in recognizer.process(head.frame(tracks))]
-    return {(result.tracker_id, result.track_id): result for result in results}
-
-
 def test_two_heads_may_see_the_same_person_at_once(recognizer, heads):
     results = both(recognizer, heads, {1: 1, 2: 2}, 20)
     assert {key: result.name for key, result in results.items()} == {
@@ -360,29 +184,6 @@ def test_a_track_of_one_of_two_heads_is_enrolled(recognizer, heads):
     assert (enrolled.success, enrolled.track_id, enrolled.tracker_id) == (True, 0, "rear")
 
 
-def test_enrolling_over_time_at_one_of_two_heads(recognizer, heads):
-    both(recognizer, heads, {0: 9}, 3)
-    for tracker in ("front", "rear"):
-        assert recognizer.enroll_over(f"walker {tracker}", -1, 4.0, True, tracker).tracker_id == tracker
-    assert set(recognizer.pending_enrollments) == {("front", 0), ("rear", 0)}
-    both(recognizer, heads, {0: 9}, 42)
-    news = recognizer.enrollment_news(wait=True)
-    for tracker, ahead_s in (("front", 0.0), ("rear", 10.0)):
-        mine = [item for item in news if item.tracker_id == tracker]
-        assert [item.state for item in mine][-2:] == [EnrollmentState.STORED, EnrollmentState.DONE]
-        assert mine[-1].stamp_ns * 1e-9 == pytest.approx(1.0 + ahead_s + 4.3, abs=0.25), "by the head's own clock"
-
-
-def test_an_enrolment_over_time_ends_when_its_head_falls_silent(recognizer, heads):
-    both(recognizer, heads, {0: 9}, 12)
-    assert recognizer.enroll_over("Dora", 0, 30.0, tracker_id="rear").success
-    walk(recognizer, heads[1], {0: 9}, frames=12)
-    walk(recognizer, heads[0], {0: 9}, frames=40)
-    news = [item for item in recognizer.enrollment_news(wait=True) if item.state != EnrollmentState.COLLECTING]
-    assert [item.state for item in news] == [EnrollmentState.STORED, EnrollmentState.DONE]
-    assert recognizer.pending_enrollments == {}
-
-
 def test_a_group_gets_no_name_and_is_not_enrolled(recognizer):
     enroll_people(recognizer, ["Anna"])
     street = Street(1)
@@ -399,20 +200,12 @@ def test_a_group_gets_no_name_and_is_not_enrolled(recognizer):
     assert walk(recognizer, street, {1: 1}, frames=12)[1].name == "Anna", "once they have parted"
 
 
-def test_a_name_that_looks_like_another_asks_to_confirm(recognizer, gallery):
-    enroll_people(recognizer, ["Anna"])
-    walk(recognizer, Street(1), {1: 9})
-    for refused in (recognizer.enroll("\u0430nna ", 1), recognizer.enroll_over("ANNA", 1, 3.0)):
-        assert (refused.success, refused.needs_confirmation) == (False, True)
-        assert "looks like 'Anna'" in refused.message
-    assert recognizer.enroll("anna", 1, confirm=True).success
-    assert recognizer.enroll("anna", 1).success, "from then on it is a name like any other"
-    assert [person.name for person in gallery.identities()] == ["Anna", "anna"]
-
-
 # Options that change while it runs, and the network in the way of nobody.
 
+
 AT_START = ("engine.", "gallery.", "topics.", "services.", "autostart", "bond_heartbeat_period")
+
+
 OTHER_VALUES = {
     "window.min_samples": 8, "window.max_samples": 25, "window.min_sharpness": 0.1, "decision.hysteresis": 1.5,
     "decision.threshold": 0.3, "decision.min_margin": 0.01, "decision.one_sensor_factor": 0.5,
@@ -673,315 +466,3 @@ def test_the_shipped_network_recognises_the_same_samples(shipped_encoder, galler
     assert (
         gallery.templates_for(shipped_encoder.fingerprint).embedding.shape[1:] == shipped_encoder.bundle.embedding_shape
     )
-
-
-# A gallery's own calibration, weak windows, flicker.
-
-
-def calibrated(threshold=0.1, ranges=(5.0, 20.0), people=5):
-    return Calibration(
-        threshold, 0.01, (0.0, 0.03), 1, 200, 0.9, (0.8, 1.0), 50, 0.95,
-        probability=(200.0, -20.0), ranges_m=ranges, gallery_size=people,
-    )  # fmt: skip
-
-
-def test_a_calibration_is_taken_over_while_running_and_bound_to_its_model(gallery):
-    recognizer = GaitRecognizer(RecognitionConfig(), BuildEncoder(threshold=0.12, min_margin=0.02), gallery)
-    enroll_people(recognizer, ["Anna", "Ben"])
-    street = Street(1)
-    assert walk(recognizer, street, {1: 1})[1].decision.threshold == 0.12
-    gallery.set_calibration("e" * 64, calibrated(0.01))  # of another model
-    assert walk(recognizer, street, {1: 1}, frames=1)[1].decision.threshold == 0.12
-    gallery.set_calibration(recognizer.fingerprint, calibrated())
-    result = walk(recognizer, street, {1: 1}, frames=1)[1]
-    assert (result.decision.threshold, result.name) == (0.1, "Anna")
-    assert result.decision.probability > 0.9
-    assert recognizer._view.calibration.impostor_tracks == 200
-
-
-@pytest.mark.parametrize(
-    ("range_m", "said"),
-    [
-        (10.0, ()),
-        (21.5, ()),
-        (40.0, ("40 m is outside the calibrated 5-20 m",)),
-        (3.0, ("3 m is outside the calibrated 5-20 m",)),
-    ],
-)
-def test_a_range_that_was_not_calibrated_is_said(recognizer, gallery, range_m, said):
-    gallery.set_calibration(recognizer.fingerprint, calibrated())
-    enroll_people(recognizer, ["Anna"])
-    assert walk(recognizer, Street(1), {1: 1}, range_m=range_m)[1].decision.outside == said
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"range_m": 10.0, "point_count": 120}, ()),
-        ({"range_m": 20.0, "point_count": 30}, ()),  # as dense, twice as far
-        ({"point_count": 400}, ("another LiDAR than calibrated: 400 returns on a person at 10 m, not 80-150",)),
-        ({"point_count": 40}, ("another LiDAR than calibrated: 40 returns",)),
-        ({"crop": None}, ("calibrated with camera and LiDAR together",)),
-        ({"range_m": 40.0, "point_count": 8}, ("weak window: 8 LiDAR returns", "40 m is outside")),
-    ],
-)
-def test_what_leaves_the_calibration_is_a_warning(recognizer, gallery, changes, said):
-    known = dataclasses.replace(calibrated(), returns_at_10m=(80.0, 150.0))
-    gallery.set_calibration(recognizer.fingerprint, known)
-    enroll_people(recognizer, ["Anna"])
-    result = walk(recognizer, Street(1), {1: 1}, **changes)[1]
-    assert len(result.warnings) == len(said)
-    assert all(warning.startswith(start) for warning, start in zip(result.warnings, said, strict=True))
-    assert all(warning in result.reason for warning in result.warnings)
-
-
-def test_a_calibration_of_another_model_is_said(recognizer, gallery):
-    enroll_people(recognizer, ["Anna"])
-    gallery.set_calibration("e" * 64, calibrated())
-    walk(recognizer, Street(1), {1: 1}, frames=1)
-    assert "was calibrated for model eeeeeeeeeeee, not for ffffffffffff" in recognizer.gallery_note
-
-
-def test_a_gallery_that_outgrew_its_calibration_is_said(recognizer, gallery):
-    gallery.set_calibration(recognizer.fingerprint, calibrated(people=2))
-    enroll_people(recognizer, ["Anna", "Ben"])
-    assert recognizer.gallery_note == ""
-    enroll_people(recognizer, ["Cleo"], seed=7)
-    assert "calibrated for 2 identities, there are 3 now" in recognizer.gallery_note
-
-
-@pytest.mark.parametrize(
-    ("changes", "weakness"),
-    [
-        ({"point_count": 12}, Weakness(few_returns=12.0)),
-        ({"crop": np.full((128, 64, 3), 9, np.uint8)}, Weakness(dark=True)),
-        ({"point_count": 12, "crop": np.zeros((128, 64, 3), np.uint8)}, Weakness(few_returns=12.0, dark=True)),
-        ({}, Weakness()),
-    ],
-)
-def test_weak_windows_take_longer(recognizer, changes, weakness):
-    enroll_people(recognizer, ["Anna"])
-    street = Street(1)
-    told = [recognizer.process(street.frame({1: 1}, **changes))[0] for _ in range(16)]
-    first = next(index for index, result in enumerate(told) if result.status == Status.KNOWN)
-    assert first == (14 if weakness else 11)  # six windows instead of three
-    assert told[-1].decision.weakness == weakness
-
-
-def test_flicker_is_measured_over_track_minutes(recognizer, gallery):
-    enroll_people(recognizer, ["Anna", "Ben"])
-    recognizer = GaitRecognizer(CONFIG, BuildEncoder(), gallery)
-    assert np.isnan(recognizer.flicker)
-    street = Street(1)
-    walk(recognizer, street, {1: 1}, frames=70)
-    assert recognizer.flicker == 0.0
-    walk(recognizer, street, {1: 2}, frames=70)  # somebody else under the same number
-    assert recognizer._decider.name_changes >= 1
-    assert recognizer.flicker == pytest.approx(recognizer._decider.name_changes / (13.0 / 60), rel=0.02)
-
-
-# Quality and consistency of what is enrolled.
-
-
-def line(index, step=0.13):
-    """Box centre on a straight walk across the view."""
-    return np.array([10.0, -2.0 + step * index, 0.9])
-
-
-def test_quality_of_an_enrolment_is_told_and_kept(recognizer, gallery):
-    street = Street(1)
-    for index in range(30):
-        recognizer.process(street.frame({1: 1}, center=line(index), range_m=10.0 + index / 10))
-    result = recognizer.enroll("Anna", 1)
-    assert (
-        result.quality
-        == "30 samples at 10-13 m, 120 points, 100% with image, 3.3 m walked, straightness 1.00, seen from the side"
-    )
-    stored = json.loads(gallery.templates_of("Anna")[0].quality)
-    assert stored["samples"] == 30
-    assert stored["view_deg"] == pytest.approx(90, abs=10)
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"point_count": 11}, "the walk has 11 LiDAR points a sample, enrolling takes 12 (enrollment.min_points)"),
-        ({"to_and_fro": True}, "the walk is not straight (0."),
-    ],
-)
-def test_walks_that_are_not_good_enough(recognizer, gallery, changes, said):
-    street, turning = Street(1), changes.pop("to_and_fro", False)
-    for index in range(30):
-        center = line(abs(index % 20 - 10) if turning else index)
-        recognizer.process(street.frame({1: 1}, center=center, **changes))
-    result = recognizer.enroll("Anna", 1)
-    assert not result.success
-    assert said in result.message
-    assert gallery.identities() == []
-
-
-def test_a_walk_unlike_the_persons_others_asks_to_confirm(recognizer, gallery):
-    enroll_people(recognizer, ["Anna"])
-    walk(recognizer, Street(1), {1: 9})
-    result = recognizer.enroll("Anna", 1)
-    assert not result.success
-    assert "this walk is unlike the other templates of 'Anna'" in result.message
-    assert "call again with confirm" in result.message
-    assert recognizer.enroll("Anna", 1, confirm=True).success
-
-
-def test_a_walk_nearer_to_somebody_else_asks_to_confirm(recognizer, gallery):
-    enroll_people(recognizer, ["Anna", "Ben"])
-    walk(recognizer, Street(1), {1: 2})
-    result = recognizer.enroll("Anna", 1)
-    assert not result.success
-    assert "this walk is nearer to 'Ben' (0.0" in result.message
-    confirmed = recognizer.enroll("Anna", 1, confirm=True)
-    assert confirmed.success
-    assert "this walk is like that of 'Ben'" in confirmed.message
-
-
-def test_enrolling_over_the_next_seconds(recognizer, gallery):
-    street = Street(1)
-    walk(recognizer, street, {1: 1}, frames=3)
-    begun = recognizer.enroll_over("Anna", -1, 6.5)
-    assert (begun.success, begun.track_id) == (True, 1)
-    assert gallery.identities() == []
-    walk(recognizer, street, {1: 1}, frames=40)
-    assert recognizer.pending_enrollments == {("street", 1): ("Anna", 10)}  # a full window was stored after 30
-    walk(recognizer, street, {1: 1}, frames=30)
-    news = recognizer.enrollment_news(wait=True)
-    told = [item.state for item in news if item.state != EnrollmentState.COLLECTING]
-    assert told == [EnrollmentState.STORED] * 2 + [EnrollmentState.DONE]  # five samples more are too few
-    assert [item.remaining_s for item in news[:3]] == pytest.approx([6.4, 5.4, 4.4])
-    assert news[2].message == "21 of 30 samples"
-    assert news[-1].message == "'Anna' is enrolled: 60 samples of this walk, 8 templates now"
-    assert [person.templates for person in gallery.identities()] == [8]
-    assert (recognizer.pending_enrollments, recognizer.enrollment_news()) == ({}, [])
-    gallery.undo()
-    assert gallery.identities() == []
-
-
-def test_enrolling_over_time_ends_when_the_person_leaves(recognizer, gallery):
-    street = Street(1)
-    walk(recognizer, street, {1: 1}, frames=3)
-    assert recognizer.enroll_over("Anna", 1, 20.0).success
-    walk(recognizer, street, {1: 1}, frames=12)
-    for _ in range(7):
-        recognizer.process(street.frame({}))
-    stored, done = recognizer.enrollment_news(wait=True)[-2:]
-    assert (stored.state, done.state) == (EnrollmentState.STORED, EnrollmentState.DONE)
-    assert "15 samples" in stored.message
-    assert recognizer.pending_enrollments == {}
-
-
-def test_enrolling_over_time_ends_where_it_may_be_somebody_else(recognizer, gallery):
-    street = Street(1)
-    walk(recognizer, street, {1: 1}, frames=3)
-    assert recognizer.enroll_over("Anna", 1, 20.0).success
-    again = recognizer.enroll_over("Ben", 1, 20.0)
-    assert "is being enrolled as 'Anna' already" in again.message
-    street.index += 16  # a hole of 1.6 s
-    walk(recognizer, street, {1: 2}, frames=40)
-    news = recognizer.enrollment_news(wait=True)
-    assert news[-1].message == "nothing of this walk was stored as 'Anna'"
-    assert (gallery.identities(), recognizer.pending_enrollments) == ([], {})
-
-
-def test_frames_do_not_wait_for_the_gallery(recognizer, gallery):
-    """The gallery is held by somebody else: frames go on, the enrolment is stored when it is free."""
-    street = Street(1)
-    walk(recognizer, street, {1: 1}, frames=3)
-    assert recognizer.enroll_over("Anna", 1, 3.0).success
-    held, release = threading.Event(), threading.Event()
-
-    def hold():
-        with gallery.file.lock:
-            held.set()
-            release.wait(120)
-
-    recognizer._view.try_to_follow = lambda: False  # this test holds the lock that following takes too
-    holder = threading.Thread(target=hold)
-    holder.start()
-    held.wait(60)
-    walk(recognizer, street, {1: 1}, frames=40)
-    assert all(item.state == EnrollmentState.COLLECTING for item in recognizer.enrollment_news())
-    release.set()
-    holder.join()
-    assert recognizer.enrollment_news(wait=True)[-1].state == EnrollmentState.DONE
-    assert [person.templates for person in gallery.identities()] == [4]
-
-
-def test_a_disabled_person_is_not_enrolled(recognizer, gallery):
-    enroll_people(recognizer, ["Anna"])
-    gallery.set_disabled("Anna", True)
-    walk(recognizer, Street(1), {1: 1})
-    assert "'Anna' is disabled" in recognizer.enroll("Anna", 1).message
-    assert "'Anna' is disabled" in recognizer.enroll_over("Anna", 1, 2.0).message
-
-
-def test_choices_and_confirmation_are_given_as_data(recognizer):
-    enroll_people(recognizer, ["Anna", "Ben"])
-    walk(recognizer, Street(1), {11: 1, 12: 2})
-    assert recognizer.enroll("Cleo").tracks_in_view == (11, 12)
-    assert recognizer.enroll_over("Cleo", 99, 3.0).tracks_in_view == (11, 12)
-    unlike = recognizer.enroll("Anna", 12)
-    assert (unlike.success, unlike.needs_confirmation) == (False, True)
-    assert recognizer.enroll("Anna", 12, confirm=True).success
-
-
-@pytest.mark.parametrize(
-    ("name", "track", "seconds", "said"),
-    [("", 1, 5.0, "empty"), ("Anna", 9, 5.0, "track 9 is unknown"), ("Anna", 1, 0.0, "more than 0 and at most 60 s")],
-)
-def test_enrolling_over_time_refused(recognizer, name, track, seconds, said):
-    walk(recognizer, Street(1), {1: 1}, frames=3)
-    result = recognizer.enroll_over(name, track, seconds)
-    assert not result.success
-    assert said in result.message
-
-
-@pytest.mark.parametrize(
-    ("name", "confirm", "said"),
-    [
-        ("Anna", False, "track 1 is being enrolled as 'Anna' already"),
-        ("Anna", True, "track 1 is being enrolled as 'Anna' already"),
-        ("anna", False, "looks like 'Anna'"),
-        ("anna", True, ""),
-        ("Ben", False, ""),
-    ],
-)
-def test_two_people_in_view_are_not_enrolled_as_one(recognizer, name, confirm, said):
-    walk(recognizer, Street(1), {1: 1, 2: 2}, frames=3)
-    assert recognizer.enroll_over("Anna", 1, 5.0).success
-    result = recognizer.enroll_over(name, 2, 5.0, confirm)
-    assert (result.success, said in result.message) == (not said, True)
-    assert result.needs_confirmation == ("looks like" in said)
-
-
-@pytest.mark.parametrize("take_back", [Gallery.undo, lambda gallery: gallery.remove("Anna")])
-def test_what_is_taken_back_in_the_middle_of_an_enrolment_stays_away(recognizer, gallery, take_back):
-    street = Street(1)
-    walk(recognizer, street, {1: 1}, frames=3)
-    assert recognizer.enroll_over("Anna", 1, 20.0).success
-    walk(recognizer, street, {1: 1}, frames=32)
-    recognizer.enrollment_news(wait=True)
-    take_back(gallery)
-    walk(recognizer, street, {1: 1}, frames=40)
-    recognizer.enrollment_news(wait=True)
-    walk(recognizer, street, {1: 1}, frames=2)
-    assert (gallery.identities(), recognizer.pending_enrollments) == ([], {})
-
-
-def test_an_enrolment_that_is_taken_back_says_so(recognizer, gallery):
-    street = Street(1)
-    walk(recognizer, street, {1: 1}, frames=3)
-    assert recognizer.enroll_over("Anna", 1, 20.0).success
-    walk(recognizer, street, {1: 1}, frames=32)
-    recognizer.enrollment_news(wait=True)
-    gallery.undo()
-    walk(recognizer, street, {1: 1}, frames=40)
-    refused, done = recognizer.enrollment_news(wait=True)[-2:]
-    assert (refused.state, done.state) == (EnrollmentState.REFUSED, EnrollmentState.DONE)
-    assert "was taken back" in refused.message
-    assert done.message == "nothing of this walk was stored as 'Anna'"
