@@ -32,6 +32,7 @@ from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig, with_opti
 from emgait_ros.doctor.findings import Finding, Level, Page, collect, fail, ok, warn
 
 # Nothing else is imported here: on a broken installation the page must still be printed, and say what is broken.
+NO_CAMERA = "none"  # as of `emgait up`; its own module needs yaml, which may be what is missing
 SHORTEST_S, LONGEST_S = 3.0, 3600.0  # discovery takes a second, and a topic counts as silent after two
 NOT_STARTABLE = fail(
     "live system", "was not watched: ROS ends any process that starts with this middleware", "see the section Transport"
@@ -55,7 +56,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--gallery", metavar="DB", help="gallery file (default: gallery.path)")
     for name in ("cloud", "image", "camera-info"):
-        parser.add_argument(f"--{name}", metavar="TOPIC", help=f"topic (default: topics.{name.replace('-', '_')})")
+        alone = "; none: the LiDAR alone" if name == "image" else ""
+        help_text = f"topic (default: topics.{name.replace('-', '_')}){alone}"
+        parser.add_argument(f"--{name}", metavar="TOPIC", help=help_text)
     parser.add_argument(
         "--compressed", action="store_true", help="the image topic carries sensor_msgs/CompressedImage (with --live)"
     )
@@ -133,7 +136,7 @@ def _parameters(args: argparse.Namespace) -> tuple[TrackerNodeConfig, Recognizer
             findings = [fail("parameters", str(error), "correct the file; the checks below go on with the defaults")]
     topics: dict[str, Any] = {
         "topics.cloud": args.cloud,
-        "topics.image": args.image,
+        "topics.image": "" if args.image == NO_CAMERA else args.image,
         "topics.camera_info": args.camera_info,
         "topics.image_compressed": args.compressed or None,
     }

@@ -77,8 +77,9 @@ class Page:
         self.sections: dict[str, list[Finding]] = {}
 
     def add(self, section: str, findings: Iterable[Finding]) -> None:
-        """Put findings under a heading."""
-        self.sections.setdefault(section, []).extend(findings)
+        """Put findings under a heading; none, and there is no heading."""
+        if found := list(findings):
+            self.sections.setdefault(section, []).extend(found)
 
     @property
     def level(self) -> Level:
@@ -96,7 +97,12 @@ class Page:
         colours = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
         for section, findings in self.sections.items():
             table = Table(
-                title=section, title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False
+                title=escape(section),
+                title_justify="left",
+                title_style="bold",
+                box=None,
+                show_header=False,
+                pad_edge=False,
             )
             table.add_column(width=4)
             table.add_column(max_width=36, overflow="fold")

@@ -72,6 +72,17 @@ def test_the_page_shows_every_finding_and_its_fix():
     }
 
 
+def test_headings_are_shown_as_they_are_and_only_with_findings():
+    page = Page()
+    page.add("Parameters", [])
+    page.add("Recording walk [anna].bag", [ok("recording", "793 messages")])
+    written = io.StringIO()
+    page.show(Console(file=written, width=100))
+    assert "Recording walk [anna].bag" in written.getvalue()
+    assert "Parameters" not in written.getvalue()
+    assert "Parameters" not in page.text()
+
+
 def test_a_check_that_raises_becomes_a_finding():
     def check():
         yield ok("first", "fine")

@@ -126,3 +126,12 @@ def test_one_recording_has_to_be_named(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["doctor", "calibration"]) == 1
     assert main(["doctor", "a", "b"]) == 1
     assert capsys.readouterr().err.count("name one recording") == 2
+
+
+def test_a_recording_can_be_judged_without_its_camera(tmp_path: Path) -> None:
+    bag, report = write(tmp_path / "walk.bag"), tmp_path / "report.json"
+    main(["doctor", str(bag), "--image", "none", "--json", str(report)])
+    sections = json.loads(report.read_text())["sections"]
+    assert list(sections) == [f"Recording {bag}"]
+    counts = [f["values"]["with_image"] for f in sections[f"Recording {bag}"] if "with_image" in f["values"]]
+    assert counts == [0]
