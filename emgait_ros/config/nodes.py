@@ -72,7 +72,7 @@ class FramesConfig:
 
     fixed: str = option("", "TF frame that does not move with the robot (odom, map); empty: the LiDAR stands still.")
     wait_s: float = option(
-        0.5, "How long a cloud waits for its transform: odometry comes later than the clouds.", within=(0, 5, "s")
+        0.5, "How long a cloud waits for its transform: odometry comes later than the clouds.", within=(0, 2, "s")
     )
 
 

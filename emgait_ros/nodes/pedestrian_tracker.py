@@ -91,9 +91,10 @@ class PedestrianTrackerNode(ManagedNode[TrackerNodeConfig]):
         self._models = self._sensing = None
 
     def _begin(self) -> None:
-        self._worker = Worker(self._process, "pedestrian_tracker", on_error=self._on_worker_error)
+        worker = self._worker = Worker(self._process, "pedestrian_tracker", on_error=self._on_worker_error)
         config = self._options.config
-        self._queue = TransformQueue(self._transforms, lambda: self._options.config.frames, self._worker.submit)
+        frames, has_room = lambda: self._options.config.frames, lambda: worker.waiting == 0
+        self._queue = TransformQueue(self._transforms, frames, worker.submit, has_room)
         report, submit = self._problems.report, self._queue.add
         self._inputs = TrackerInputs(self, config, self._assembler, report, submit, self._on_identities)
         image = self._inputs.image

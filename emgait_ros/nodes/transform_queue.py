@@ -14,26 +14,31 @@ from emgait_ros.nodes.diagnostics import OK, WARN, status
 from emgait_ros.nodes.transforms import Transforms
 from emgait_ros.sensing.boxes import Job
 
-MOST = 20  # clouds held, each some MB: the oldest goes on without its transform
+MOST = 40  # clouds held, each some MB, 2 s at 20 Hz: the oldest goes on without its transform
 WAITS_KEPT = 100
 
 
 class TransformQueue:
     """Hands clouds on in their order: each once its transform to ``frames.fixed`` is known, or after ``frames.wait_s``.
 
-    As tf2's MessageFilter. Odometry from the LiDAR itself comes a whole scan later than the cloud it is of. Everything is called in the
-    thread that spins the node.
+    As tf2's MessageFilter. Odometry from the LiDAR itself comes a whole scan later than the cloud it is of; of several clouds that
+    one transform tells of, each waits until there is room for it. Everything is called in the thread that spins the node.
 
     Args:
         transforms: are told of; tells when it has heard more.
         frames: options now.
         submit: called with each cloud.
+        has_room: whether a cloud that is submitted takes no other's place.
     """
 
     def __init__(
-        self, transforms: Transforms, frames: Callable[[], FramesConfig], submit: Callable[[Job], None]
+        self,
+        transforms: Transforms,
+        frames: Callable[[], FramesConfig],
+        submit: Callable[[Job], None],
+        has_room: Callable[[], bool],
     ) -> None:
-        self._transforms, self._frames, self._submit = transforms, frames, submit
+        self._transforms, self._frames, self._submit, self._has_room = transforms, frames, submit, has_room
         self._held: deque[tuple[float, Job]] = deque()
         self._waits_s: deque[float] = deque(maxlen=WAITS_KEPT)
         self._in_vain: deque[bool] = deque(maxlen=WAITS_KEPT)
@@ -63,17 +68,18 @@ class TransformQueue:
         return status("transforms", WARN if in_vain > 0.1 else OK, text, values)
 
     def _hand_on(self) -> None:
-        frames = self._frames()
+        fixed, wait_s = self._frames().fixed, self._frames().wait_s
         while self._held:
             since_s, job = self._held[0]
             waited_s = time.monotonic() - since_s
-            late = waited_s > frames.wait_s or len(self._held) > MOST
-            if not late and self._must_wait(job, frames.fixed):
+            late = waited_s > wait_s or len(self._held) > MOST
+            must_wait = self._must_wait(job, fixed)
+            if not late and (must_wait or (fixed and len(self._held) > 1 and not self._has_room())):
                 return
             self._held.popleft()
-            if frames.fixed:
+            if fixed:
                 self._waits_s.append(waited_s)
-                self._in_vain.append(late and self._must_wait(job, frames.fixed))
+                self._in_vain.append(must_wait)
             self._submit(job)
 
     def _must_wait(self, job: Job, fixed: str) -> bool:

@@ -100,6 +100,12 @@ class Worker(Generic[Job]):
                 self._drop(len(self._waiting.pop(next(iter(self._waiting)))))
             self._changed.notify_all()
 
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait: of one that is submitted now none is dropped where this is 0."""
+        with self._changed:
+            return self._count_waiting()
+
     def wait_idle(self, timeout_s: float) -> bool:
         """Wait until nothing waits or runs; False when that took longer."""
         with self._changed:

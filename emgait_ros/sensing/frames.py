@@ -21,7 +21,7 @@ Pose = tuple[float, ...]  # x, y, z (m) and the unit quaternion x, y, z, w
 
 
 class NotYetError(ValueError):
-    """The tree connects the frames, but its newest transforms are older than the stamp: newer ones may come."""
+    """The tree connects the frames, but its newest transforms are older than the stamp, by 10 s at most: newer ones may come."""
 
 
 def frame_name(frame_id: str) -> str:
@@ -106,8 +106,9 @@ class FrameTree:
             stamp_ns: at which time; None: the newest at which all of the chain is known.
 
         Raises:
-            NotYetError: the newest transforms are older than the stamp.
-            ValueError: an empty name, frames that are not connected, or a stamp before the oldest transform kept.
+            NotYetError: the newest transforms are older than the stamp, by 10 s at most.
+            ValueError: an empty name, frames that are not connected, a stamp before the oldest transform kept, or one that is no
+                time of TF's clock.
         """
         target, source = frame_name(target), frame_name(source)
         no_transform = f"no transform from '{source}' to '{target}'"
@@ -126,9 +127,9 @@ class FrameTree:
             stamp_ns = min((poses[-1][0] for _, poses in moving), default=0)
         for name, poses in moving:
             if stamp_ns > poses[-1][0]:
-                raise NotYetError(
-                    f"{no_transform}: {self._place} knows '{name}' only before that stamp{_far(stamp_ns - poses[-1][0])}"
-                )
+                behind_ns = stamp_ns - poses[-1][0]
+                sentence = f"{no_transform}: {self._place} knows '{name}' only before that stamp{_far(behind_ns)}"
+                raise ValueError(sentence) if behind_ns > KEPT_NS else NotYetError(sentence)
             if stamp_ns < poses[0][0]:
                 raise ValueError(
                     f"{no_transform}: {self._place} knows '{name}' only after that stamp{_far(poses[0][0] - stamp_ns)}"

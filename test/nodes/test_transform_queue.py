@@ -29,8 +29,8 @@ class Held:
     """A queue on a live graph, and the numbers of the clouds it has handed on."""
 
     def __init__(self, graph: LiveGraph, frames: FramesConfig) -> None:
-        self.graph, self.frames, self.handed_on = graph, frames, []
-        self.queue = TransformQueue(Transforms(graph.node), lambda: self.frames, self._take)
+        self.graph, self.frames, self.handed_on, self.room = graph, frames, [], True
+        self.queue = TransformQueue(Transforms(graph.node), lambda: self.frames, self._take, lambda: self.room)
 
     def _take(self, job: Job) -> None:
         self.handed_on.append(job.pair.cloud_stamp_ns // STEP_NS)
@@ -85,6 +85,27 @@ def test_each_cloud_waits_for_its_own_and_its_images_odometry(held: Held) -> Non
     assert status is not None
     assert status.name.endswith("transforms")
     assert {value.key: value.value for value in status.values}["in_vain"] == "0.00"
+
+
+def test_of_the_clouds_that_one_transform_tells_of_none_takes_anothers_place(held: Held) -> None:
+    """Odometry slower than the LiDAR: the worker that they go to keeps only the newest that waits."""
+    held.room = False
+    for number in (1, 2, 3):
+        held.add(number)
+    held.knows(3)
+    assert held.handed_on == []
+    held.room = True
+    held.odometry(4)
+    assert held.graph.wait(lambda: held.handed_on == [1, 2, 3])
+    held.room = False
+    held.add(4)
+    assert held.handed_on == [1, 2, 3, 4], "alone, the newest goes on: a slow machine leaves out what is older"
+
+
+def test_another_clock_is_not_waited_for(held: Held) -> None:
+    """TF that is minutes behind the clouds never reaches them."""
+    held.add(2_000)
+    assert held.handed_on == [2_000]
 
 
 @pytest.mark.parametrize(
