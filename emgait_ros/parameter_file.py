@@ -40,9 +40,11 @@ def load_parameters(
         ignores silently: a name that no node has, or a node's settings that are not for this namespace.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or there is none.
         ValueError: it is no parameter file, or a value is not allowed; the sentence names the file.
     """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no parameter file {path}")
     try:
         content = parsed_yaml(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:

@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import os
 
-from rich.console import Console
-
 from emgait_ros.cli.demo_processes import compile_kernels, isolate
 from emgait_ros.cli.outputs import output_file, write_json
 from emgait_ros.cli.terminal import console_of, progress, table
@@ -39,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.seconds >= 1:
         raise ValueError(f"--seconds is {args.seconds}: at least 1 is needed")
     isolate(os.environ)
-    compile_kernels(Console(stderr=True))
+    compile_kernels(console_of(stderr=True))
     with progress() as bar:
         figures = run_benchmark(args.people, args.seconds, args.bundle, bar.say, args.beams, args.width)
     title = f"live nodes, {figures['points']} points, {figures['image']}, 10 Hz"

@@ -157,7 +157,6 @@ def _print(figures: dict[str, Any]) -> None:
     console.print(
         f"beside it, one 10-frame sequence from scratch, measured elsewhere on such a machine: {peers}",
         soft_wrap=True,
-        highlight=False,
     )
     console.print(
         f"{figures['machine']}; {versions}; load average {figures['load_average']:.1f}; weights: {figures['weights']}",

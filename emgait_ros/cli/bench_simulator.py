@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         written = write_pictures(args.pictures) if args.pictures else []
         written += [write_beside_kitti(args.kitti, args.beside)] if args.beside else []
         for path in written:
-            console.print(f"wrote {path}", highlight=False)
+            console.print(f"wrote {path}")
         return 0
     with console.status("") as status:
         figures = run_benchmark(args.people, args.workers, args.frames, status.update)

@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from emgait_ros.cli.outputs import output_file, write_json
-from emgait_ros.cli.terminal import progress, table
+from emgait_ros.cli.terminal import console_of, progress, table
 from emgait_ros.lab.datasets.checking import Findings, check_dataset
 from emgait_ros.lab.datasets.opening import KINDS
 
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"'{' '.join(named)}' is no kind of data set: known are {', '.join(KINDS)}, then one folder")
     with progress("reading", None) as bar:
         findings = check_dataset(folder, args.kind or "".join(named), bar.at)
-    _print(findings, Console())
+    _print(findings, console_of())
     write_json(args.json, asdict(findings))
     return 1 if findings.problems else 0
 
@@ -59,7 +59,6 @@ def _print(findings: Findings, console: Console) -> None:
     console.print(
         f"{findings.dataset}: {findings.identities} identities, {findings.sequences} sequences, {findings.frames} frames read, "
         f"{len(findings.views)} views, {len(findings.kinds)} kinds of sequences",
-        highlight=False,
     )
     for title, found in (("problems", findings.problems), ("remarks", findings.remarks)):
         if not found:
@@ -70,4 +69,4 @@ def _print(findings: Findings, console: Console) -> None:
             rows.append(("", f"and {len(found) - SHOWN} more (--json writes them all)"))
         console.print(table(f"{len(found)} {title}: {counts}", ("kind", "what"), rows, left=(0, 1)))
     if not findings.problems:
-        console.print("nothing that stops training or evaluation", highlight=False)
+        console.print("nothing that stops training or evaluation")

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from emgait_ros.cli.demo_processes import Playback, compile_kernels, emgait, isolate, running, topics_to_play
 from emgait_ros.cli.outputs import output_folder, write_json
-from emgait_ros.cli.terminal import progress
+from emgait_ros.cli.terminal import console_of, progress
 from emgait_ros.lab.demo.film import write_film
 from emgait_ros.lab.demo.report import judge, summary, table
 from emgait_ros.lab.simulation.recording import Recording, record
@@ -54,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Simulate, play, enrol, judge; 0 when everything was decided rightly."""
     began = time.monotonic()
-    console = Console()
+    console = console_of()
     out: Path = args.out
     _empty(out)
     isolate(os.environ)
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     simulated = time.monotonic()
     compile_kernels(console)
     log = out / "nodes.log"
-    console.print(f"starting the nodes (their output: {log})", highlight=False)
+    console.print(f"starting the nodes (their output: {log})")
     with console.status("people walk past the sensors, are enrolled, and come again"):
         notes = play_live(recording, out / "gallery.db", log, args.bundle, args.rate, lambda text: _say(console, text))
     played = time.monotonic()
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     for enrollment in notes.enrollments:
         if not enrollment.success:
             console.print(f"enrolling {enrollment.name}: {enrollment.message}", style="yellow")
-    console.print(f"written: {', '.join(str(path) for path in [out / 'summary.json', *pictures])}", highlight=False)
+    console.print(f"written: {', '.join(str(path) for path in [out / 'summary.json', *pictures])}")
     console.print("simulated people, simulated sensors; real ROS 2 nodes, messages and services", style="dim")
     return 0 if result["passed"] else 1
 
@@ -102,7 +102,7 @@ def _simulate(seed: int, path: Path) -> Recording:
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(f"  {text}", highlight=False, markup=False)
+    console.print(f"  {text}")
 
 
 def play_live(

@@ -22,12 +22,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from emgait_ros.cli.demo_processes import Playback, compile_kernels, isolate, running, topics_to_play
 from emgait_ros.cli.outputs import output_folder, write_json
-from emgait_ros.cli.terminal import table
+from emgait_ros.cli.terminal import console_of, table
 from emgait_ros.lab.datasets.kitti import KittiFrame, KittiFrames
 from emgait_ros.lab.datasets.kitti_bag import PEOPLE, write_bag
 from emgait_ros.lab.evaluation.detection_matching import nearest_first
@@ -64,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     frames = KittiFrames(args.data)
     args.out.mkdir(parents=True, exist_ok=True)
     isolate(os.environ)
-    console = Console()
+    console = console_of()
     compile_kernels(console)
     figures = []
     for name in args.frames or frames.names:
@@ -72,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             figures.append(_play_frame(frames[name], args.out))
     write_json(args.out / "summary.json", [asdict(f) for f in figures])
     console.print(_table(figures))
-    console.print(f"pictures and summary.json are in {args.out}", highlight=False)
+    console.print(f"pictures and summary.json are in {args.out}")
     labelled = sum(f.labelled or 0 for f in figures)
     return 0 if sum(f.found for f in figures) >= WANTED_SHARE * labelled else 1
 

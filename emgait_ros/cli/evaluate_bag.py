@@ -63,13 +63,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print; 0 when the bag could be read to its end, whatever was recognised."""
     console = console_of(120)
-    tracker, recognizer = node_options(args.params, partial(console.print, style="yellow", highlight=False))
+    tracker, recognizer = node_options(args.params, partial(console.print, style="yellow"))
     walks = read_walks(args.walks) if args.walks else ()
     with TemporaryDirectory(prefix="emgait-") as folder, BagRecording(args.bag) as bag:
         gallery = Path(folder) / "gallery.db"
         source = args.gallery or (None if args.walks else recognizer.gallery.path)
         if not copy_gallery(source, gallery, required=args.gallery is not None) and not walks:
-            console.print(f"there is no gallery at {source}: nobody can be recognised", style="yellow", highlight=False)
+            console.print(f"there is no gallery at {source}: nobody can be recognised", style="yellow")
         options: dict[str, Any] = {"gallery.path": str(gallery)}
         if args.bundle:
             options["engine.bundle"] = str(args.bundle)
@@ -136,9 +136,9 @@ def _print(result: BagEvaluation, console: Console) -> None:
     rows = [_row(track, result.truth is not None) for track in tracks]
     console.print(table("Tracks, and what was decided", HEADINGS, rows, left=(1, 5, 9)))
     for note in result.notes:
-        console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        console.print(note, style="yellow", soft_wrap=True)
     for problem, count in result.problems.items():
-        console.print(f"{count} x {problem}", style="yellow", highlight=False)
+        console.print(f"{count} x {problem}", style="yellow")
     print(
         f"{result.frames} clouds, {result.with_image} with an image; {result.timings['frame_p50_ms']:.0f} ms a cloud (median)"
     )

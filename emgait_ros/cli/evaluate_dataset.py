@@ -144,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             notes += ["No open set: the weights have no threshold."]
     for note in notes:
-        console.print(note, highlight=False)
+        console.print(note)
     if args.json:
         text = {**as_json(figures[ours]), **facts, **_nested(figures, by_group), **_real_json(real, takes)}
         write_json(args.json, text)

@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     """Detect, compare, print; 0 when all could be read, whatever was found."""
     rules = _rules(args)
     console = console_of(140)
-    options, _ = node_options(args.params, partial(console.print, style="yellow", highlight=False))
+    options, _ = node_options(args.params, partial(console.print, style="yellow"))
     folders = [
         simulated_streets(args.clouds) if str(folder) == "sim" else open_labelled(folder) for folder in args.folders
     ]
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     for light, found in figures["by_range"].items():
         console.print(_ranges(light, found))
     for note in [*_notes(figures, rules, options.tracker.weak_score), *notes]:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+        console.print(note, soft_wrap=True)
     write_json(args.json, figures)
     return 0
 

@@ -40,14 +40,14 @@ def run(args: argparse.Namespace) -> int:
     rows = [(way, *map(str, found.values()), str(if_enrolled.get(way, ""))) for way, found in ways.items()]
     console = console_of(120)
     console.print(table("ways of moving, percent", ("", *named, "refused", "if enrolled"), rows))
-    console.print("if enrolled: strangers named when people who move like that are enrolled like that", highlight=False)
+    console.print("if enrolled: strangers named when people who move like that are enrolled like that")
     rows = [
         (f"{kind}: {name}", str(count), *map(str, figures.values()))
         for kind, found in groups.items()
         for name, (count, figures) in found.items()
     ]
     console.print(table("groups of people, ordinary walks, percent", ("", "people", *named), rows))
-    console.print(note, highlight=False)
+    console.print(note)
     answer: dict[str, Any] = {"note": note, "model": encoder.fingerprint, "threshold": encoder.bundle.threshold}
     answer["ways"] = {way: as_json(figures) for way, figures in ways.items()}
     answer["strangers_named_if_enrolled"] = as_json(if_enrolled)

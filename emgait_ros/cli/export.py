@@ -25,11 +25,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from emgait_ros.cli.commands import add_numbers
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
-from emgait_ros.cli.terminal import table
+from emgait_ros.cli.terminal import console_of, table
 from emgait_ros.config import EngineConfig
 from emgait_ros.inference.bundle import CLIP_PRECISIONS, Bundle, default_bundle_path, load_bundle, refuse_local_only
 from emgait_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
@@ -85,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         cosine = "measured where it runs" if row["cosine"] is None else f"{row['cosine']:.6f}"
         rows.append((row["graph"], row["file"], f"{row['bytes'] / 1e6:.1f}", f"{row['seconds']:.1f}", cosine))
     headings = ("graph", "file", "MB", "seconds", "cosine to FP32")
-    Console().print(table(f"{name}: {args.to}, {args.precision}", headings, rows, left=(0, 1)))
+    console_of().print(table(f"{name}: {args.to}, {args.precision}", headings, rows, left=(0, 1)))
     write_json(args.json, {"bundle": name, "to": args.to, "precision": args.precision, "files": made})
     return 0
 
@@ -142,7 +140,7 @@ def _export_engines(bundle: Bundle, args: argparse.Namespace) -> list[dict[str, 
         for name in bundle.graphs:
             start = time.perf_counter()
             key = engine_key(bundle, name, args.to, target, args.precision, args.max_batch)
-            with Console().status(f"building {name} for {target}"):
+            with console_of().status(f"building {name} for {target}"):
                 file = build_engine(bundle, name, args.out or cache_folder(bundle), key)
             made.append(_row(f"{name} ({target})", file.path, start, None))
     return made

@@ -30,12 +30,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from emgait_ros.cli import gallery_calibrate, gallery_keys, gallery_transfer
 from emgait_ros.cli.outputs import output_file, write_json
-from emgait_ros.cli.terminal import agreed, table
+from emgait_ros.cli.terminal import agreed, console_of, table
 from emgait_ros.config import GalleryConfig
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.expiry import GRACE_DAYS
@@ -138,7 +137,7 @@ def _list(gallery: Gallery, _: argparse.Namespace) -> Answer:
         )
         name = Text(person.name + _state_of(person))
         rows.append((name, shown_time(person.enrolled_ns), str(person.templates), Text(models)))
-    Console().print(table(title, ("name", "enrolled", "templates", "of model"), rows, left=(0, 1, 3)))
+    console_of().print(table(title, ("name", "enrolled", "templates", "of model"), rows, left=(0, 1, 3)))
     listed = [
         {
             "name": person.name,
@@ -167,7 +166,7 @@ def _show(gallery: Gallery, args: argparse.Namespace) -> Answer:
         seen = (str(item.samples), f"{item.median_range_m:.0f} m", sensors.get(item.modalities, "?"))
         rows.append((str(item.template_id), shown_time(item.created_ns), *seen, item.fingerprint[:12]))
     headings = ("number", "enrolled", "samples", "range", "sensors", "of model")
-    Console().print(table(Text(f"templates of '{args.name}'"), headings, rows, left=(1, 4, 5)))
+    console_of().print(table(Text(f"templates of '{args.name}'"), headings, rows, left=(1, 4, 5)))
     listed = [
         {
             "number": item.template_id,

@@ -6,11 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from emgait_ros.cli.outputs import output_file
-from emgait_ros.cli.terminal import agreed, table
+from emgait_ros.cli.terminal import agreed, console_of, table
 from emgait_ros.gallery.encryption import find_key
 from emgait_ros.gallery.exchange import RULES, ImportLine
 from emgait_ros.gallery.export_file import SIGNING_KEY
@@ -85,4 +84,4 @@ def _print(lines: list[ImportLine], source: str) -> None:
         said = WORDS[line.action] + (f": '{line.target}'" if line.target != line.name else "")
         rows.append((Text(line.name), Text(said), str(line.templates), str(line.here)))
     headings = ("name", "what happens", "templates", "here")
-    Console().print(table(Text(f"people in {source}"), headings, rows, left=(0, 1)))
+    console_of().print(table(Text(f"people in {source}"), headings, rows, left=(0, 1)))

@@ -40,6 +40,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from emgait_ros.cli.outputs import output_file, write_json
+from emgait_ros.cli.terminal import console_of
 from emgait_ros.live.keys import pressed_keys
 from emgait_ros.live.playback_clock import PlaybackClock
 from emgait_ros.recordings.rosbag import BagMessage, Rosbag
@@ -115,17 +116,17 @@ def run(args: argparse.Namespace) -> int:
         wait_for=tuple(args.wait_for),
         follow=args.follow,
     )
-    console = Console(stderr=True)
+    console = console_of(stderr=True)
     with Rosbag(args.bag) as bag, ExitStack() as stack:
         if args.start_offset >= max(bag.duration_s, 1e-9):
             raise ValueError(f"--start-offset is {args.start_offset:g} s, but {args.bag} lasts {bag.duration_s:.1f} s")
         for note in bag.notes:
-            console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
+            console.print(note, style="yellow", soft_wrap=True)
         progress = stack.enter_context(_progress(console))
         task = progress.add_task("waiting for subscribers", total=bag.duration_s)
 
         def say(text: str) -> None:
-            console.print(text, highlight=False, markup=False)
+            console.print(text)
 
         def on_start(player: BagPlayer) -> None:
             for name, why in player.report.skipped.items():
@@ -139,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
 
         report = play_bag(bag, options, on_start, on_message, say, _ros_args(args))
     if report.waited:
-        console.print(report.waited, highlight=False)
+        console.print(report.waited)
     played = f"played {sum(report.published.values())} messages on {len(report.published)} topics"
     print(f"{played} in {report.seconds:.1f} s{_slowed(report, args.follow)}", file=sys.stderr)
     write_json(args.json, vars(report))
@@ -188,5 +189,9 @@ def _slowed(report: Any, follow: str) -> str:
 
 def _progress(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console, transient=True
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
     )

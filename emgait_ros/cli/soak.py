@@ -19,12 +19,10 @@ import os
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-
 from emgait_ros.cli.commands import add_numbers
 from emgait_ros.cli.demo_processes import compile_kernels, isolate
 from emgait_ros.cli.outputs import output_file, output_folder, write_json
-from emgait_ros.cli.terminal import print_figures, progress
+from emgait_ros.cli.terminal import console_of, print_figures, progress
 from emgait_ros.lab.soak.soak import SoakPlan, run_soak
 
 PLAN = (
@@ -52,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if args.minutes <= 0 or min(args.kills, args.people) < 0:
         raise ValueError("--minutes must be above 0, --kills and --people at least 0")
     isolate(os.environ)
-    compile_kernels(Console(stderr=True))
+    compile_kernels(console_of(stderr=True))
     plan = SoakPlan(**{name: getattr(args, name) for name, _, _ in PLAN})
     with tempfile.TemporaryDirectory(prefix="emgait-soak-") as made, progress() as bar:
         folder = args.out or Path(made)

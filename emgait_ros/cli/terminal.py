@@ -37,18 +37,24 @@ class Bar:
 @contextmanager
 def progress(text: str = "", total: float | None = 1.0) -> Iterator[Bar]:
     """A bar on stderr that is gone at the end; ``total`` None: not known yet."""
-    from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TextColumn
 
-    with Progress(console=Console(stderr=True), transient=True) as bars:
+    text_column = TextColumn("{task.description}", markup=False)
+    columns = (text_column, *Progress.get_default_columns()[1:])
+    with Progress(*columns, console=console_of(stderr=True), transient=True) as bars:
         yield Bar(bars, text, total)
 
 
-def console_of(width: int) -> Console:
-    """Where figures are printed; ``width``: of what is piped into a file, where no terminal says one."""
+def console_of(width: int | None = None, *, stderr: bool = False) -> Console:
+    """Where commands print; text is printed as it is, whatever brackets a path or a name holds.
+
+    Args:
+        width: of what is piped into a file, where no terminal says one; None: rich's.
+        stderr: print there.
+    """
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else width)
+    return Console(width=None if sys.stdout.isatty() else width, stderr=stderr, markup=False, highlight=False)
 
 
 def table(

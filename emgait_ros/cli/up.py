@@ -61,8 +61,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Start both nodes and wait; returns 0 after Ctrl-C, else the exit status of the node that ended first."""
     if args.params is not None:
-        if not args.params.is_file():
-            raise FileNotFoundError(f"there is no parameter file {args.params}")
         for sentence in load_parameters(args.params, args.namespace)[2]:
             print(f"[up] {sentence}", file=sys.stderr, flush=True)
     if not re.fullmatch(r"/?([A-Za-z_][A-Za-z0-9_]*/?)*", args.namespace):

@@ -112,7 +112,7 @@ def judge_topic(seen: TopicSeen, system: LiveSystem) -> Iterator[Finding]:
         yield fail(
             seen.topic,
             f"{count} messages, then nothing for {seen.silent_s:.1f} s",
-            "see whether its driver or bag still runs",
+            seen.why_silent or "see whether its driver or bag still runs",
             **figures,
         )
     elif seen.lost_share:

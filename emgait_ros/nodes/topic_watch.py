@@ -194,7 +194,7 @@ class TopicWatch:
         if self.count:
             return (
                 f"nothing on {self.topic} for {self.silent_s:.0f} s, after {self.count} messages: {names} still offers it but "
-                "has stopped sending, or its machine or network is overloaded"
+                f"has stopped sending, or its messages are lost: {self.loss_advice()}"
             )
         if self._qos.reliability == ReliabilityPolicy.RELIABLE or self._type_name not in LARGE:
             return (

@@ -42,6 +42,7 @@ FORMATS = {"ros2msg": MessageDefinitionFormat.MSG, "ros2idl": MessageDefinitionF
 ORDERS = ("INDEXED BY timestamp_idx ORDER BY timestamp", "NOT INDEXED ORDER BY id")  # to read a damaged SQLite file in
 NO_DEFINITION = MessageDefinition(MessageDefinitionFormat.NONE, "")
 
+BEGINS = {".mcap": b"\x89MCAP0\r\n", ".db3": b"SQLite format 3\0"}
 LARGEST_CHUNK = 512 * 2**20  # bytes, unpacked; recorders write chunks of a megabyte, or of one message
 
 
@@ -80,6 +81,16 @@ def cut_sentence(reader: Reader) -> str:
     if not getattr(reader.storage, "cut", False):
         return ""
     return f"{reader.path}: the recording was cut: {reader.message_count} messages read; {cure(Path(str(reader.path)))}"
+
+
+def no_storage_file(path: Path) -> str:
+    """That a file is none of its ending, which nothing can mend; empty where it is one, or a folder."""
+    if path.suffix not in BEGINS or not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        begin = file.read(len(BEGINS[path.suffix]))
+    what = "it is empty" if not begin else "its content is something else"
+    return "" if begin == BEGINS[path.suffix] else f"{path} is no {path.suffix} file: {what}"
 
 
 def cure(path: Path) -> str:

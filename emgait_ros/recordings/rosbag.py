@@ -21,7 +21,7 @@ from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from emgait_ros.recordings.bag_files import cure, cut_sentence, learn_type, open_file
+from emgait_ros.recordings.bag_files import cure, cut_sentence, learn_type, no_storage_file, open_file
 
 CLOUD = "sensor_msgs/msg/PointCloud2"
 IMAGE = "sensor_msgs/msg/Image"
@@ -108,7 +108,7 @@ class Rosbag:
             try:
                 readers.append(open_file(file))
             except Exception as error:  # rosbags raises whatever the damaged bytes lead it into
-                unreadable.append(f"{_damaged(file, error)}; {cure(file)}")
+                unreadable.append(no_storage_file(file) or f"{_damaged(file, error)}; {cure(file)}")
                 if len(unreadable) == len(files):
                     self.close()
                     raise ValueError(unreadable[0]) from error
@@ -256,9 +256,12 @@ def _storage_files(path: Path, notes: list[str]) -> list[Path]:
     if path.is_file():
         return [path]
     files = sorted([*path.glob("*.mcap"), *path.glob("*.db3")])
-    if (path / "metadata.yaml").is_file() and (not files or _is_compressed(path / "metadata.yaml")):
-        return [path]
     packed = sorted([*path.glob("*.mcap.zstd"), *path.glob("*.db3.zstd")])
+    if (path / "metadata.yaml").is_file():
+        if not files and not packed:
+            raise ValueError(f"{path} has a metadata.yaml and no .mcap or .db3 file: copy the recording's beside it")
+        if not files or _is_compressed(path / "metadata.yaml"):
+            return [path]
     advice = f"unpack them with `zstd -d --rm {path}/*.zstd`, then `ros2 bag reindex {path}`"
     # Not by metadata.yaml: rosbags leaves out, without a word, topics that it describes otherwise than the files do.
     if not files:

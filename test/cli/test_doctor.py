@@ -387,6 +387,12 @@ NAN_CLOUD = np.full((10, 3), np.nan, np.float32)
         ({"cloud": seen(CLOUD, None, 0, refused=("/driver: best effort",))}, Level.FAIL, "/cloud", "QoS mismatch"),
         ({"cloud": seen(CLOUD, cloud_message(), 10, 0.5)}, Level.WARN, "/cloud", "2.0 Hz"),
         ({"cloud": seen(CLOUD, cloud_message(), silent_s=3.0)}, Level.FAIL, "/cloud", "then nothing for 3.0 s"),
+        (
+            {"cloud": seen(CLOUD, cloud_message(), silent_s=3.0, why_silent="it stopped, or the segment is small")},
+            Level.FAIL,
+            "/cloud",
+            "it stopped, or the segment is small",
+        ),
         ({"cloud": seen(CLOUD, cloud_message(), publishers=("/a", "/b"))}, Level.WARN, "/cloud", "2 publishers"),
         ({"image": seen(IMAGE, image_message(), arrivals_s=[0.0, 0.03, 0.06, 0.09, 0.12, 4.0], count=6)}, Level.WARN, "/image", "lost"),
         (

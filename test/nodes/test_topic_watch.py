@@ -37,6 +37,24 @@ def test_a_publisher_that_sends_nothing(graph, kind, reliability, words):
     graph.node.destroy_publisher(publisher)
 
 
+@pytest.mark.parametrize(
+    ("reliability", "size", "words"),
+    [
+        ("best_effort", 2_764_800, "FASTRTPS_DEFAULT_PROFILES_FILE"),  # one got through, and all others were lost
+        ("best_effort", 1000, "is overloaded"),
+        ("reliable", 2_764_800, "is overloaded"),
+    ],
+)
+def test_a_publisher_of_which_nothing_more_comes(graph, reliability, size, words):
+    topic = f"/watched/stopped/{reliability}/of{size}"
+    watch = TopicWatch(graph.node, topic, TYPE, sensor_qos(reliability, 1), "topics.cloud")
+    publisher = graph.node.create_publisher(PointCloud2, topic, qos())
+    watch.tick(1, size)
+    assert graph.wait(lambda: "has stopped sending" in watch.why_silent())
+    assert words in watch.why_silent()
+    graph.node.destroy_publisher(publisher)
+
+
 @pytest.mark.parametrize("level_when_silent", [diagnostics.WARN, diagnostics.ERROR])
 def test_nothing_yet_is_information_then_a_warning(graph, level_when_silent):
     """A driver that starts after the node, or not at all; one that was there and is gone is worse."""

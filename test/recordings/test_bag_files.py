@@ -130,6 +130,25 @@ def test_what_cannot_be_read_at_all_names_the_cure(tmp_path: Path) -> None:
         Rosbag(file)
 
 
+@pytest.mark.parametrize("name", ["bag_0.mcap", "bag_0.db3"])
+@pytest.mark.parametrize("content", [b"", b"no recording at all, but long enough"])
+@pytest.mark.parametrize("in_folder", [False, True])
+def test_what_is_no_recording_gets_no_cure(tmp_path: Path, name: str, content: bytes, in_folder: bool) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name} is no .* file") as raised:
+        Rosbag(tmp_path if in_folder else tmp_path / name)
+    assert "recover" not in str(raised.value)
+    assert "reindex" not in str(raised.value)
+
+
+def test_metadata_alone_are_no_recording(tmp_path: Path) -> None:
+    folder = write(tmp_path / "bag")
+    storage_file(folder).unlink()
+    with pytest.raises(ValueError, match=r"no \.mcap or \.db3 file") as raised:
+        Rosbag(folder)
+    assert "reindex" not in str(raised.value)
+
+
 RECORDER = """
 import os, sqlite3, sys
 source, target, journal = sys.argv[1:]

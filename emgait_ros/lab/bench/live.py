@@ -58,7 +58,7 @@ def run_benchmark(
         beams, width: of the simulated LiDAR and images.
 
     Raises:
-        ValueError: a number of people that is not possible, or the nodes did not start.
+        ValueError: a number of people that is not possible, others use the same ROS domain, or the nodes did not start.
     """
     from emgait_ros.lab.soak.graph import Graph
 
@@ -69,12 +69,10 @@ def run_benchmark(
         say(f"simulating {count} people", place / len(people))
         street = simulated(people_walking(count, beams, width))
         say(f"{count} people at 10 Hz", (place + 0.5) / len(people))
-        with (
-            tempfile.TemporaryDirectory(prefix="emgait-live-") as folder,
-            Robot(Path(folder), street.params, bundle) as robot,
-            Graph() as graph,
-        ):
-            rows[str(count)] = _measured(street, robot, graph, seconds)
+        with tempfile.TemporaryDirectory(prefix="emgait-live-") as folder, Graph() as graph:
+            graph.alone()
+            with Robot(Path(folder), street.params, bundle) as robot:
+                rows[str(count)] = _measured(street, robot, graph, seconds)
     return {
         "points": (len(street.clouds[0]) - 200) // 20,
         "image": f"{width}x{width * 9 // 16}",

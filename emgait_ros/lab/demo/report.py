@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 from emgait_ros.recordings.walks import EnrollmentNote, RecordedWalk, Sighting
 from emgait_ros.samples import Status
@@ -97,12 +98,12 @@ def table(verdicts: Sequence[WalkVerdict], enrollments: Sequence[EnrollmentNote]
         out.add_column(heading, justify="left" if left else "right", no_wrap=True)
     for verdict in verdicts:
         known = [note for note in enrollments if note.success and note.name == verdict.expected]
-        mark = "[green]✓[/]" if verdict.correct else "[red]✗[/]"
+        mark = ("✓", "green") if verdict.correct else ("✗", "red")
         wrong = f" (also: {', '.join(verdict.wrong_names)})" if verdict.wrong_names else ""
         out.add_row(
             verdict.expected if known or verdict.expected != "unknown" else "a stranger",
             f"{known[0].range_m:.0f} m" if known else "-",
-            f"{mark} {verdict.decided}{wrong}",
+            Text.assemble(mark, f" {verdict.decided}{wrong}"),
             f"{verdict.ranges_m[0]:.0f}-{verdict.ranges_m[1]:.0f} m" if verdict.ranges_m else "never",
             f"{verdict.range_m:.0f} m" if verdict.range_m is not None else "-",
             f"{verdict.seconds:.1f} s" if verdict.seconds is not None else "-",

@@ -17,11 +17,15 @@ from emgait_msgs.msg import IdentityArray, PedestrianArray
 from emgait_msgs.srv import EnrollIdentity, ListIdentities, RemoveIdentity
 from emgait_ros.config import TrackerTopicsConfig
 from emgait_ros.lab.soak.robot import wait_until
+from emgait_ros.nodes.topic_watch import named
 from emgait_ros.recordings.serialized_header import stamp_of as serialized_stamp
 from emgait_ros.sensing.conversions import stamp_ns as stamp_of
 
+PEDESTRIANS, IDENTITIES = ANSWERS = ("pedestrian_tracker/pedestrians", "gait_recognizer/identities")
 SERVICE_S = 30.0
 POLL_S = 0.001
+DISCOVERY_S = 2.0
+FORGOTTEN_S = 30.0  # DDS forgets a killed process after 20 s
 KEPT = 2000
 
 
@@ -48,11 +52,9 @@ class Graph:
         topics, qos = TrackerTopicsConfig(), QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
         kinds = ((CameraInfo, topics.camera_info), (Image, topics.image), (PointCloud2, topics.cloud))
         self._senders = [self._node.create_publisher(kind, topic, qos) for kind, topic in kinds]
-        self._node.create_subscription(IdentityArray, "gait_recognizer/identities", self._take, qos)
+        self._node.create_subscription(IdentityArray, IDENTITIES, self._take, qos)
         if with_tracker:
-            self._node.create_subscription(
-                PedestrianArray, "pedestrian_tracker/pedestrians", self._track, qos, raw=True
-            )
+            self._node.create_subscription(PedestrianArray, PEDESTRIANS, self._track, qos, raw=True)
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._note, 50)
         self._clients = {
             kind: self._node.create_client(kind, f"gait_recognizer/{name}")
@@ -74,10 +76,27 @@ class Graph:
         self._node.destroy_node()
         self._context.try_shutdown()
 
+    def alone(self) -> None:
+        """Wait until nobody else publishes what is sent and answered here: two at once would answer and enrol each other's people.
+
+        Raises:
+            ValueError: somebody still does after a killed node would have been forgotten.
+        """
+        own = [sender.topic_name for sender in self._senders]
+        counts = {topic: int(topic in own) for topic in (*own, *map(self._node.resolve_topic_name, ANSWERS))}
+        time.sleep(DISCOVERY_S)
+        nobody = lambda: all(self._node.count_publishers(topic) <= most for topic, most in counts.items())  # noqa: E731
+        if not wait_until(nobody, FORGOTTEN_S, 0.1):
+            topic = next(topic for topic, most in counts.items() if self._node.count_publishers(topic) > most)
+            names = named(self._node.get_publishers_info_by_topic(topic))
+            raise ValueError(
+                f"{topic} is published by others too ({names}): stop them, or set ROS_DOMAIN_ID to a number nobody uses"
+            )
+
     def ready(self) -> bool:
         """Both nodes listen."""
         heard = all(sender.get_subscription_count() for sender in self._senders)
-        return heard and self._node.count_subscribers("pedestrian_tracker/pedestrians") > self._own
+        return heard and self._node.count_subscribers(PEDESTRIANS) > self._own
 
     def send(self, messages: tuple[bytes, bytes, bytes]) -> None:
         """CameraInfo, image and cloud; an answer to an earlier cloud with this stamp is forgotten."""

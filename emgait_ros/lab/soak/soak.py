@@ -133,6 +133,7 @@ class Soak:
         return figures | {
             "identical_answers": before == after,
             "compared_answers": len(before),
+            "first_difference": next(([a, b] for a, b in zip(before, after, strict=True) if a != b), None),
             "kills": self._plan.kills,
             "lost_answers": lost,
         }
@@ -274,13 +275,15 @@ class Soak:
 
 
 def slope(hours: list[float], values: list[float]) -> tuple[float, float]:
-    """Slope of a straight line through the later two thirds, a simulated hour, and twice its standard error.
+    """Slope of a straight line a simulated hour, and twice its standard error.
 
+    The line goes through what comes after the first hour, in runs shorter than three hours through the later two thirds.
     Neighbouring values depend on each other: the error is that of as many independent values as the residuals' lag-one
     correlation leaves. NaN with fewer than four values.
     """
-    kept = len(hours) - len(hours) // 3
-    x, y = np.array(hours[-kept:]), np.array(values[-kept:])
+    x, y = np.array(hours), np.array(values)
+    kept = x > min(1.0, hours[-1] / 3)
+    x, y = x[kept], y[kept]
     if len(x) < 4:
         return float("nan"), float("nan")
     centered = x - x.mean()
@@ -296,11 +299,13 @@ def run_soak(plan: SoakPlan, folder: Path, say: Say = lambda text, done: None, b
     """All figures of a run; the nodes' logs and the gallery stay in ``folder``. SIGINT and SIGTERM make it shorter.
 
     Raises:
-        ValueError: a node ended by itself or did not start, or the gallery was damaged.
+        ValueError: a node ended by itself or did not start, the gallery was damaged, or others use the same ROS domain.
     """
     from emgait_ros.lab.soak.graph import Graph
 
     say("simulating the street", 0.0)
     street = simulated(busy_street(plan))
-    with Robot(folder, street.params, bundle) as robot, Graph(with_tracker=True) as graph, asked_to_stop() as asked:
-        return Soak(plan, street, robot, graph, say, asked).run()
+    with Graph(with_tracker=True) as graph, asked_to_stop() as asked:
+        graph.alone()
+        with Robot(folder, street.params, bundle) as robot:
+            return Soak(plan, street, robot, graph, say, asked).run()

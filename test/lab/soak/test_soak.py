@@ -32,10 +32,11 @@ from emgait_ros.lab.soak.soak import SoakPlan, slope
         (lambda hour: 400.0 + np.sin(40 * hour), 0.0),
         # what grows at first only is no leak
         (lambda hour: 400.0 + 100.0 * min(hour, 1.0), 0.0),
+        (lambda hour: 400.0 + 3.0 * min(hour, 2.0), 0.19),  # all after the first hour counts
     ],
 )
 def test_the_slope_is_that_of_the_later_part_within_its_error(values, expected):
-    hours = [n / 20 for n in range(1, 101)]
+    hours = [n / 20 for n in range(1, 161)]
     found, error = slope(hours, [values(hour) for hour in hours])
     assert abs(found - expected) <= max(error, 1e-6)
     assert error < 1.0
@@ -62,6 +63,16 @@ def test_it_is_ready_once_the_recognizer_listens_too(with_tracker):
     finally:
         listener.start()
         listener.close()
+
+
+@pytest.mark.ros
+def test_two_at_once_on_one_domain_are_refused(monkeypatch):
+    monkeypatch.setattr("emgait_ros.lab.soak.graph.FORGOTTEN_S", 1.0)
+    with Graph() as first:
+        with Graph() as second, pytest.raises(ValueError, match="ROS_DOMAIN_ID"):
+            second.alone()
+        monkeypatch.undo()
+        first.alone()
 
 
 def interrupt_after(file):
