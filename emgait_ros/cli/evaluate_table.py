@@ -1,6 +1,6 @@
 """Trains every system on the same people for the same time and tests it by a data set's protocol.
 
-  emgait evaluate table lrgait --budget 1500                      simulated people in LRGait's layout
+  emgait evaluate table lrgait --budget 900                       simulated people in LRGait's layout
   emgait evaluate table sustech1k --data DIR --partition FILE     a recorded set; also freegait, lrgait
   emgait evaluate table lrgait --systems gaitbase,emgaitnet --seeds 1
   emgait evaluate table ablation --budget 1500                    EMGaitNet's parts, one after another
@@ -10,7 +10,7 @@ finished is not done again, and the table is written anew after every run, with 
 networks, for one CPU core); with --data config/tables/paper.yaml, at the papers' sizes, for a GPU. --recipes FILE gives others.
 EMGaitNet has two rows: the paper's recipe, and the shipped one, which learns poses and traits that only simulated people tell.
 
---budget S gives each run as many steps as take S seconds of the processor, timed once for each system. Writes OUT/NAME.json, .md and .html:
+--budget S gives each run as many steps as take S seconds of the processor, timed once for each system. Writes OUT/NAME.json, .md, .html and .svg:
 mean and standard deviation over the seeds, published figures in grey.
 """
 
@@ -87,5 +87,5 @@ def run(args: argparse.Namespace) -> int:
         print(f"emgait evaluate table: {stopped}", file=sys.stderr)
         return 130
     print(report())
-    print(f"wrote {folder / args.table}.json, .md and .html")
+    print(f"wrote {folder / args.table}.json, .md, .html and .svg")
     return 0

@@ -59,8 +59,8 @@ def gather(
 
     Returns:
         ``title``, ``table``, ``notes``, ``columns``, ``published`` and ``systems``: of each ``seeds`` (figures by seed), ``mean``,
-        ``spread`` (standard deviation over the seeds, None for a single one), ``parameters``, ``gflop`` and ``ms_per_frame`` of a
-        pedestrian's frame, ``steps``, ``training_s``. Percent.
+        ``spread`` (standard deviation over the seeds, None for a single one), ``ci95`` (of the first seed, over people),
+        ``parameters``, ``gflop`` and ``ms_per_frame`` of a pedestrian's frame, ``steps``, ``training_s``. Percent.
     """
     finished = {name: runs for name, runs in results.items() if runs}
     systems = {}
@@ -93,10 +93,12 @@ def gather(
 
 
 def write(found: dict[str, Any], path: Path) -> None:
-    """Write PATH.json, PATH.md and PATH.html."""
+    """Write PATH.json, PATH.md, PATH.html and, where there are ranges, PATH.svg."""
     write_text(path.with_suffix(".json"), json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     write_text(path.with_suffix(".md"), markdown(found))
     write_text(path.with_suffix(".html"), page(found))
+    for svg in _plots(found):
+        write_text(path.with_suffix(".svg"), svg)
 
 
 def markdown(found: dict[str, Any]) -> str:
@@ -112,37 +114,48 @@ def page(found: dict[str, Any]) -> str:
     rows = _rows(found, '<span style="color:#999999">{}</span>')
     head = "".join(f"<th>{cell}</th>" for cell in rows[0])
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows[1:])
-    ranged = [key for key in found["columns"] if key in _BY_RANGE]
-    drawn = [plot("Rank-1 by range", "range", "Rank-1, %", lambda axes: _draw(axes, found, ranged))] if ranged else []
     shown = f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>\n'
-    return document(found["title"], found["notes"], drawn, shown)
+    return document(found["title"], found["notes"], _plots(found), shown)
 
 
 def _rows(found: dict[str, Any], grey: str) -> list[list[str]]:
     """Header, then a row a system; what was published of it in a grey row below."""
     columns = found["columns"]
     heads = [key.removeprefix("rank1_").replace("overall", "R-1").replace("rank5_R-1", "R-5") for key in columns]
-    rows = [["", *heads, "seeds", "M parameters", "GFLOP a frame", "ms a frame", "steps", "training, s"]]
+    facts = ("R-1, 95 % over people", "seeds", "M parameters", "GFLOP a frame", "ms a frame", "steps", "training, s")
+    rows = [["", *heads, *facts]]
     for name, row in found["systems"].items():
         cells = [
             f"{row['mean'][key]:.1f}" + (f" ± {row['spread'][key]:.1f}" if row["spread"][key] is not None else "")
             for key in columns
         ]
-        facts = [f"{row['parameters'] / 1e6:.2f}", f"{row['gflop']:.3f}", f"{row['ms_per_frame']:.1f}"]
-        rows.append(
-            [
-                html.escape(name),
-                *cells,
-                str(len(row["seeds"])),
-                *facts,
-                f"{row['steps']:.0f}",
-                f"{row['training_s']:.0f}",
-            ]
-        )
+        interval = row["ci95"].get("rank1_overall")
+        own = [
+            f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else "",
+            str(len(row["seeds"])),
+            f"{row['parameters'] / 1e6:.2f}",
+            f"{row['gflop']:.3f}",
+            *(
+                _number(row[key], form)
+                for key, form in (("ms_per_frame", ".1f"), ("steps", ".0f"), ("training_s", ".0f"))
+            ),
+        ]
+        rows.append([html.escape(name), *cells, *own])
         if published := found["published"].get(name):
             cells = [f"{published[key]:.1f}" if key in published else "" for key in columns]
-            rows.append([grey.format(cell) if cell else "" for cell in ("published", *cells)] + [""] * 6)
+            rows.append([grey.format(cell) if cell else "" for cell in ("published", *cells)] + [""] * len(facts))
     return rows
+
+
+def _number(value: float | None, form: str) -> str:
+    """Empty where nothing was measured."""
+    return "" if value is None else format(value, form)
+
+
+def _plots(found: dict[str, Any]) -> list[str]:
+    """Rank-1 by range as SVG; none of a table without ranges."""
+    ranged = [key for key in found["columns"] if key in _BY_RANGE]
+    return [plot("Rank-1 by range", "range", "Rank-1, %", lambda axes: _draw(axes, found, ranged))] if ranged else []
 
 
 def _draw(axes: Axes, found: dict[str, Any], keys: list[str]) -> None:
