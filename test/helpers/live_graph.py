@@ -50,6 +50,7 @@ def qos(reliability: str = "reliable", depth: int = 20, durability: str = "volat
 
 
 PATIENCE_S = 60.0  # what is waited for comes within seconds; a machine that runs two suites at once takes longer
+BUSY = "busy with other calls to the gallery: try again"
 
 
 class SpunNode:
@@ -134,14 +135,19 @@ class LiveGraph(SpunNode):
         return found
 
     def call(self, kind: type, name: str, request: Any, timeout_s: float = PATIENCE_S) -> Any:
-        """Call a service and return its answer."""
+        """Call a service and return its answer; again, when it asks for that because other calls took too long."""
         if name not in self._clients:  # kept: an answer can be lost to a client that its server has not discovered yet
             self._clients[name] = self.node.create_client(kind, name)
         client = self._clients[name]
         assert client.wait_for_service(timeout_s), f"there is no service {name}"
-        future = client.call_async(request)
-        assert self.wait(future.done, timeout_s), f"{name} did not answer"
-        return future.result()
+        until_s = time.monotonic() + timeout_s
+        while True:
+            future = client.call_async(request)
+            assert self.wait(future.done, timeout_s), f"{name} did not answer"
+            answer = future.result()
+            if BUSY not in getattr(answer, "message", "") or time.monotonic() > until_s:
+                return answer
+            time.sleep(0.5)
 
     def change_state(self, node: str, transition: int) -> bool:
         """Ask a lifecycle node for a ``lifecycle_msgs.msg.Transition``; whether it was made."""
