@@ -3,8 +3,8 @@
   emgait doctor                                      interpreter, packages, backends, bundle, gallery, transport
   emgait doctor --live 5                             also watches the running system for 5 s: who publishes, QoS, rates,
                                                      stamps, contents, and whether cloud, image and calibration fit together
-  emgait doctor --live 5 --params my_robot.yaml      with the topics and extrinsics of that parameter file
   emgait doctor --live 5 --namespace robot1          one robot of several
+  emgait doctor --live 5 --params my_robot.yaml      before the nodes run: with the topics and extrinsics of that file
   emgait doctor --live 5 --cloud /ouster/points --image /cam/image_raw --camera-info /cam/camera_info
   emgait doctor BAG                                  a recording: what of it can be read, what its clouds and images contain
   emgait doctor calibration BAG                      only this: do the people in a recording stand where its images show them?
@@ -13,6 +13,7 @@
 agree, by how many degrees the camera is turned, and by how many milliseconds its stamps are off. If the sensors move,
 image_detector.model (an ONNX detector, see config/) must say where the image's people are.
 
+Nodes that run are asked for their topics and extrinsics, unless --params names a file.
 Each line is OK, WARN (it works, but) or FAIL (it does not), and says what to do. Ends with 1 if anything is FAIL.
 Run it in the shell, container and user that the nodes run in: it looks at that shell's environment.
 """
@@ -72,24 +73,28 @@ def run(args: argparse.Namespace) -> int:
     if args.live is not None and not SHORTEST_S <= args.live <= LONGEST_S:
         raise ValueError(f"--live is {args.live:g} s: expected {SHORTEST_S:g} to {LONGEST_S:g}")
     page = Page()
-    tracker, recognizer, findings = _parameters(args)
+    environment = _found("environment", "check_environment")
+    # ROS ends any process that starts with a middleware that is not there.
+    watched = args.live is not None and not any(
+        f.subject == "middleware" and f.level is Level.FAIL for f in environment
+    )
+    tracker, recognizer, findings = _parameters(args, watched and not args.words)
     if args.words:
         page.add("Parameters", [f for f in findings if f.level is not Level.OK])
         _judge_bag(page, args.words, tracker)
         return _end(page, args.json)
-    _check(page, "Installation", "installation", "check_interpreter")
-    _check(page, "Installation", "installation", "check_packages")
-    _check(page, "ROS", "installation", "check_ros")
+    page.add("Installation", _found("installation", "check_interpreter"))
+    page.add("Installation", _found("installation", "check_packages"))
+    page.add("ROS", _found("installation", "check_ros"))
     page.add("ROS", findings)
-    _check(page, "Model", "backends", "check_backends")
-    _check(page, "Model", "backends", "check_model", recognizer)
-    _check(page, "Gallery", "backends", "check_gallery", recognizer)
-    _check(page, "Transport", "environment", "check_environment")
-    _check(page, "Transport", "environment", "check_shared_memory")
+    page.add("Model", _found("backends", "check_backends"))
+    page.add("Model", _found("backends", "check_model", recognizer))
+    page.add("Gallery", _found("backends", "check_gallery", recognizer))
+    page.add("Transport", environment)
+    page.add("Transport", _found("environment", "check_shared_memory"))
     if args.live is not None:
-        startable = not any(f.subject == "middleware" and f.level is Level.FAIL for f in page)
         section = f"Live system, watched for {args.live:g} s"
-        page.add(section, _live(args, tracker, recognizer) if startable else [NOT_STARTABLE])
+        page.add(section, _live(args, tracker, recognizer) if watched else [NOT_STARTABLE])
     return _end(page, args.json)
 
 
@@ -100,13 +105,13 @@ def _end(page: Page, file: Path | None) -> int:
     return 1 if page.level is Level.FAIL else 0
 
 
-def _check(page: Page, section: str, module: str, name: str, *arguments: Any) -> None:
-    """Put what a check of ``emgait_ros.doctor`` finds on the page."""
+def _found(module: str, name: str, *arguments: Any) -> list[Finding]:
+    """What a check of ``emgait_ros.doctor`` finds."""
 
     def check() -> Iterator[Finding]:
         yield from getattr(import_module(f"emgait_ros.doctor.{module}"), name)(*arguments)
 
-    page.add(section, collect(check, name.removeprefix("check_")))
+    return collect(check, name.removeprefix("check_"))
 
 
 def _show(page: Page) -> None:
@@ -119,8 +124,22 @@ def _show(page: Page) -> None:
     page.show(Console(width=min(shutil.get_terminal_size((140, 24)).columns, 160), highlight=False))
 
 
-def _parameters(args: argparse.Namespace) -> tuple[TrackerNodeConfig, RecognizerNodeConfig, list[Finding]]:
-    tracker, recognizer, findings = TrackerNodeConfig(), RecognizerNodeConfig(), []
+def _parameters(args: argparse.Namespace, ask: bool) -> tuple[TrackerNodeConfig, RecognizerNodeConfig, list[Finding]]:
+    """Options of both nodes: those of the file, or of the nodes that run (``ask``), and what the command line says."""
+    tracker, recognizer, findings = TrackerNodeConfig(), RecognizerNodeConfig(), list[Finding]()
+    if ask and not args.params:
+
+        def running() -> Iterator[Finding]:
+            nonlocal tracker, recognizer
+            from emgait_ros.live.running_nodes import options_of_running
+
+            defaults = {"pedestrian_tracker": tracker, "gait_recognizer": recognizer}
+            found = options_of_running(defaults, args.namespace)
+            tracker, recognizer = (found.get(name, default) for name, default in defaults.items())
+            if found:
+                yield ok("parameters", f"topics, extrinsics and files as {' and '.join(found)} has them now")
+
+        findings = collect(running, "parameters")
     if args.params:
         try:
             from emgait_ros.parameter_file import load_parameters

@@ -10,7 +10,7 @@ import numpy as np
 from emgait_ros.config import TrackerNodeConfig, full_name
 from emgait_ros.doctor.contents import judge_calibration, judge_cloud, judge_image, judge_pairing
 from emgait_ros.doctor.findings import Finding, fail, ok, warn
-from emgait_ros.doctor.observations import CAMERA_INFO, CLOUD, IDENTITIES, IMAGE, LiveSystem, TopicSeen
+from emgait_ros.doctor.observations import CAMERA_INFO, CLOUD, IDENTITIES, IMAGE, PEDESTRIANS, LiveSystem, TopicSeen
 
 LOWEST_CLOUD_RATE_HZ = 4.5  # a stride takes a second: fewer do not show it; one set to 5 Hz is a little slower
 OLD_S, AHEAD_S = 1.0, 0.05
@@ -125,7 +125,10 @@ def judge_topic(seen: TopicSeen, system: LiveSystem) -> Iterator[Finding]:
         yield warn(seen.topic, text, f"messages come in bursts or are lost on the way: {seen.loss_advice}", **figures)
     else:
         yield ok(seen.topic, text, **figures)
-    if len(seen.publishers) > 1 and seen.role != IDENTITIES:
+    if len(seen.publishers) > 1 and seen.role not in (
+        PEDESTRIANS,
+        IDENTITIES,
+    ):  # one recognizer serves several trackers
         yield warn(
             seen.topic,
             f"{len(seen.publishers)} publishers: {'; '.join(seen.publishers)}",

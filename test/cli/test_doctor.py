@@ -363,8 +363,11 @@ def healthy(**replaced):
     return system
 
 
-def test_nothing_is_wrong_with_a_healthy_system():
-    findings = list(live.judge(healthy(), TrackerNodeConfig()))
+@pytest.mark.parametrize("trackers", [("/pedestrian_tracker",), ("/pedestrian_tracker", "/rear/pedestrian_tracker")])
+def test_nothing_is_wrong_with_a_healthy_system(trackers):
+    """One recognizer serves any number of trackers."""
+    heads = seen(PEDESTRIANS, None, publishers=trackers)
+    findings = list(live.judge(healthy(pedestrians=heads), TrackerNodeConfig()))
     assert worst(findings) is Level.OK, text_of(findings)
     assert {"/cloud", "/image", "pairing", "calibration", "pedestrian_tracker"} <= {f.subject for f in findings}
 
