@@ -17,7 +17,6 @@ from emgait_msgs.msg import IdentityArray, PedestrianArray
 from emgait_msgs.srv import EnrollIdentity, ListIdentities, RemoveIdentity
 from emgait_ros.config import TrackerTopicsConfig
 from emgait_ros.lab.soak.robot import wait_until
-from emgait_ros.nodes.topic_watch import named
 from emgait_ros.recordings.serialized_header import stamp_of as serialized_stamp
 from emgait_ros.sensing.conversions import stamp_ns as stamp_of
 
@@ -88,9 +87,10 @@ class Graph:
         nobody = lambda: all(self._node.count_publishers(topic) <= most for topic, most in counts.items())  # noqa: E731
         if not wait_until(nobody, FORGOTTEN_S, 0.1):
             topic = next(topic for topic, most in counts.items() if self._node.count_publishers(topic) > most)
-            names = named(self._node.get_publishers_info_by_topic(topic))
+            found = self._node.get_publishers_info_by_topic(topic)
+            names = sorted(f"{end.node_namespace.rstrip('/')}/{end.node_name}" for end in found)
             raise ValueError(
-                f"{topic} is published by others too ({names}): stop them, or set ROS_DOMAIN_ID to a number nobody uses"
+                f"{topic} is published by others too ({', '.join(names)}): stop them, or set ROS_DOMAIN_ID to a number nobody uses"
             )
 
     def ready(self) -> bool:
