@@ -211,7 +211,7 @@ def stop_for_a_while(name):
     def fault(system):
         process = system.nodes[name].process
         process.send_signal(signal.SIGSTOP)
-        time.sleep(4.0)
+        time.sleep(10.0)
         process.send_signal(signal.SIGCONT)
 
     return fault
@@ -334,8 +334,8 @@ def bundle_replaced(system):
 FAULTS = {
     "kill -9 of the tracker": kill(TRACKER),
     "kill -9 of the recognizer": kill(RECOGNIZER),
-    "the tracker is stopped for 4 s": stop_for_a_while(TRACKER),
-    "the recognizer is stopped for 4 s": stop_for_a_while(RECOGNIZER),
+    "the tracker is stopped for 10 s": stop_for_a_while(TRACKER),
+    "the recognizer is stopped for 10 s": stop_for_a_while(RECOGNIZER),
     "LiDAR silent": without("lidar", TRACKER, "cloud", "has stopped sending"),
     "camera silent": without("camera", TRACKER, "pairing", "LiDAR only"),
     "TF stops": without("odometry", TRACKER, "bad input", "frames.fixed"),
