@@ -70,14 +70,15 @@ def test_there_and_back(context: Context) -> None:
     assert node.says().startswith("unconfigured")
     assert node.trigger_configure() == SUCCESS
     assert node.says().startswith("inactive")
-    assert gc.get_freeze_count() == 0
+    before = gc.get_freeze_count()  # Python 3.12 begins with some
+    assert before < 1000
     assert node.trigger_activate() == SUCCESS
     assert node.says() == "active"
-    assert gc.get_freeze_count() > 1000, "a full garbage collection passes over what is loaded"
+    assert gc.get_freeze_count() > before + 1000, "a full garbage collection passes over what is loaded"
     assert node.trigger_deactivate() == SUCCESS
     assert node.trigger_cleanup() == SUCCESS
     assert node.says().startswith("unconfigured")
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() <= before
     assert node.taken == ["load", "begin", "stop", "unload"]
     node.destroy_node()
 
