@@ -95,11 +95,12 @@ def table(verdicts: Sequence[WalkVerdict], enrollments: Sequence[EnrollmentNote]
     )
     for heading in ("walked", "enrolled at", "decided", "seen at", "named at", "after", "named in"):
         left = heading in ("walked", "decided")
-        out.add_column(heading, justify="left" if left else "right", no_wrap=True)
+        out.add_column(heading, justify="left" if left else "right", no_wrap=heading != "decided")
     for verdict in verdicts:
         known = [note for note in enrollments if note.success and note.name == verdict.expected]
         mark = ("✓", "green") if verdict.correct else ("✗", "red")
-        wrong = f" (also: {', '.join(verdict.wrong_names)})" if verdict.wrong_names else ""
+        others = [name for name in verdict.wrong_names if name != verdict.decided]
+        wrong = f" (also: {', '.join(others)})" if others else ""
         out.add_row(
             verdict.expected if known or verdict.expected != "unknown" else "a stranger",
             f"{known[0].range_m:.0f} m" if known else "-",

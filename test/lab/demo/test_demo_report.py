@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from rich.console import Console
 
 from emgait_ros.lab.demo.report import judge, summary, table
 from emgait_ros.recordings.walks import RecordedWalk, Sighting
@@ -72,3 +73,15 @@ def test_summary_passes_only_when_every_walk_is_right():
 
 def test_table_has_a_row_for_each_walk():
     assert table([judge(ANNA, []), judge(STRANGER, [])], []).row_count == 2
+
+
+def test_a_narrow_terminal_shows_who_was_named_once_and_all_ranges():
+    walks = [(STRANGER, ["Anna", "Anna", "Boris", "Chen"]), (ANNA, ["Anna"])]
+    verdicts = [
+        judge(w, [sighting(n, Status.KNOWN, name, w.identity) for n, name in enumerate(who)]) for w, who in walks
+    ]
+    console = Console(width=80, record=True)
+    console.print(table(verdicts, []))
+    printed = console.export_text()
+    assert "…" not in printed
+    assert ("20-23 m" in printed, printed.count("Boris"), printed.count("Anna")) == (True, 1, 3)
