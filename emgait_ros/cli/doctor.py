@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -73,16 +74,17 @@ def run(args: argparse.Namespace) -> int:
     if args.live is not None and not SHORTEST_S <= args.live <= LONGEST_S:
         raise ValueError(f"--live is {args.live:g} s: expected {SHORTEST_S:g} to {LONGEST_S:g}")
     page = Page()
+    if args.words:
+        tracker, _, findings = _parameters(args)
+        page.add("Parameters", [f for f in findings if f.level is not Level.OK])
+        _judge_bag(page, args.words, tracker)
+        return _end(page, args.json)
     environment = _found("environment", "check_environment")
     # ROS ends any process that starts with a middleware that is not there.
     watched = args.live is not None and not any(
         f.subject == "middleware" and f.level is Level.FAIL for f in environment
     )
-    tracker, recognizer, findings = _parameters(args, watched and not args.words)
-    if args.words:
-        page.add("Parameters", [f for f in findings if f.level is not Level.OK])
-        _judge_bag(page, args.words, tracker)
-        return _end(page, args.json)
+    tracker, recognizer, findings = _parameters(args, watched)
     page.add("Installation", _found("installation", "check_interpreter"))
     page.add("Installation", _found("installation", "check_packages"))
     page.add("ROS", _found("installation", "check_ros"))
@@ -124,22 +126,15 @@ def _show(page: Page) -> None:
     page.show(Console(width=min(shutil.get_terminal_size((140, 24)).columns, 160), highlight=False))
 
 
-def _parameters(args: argparse.Namespace, ask: bool) -> tuple[TrackerNodeConfig, RecognizerNodeConfig, list[Finding]]:
+def _parameters(
+    args: argparse.Namespace, ask: bool = False
+) -> tuple[TrackerNodeConfig, RecognizerNodeConfig, list[Finding]]:
     """Options of both nodes: those of the file, or of the nodes that run (``ask``), and what the command line says."""
     tracker, recognizer, findings = TrackerNodeConfig(), RecognizerNodeConfig(), list[Finding]()
     if ask and not args.params:
-
-        def running() -> Iterator[Finding]:
-            nonlocal tracker, recognizer
-            from emgait_ros.live.running_nodes import options_of_running
-
-            defaults = {"pedestrian_tracker": tracker, "gait_recognizer": recognizer}
-            found = options_of_running(defaults, args.namespace)
-            tracker, recognizer = (found.get(name, default) for name, default in defaults.items())
-            if found:
-                yield ok("parameters", f"topics, extrinsics and files as {' and '.join(found)} has them now")
-
-        findings = collect(running, "parameters")
+        options: dict[str, Any] = {"pedestrian_tracker": tracker, "gait_recognizer": recognizer}
+        findings = collect(partial(_ask_running, options, args.namespace), "parameters")
+        tracker, recognizer = options.values()
     if args.params:
         try:
             from emgait_ros.parameter_file import load_parameters
@@ -163,6 +158,16 @@ def _parameters(args: argparse.Namespace, ask: bool) -> tuple[TrackerNodeConfig,
     tracker = with_options(tracker, {name: value for name, value in topics.items() if value is not None})
     recognizer = with_options(recognizer, {name: value for name, value in files.items() if value is not None})
     return tracker, recognizer, findings
+
+
+def _ask_running(options: dict[str, Any], namespace: str) -> Iterator[Finding]:
+    """Put the options of those nodes that run into ``options``, by node."""
+    from emgait_ros.live.running_nodes import options_of_running
+
+    found = options_of_running(options, namespace)
+    options.update(found)
+    if found:
+        yield ok("parameters", f"topics, extrinsics and files as {' and '.join(found)} has them now")
 
 
 def _judge_bag(page: Page, words: list[str], tracker: TrackerNodeConfig) -> None:

@@ -21,6 +21,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from emgait_msgs.msg import IdentityArray, PedestrianArray
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig
 from emgait_ros.doctor.observations import CAMERA_INFO, CLOUD, IDENTITIES, IMAGE, PEDESTRIANS, LiveSystem, TopicSeen
+from emgait_ros.live.running_nodes import answer_of
 from emgait_ros.nodes.diagnostics import OK, WARN
 from emgait_ros.nodes.kept_messages import KeptMessages
 from emgait_ros.nodes.qos import described, mismatch, sensor_qos
@@ -36,7 +37,6 @@ DEPTH = 10  # to judge the sender, not how fast this process reads
 OUR_NODES = ("pedestrian_tracker", "gait_recognizer")
 HARDWARE_ID = "emgait_ros"
 LOOK_EVERY_S = 0.5
-STATE_WAIT_S, STATE_TRIES = 2.0, 2  # an answer is lost where the node does not know of this client yet
 
 
 def watch(
@@ -204,15 +204,8 @@ class GraphProbe(Node):
         """Life-cycle state of each node; one that does not answer is called "not answering"."""
         states = {}
         for node in sorted(set(nodes)):
-            client, answer = self.create_client(GetState, f"{node}/get_state"), None
-            tries = STATE_TRIES if client.wait_for_service(STATE_WAIT_S) else 0
-            while answer is None and tries:
-                tries -= 1
-                future = client.call_async(GetState.Request())
-                executor.spin_until_future_complete(future, STATE_WAIT_S)
-                answer = future.result() if future.done() else None
+            answer = answer_of(self, executor, GetState, f"{node}/get_state", GetState.Request())
             states[node] = answer.current_state.label if answer is not None else "not answering"
-            self.destroy_client(client)
         return states
 
 

@@ -13,9 +13,11 @@ from rclpy.node import Node, NodeNameNonExistentError
 from rclpy.parameter import parameter_value_to_python
 
 from emgait_ros.config import full_name, options_of, with_options
+from emgait_ros.nodes.parameters import plain
 from emgait_ros.transport import use_shipped_profile
 
-DISCOVERY_S, ANSWER_S, TRIES = 3.0, 2.0, 2  # an answer is lost where the node does not know of this client yet
+DISCOVERY_S = 3.0
+ANSWER_S, TRIES = 2.0, 2  # an answer is lost where the node does not know of this client yet
 HEARD = {
     "topics.cloud": {"sensor_msgs/msg/PointCloud2"},
     "topics.image": {"sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"},
@@ -28,7 +30,7 @@ def options_of_running(configs: Mapping[str, Any], namespace: str = "") -> dict[
     """Ask our nodes for their parameters.
 
     Args:
-        configs: what each node, by its name, has when it is given nothing.
+        configs: the default config of each node, by the node's name.
         namespace: of the nodes.
 
     Returns:
@@ -54,33 +56,50 @@ def options_of_running(configs: Mapping[str, Any], namespace: str = "") -> dict[
 def _asked(node: Node, executor: SingleThreadedExecutor, name: str, config: Any, until_s: float) -> Any:
     """The config of one node; None: there is none, or it does not answer."""
     names = list(options_of(config))
-    client = node.create_client(GetParameters, f"{name}/get_parameters")
-    tries = TRIES if client.wait_for_service(max(until_s - time.monotonic(), 0.1)) else 0
-    for _ in range(tries):
-        future = client.call_async(GetParameters.Request(names=names))
-        executor.spin_until_future_complete(future, ANSWER_S)
-        if future.done():
-            # A node of another version has not all of them, and then answers with none.
-            values = map(parameter_value_to_python, future.result().values)
-            given = {n: v for n, v in zip(names, values, strict=False) if v is not None}
-            return _as_heard(node, name, with_options(config, {n: _plain(v) for n, v in given.items()}))
-    return None
+    request, wait_s = GetParameters.Request(names=names), max(until_s - time.monotonic(), 0.1)
+    answer = answer_of(node, executor, GetParameters, f"{name}/get_parameters", request, wait_s)
+    if answer is None:
+        return None
+    # A node of another version has not all of them, and then answers with none.
+    values = map(parameter_value_to_python, answer.values)
+    given = {n: plain(v) for n, v in zip(names, values, strict=False) if v is not None}
+    return _as_heard(node, name, with_options(config, given), until_s)
 
 
-def _as_heard(node: Node, name: str, config: Any) -> Any:
-    """With the topics of its subscriptions where a remapping made them others than its parameters say."""
+def answer_of(
+    node: Node, executor: SingleThreadedExecutor, kind: type, service: str, request: Any, wait_s: float = ANSWER_S
+) -> Any:
+    """What a service answers; None: it is not there within ``wait_s`` (s), or does not answer."""
+    client = node.create_client(kind, service)
     try:
-        found = node.get_subscriber_names_and_types_by_node(name, node.get_namespace())
-    except NodeNameNonExistentError:  # it has just ended
-        return config
-    options, changed = options_of(config), {}
-    for option, kinds in HEARD.items():
-        topic = options[option][0] if option in options else ""
-        heard = [heard for heard, types in found if kinds & set(types)]
-        if topic and len(heard) == 1 and full_name(topic, node.get_namespace()) != heard[0]:
-            changed[option] = heard[0]
+        for _ in range(TRIES if client.wait_for_service(wait_s) else 0):
+            future = client.call_async(request)
+            executor.spin_until_future_complete(future, ANSWER_S)
+            if future.done():
+                return future.result()
+        return None
+    finally:
+        node.destroy_client(client)
+
+
+def _as_heard(node: Node, name: str, config: Any, until_s: float) -> Any:
+    """With the topics of its subscriptions where a remapping made them others than its parameters say.
+
+    Subscriptions may be discovered after the services: they are waited for.
+    """
+    topics = {option: topic for option, (topic, _) in options_of(config).items() if option in HEARD and topic}
+    while True:
+        try:
+            found = node.get_subscriber_names_and_types_by_node(name, node.get_namespace())
+        except NodeNameNonExistentError:  # it has just ended
+            return config
+        heard = {option: [topic for topic, types in found if HEARD[option] & set(types)] for option in topics}
+        if all(heard.values()) or time.monotonic() > until_s:
+            break
+        time.sleep(0.1)
+    changed = {
+        option: names[0]
+        for option, names in heard.items()
+        if len(names) == 1 and full_name(topics[option], node.get_namespace()) != names[0]
+    }
     return with_options(config, changed)
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, (str, bytes, bool, int, float)) else tuple(value)

@@ -94,7 +94,7 @@ class NodeParameters(Generic[Config]):
         """A parameter's value as the config holds it: arrays as tuples, topics with their full names (before remapping)."""
         kind = self._options[name][1]["topic"]
         if not kind or not isinstance(value, str) or (kind == "optional" and not value):
-            return _plain(value)
+            return plain(value)
         try:
             full_name = expand_topic_name(value, self._node_name, self._namespace)
             validate_full_topic_name(full_name)
@@ -139,7 +139,7 @@ def _declared(
 ) -> Any:
     """Declare one parameter; returns its value."""
     default, metadata = option
-    given = None if override is None else _plain(override.value)
+    given = None if override is None else plain(override.value)
     if isinstance(default, float) and isinstance(given, int) and not isinstance(given, bool):
         given = float(given)
     if isinstance(default, tuple) and isinstance(given, tuple):
@@ -153,7 +153,7 @@ def _declared(
         declared = node.declare_parameter(name, given, descriptor, ignore_override=True)
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         raise ValueError(f"parameter '{name}' cannot be {value!r}: {error}") from error
-    return _plain(declared.value)
+    return plain(declared.value)
 
 
 def _declared_empty(node: Node, name: str, descriptor: ParameterDescriptor) -> tuple[()]:
@@ -166,6 +166,6 @@ def _declared_empty(node: Node, name: str, descriptor: ParameterDescriptor) -> t
     return ()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Arrays of any kind as tuples, anything else as it is."""
     return tuple(value) if isinstance(value, (list, tuple)) or hasattr(value, "typecode") else value

@@ -81,12 +81,12 @@ class Graph:
         Raises:
             ValueError: somebody still does after a killed node would have been forgotten.
         """
-        own = [sender.topic_name for sender in self._senders]
-        counts = {topic: int(topic in own) for topic in (*own, *map(self._node.resolve_topic_name, ANSWERS))}
+        own = {sender.topic_name: 1 for sender in self._senders}
+        own |= {self._node.resolve_topic_name(topic): 0 for topic in ANSWERS}
+        shared = lambda: [topic for topic, count in own.items() if self._node.count_publishers(topic) > count]  # noqa: E731
         time.sleep(DISCOVERY_S)
-        nobody = lambda: all(self._node.count_publishers(topic) <= most for topic, most in counts.items())  # noqa: E731
-        if not wait_until(nobody, FORGOTTEN_S, 0.1):
-            topic = next(topic for topic, most in counts.items() if self._node.count_publishers(topic) > most)
+        if not wait_until(lambda: not shared(), FORGOTTEN_S, 0.1) and (topics := shared()):
+            topic = topics[0]
             found = self._node.get_publishers_info_by_topic(topic)
             names = sorted(f"{end.node_namespace.rstrip('/')}/{end.node_name}" for end in found)
             raise ValueError(

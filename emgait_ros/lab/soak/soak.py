@@ -305,7 +305,7 @@ def run_soak(plan: SoakPlan, folder: Path, say: Say = lambda text, done: None, b
 
     say("simulating the street", 0.0)
     street = simulated(busy_street(plan))
-    with Graph(with_tracker=True) as graph, asked_to_stop() as asked:
+    with Graph(with_tracker=True) as graph:
         graph.alone()
-        with Robot(folder, street.params, bundle) as robot:
+        with Robot(folder, street.params, bundle) as robot, asked_to_stop() as asked:
             return Soak(plan, street, robot, graph, say, asked).run()
