@@ -17,7 +17,7 @@ from emgait_ros.nodes.parameters import plain
 from emgait_ros.transport import use_shipped_profile
 
 DISCOVERY_S = 3.0
-ANSWER_S, TRIES = 2.0, 2  # an answer is lost where the node does not know of this client yet
+ANSWER_S = 2.0  # an answer is lost where the node does not know of this client yet: it is asked again
 HEARD = {
     "topics.cloud": {"sensor_msgs/msg/PointCloud2"},
     "topics.image": {"sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"},
@@ -63,16 +63,17 @@ def _asked(node: Node, executor: SingleThreadedExecutor, name: str, config: Any,
     # A node of another version has not all of them, and then answers with none.
     values = map(parameter_value_to_python, answer.values)
     given = {n: plain(v) for n, v in zip(names, values, strict=False) if v is not None}
-    return _as_heard(node, name, with_options(config, given), until_s)
+    return _as_heard(node, name, with_options(config, given))
 
 
 def answer_of(
     node: Node, executor: SingleThreadedExecutor, kind: type, service: str, request: Any, wait_s: float = ANSWER_S
 ) -> Any:
-    """What a service answers; None: it is not there within ``wait_s`` (s), or does not answer."""
+    """What a service answers; None: it is not there within ``wait_s`` (s), or does not answer within ``DISCOVERY_S``."""
     client = node.create_client(kind, service)
     try:
-        for _ in range(TRIES if client.wait_for_service(wait_s) else 0):
+        until_s = time.monotonic() + DISCOVERY_S if client.wait_for_service(wait_s) else 0.0
+        while time.monotonic() < until_s:
             future = client.call_async(request)
             executor.spin_until_future_complete(future, ANSWER_S)
             if future.done():
@@ -82,17 +83,15 @@ def answer_of(
         node.destroy_client(client)
 
 
-def _as_heard(node: Node, name: str, config: Any, until_s: float) -> Any:
+def _as_heard(node: Node, name: str, config: Any) -> Any:
     """With the topics of its subscriptions where a remapping made them others than its parameters say.
 
-    Subscriptions may be discovered after the services: they are waited for.
+    The graph may learn of the node's name and of its subscriptions after its services: both are waited for.
     """
     topics = {option: topic for option, (topic, _) in options_of(config).items() if option in HEARD and topic}
+    until_s = time.monotonic() + DISCOVERY_S
     while True:
-        try:
-            found = node.get_subscriber_names_and_types_by_node(name, node.get_namespace())
-        except NodeNameNonExistentError:  # it has just ended
-            return config
+        found = _subscriptions_of(node, name)
         heard = {option: [topic for topic, types in found if HEARD[option] & set(types)] for option in topics}
         if all(heard.values()) or time.monotonic() > until_s:
             break
@@ -103,3 +102,11 @@ def _as_heard(node: Node, name: str, config: Any, until_s: float) -> Any:
         if len(names) == 1 and full_name(topics[option], node.get_namespace()) != names[0]
     }
     return with_options(config, changed)
+
+
+def _subscriptions_of(node: Node, name: str) -> list[tuple[str, list[str]]]:
+    """Topics and their types; none: the graph does not know of that node yet, or it has ended."""
+    try:
+        return node.get_subscriber_names_and_types_by_node(name, node.get_namespace())
+    except NodeNameNonExistentError:
+        return []

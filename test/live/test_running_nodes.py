@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from live_graph import T_CAMERA_LIDAR, LiveGraph, NodeProcess
+from rclpy.node import Node, NodeNameNonExistentError
 
 from emgait_ros.cli.main import main
 from emgait_ros.config import RecognizerNodeConfig, TrackerNodeConfig
@@ -46,6 +47,24 @@ def test_parameters_and_remapped_topics(tracker, monkeypatch):
     assert found.topics.camera_info == "info", "relative: in the namespace, as the node has it"
     assert found.camera.T_camera_lidar == pytest.approx(T_CAMERA_LIDAR)
     assert found.pairing == TrackerNodeConfig().pairing
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["the name comes late", "the subscriptions come late"])
+def test_what_the_graph_learns_after_the_services_is_waited_for(tracker, monkeypatch, known):
+    monkeypatch.setattr(running_nodes, "DISCOVERY_S", 30.0)
+    find, asked = Node.get_subscriber_names_and_types_by_node, []
+
+    def late(self, *who):
+        asked.append(who)
+        if len(asked) > 3:
+            return find(self, *who)
+        if known:
+            return []
+        raise NodeNameNonExistentError(*who)
+
+    monkeypatch.setattr(Node, "get_subscriber_names_and_types_by_node", late)
+    found = options_of_running({"pedestrian_tracker": TrackerNodeConfig()}, SPACE)["pedestrian_tracker"]
+    assert found.topics.cloud == "/ouster/points"
 
 
 def test_nodes_that_do_not_run_are_not_waited_for_long(tracker, monkeypatch):
