@@ -9,7 +9,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from emgait_ros.emgaitnet.fast import FastEMGaitNet
 from emgait_ros.emgaitnet.model import EMGaitNet
@@ -32,9 +32,17 @@ def load_weights(network: nn.Module, path: Path) -> None:
         ValueError: the file is damaged or of another configuration.
     """
     try:
-        network.load_state_dict(load_file(str(path)))
-    except (SafetensorError, RuntimeError) as error:
+        network.load_state_dict(read_weights(path))
+    except RuntimeError as error:
         raise ValueError(f"{path} does not hold the weights of this network: {error}") from error
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Every tensor of a bundle's weights by name; ValueError when the file is damaged."""
+    try:
+        return load_file(str(path))
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged ({error}): copy the bundle again") from error
 
 
 def load_network(bundle: Bundle) -> EMGaitNet:

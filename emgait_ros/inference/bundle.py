@@ -249,14 +249,19 @@ def file_entry(path: Path) -> dict[str, Any]:
     return {"sha256": digest.hexdigest(), "bytes": path.stat().st_size}
 
 
-def refuse_local_only(folder: Path) -> None:
-    """Raise ValueError, with its name, for a bundle whose recipe says that it must not be passed on (``local_only``)."""
+def local_only(folder: Path) -> str:
+    """Why a bundle's weights must not be passed on, as the recipe that trained them says; empty: they may be."""
     manifest = read_json(folder / "manifest.json") if (folder / "manifest.json").is_file() else {}
     training = manifest.get("training")
     recipe = training.get("recipe") if isinstance(training, dict) else None
-    if isinstance(recipe, dict) and recipe.get("local_only"):
+    return str(recipe.get("local_only") or "") if isinstance(recipe, dict) else ""
+
+
+def refuse_local_only(folder: Path) -> None:
+    """Raise ValueError, with its name, for a bundle whose weights must not be passed on (:func:`local_only`)."""
+    if reason := local_only(folder):
         raise ValueError(
-            f"bundle '{manifest.get('name')}' must not be passed on ({recipe['local_only']}): it is not exported; "
+            f"bundle '{read_json(folder / 'manifest.json').get('name')}' must not be passed on ({reason}): it is not exported; "
             f"use it here, from {folder}"
         )
 

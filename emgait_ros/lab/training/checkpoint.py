@@ -16,6 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from emgait_ros.emgaitnet.weights import read_weights
+from emgait_ros.inference.bundle import load_bundle, local_only
 from emgait_ros.lab.training.optimizer import AdamAndMuon
 from emgait_ros.whole_files import written_whole
 
@@ -90,13 +92,24 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: AdamAndMuon, reci
 def start_from(path: Path, network: nn.Module) -> list[str]:
     """Take over what another run has learnt, where names and shapes agree; returns the names that begin anew.
 
+    Args:
+        path: checkpoint.safetensors of a run, or the folder of a bundle.
+        network: what the weights are put into, as a run's learner has it (``network.*``).
+
     Raises:
-        FileNotFoundError: no checkpoint there.
-        ValueError: damaged, not a checkpoint, or of a network that shares nothing with this one.
+        FileNotFoundError: neither is there.
+        ValueError: damaged, neither of them, or of a network that shares nothing with this one.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"start_from is {path}, which is missing: give the checkpoint.safetensors of a run")
-    _, tensors = _read(path)
+    if path.is_dir():
+        tensors = {
+            f"model.network.{name}": value for name, value in read_weights(load_bundle(path).weights_path).items()
+        }
+    elif path.is_file():
+        tensors = _read(path)[1]
+    else:
+        raise FileNotFoundError(
+            f"start_from is {path}, which is missing: give the checkpoint.safetensors of a run, or the folder of a bundle"
+        )
     own = learnt_state(network)
     fitting = {
         name: tensors[f"model.{name}"]
@@ -107,6 +120,11 @@ def start_from(path: Path, network: nn.Module) -> list[str]:
         raise ValueError(f"start_from is {path}: not one weight in it fits this recipe's network")
     network.load_state_dict(fitting, strict=False)
     return sorted(set(own) - set(fitting))
+
+
+def kept_here(path: Path) -> str:
+    """Why what a run starts from (as in :func:`start_from`) must not be passed on; empty: it may be. Errors as :func:`start_from`."""
+    return local_only(path) if path.is_dir() else str(recipe_of(path).get("local_only") or "")
 
 
 def recipe_of(path: Path) -> dict[str, Any]:

@@ -219,8 +219,8 @@ class TrainingConfig:
             into the run folder.
         partition: JSON file with the TRAIN_SET of ``dataset``; empty: everybody in it is trained on.
         local_only: why the weights must not be passed on, in a few words; `emgait export` then refuses them. Empty: they may be.
-        start_from: checkpoint.safetensors of another run whose network this one goes on from, with a schedule of its own
-            (what does not fit, such as the classes of other people, begins anew); empty: from nothing.
+        start_from: checkpoint.safetensors of another run, or a bundle's folder, whose network this one goes on from, with a schedule of
+            its own (what does not fit, such as the classes of other people, begins anew); empty: from nothing.
         segmenter: makes silhouettes of the images of a recorded data set that brings none: an ONNX or tflite file, or mediapipe.
         points_frame: axes of the points (``inference.preprocessing.Preprocessing``).
         architecture: which network: emgaitnet, gaitbase, lidargait++, licaf or hmrnet (``lab.systems``); ``model`` has its sizes.

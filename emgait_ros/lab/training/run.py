@@ -43,7 +43,7 @@ from emgait_ros.lab.simulation.walk_sets import PlannedWalk, generate, identity_
 from emgait_ros.lab.systems.configs import TITLES, ModelConfig
 from emgait_ros.lab.systems.registry import Network, build, with_classes
 from emgait_ros.lab.training.card import model_card
-from emgait_ros.lab.training.checkpoint import start_from
+from emgait_ros.lab.training.checkpoint import kept_here, start_from
 from emgait_ros.lab.training.loop import Trainer
 from emgait_ros.lab.training.measurement import calibrate, embed, reference_samples, whole_sequences
 from emgait_ros.lab.training.placement import Placement
@@ -64,7 +64,8 @@ class Run:
         command: as typed, for the model card.
 
     Raises:
-        ValueError: the folder holds an earlier run and ``resume`` is off.
+        FileNotFoundError: the recipe starts from what is not there.
+        ValueError: the folder holds an earlier run and ``resume`` is off, or the recipe would pass on weights that must not be.
     """
 
     def __init__(self, config: TrainingConfig, resume: bool = False, command: str = "") -> None:
@@ -73,6 +74,11 @@ class Run:
         self.placement = Placement.of_environment()
         if (self.folder / "checkpoint.safetensors").is_file() and not resume:
             raise ValueError(f"{self.folder} holds an earlier run: go on with --resume, or remove the folder")
+        if config.start_from and not config.local_only and (reason := kept_here(Path(config.start_from))):
+            raise ValueError(
+                f"start_from is {config.start_from}, whose weights must not be passed on ({reason}), nor what is made of them: "
+                "give the recipe a local_only of its own"
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)

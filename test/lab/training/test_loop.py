@@ -19,6 +19,9 @@ torch = pytest.importorskip("torch")
 from made_up_sets import made_up_set, tiny_network_config  # noqa: E402
 
 from emgait_ros.emgaitnet.fast import FastEMGaitNet  # noqa: E402
+from emgait_ros.emgaitnet.network_config import EMGaitNetConfig  # noqa: E402
+from emgait_ros.emgaitnet.weights import read_weights  # noqa: E402
+from emgait_ros.inference.bundle import default_bundle_path  # noqa: E402
 from emgait_ros.lab.datasets.sequences import SequenceSet  # noqa: E402
 from emgait_ros.lab.evaluation.metrics import closed_set, distance_matrix  # noqa: E402
 from emgait_ros.lab.training import checkpoint  # noqa: E402
@@ -214,3 +217,16 @@ def test_another_run_goes_on_from_what_one_has_learnt(tmp_path: Path, small_set:
         checkpoint.start_from(tmp_path / "elsewhere", other)
     with pytest.raises(ValueError, match="not one weight in it fits"):
         checkpoint.start_from(first.checkpoint, torch.nn.Linear(2, 2))
+
+
+def test_another_run_goes_on_from_a_bundle() -> None:
+    bundle = default_bundle_path()
+    sizes = EMGaitNetConfig(
+        use_image=False, use_sga=False, use_semi=False, heads=2, scaf_layers=1, view_coordinates=True
+    )
+    network = FastEMGaitNet(sizes)
+    anew = checkpoint.start_from(bundle, torch.nn.ModuleDict({"network": network}))
+    places = {".".join(name.split(".")[1:3]) for name in anew}
+    assert places == {"sequence.part_weight", "sequence.space_time", "frame.scaf_points"}  # which the bundle has not
+    there = read_weights(bundle / "weights.safetensors")["frame.point_encoder.embed.weight"]
+    assert torch.equal(network.frame.point_encoder.embed.weight, there)

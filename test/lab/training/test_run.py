@@ -97,6 +97,13 @@ def test_real_people_are_trained_on_and_the_bundle_stays_here(
         assert main(["export", str(bundle.folder), "--to", kind, "--out", str(tmp_path / "out")]) == 1
         assert "bundle 'recorded' must not be passed on (it states no licence)" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+    for start in (bundle.folder, lreid.run_folder / "checkpoint.safetensors"):  # nor what is made of it
+        goes_on = dataclasses.replace(lreid, name="goes-on", start_from=str(start))
+        Run(goes_on)
+        with pytest.raises(
+            ValueError, match=r"must not be passed on \(it states no licence\), nor what is made of them"
+        ):
+            Run(dataclasses.replace(goes_on, local_only=""))
 
 
 def test_a_checkpoint_is_scored_as_its_run_scores_it(lreid: TrainingConfig, tmp_path: Path) -> None:
