@@ -72,9 +72,11 @@ class Run:
         self.config, self.folder, self.command = config, config.run_folder, command
         self._seconds = self.folder / "seconds.json"
         self.placement = Placement.of_environment()
-        if (self.folder / "checkpoint.safetensors").is_file() and not resume:
+        begun = (self.folder / "checkpoint.safetensors").is_file()
+        if begun and not resume:
             raise ValueError(f"{self.folder} holds an earlier run: go on with --resume, or remove the folder")
-        if config.start_from and not config.local_only and (reason := kept_here(Path(config.start_from))):
+        starts = config.start_from and not begun  # a run that goes on needs no start any more
+        if starts and not config.local_only and (reason := kept_here(Path(config.start_from))):
             raise ValueError(
                 f"start_from is {config.start_from}, whose weights must not be passed on ({reason}), nor what is made of them: "
                 "give the recipe a local_only of its own"
