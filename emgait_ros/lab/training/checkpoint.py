@@ -8,6 +8,8 @@ augmentation are functions of (seed, step), the learning rate of the step: there
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,6 @@ MAY_DIFFER = (
     "threads",
     "dataset",
     "partition",
-    "local_only",
     "segmenter",
 )  # where it runs, not what is learnt
 
@@ -131,7 +132,8 @@ def recipe_of(path: Path) -> dict[str, Any]:
     """The recipe that a checkpoint was trained by; errors as :func:`start_from`."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: give the checkpoint.safetensors of a run")
-    recipe: dict[str, Any] = json.loads(_read(path)[0]["recipe"])
+    with _opened(path) as file:
+        recipe: dict[str, Any] = json.loads(file.metadata()["recipe"])
     return recipe
 
 
@@ -143,17 +145,23 @@ def learnt_state(network: nn.Module) -> dict[str, Tensor]:
     return {name: state[name] for name in state if name not in frozen and not any(part in name for part in fixed)}
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A checkpoint as safetensors opens it; ValueError when it is damaged or none."""
     try:
         with safe_open(str(path), framework="pt") as file:
-            header = file.metadata() or {}
-            if header.get("format") != FORMAT:
+            if (found := (file.metadata() or {}).get("format")) != FORMAT:
                 raise ValueError(
-                    f"{path} is no checkpoint of emgait train: its format is {header.get('format')!r}, expected '{FORMAT}'"
+                    f"{path} is no checkpoint of emgait train: its format is {found!r}, expected '{FORMAT}'"
                 )
-            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            yield file
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged ({error}): delete it and start again") from error
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    with _opened(path) as file:
+        return file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def _up_to(recipe: dict[str, Any], step: int) -> dict[str, Any]:
@@ -173,6 +181,8 @@ def _check_recipe(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> 
     for key in sorted(set(saved) | set(wanted)):
         one, other = saved.get(key), wanted.get(key)
         if key in MAY_DIFFER or one == other:
+            continue
+        if key == "local_only" and other:  # it may be added or worded anew, never taken out
             continue
         if isinstance(one, dict) and isinstance(other, dict):
             inner = next(k for k in sorted(set(one) | set(other)) if one.get(k) != other.get(k))

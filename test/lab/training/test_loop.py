@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,19 @@ def test_resuming_another_recipe_names_the_difference(tmp_path: Path, small_set:
     again = trainer(tmp_path / "a", small_set, moved)
     again.resume()
     assert again.step == 1
+
+
+@pytest.mark.parametrize(
+    ("was", "is_now", "refused"),
+    [("no licence", "", True), ("", "no licence", False), ("no licence", "none is stated", False)],
+)
+def test_weights_that_stay_here_go_on_as_such(
+    tmp_path: Path, small_set: SequenceSet, was: str, is_now: str, refused: bool
+) -> None:
+    trainer(tmp_path, small_set, dataclasses.replace(recipe(), local_only=was)).run(until=1)
+    again = trainer(tmp_path, small_set, dataclasses.replace(recipe(), local_only=is_now))
+    with pytest.raises(ValueError, match="local_only was 'no licence' and is now ''") if refused else nullcontext():
+        again.resume()
 
 
 @pytest.mark.parametrize(

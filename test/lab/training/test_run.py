@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,9 @@ def test_real_people_are_trained_on_and_the_bundle_stays_here(
             ValueError, match=r"must not be passed on \(it states no licence\), nor what is made of them"
         ):
             Run(dataclasses.replace(goes_on, local_only=""))
+    Run(goes_on).train_network()
+    shutil.rmtree(lreid.run_folder)
+    Run(goes_on, resume=True).train_network()  # what it started from is gone, and is not needed any more
 
 
 def test_a_checkpoint_is_scored_as_its_run_scores_it(lreid: TrainingConfig, tmp_path: Path) -> None:
