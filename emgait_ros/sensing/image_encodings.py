@@ -64,21 +64,29 @@ KNOWN = (*_PACKED, *_HALF_CHROMA, "nv24")
 
 
 class SignificantBits:
-    """How many of 16 bits the images of one camera use: of 10, 12, 14 and 16 the fewest that hold the brightest value so far.
+    """How many of 16 bits the images of one camera use: of 10, 12, 14 and 16 the fewest that hold the brightest value.
 
-    Drivers of 12-bit cameras fill the lower bits as they come, and nothing in the message says so. The number only grows:
-    no picture is brighter than the same scene was before.
+    Drivers of 12-bit cameras fill the lower bits as they come, and nothing in the message says so. The first image decides.
+    The number never falls, because a scene that is darker now would look as bright as before. It rises when ``IN_A_ROW`` images
+    in a row need more bits; until then what is brighter is white. So one damaged image changes nothing.
     """
 
+    IN_A_ROW = 3
+
     def __init__(self) -> None:
-        self.bits = 10
+        self.bits = 0
+        self._brighter = 0
 
     def upper_eight(self, values: NDArray[np.uint16]) -> tuple[UInt8, str]:
         """The upper 8 of the significant bits, and a remark when these are not all 16."""
         brightest = int(values.max(initial=0))
-        self.bits = next(bits for bits in (10, 12, 14, 16) if bits >= self.bits and brightest >> bits == 0)
-        remark = f"no value of 16 bits is above {2**self.bits - 1} so far: read as {self.bits} bits"
-        return (values >> (self.bits - 8)).astype(np.uint8), remark if self.bits < 16 else ""
+        needed = next(bits for bits in (10, 12, 14, 16) if brightest >> bits == 0)
+        self._brighter = self._brighter + 1 if needed > self.bits else 0
+        if self._brighter and (not self.bits or self._brighter >= self.IN_A_ROW):
+            self.bits, self._brighter = needed, 0
+        remark = f"its values use {self.bits} of 16 bits: read as {self.bits} bits"
+        seen = values >> (self.bits - 8)
+        return np.minimum(seen, 255).astype(np.uint8), remark if self.bits < 16 else ""
 
 
 def pixels_to_rgb(

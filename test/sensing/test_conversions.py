@@ -266,6 +266,24 @@ def test_cameras_that_use_fewer_than_sixteen_bits_are_not_dark(used: int, noted:
     assert (len(notes), len(set(notes))) == (2 * noted, noted)
 
 
+@pytest.mark.parametrize(
+    ("brightest", "bits"),
+    [
+        ((900, 60_000, 900, 900), (10, 10, 10, 10)),  # one image is damaged
+        ((900, 3_000, 3_100, 3_200, 900), (10, 10, 10, 12, 12)),  # the sun comes out
+        ((900, 3_000, 900, 3_000, 3_000), (10, 10, 10, 10, 10)),
+        ((60_000, 900, 900, 900), (16, 16, 16, 16)),
+    ],
+)
+def test_bits_of_a_camera_follow_several_images_not_one(brightest: tuple[int, ...], bits: tuple[int, ...]) -> None:
+    camera, found = SignificantBits(), []
+    for value in brightest:
+        seen, _ = camera.upper_eight(np.array([[0, value]], np.uint16))
+        found.append(camera.bits)
+        assert seen[0, 1] == min(value >> (camera.bits - 8), 255)  # white, never wrapped round
+    assert tuple(found) == bits
+
+
 def planes(rgb: np.ndarray, encoding: str, step: int) -> np.ndarray:
     """Rows of NV12, NV21 or NV24 of any size, from the definition: Y, then pairs of the mean U and V."""
     height, width = rgb.shape[:2]

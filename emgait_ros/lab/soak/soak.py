@@ -115,7 +115,7 @@ class Soak:
         before = self._reference()
         rounds = max(round(self._plan.minutes * 60 / self._plan.seconds), 3)
         for number in range(rounds):
-            if self._asked.is_set():
+            if self._asked.is_set() and notes.hours:  # there are no figures before the first round
                 break
             day = (number + 1) * self._plan.seconds / DAY_S
             light = 0.55 + 0.45 * float(np.cos(2 * np.pi * day))

@@ -1,5 +1,6 @@
 """`emgait soak` and `emgait bench live` in small: the real nodes over DDS, judged by states and counts, never by time."""
 
+import contextlib
 import json
 import math
 import os
@@ -82,11 +83,22 @@ def interrupt_after(file):
     os.kill(os.getpid(), signal.SIGINT)
 
 
+@contextlib.contextmanager
+def asked_already():
+    """Ctrl-C came while the first answers were compared."""
+    asked = threading.Event()
+    asked.set()
+    yield asked
+
+
 @pytest.mark.ros
-@pytest.mark.parametrize("minutes", [0.3, 600], ids=["whole", "stopped by Ctrl-C"])
-def test_a_short_soak_loses_nothing_and_answers_alike(tmp_path, monkeypatch, capsys, minutes):
-    if minutes > 1:
+@pytest.mark.parametrize("stopped", ["never", "by Ctrl-C", "before the first round"])
+def test_a_short_soak_loses_nothing_and_answers_alike(tmp_path, monkeypatch, capsys, stopped):
+    minutes = 0.3 if stopped == "never" else 600
+    if stopped == "by Ctrl-C":
         threading.Thread(target=interrupt_after, args=(tmp_path / "out/copy.backup",), daemon=True).start()
+    elif minutes > 1:
+        monkeypatch.setattr("emgait_ros.lab.soak.soak.asked_to_stop", asked_already)
     small = {"seconds": 6.0}
     monkeypatch.setattr("emgait_ros.lab.soak.soak.ANSWER_S", 30.0)  # a busy machine is late, and loses nothing
     monkeypatch.setattr(command, "SoakPlan", lambda **options: SoakPlan(**options, **small))
