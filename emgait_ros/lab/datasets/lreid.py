@@ -4,8 +4,11 @@ Read as released (``bbox_train/ID/IDCxTxxxxFxxx.bin``, ``bbox_test`` likewise, l
 file with the passes of the people to train on: ``id``, ``cam``, ``frames`` of each pass, ``points`` and ``centre`` (m) of
 each frame, ``xyz_mm`` about that centre. A pass is one person before one LiDAR. The release cuts the passes of
 ``bbox_train`` into tracklets of 30 frames that overlap by half, whose clouds are samples of the same returns: they are
-put together again. x and y of all LiDARs are of one frame, in which the place would tell who it is: every sequence is
-moved to one place.
+put together again.
+
+x and y of all LiDARs are of one frame, in which the place and the direction of a pass tell who it is: nobody walks the same
+way twice, and all LiDARs see the same pass. So every pass is read in the axes of its own LiDAR, whose place is known
+(``LIDAR_PLACES_M``). What is prepared of it holds the direction of sight from there, and neither place nor direction.
 """
 
 from __future__ import annotations
@@ -34,7 +37,10 @@ COMPACT = "train.npz"
 ARRAYS = ("id", "cam", "frames", "points", "centre", "xyz_mm")
 STEP_FRAMES = 15  # between the tracklets of one pass
 RETURN_BYTES = 16  # float32 x, y, z, intensity
-PLACE_M = 12.0  # where every sequence is moved to, straight ahead: about as far as they were
+LIDAR_PLACES_M = {1: (0.4, -0.1), 2: (23.6, 0.5), 3: (27.8, 9.7), 4: (2.0, 8.2)}
+"""x and y of the LiDARs in the frame that they share, to about a metre: the release does not say them. Found from the side of
+people that each sees: a network trained on simulated passes estimates the direction of sight from 2 s of a walk (median error 9
+degrees), and the place is where some 600 such directions of a LiDAR meet."""
 FILE_NAME = re.compile(r"(\d+)C(\d)T(\d+)F(\d+)\.bin")
 
 
@@ -127,13 +133,13 @@ class LReid(RecordedSet):
         ]
 
     def read(self, entry: Entry) -> RawSequence:
-        """One pass, moved to one place: the direction of sight is not known, straight on is a guess."""
-        clouds = self.clouds(entry)
-        seen = [cloud.mean(axis=0) for cloud in clouds if len(cloud)]
-        moved = np.array([PLACE_M, 0.0, 0.0], np.float32)
-        if seen:
-            moved[:2] -= np.mean(seen, axis=0)[:2]
-        return RawSequence([cloud + moved for cloud in clouds], [None] * len(clouds))
+        """One pass in the axes of its LiDAR; ValueError for a LiDAR whose place is not known."""
+        assert isinstance(entry, Pass)  # noqa: S101
+        if entry.lidar not in LIDAR_PLACES_M:
+            raise ValueError(f"{entry.path} is of LiDAR {entry.lidar}: LReID has {LIDARS[0]} to {LIDARS[-1]}")
+        place = np.array([*LIDAR_PLACES_M[entry.lidar], 0.0], np.float32)
+        clouds = [cloud - place for cloud in self.clouds(entry)]
+        return RawSequence(clouds, [None] * len(clouds))
 
 
 def passes(root: Path) -> Iterator[Pass]:

@@ -33,6 +33,7 @@ from emgait_ros.samples import Bool, Float32, Int64, Modality
 SENTENCE = "real people, LiDAR alone, same pass, other LiDAR"
 GROUND_Z_M = -1.15  # of LReID, whose recorders cut the clouds at -1.10 m
 STEPS = 0.05, 0.3, 10.0  # differences of stature (m), way in a window (m) and returns that count alike
+DIRECTION_STEP = 0.1  # rad, likewise
 ENROLLED, DRAWS = 4, 200
 
 
@@ -90,18 +91,30 @@ def embed_walks(
 def trivial(data: LReid, read: Bool) -> dict[str, Float32]:
     """What anything worth its name must beat: stature, walking speed, both, and the number of returns, as (S, 1, n) embeddings.
 
+    Beside them stands what the protocol gives away and no network is told (``datasets.lreid``): the direction of the walk in
+    the frame that all LiDARs share, which hardly two people have in common, alone and with stature and speed.
+
     They are measured in the frame of the LiDARs, on a floor that is known, and are told from the mean in ``STEPS``.
     """
-    values = np.zeros((len(data), 3))
+    values, direction = np.zeros((len(data), 3)), np.zeros((len(data), 2))
     for number in np.flatnonzero(read).tolist():
         clouds = [cloud for cloud in data.clouds(data.entries[number]) if len(cloud)]
         way = clouds[-1][:, :2].mean(axis=0) - clouds[0][:, :2].mean(axis=0)
         top = np.percentile(np.concatenate(clouds)[:, 2], 99.5)
         values[number] = top - GROUND_Z_M, np.linalg.norm(way), np.mean([len(cloud) for cloud in clouds])
+        direction[number] = way / max(float(np.linalg.norm(way)), 1e-6) / DIRECTION_STEP
     values[read] = (values[read] - values[read].mean(axis=0)) / STEPS
-    height, speed, returns = values.T[:, :, None, None].astype(np.float32)
-    both = np.concatenate([height, speed], axis=2)
-    return {"height + speed": both, "height": height, "speed": speed, "number of points": returns}
+    height, speed, returns = values.T[:, :, None].astype(np.float32)
+    both = np.concatenate([height, speed], axis=1)
+    found = {
+        "height + speed": both,
+        "height": height,
+        "speed": speed,
+        "number of points": returns,
+        "direction of the walk": direction,
+        "height + speed + direction": np.concatenate([both, direction], axis=1),
+    }
+    return {name: embedding[:, None].astype(np.float32) for name, embedding in found.items()}
 
 
 def figures(scored: Scored) -> dict[str, Figure]:

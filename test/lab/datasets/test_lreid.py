@@ -12,7 +12,7 @@ from recorded_trees import LREID_LIDARS, lreid_pass, write_lreid_compact, write_
 from emgait_ros.cli.main import main
 from emgait_ros.inference.preprocessing import Preprocessing
 from emgait_ros.lab.datasets.checking import check_dataset
-from emgait_ros.lab.datasets.lreid import PLACE_M, LReid, Pass
+from emgait_ros.lab.datasets.lreid import LIDAR_PLACES_M, LReid, Pass
 from emgait_ros.lab.datasets.opening import kind_of, load_dataset
 
 PREPROCESSING = Preprocessing(points_frame="heading")
@@ -97,16 +97,35 @@ def test_the_official_test_is_what_the_lists_say(tree: Path) -> None:
     assert {len(sequence) for sequence in data} == {30}
 
 
-def test_the_place_tells_nothing(compact: Path) -> None:
-    """Every pass is moved to one place, before anything else is made of it."""
-    data = LReid(compact, PREPROCESSING)
-    for number, sequence in enumerate(data):
-        assert sequence.range_m == pytest.approx(PLACE_M, abs=1.0)
-        raw = data.read(data.entries[number])
-        assert np.mean([cloud.mean(axis=0)[:2] for cloud in raw.clouds], axis=0) == pytest.approx(
-            [PLACE_M, 0], abs=1e-3
-        )
-    assert not data[0].has_image.any()
+@pytest.mark.parametrize("turned_deg", [0.0, 90.0, 200.0])
+def test_neither_place_nor_direction_tells_who_it_is(tmp_path: Path, turned_deg: float) -> None:
+    """The same walk anywhere around its LiDAR, in any direction of the frame, is the same to a network."""
+    cos, sin = np.cos(np.radians(turned_deg)), np.sin(np.radians(turned_deg))
+    turn, lidar = (
+        np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]], np.float32),
+        np.array([*LIDAR_PLACES_M[2], 0], np.float32),
+    )
+    for folder, moved in (("one", np.eye(3, dtype=np.float32)), ("other", turn)):
+        for number, cloud in enumerate(lreid_pass(100, 2, frames=30)):
+            path = tmp_path / folder / "bbox_train" / "0100" / f"0100C2T0000F{number:03d}.bin"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(
+                np.column_stack([(cloud[:, :3] - lidar) @ moved + lidar, cloud[:, 3]]).astype("<f4").tobytes()
+            )
+    axes = Preprocessing(points_frame="heading", view_coordinates=True, points=80)  # as many as a cloud has: each once
+    one, other = (LReid(tmp_path / folder, axes)[0] for folder in ("one", "other"))
+    order = lambda points: np.sort(points, axis=1)  # noqa: E731  # files are sorted by x in the frame of the LiDARs
+    assert order(one.points) == pytest.approx(order(other.points), abs=0.01)
+    assert one.range_m == pytest.approx(other.range_m, abs=0.01)
+    assert not one.has_image.any()
+
+
+def test_a_fifth_lidar_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "bbox_train" / "0100" / "0100C5T0000F000.bin"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(np.zeros((20, 4), "<f4").tobytes())
+    with pytest.raises(ValueError, match=r"0100C5T0000 is of LiDAR 5: LReID has 1 to 4"):
+        LReid(tmp_path, PREPROCESSING)[0]
 
 
 def test_training_reads_it_whole(compact: Path) -> None:
