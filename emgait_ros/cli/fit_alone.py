@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_numbers(
         parser,
-        ("vectors", 4, "N", "of the embedding"),
+        ("vectors", 1, "N", "of the embedding"),
         ("people", 1500, "N", "fitted to"),
         ("strangers", 200, "N", "who scale them to the threshold"),
         ("processes", os.cpu_count() or 1, "N", "that simulate"),

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,6 +26,7 @@ import numpy as np
 from emgait_ros.config import DecisionConfig, GalleryConfig
 from emgait_ros.gallery.last_known import copy_of, open_on_robot
 from emgait_ros.gallery.store import Gallery
+from emgait_ros.inference.bundle import load_bundle
 from emgait_ros.lab.bench.machine import machine
 from emgait_ros.lab.bench.postgres_server import PostgresServer, folder_of_programs
 from emgait_ros.lab.bench.postgres_watch import WITH_STATEMENTS, PostgresWatch
@@ -33,12 +35,17 @@ from emgait_ros.recognition.view import GalleryView
 from emgait_ros.samples import Float32, Modality
 
 MODEL = "0" * 64
-SHAPE = (5, 64)  # of the shipped model
 FRAME_S = 0.1
 DOWN_S = 3.0  # the server is away for so long before the storm
 LIMIT_S = 300.0  # for whatever is waited for
 FILLED_AT_ONCE = 500
 Progress = Callable[[str, float], None]
+
+
+@cache
+def embedding_shape() -> tuple[int, int]:
+    """Of the shipped model."""
+    return load_bundle().embedding_shape
 
 
 @dataclass(frozen=True)
@@ -150,7 +157,7 @@ def _robot(url: str, home: str, pipe: Connection, phase_s: float) -> None:
 
 def _people_of(view: GalleryView) -> int:
     """A checksum of whom a robot knows: numbers and names."""
-    found = view.matcher.search(np.zeros((1, *SHAPE), np.float32), [Modality.BOTH])
+    found = view.matcher.search(np.zeros((1, *embedding_shape()), np.float32), [Modality.BOTH])
     return zlib.crc32(repr(sorted(zip(found.identity_id.tolist(), found.names, strict=True))).encode())
 
 
@@ -190,7 +197,7 @@ def _measured(
     random = np.random.default_rng(0)
 
     def rows() -> Float32:
-        return random.standard_normal((config.templates, *SHAPE), np.float32)
+        return random.standard_normal((config.templates, *embedding_shape()), np.float32)
 
     with Gallery(url) as gallery:
         if gallery.identities():

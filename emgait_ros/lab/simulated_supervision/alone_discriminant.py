@@ -29,6 +29,7 @@ from emgait_ros.samples import Float32, Float64, Int64
 
 SHRINKAGE = 0.2  # of the covariance within: people of the simulator vary in fewer ways than real ones
 DAY_SHARE = 0.5  # of the covariance within a person in it, the rest is that within a pass
+DIRECTIONS = 48  # that are kept: those beyond tell simulated errors rather than real people apart
 FEWEST_PEOPLE = 20
 STRANGERS = PassesConfig(500_000, 200, sensors=1, frames=50)  # 5 s, as the threshold's walks are
 
@@ -63,7 +64,8 @@ def fit_points_alone(
         raise ValueError(
             f"model.alone_parts is {network.config.alone_parts}: at most model.parts, {network.config.parts}"
         )
-    strided(discriminant(seen, numbers), network.config.alone_parts).put_into(layer)
+    found = discriminant(seen, min(numbers, DIRECTIONS))
+    strided(padded(found, numbers), network.config.alone_parts).put_into(layer)
     return len(np.unique(seen.identity))
 
 
@@ -118,6 +120,12 @@ def discriminant(seen: Described, numbers: int) -> LinearMap:
     ratio = np.maximum(ratio[::-1], 1e-6)
     weight = axes[:, ::-1] / spread[:, None] * np.sqrt(ratio / (1 + 2 * ratio))  # as in the odds of a probabilistic LDA
     return LinearMap(weight, -mean @ weight)
+
+
+def padded(found: LinearMap, numbers: int) -> LinearMap:
+    """The same with zeros behind, ``numbers`` in all."""
+    more = numbers - len(found.bias)
+    return LinearMap(np.pad(found.weight, ((0, 0), (0, more))), np.pad(found.bias, (0, more)))
 
 
 def strided(found: LinearMap, vectors: int) -> LinearMap:

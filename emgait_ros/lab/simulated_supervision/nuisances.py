@@ -20,7 +20,6 @@ from emgait_ros.samples import Float32, Float64
 
 FEWEST_RETURNS, FEWEST_FRAMES = 8, 6
 BOX_M = 0.7
-PLACE_M = np.array([12.0, 0.0, 0.0], np.float32)  # where a sequence of unknown direction of sight is moved to
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,6 @@ class NuisanceConfig:
         neighbour: share with returns of somebody beside them for a while.
         strays: share with single returns of anything around.
         missing: share that lacks 5 to 40 % of its frames.
-        unknown_sight: share whose direction of sight is not known: turned anyhow, and taken as straight ahead.
         recorded: share that goes the way of recorded data sets; the others go the live one.
         heading_deg, ground_m: errors of the live way, one of each a sequence.
     """
@@ -50,7 +48,6 @@ class NuisanceConfig:
     neighbour: float = 0.12
     strays: float = 0.15
     missing: float = 0.25
-    unknown_sight: float = 0.5
     recorded: float = 0.6
     heading_deg: float = 4.0
     ground_m: float = 0.03
@@ -68,13 +65,9 @@ def prepared_with_nuisances(
     if len(frames) < FEWEST_FRAMES:
         return np.zeros((0, preprocessing.points, preprocessing.point_values), np.float32)
     kept = [rng.permutation(clouds[frame]) for frame in frames]
-    turned = 0.0
-    if rng.random() < config.unknown_sight:
-        turned = rng.uniform(0, 2 * np.pi)
-        kept = _moved(kept, turned)
     if rng.random() < config.recorded:
         return prepared_clouds(kept, preprocessing)[0]
-    return _as_tracked(kept, seen.truth[frames, 2], seen.velocity[frames], turned, preprocessing, config, rng)
+    return _as_tracked(kept, seen.truth[frames, 2], seen.velocity[frames], preprocessing, config, rng)
 
 
 def damaged(seen: RawPass, config: NuisanceConfig, rng: np.random.Generator) -> list[Float32]:
@@ -123,25 +116,15 @@ def _neighbour(bearing: float, distance: float, rng: np.random.Generator) -> Flo
     return np.column_stack([place + rng.normal(0, 0.06, (count, 2)), rng.uniform(0.5, 1.5, count)])
 
 
-def _moved(clouds: list[Float32], angle: float) -> list[Float32]:
-    """Turned about z, and the whole sequence moved straight ahead of the LiDAR."""
-    cos, sin = np.cos(angle), np.sin(angle)
-    turn = np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]], np.float32)
-    turned = [cloud @ turn for cloud in clouds]
-    middle = np.mean([cloud.mean(axis=0) for cloud in turned], axis=0) * np.array([1.0, 1.0, 0.0], np.float32)
-    return [cloud - middle + PLACE_M for cloud in turned]
-
-
 def _as_tracked(
     clouds: list[Float32],
     floor: Float64,
     velocity: Float64,
-    turned: float,
     preprocessing: Preprocessing,
     config: NuisanceConfig,
     rng: np.random.Generator,
 ) -> Float32:
-    """Points (T, N, 3 or 7) as a tracker hands them on; ``floor`` (T,) m and ``velocity`` (T, 3) are true, before the turn."""
+    """Points (T, N, 3 or 7) as a tracker hands them on; ``floor`` (T,) m and ``velocity`` (T, 3) are true."""
     frames = len(clouds)
     ground = floor + rng.normal(0, config.ground_m) + rng.normal(0, 0.01, frames)
     fixed = np.stack([resample(cloud, preprocessing.points) for cloud in clouds])
@@ -151,7 +134,7 @@ def _as_tracked(
     box = np.column_stack([centre[:, :2] + rng.normal(0, 0.03, (frames, 2)), ground + height / 2])
     size = np.column_stack([np.full((frames, 2), BOX_M), height])
     late = velocity[np.maximum(np.arange(frames) - rng.integers(0, 4), 0)]
-    wrong = np.radians(rng.normal(0, config.heading_deg)) + np.radians(rng.normal(0, 2.5, frames)) + turned
+    wrong = np.radians(rng.normal(0, config.heading_deg)) + np.radians(rng.normal(0, 2.5, frames))
     cos, sin = np.cos(wrong), np.sin(wrong)
     heading = [late[:, 0] * cos - late[:, 1] * sin, late[:, 0] * sin + late[:, 1] * cos, np.zeros(frames)]
     return prepare_points(fixed, box, size, np.column_stack(heading), preprocessing)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emgait_ros.gallery.store import Gallery
+from emgait_ros.inference.bundle import load_bundle
 from emgait_ros.lab.bench.machine import machine
 from emgait_ros.lab.simulation.scene import Scene, SensorHead, WalkPlan
 from emgait_ros.lab.soak.robot import NODES, Robot, Street, simulated, wait_until
@@ -95,8 +96,16 @@ class Soak:
     """One run; see :func:`run_soak`."""
 
     def __init__(
-        self, plan: SoakPlan, street: Street, robot: Robot, graph: Graph, say: Say, asked: threading.Event
+        self,
+        plan: SoakPlan,
+        street: Street,
+        robot: Robot,
+        graph: Graph,
+        say: Say,
+        asked: threading.Event,
+        shape: tuple[int, int],
     ) -> None:
+        self._shape = shape  # of an embedding
         self._asked = asked
         self._plan, self._street, self._robot, self._graph, self._say = plan, street, robot, graph, say
         self._notes, self._random = _Notes(), np.random.default_rng(plan.seed)
@@ -146,7 +155,7 @@ class Soak:
         fingerprint, self._notes.unanswered = answer.model if answer is not None else "", 0
         with Gallery(self._robot.gallery) as gallery:
             for number in range(self._plan.people):
-                rows = self._random.normal(0, 50, (1, 5, 64)).astype(np.float32)
+                rows = self._random.normal(0, 50, (1, *self._shape)).astype(np.float32)
                 facts: dict[str, Any] = {"samples": [10], "modalities": Modality.BOTH, "median_range_m": 10.0}
                 gallery.enroll(f"made up {number}", rows, fingerprint, **facts)
 
@@ -308,4 +317,4 @@ def run_soak(plan: SoakPlan, folder: Path, say: Say = lambda text, done: None, b
     with Graph(with_tracker=True) as graph:
         graph.alone()
         with Robot(folder, street.params, bundle) as robot, asked_to_stop() as asked:
-            return Soak(plan, street, robot, graph, say, asked).run()
+            return Soak(plan, street, robot, graph, say, asked, load_bundle(bundle).embedding_shape).run()

@@ -18,6 +18,7 @@ from emgait_ros.lab.simulated_supervision.alone_discriminant import (  # noqa: E
     discriminant,
     find_gain,
     fit_points_alone,
+    padded,
     strided,
 )
 from emgait_ros.lab.simulated_supervision.passes import PassesConfig  # noqa: E402
@@ -49,6 +50,12 @@ def test_the_best_numbers_are_shared_among_the_vectors() -> None:
     found = strided(LinearMap(np.arange(12.0).reshape(2, 6), np.arange(6.0)), 2)
     assert found.bias.tolist() == [0, 2, 4, 1, 3, 5]
     assert found.weight[1].tolist() == [6, 8, 10, 7, 9, 11]
+
+
+def test_directions_that_are_not_kept_are_zero() -> None:
+    found = padded(LinearMap(np.ones((2, 3)), np.ones(3)), 5)
+    assert found.bias.tolist() == [1, 1, 1, 0, 0]
+    assert found.weight.tolist() == [[1, 1, 1, 0, 0]] * 2
 
 
 def test_a_network_is_fitted_to_passes_and_scaled_to_its_threshold(tmp_path: Path) -> None:

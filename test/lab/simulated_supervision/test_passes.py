@@ -87,10 +87,9 @@ def test_errors_take_or_add_returns(files: list[Path], error: dict[str, object],
 
 
 @pytest.mark.parametrize("recorded", [0.0, 1.0])
-@pytest.mark.parametrize("unknown_sight", [0.0, 1.0])
-def test_points_come_in_the_axes_of_the_walk(files: list[Path], recorded: float, unknown_sight: float) -> None:
+def test_points_come_in_the_axes_of_the_walk(files: list[Path], recorded: float) -> None:
     seen = PassFile(files[0])[0]
-    config = dataclasses.replace(NONE, recorded=recorded, unknown_sight=unknown_sight)
+    config = dataclasses.replace(NONE, recorded=recorded)
     points = prepared_with_nuisances(seen, TAKEN, config, np.random.default_rng(1))
     assert points.shape == (SMALL.frames, 64, 7)
     assert np.abs(points[..., :2].mean(axis=(0, 1))).max() < 0.05
@@ -98,8 +97,7 @@ def test_points_come_in_the_axes_of_the_walk(files: list[Path], recorded: float,
     way = np.median(np.diff([cloud[:, :2].mean(axis=0) for cloud in seen.clouds], axis=0), axis=0)
     heading, sight = np.arctan2(way[1], way[0]), np.arctan2(seen.truth[0, 1], seen.truth[0, 0])
     true = np.array([np.cos(sight - heading), np.sin(sight - heading)])
-    if not unknown_sight:
-        assert np.linalg.norm(points[:, 0, 5:].mean(axis=0) - true) < 0.45
+    assert np.linalg.norm(points[:, 0, 5:].mean(axis=0) - true) < 0.45
 
 
 def test_what_hardly_anybody_sees_is_no_sequence(files: list[Path]) -> None:
