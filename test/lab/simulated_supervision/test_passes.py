@@ -12,7 +12,7 @@ from emgait_ros.inference.preprocessing import Preprocessing
 from emgait_ros.lab.simulated_supervision.nuisances import NuisanceConfig, damaged, prepared_with_nuisances
 from emgait_ros.lab.simulated_supervision.passes import MOST_RETURNS, PassesConfig, PassFile, passes_of, write_passes
 
-NONE = NuisanceConfig((0.0, 0.0), 0, (0.0, 0.0), 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
+NONE = NuisanceConfig((0.0, 0.0), 0, (0.0, 0.0), 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
 TAKEN = Preprocessing(128, 64, 64, "heading", True)
 SMALL = PassesConfig(700_000, identities=2, sensors=2, frames=8, per_file=1)
 
